@@ -1,0 +1,3 @@
+"""infgen: images without edges."""
+
+__version__ = "0.1.0"

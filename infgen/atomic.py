@@ -1,0 +1,83 @@
+"""Files that appear under their name only when they are whole: temporary file beside the target, fsync, rename."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from infgen.errors import InfgenError, InputError
+
+TEMPORARY_PREFIX = ".infgen-"  # short and independent of the target, whose name may be as long as the file system allows
+_STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def check_output(path: str | Path) -> Path:
+    """The real file behind ``path`` (symbolic links followed), after checking that it can be created or replaced.
+
+    Raises InputError where ``path`` is a folder or a special file, or its folder is missing or not writable.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        kind = target.stat().st_mode
+    except OSError:
+        kind = stat.S_IFREG
+    if stat.S_ISDIR(kind):
+        raise InputError(f"output {path} is a folder; give the name of a file in it")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"output {path} is a device, pipe or socket; give the name of a regular file")
+    if not target.parent.is_dir():
+        raise InputError(f"output folder {target.parent} does not exist; create it or choose another")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"output folder {target.parent} is not writable; choose another or change its permissions")
+    return target
+
+
+def create_beside(target: Path, suffix: str) -> tuple[int, Path]:
+    """A new empty file in the folder of ``target``, as (open descriptor for reading and writing, its path).
+
+    Raises InputError where the folder does not take it.
+    """
+    path = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{suffix}"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666), path
+    except OSError as error:
+        raise InputError(f"output folder {target.parent} does not take new files: {error.strerror}; choose another") from None
+
+
+@contextmanager
+def write_atomically(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of ``path``; it takes the name ``path`` when the block ends without an error.
+
+    The data are on the disk before the name changes. On any error or interrupt the temporary file is removed and an
+    existing ``path`` stays as it was. Raises InputError (see ``check_output``), and InfgenError where the disk is full
+    or faulty.
+    """
+    target = check_output(path)
+    descriptor, temporary = create_beside(target, ".tmp")
+    os.close(descriptor)
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+        _sync(target.parent)
+    except OSError as error:
+        if error.errno not in _STORAGE_FAULTS:
+            raise
+        raise InfgenError(f"{target} was not written: {error.strerror}; free some disk space or choose another folder") from error
+    finally:
+        with suppress(FileNotFoundError):  # it has its final name
+            os.unlink(temporary)
+
+
+def _sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no descriptors of folders
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

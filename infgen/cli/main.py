@@ -1,0 +1,76 @@
+"""The ``infgen`` command group and the way from an exception to one line and an exit code."""
+
+import importlib
+import sys
+import traceback
+
+import click
+
+from infgen import __version__
+from infgen.errors import exit_code
+
+# name -> (module, one line of help). The modules import PyTorch; this table keeps ``infgen --help`` fast.
+COMMANDS = {
+    "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
+    "info": ("infgen.cli.info", "Say what a model, a world or a rendered image is."),
+    "train": ("infgen.cli.train", "Train a model on a folder of photographs."),
+    "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Command names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called ``cmd_name``, imported now; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="infgen")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Images without edges: render any window of an infinite picture, in constant memory."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with exit code 0, 1 (failed), 2 (bad usage or input) or 130 (interrupted)."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        sys.exit(cli.main(words, prog_name="infgen", standalone_mode=False) or 0)
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted")
+        sys.exit(130)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        hint = " (see: infgen --help)" if isinstance(error, click.UsageError) else ""
+        _complain(" ".join(error.format_message().split()) + hint)
+        sys.exit(error.exit_code if isinstance(error, click.UsageError) else 2)
+    except Exception as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        _complain(_one_line(error))
+        sys.exit(exit_code(error))
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    known = type(error).__module__ == "infgen.errors"
+    return text if known else f"unexpected {type(error).__name__}: {text} (run again with: infgen --debug ...)"
+
+
+def _complain(text: str) -> None:
+    click.echo(f"Error: {text}", err=True)

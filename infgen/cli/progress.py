@@ -1,0 +1,57 @@
+"""Progress for people: a live bar with rate and remaining time on a terminal, plain lines elsewhere, nothing when quiet."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+PLAIN_LINE_SECONDS = 15.0
+
+Advance = Callable[[int, int], None]  # (done, total)
+
+
+class _Rate(ProgressColumn):
+    """Units per second."""
+
+    def __init__(self, unit: str, scale: float) -> None:
+        super().__init__()
+        self._unit, self._scale = unit, scale
+
+    def render(self, task: Task) -> Text:
+        """The current speed of ``task``."""
+        return Text(f"{(task.speed or 0) * self._scale:.3g} {self._unit}/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) -> Iterator[Advance]:
+    """A callback ``advance(done, total)``; ``scale`` turns what is counted into ``unit`` (1e-6 for megapixels)."""
+    console = Console(stderr=True)
+    if quiet:
+        yield lambda done, total: None
+    elif console.is_terminal:
+        columns = (TextColumn(title), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Rate(unit, scale))
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as live:
+            task = live.add_task(title, total=None)
+            yield lambda done, total: live.update(task, completed=done, total=total)
+    else:
+        yield _plain(title, unit, scale)
+
+
+def _plain(title: str, unit: str, scale: float) -> Advance:
+    start = last = time.monotonic()
+
+    def advance(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < PLAIN_LINE_SECONDS and done < total:
+            return
+        last = now
+        rate = done / max(now - start, 1e-9)
+        left = (total - done) / max(rate, 1e-9)
+        click.echo(f"{title}: {100 * done / total:.0f} %, {rate * scale:.3g} {unit}/s, {left:.0f} s left", err=True)
+
+    return advance

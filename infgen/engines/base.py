@@ -1,0 +1,49 @@
+"""The contract between the render loop and whatever computes pixels."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from infgen.model.config import GeneratorConfig
+from infgen.model.generator import Style
+
+
+@dataclass(frozen=True)
+class TileBatch:
+    """Inputs of equal windows, all of one style.
+
+    ``z_l`` (B, C, n+24, m+24) and ``coordinates`` (B, K, n+24, m+24) on cells; ``noises[i]`` (B, 1, h_i, w_i) on the output
+    lattice of texture convolution ``i``; ``style`` with a batch of one. ``noise_strength`` multiplies the learnt strengths.
+    """
+
+    z_l: Tensor
+    coordinates: Tensor
+    noises: tuple[Tensor, ...]
+    style: Style
+    noise_strength: float = 1.0
+
+
+class Engine(Protocol):
+    """Turns a batch of tile inputs into pixels. Bit for bit the same for the same batch."""
+
+    @property
+    def config(self) -> GeneratorConfig:
+        """Sizes of the model that runs in the engine."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs are best made."""
+
+    @property
+    def bytes_per_value(self) -> int:
+        """Bytes of one activation, for memory estimates."""
+
+    def render_float(self, batch: TileBatch) -> Tensor:
+        """RGB (B, 3, H, W), float32, about [-1, 1], not clipped."""
+
+
+def to_pixels(rgb: Tensor) -> Tensor:
+    """RGB (B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8: clip, then round (x + 1) * 127.5 to the nearest."""
+    return rgb.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1)

@@ -1,0 +1,46 @@
+"""Every limit of an installation: a named constant with a default, and an ``INFGEN_*`` environment variable that replaces it.
+
+The environment is read when the limit is asked for, so a limit set by a test or a service applies at once.
+"""
+
+import os
+from dataclasses import dataclass
+
+from infgen.errors import InputError
+
+MIB = 2**20  # bytes in the unit "MiB"
+_MAX_DIGITS = 18  # keeps every limit inside 64 bits
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit: the environment variable ``name`` replaces ``default``; both count in ``unit``."""
+
+    name: str
+    default: int
+    unit: str
+    purpose: str
+
+    def value(self) -> int:
+        """The limit in force, in ``unit``. Raises InputError where the variable is not a whole number above 0."""
+        text = os.environ.get(self.name, "").strip()
+        if not text:
+            return self.default
+        if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS and int(text) > 0):
+            raise InputError(
+                f"environment variable {self.name} is {text[:40]!r}; allowed is a whole number of {self.unit} from 1 "
+                f"to {_MAX_DIGITS} digits; correct it, or unset it for the default {self.default}"
+            )
+        return int(text)
+
+
+MAX_PIXELS = Limit("INFGEN_MAX_PIXELS", 10**11, "px", "pixels of one rendered picture")
+MAX_PHOTO_PIXELS = Limit(
+    "INFGEN_MAX_PHOTO_PIXELS", 200_000_000, "px", "pixels of one photograph; a larger one is refused before it is decoded"
+)
+MAX_MODEL_MB = Limit("INFGEN_MAX_MODEL_MB", 4096, "MiB", "size of a model file; a larger one is refused before it is read")
+MAX_RECIPE_MB = Limit("INFGEN_MAX_RECIPE_MB", 64, "MiB", "size of the recipe embedded in a picture, written or read")
+TILE_MEMORY_MB = Limit("INFGEN_TILE_MEMORY_MB", 2048, "MiB", "memory that one batch of tiles may take while it is computed")
+DATA_CACHE_MB = Limit("INFGEN_DATA_CACHE_MB", 4096, "MiB", "memory for decoded training pictures; the rest is decoded again")
+
+ALL: tuple[Limit, ...] = (MAX_PIXELS, MAX_PHOTO_PIXELS, MAX_MODEL_MB, MAX_RECIPE_MB, TILE_MEMORY_MB, DATA_CACHE_MB)

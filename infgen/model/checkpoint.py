@@ -1,0 +1,155 @@
+"""Model files: one ``.safetensors`` with the generator's tensors and its configuration as JSON in the metadata.
+
+A model file is untrusted input: no pickle is read, and every tensor's shape is checked against the configuration before a
+network is built.
+"""
+
+import hashlib
+import json
+import pickletools
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from infgen.atomic import write_atomically
+from infgen.errors import InputError, MissingExtraError, ModelFileError
+from infgen.limits import MAX_MODEL_MB
+from infgen.model.config import GeneratorConfig
+from infgen.model.generator import Generator
+
+FORMAT = "infgen-generator"
+VERSION = 1
+HUB_FILE = "model.safetensors"
+SHIPPED = Path(__file__).parent.parent / "assets" / "scenery.safetensors"
+
+
+def save(generator: Generator, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
+    """Write ``generator`` to ``path``, tensors as ``dtype``. The file appears whole or not at all."""
+    metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(generator.config.to_dict())}
+    tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in generator.state_dict().items()}
+    with write_atomically(Path(path)) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator:
+    """The generator in the file ``source``, or of the Hugging Face hub id ``source``, in float32 and evaluation mode.
+
+    Raises ModelFileError for a file that is damaged, of another kind, or whose tensors contradict its configuration;
+    InputError for a missing one; MissingExtraError for a hub id without ``huggingface_hub``.
+    """
+    path = resolve(source)
+    _refuse_other_kinds(path)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            config = _config(file.metadata(), path)
+            _check_shapes(config, {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, path)
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"model file {path} is damaged or not a safetensors file ({error}); get it again") from None
+    _check_finite(tensors, path)
+    with torch.device("meta"):
+        generator = Generator(config)
+    generator.load_state_dict(tensors, assign=True)
+    return generator.to(device).eval().requires_grad_(False)
+
+
+def resolve(source: str | Path) -> Path:
+    """The local file of ``source``: a path, or a Hugging Face hub id like ``someone/some-model``."""
+    path = Path(source)
+    if path.is_file():
+        return path
+    if path.is_dir() and (path / HUB_FILE).is_file():
+        return path / HUB_FILE
+    if isinstance(source, Path) or not _looks_like_hub_id(source):
+        raise InputError(f"model file {source} does not exist; give a .safetensors file or a Hugging Face hub id")
+    return _from_hub(source)
+
+
+def _looks_like_hub_id(source: str) -> bool:
+    owner, slash, name = source.partition("/")
+    return bool(owner and slash and name) and "/" not in name and not owner.startswith((".", "~")) and "." not in name[-12:]
+
+
+def _from_hub(repository: str) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError:
+        raise MissingExtraError(
+            f"model {repository} is no file here and looks like a hub id, for which huggingface_hub is needed; "
+            "run: pip install 'infgen[hub]', or give a .safetensors file"
+        ) from None
+    try:
+        return Path(hf_hub_download(repository, HUB_FILE))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"model {repository} cannot be fetched from the hub ({reason}); give a .safetensors file instead") from None
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a model file, hexadecimal: the name by which worlds and recipes know a model."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    size, limit = path.stat().st_size, MAX_MODEL_MB.value()
+    if size > limit * 2**20:
+        raise ModelFileError(f"model file {path} has {size} bytes, over the limit of {limit} MiB ({MAX_MODEL_MB.name})")
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head.startswith(b"PK\x03\x04") or _is_pickle(head):
+        raise ModelFileError(
+            f"model file {path} is a pickle, which infgen does not load because it can run code; "
+            "convert a released InfinityGAN checkpoint with: infgen convert"
+        )
+
+
+def _is_pickle(head: bytes) -> bool:
+    """Whether the first bytes are pickle opcodes with a protocol header."""
+    if not head.startswith(b"\x80"):
+        return False
+    try:
+        return next(pickletools.genops(head))[0].name == "PROTO" and head[1] <= 5
+    except (ValueError, StopIteration):
+        return False
+
+
+def _config(metadata: dict[str, str] | None, path: Path) -> GeneratorConfig:
+    if not metadata or metadata.get("format") != FORMAT:
+        raise ModelFileError(f"model file {path} is not an infgen generator (no {FORMAT} metadata); see: infgen convert")
+    if metadata.get("version") != str(VERSION):
+        raise ModelFileError(
+            f"model file {path} has format version {metadata.get('version')}; this infgen reads version {VERSION}: update infgen"
+        )
+    try:
+        data: Any = json.loads(metadata["config"])
+    except (KeyError, ValueError):
+        raise ModelFileError(f"model file {path} has no readable configuration; get it again") from None
+    if not isinstance(data, dict):
+        raise ModelFileError(f"model file {path} has a configuration that is not a mapping; get it again")
+    try:
+        return GeneratorConfig.from_dict(data)
+    except ModelFileError as error:
+        raise ModelFileError(f"model file {path}: {error}") from None
+
+
+def _check_shapes(config: GeneratorConfig, found: dict[str, tuple[int, ...]], path: Path) -> None:
+    with torch.device("meta"):
+        needed = {name: tuple(t.shape) for name, t in Generator(config).state_dict().items()}
+    if difference := sorted(set(needed) ^ set(found)):
+        state = "missing" if difference[0] in needed else "not part of such a generator"
+        raise ModelFileError(f"model file {path}: {len(difference)} tensors differ from its configuration; {difference[0]} is {state}")
+    for name, shape in needed.items():
+        if found[name] != shape:
+            raise ModelFileError(f"model file {path}: {name} has shape {found[name]}, its configuration says {shape}")
+
+
+def _check_finite(tensors: dict[str, Tensor], path: Path) -> None:
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelFileError(f"model file {path}: {name} holds values that are not finite numbers; get it again")

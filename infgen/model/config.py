@@ -1,0 +1,121 @@
+"""What a generator is: its sizes, as one frozen record, and the named presets of the paper."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from infgen.errors import InputError, ModelFileError
+from infgen.world import geometry
+
+CoordinateSystem = Literal["scenery", "texture", "object"]
+COORDINATE_CHANNELS: Mapping[str, int] = {"scenery": 3, "texture": 4, "object": 1}
+
+PATCH_CELLS = 11  # cells of z_S in one training patch
+MAX_CHANNELS = 8192
+MAX_LEVELS = 10
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes of one generator. ``texture_channels`` has two entries per level: upsampling convolution, plain convolution."""
+
+    texture_channels: tuple[int, ...]
+    local_channels: int  # channels of z_l and of z_S
+    global_channels: int  # D, length of z_g and of every style vector
+    coordinates: CoordinateSystem = "scenery"
+
+    def __post_init__(self) -> None:
+        channels = (*self.texture_channels, self.local_channels, self.global_channels)
+        if len(self.texture_channels) % 2 or not 2 <= len(self.texture_channels) <= 2 * MAX_LEVELS:
+            raise InputError(
+                f"texture_channels has {len(self.texture_channels)} entries; allowed are 2 per level and 1 to {MAX_LEVELS} levels"
+            )
+        if not all(isinstance(c, int) and 1 <= c <= MAX_CHANNELS for c in channels):
+            raise InputError(f"channel counts {channels} must be whole numbers from 1 to {MAX_CHANNELS}")
+        if self.coordinates not in get_args(CoordinateSystem):
+            raise InputError(f"coordinates {self.coordinates!r} is unknown; allowed are {', '.join(COORDINATE_CHANNELS)}")
+
+    @property
+    def levels(self) -> int:
+        """L, the number of upsampling blocks."""
+        return len(self.texture_channels) // 2
+
+    @property
+    def cell_px(self) -> int:
+        """S = 2**L, pixels per cell."""
+        return geometry.cell_px(self.levels)
+
+    @property
+    def patch_px(self) -> int:
+        """Side of a training patch in pixels: 101, 197, 389, 773 for 4 to 7 levels."""
+        return geometry.tile_px(PATCH_CELLS, levels=self.levels)
+
+    @property
+    def style_layers(self) -> int:
+        """Rows of a W+ style: one per texture convolution and one for the last ToRGB."""
+        return len(self.texture_channels) + 1
+
+    @property
+    def coordinate_channels(self) -> int:
+        """Coordinate channels that every layer of G_S reads beside its features."""
+        return COORDINATE_CHANNELS[self.coordinates]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready mapping; ``from_dict`` reads it back."""
+        return {**asdict(self), "texture_channels": list(self.texture_channels)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "GeneratorConfig":
+        """Read a mapping made by ``to_dict``. Raises ModelFileError on unknown, missing or illegal entries."""
+        known = {f.name for f in fields(cls)}
+        if set(data) != known:
+            raise ModelFileError(
+                f"the model's configuration has entries {sorted(data)}; this version of infgen knows exactly {sorted(known)}"
+            )
+        channels = data["texture_channels"]
+        if not isinstance(channels, list):
+            raise ModelFileError(f"the model's configuration has texture_channels {channels!r}; a list of whole numbers is needed")
+        try:
+            return cls(**{**data, "texture_channels": tuple(channels)})
+        except InputError as error:
+            raise ModelFileError(f"the model's configuration is not legal: {error}") from None
+
+
+def _official(levels: int) -> GeneratorConfig:
+    # Paper, appendix: 512 channels up to 101 px, then halved with every level.
+    widths = [max(512 >> max(0, level - 3), 16) for level in range(levels)]
+    return GeneratorConfig(tuple(w for w in widths for _ in range(2)), local_channels=256, global_channels=512)
+
+
+PRESETS: Mapping[str, GeneratorConfig] = {
+    "scenery-101": _official(4),
+    "scenery-197": _official(5),
+    "scenery-389": _official(6),
+    "scenery-773": _official(7),
+    # The shipped model: what two CPU cores train in an hour or two.
+    "scenery-101-small": GeneratorConfig((96, 96, 96, 96, 64, 64, 48, 48), local_channels=64, global_channels=128),
+    # For tests and documentation examples: random weights, milliseconds per tile.
+    "tiny": GeneratorConfig((8, 8, 8, 8, 6, 6, 4, 4), local_channels=6, global_channels=16),
+}
+
+
+def preset(name: str, *, width: float = 1.0, coordinates: CoordinateSystem = "scenery") -> GeneratorConfig:
+    """The preset ``name`` with every channel count times ``width`` (rounded to a multiple of 4, at least 4).
+
+    Raises InputError for an unknown name or a width outside 1/64 .. 4.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
+    if not 1 / 64 <= width <= 4:
+        raise InputError(f"width {width} is out of range; allowed are 1/64 to 4")
+    base = PRESETS[name]
+
+    def scaled(channels: int) -> int:
+        return channels if width == 1 else max(4, 4 * round(channels * width / 4))
+
+    return GeneratorConfig(
+        texture_channels=tuple(scaled(c) for c in base.texture_channels),
+        local_channels=scaled(base.local_channels),
+        global_channels=scaled(base.global_channels),
+        coordinates=coordinates,
+    )

@@ -1,0 +1,147 @@
+"""Read released InfinityGAN checkpoints (``.pth.tar``): names, shapes and configuration deduced from the tensors alone."""
+
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from infgen.errors import InputError, ModelFileError
+from infgen.limits import MAX_MODEL_MB
+from infgen.model.config import COORDINATE_CHANNELS, CoordinateSystem, GeneratorConfig
+from infgen.model.generator import Generator
+from infgen.model.structure import KERNEL, LAYERS
+from infgen.model.texture import MAPPING_LAYERS
+
+NETWORKS = ("g_ema", "g")
+_STRUCTURE = "structure_synthesizer.implicit_model.conv_stack"
+_TEXTURE = "texture_synthesizer"
+# Stored by the official code and without use in the network: test-time noise images, a constant input, filter kernels.
+_UNUSED = re.compile(
+    rf"{_TEXTURE}\.(const_z\.input|noises\.noise_\d+|convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel)|.*tmp_var.*"
+)
+
+
+def convert(path: str | Path, *, network: str = "g_ema") -> Generator:
+    """The generator ``network`` ("g_ema" or "g") of a released checkpoint, ready to render and to save.
+
+    Loads with ``weights_only=True``: nothing from the file is run. Raises ModelFileError for anything but such a
+    checkpoint, InputError for a missing file or an unknown ``network``.
+    """
+    if network not in NETWORKS:
+        raise InputError(f"network {network!r} is unknown; choose one of {', '.join(NETWORKS)}")
+    state = _read(Path(path), network)
+    config = deduce_config(state)
+    tensors = rename(state, config)
+    with torch.device("meta"):
+        generator = Generator(config)
+    generator.load_state_dict({**tensors, "mean_style": torch.zeros(config.global_channels)}, assign=True)
+    generator.eval().requires_grad_(False)
+    generator.update_mean_style()
+    return generator
+
+
+def _read(path: Path, network: str) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist; give a released .pth.tar file")
+    if path.stat().st_size > MAX_MODEL_MB.value() * 2**20:
+        raise ModelFileError(f"checkpoint {path} has {path.stat().st_size} bytes, over the limit {MAX_MODEL_MB.name}")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFileError(f"checkpoint {path} cannot be read as plain tensors ({reason}); get it again") from None
+    state = content.get(network) if isinstance(content, dict) else None
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ModelFileError(f"checkpoint {path} has no {network} network; it is not a released InfinityGAN checkpoint")
+    return state
+
+
+def deduce_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
+    """The configuration that the shapes of an official generator's tensors imply. Raises ModelFileError for other networks."""
+    pattern = re.compile(rf"{re.escape(_TEXTURE)}\.convs\.(\d+)\.conv\.weight")
+    convs = sorted(int(m[1]) for key in state if (m := pattern.fullmatch(key)))
+    if not convs or convs != list(range(len(convs))) or len(convs) % 2:
+        raise ModelFileError(f"checkpoint has texture convolutions {convs}; an InfinityGAN generator has 0, 1, ... in pairs")
+    first = _shape(state, f"{_STRUCTURE}.0.conv.conv.weight", 5)
+    coordinate_channels = first[2] - first[1]
+    systems: dict[int, CoordinateSystem] = {3: "scenery", 4: "texture", 1: "object"}
+    assert {v: k for k, v in COORDINATE_CHANNELS.items()} == systems
+    if coordinate_channels not in systems or first[3:] != (KERNEL, KERNEL):
+        raise ModelFileError(f"checkpoint's first structure layer has shape {first}, which no InfinityGAN preset has")
+    try:
+        return GeneratorConfig(
+            texture_channels=tuple(_shape(state, f"{_TEXTURE}.convs.{i}.conv.weight", 5)[1] for i in convs),
+            local_channels=first[1],
+            global_channels=_shape(state, f"{_TEXTURE}.mapping.1.weight", 2)[0],
+            coordinates=systems[coordinate_channels],
+        )
+    except ModelFileError:
+        raise
+    except InputError as error:
+        raise ModelFileError(f"checkpoint: {error}") from None
+
+
+def _shape(state: Mapping[str, Tensor], key: str, dims: int) -> tuple[int, ...]:
+    if key not in state:
+        raise ModelFileError(f"checkpoint lacks {key}; it is not a released InfinityGAN generator")
+    if state[key].dim() != dims:
+        raise ModelFileError(f"checkpoint's {key} has shape {tuple(state[key].shape)}; {dims} dimensions are needed")
+    return tuple(state[key].shape)
+
+
+def _modulated(official: str, ours: str) -> Iterator[tuple[str, str]]:
+    yield f"{official}.weight", f"{ours}.weight"
+    yield f"{official}.modulation.weight", f"{ours}.modulation.weight"
+    yield f"{official}.modulation.bias", f"{ours}.modulation.bias"
+
+
+def official_names(config: GeneratorConfig) -> Iterator[tuple[str, str]]:
+    """Pairs (official name, our name) of every tensor."""
+    for i in range(LAYERS):
+        official, ours = f"{_STRUCTURE}.{i}.conv", f"structure.layers.{i}"
+        yield from _modulated(f"{official}.conv", f"{ours}.conv")
+        yield f"{official}.activate.bias", f"{ours}.bias"
+    for i in range(MAPPING_LAYERS):
+        for part in ("weight", "bias"):
+            yield f"{_TEXTURE}.mapping.{i + 1}.{part}", f"mapping.layers.{i}.{part}"
+    for i in range(len(config.texture_channels)):
+        official, ours = f"{_TEXTURE}.convs.{i}", f"texture.convs.{i}"
+        yield from _modulated(f"{official}.conv", f"{ours}.conv")
+        yield f"{official}.noise.weight", f"{ours}.noise_strength"
+        yield f"{official}.activate.bias", f"{ours}.bias"
+    for i in range(config.levels):
+        official, ours = f"{_TEXTURE}.to_rgbs.{i}", f"texture.to_rgbs.{i}"
+        yield from _modulated(f"{official}.conv", f"{ours}.conv")
+        yield f"{official}.bias", f"{ours}.bias"
+
+
+def rename(state: Mapping[str, Tensor], config: GeneratorConfig) -> dict[str, Tensor]:
+    """Official tensors under our names and in our shapes (the official code keeps leading dimensions of size one).
+
+    Raises ModelFileError for a missing, an unknown or a wrongly shaped tensor, or one with values that are not finite.
+    """
+    names = dict(official_names(config))
+    unknown = sorted(key for key in state if key not in names and not _UNUSED.fullmatch(key))
+    missing = sorted(set(names) - set(state))
+    if unknown or missing:
+        raise ModelFileError(
+            f"checkpoint is no released InfinityGAN generator: {len(missing)} tensors missing, {len(unknown)} unknown "
+            f"(first: {(missing + unknown)[0]})"
+        )
+    with torch.device("meta"):
+        shapes = {name: t.shape for name, t in Generator(config).state_dict().items()}
+    tensors = {}
+    for official, ours in names.items():
+        tensor = state[official]
+        squeezed = tuple(d for d in tensor.shape if d != 1)
+        if squeezed != tuple(d for d in shapes[ours] if d != 1):
+            raise ModelFileError(f"checkpoint's {official} has shape {tuple(tensor.shape)}; needed is {tuple(shapes[ours])}")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelFileError(f"checkpoint's {official} holds values that are not finite numbers; get it again")
+        tensors[ours] = tensor.float().reshape(shapes[ours]).clone()
+    return tensors

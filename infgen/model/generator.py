@@ -1,0 +1,90 @@
+"""The generator: mapping network, structure synthesizer and texture synthesizer as one module.
+
+It knows nothing of files, worlds or tiles: a caller gives it windows of latents, coordinates and noises.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from infgen.model.config import GeneratorConfig
+from infgen.model.structure import StructureSynthesizer
+from infgen.model.texture import MappingNetwork, TextureSynthesizer, mix_styles
+
+MEAN_STYLE_SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Style:
+    """What one look is made of: ``z_g`` (B, D) modulates the structure, ``w_plus`` (B, rows, D) the texture."""
+
+    z_g: Tensor
+    w_plus: Tensor
+
+
+class Generator(nn.Module):
+    """InfinityGAN's generator (paper Section 3). ``config`` says all sizes."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mapping = MappingNetwork(config.global_channels)
+        self.structure = StructureSynthesizer(config)
+        self.texture = TextureSynthesizer(config)
+        self.mean_style: Tensor
+        self.register_buffer("mean_style", torch.zeros(config.global_channels))
+
+    def forward(self, z_l: Tensor, coordinates: Tensor, style: Style, noises: Sequence[Tensor]) -> Tensor:
+        """z_l (B, C, n+24, m+24), coordinates (B, K, n+24, m+24), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W).
+
+        RGB is float32, about [-1, 1], not clipped. Raises ValueError where a noise has another size than its layer.
+        """
+        return self.texture(self.structure(z_l, coordinates, style.z_g), style.w_plus, noises)
+
+    def style(
+        self,
+        z_g: Tensor,
+        *,
+        mix: Tensor | None = None,
+        crossover: int | None = None,
+        truncation: float = 1.0,
+    ) -> Style:
+        """The style of latents ``z_g`` (B, D).
+
+        ``mix`` (B, D) and ``crossover``: texture rows from ``crossover`` on come from the second latent (style mixing).
+        ``truncation``: 1 leaves styles as they are, 0 gives the mean style; z_g has mean zero and is scaled alike.
+        """
+        w = self.mapping(z_g)
+        other = None if mix is None else self.mapping(mix)
+        w_plus = mix_styles(w, rows=self.config.style_layers, other=other, crossover=crossover)
+        if truncation == 1.0:
+            return Style(z_g, w_plus)
+        return Style(z_g * truncation, torch.lerp(self.mean_style.expand_as(w_plus), w_plus, truncation))
+
+    @torch.no_grad()
+    def update_mean_style(self) -> None:
+        """Set ``mean_style`` to the mean of mapped latents over 10,000 fixed draws."""
+        parameter = self.mean_style
+        draws = torch.randn(
+            MEAN_STYLE_SAMPLES, self.config.global_channels, generator=torch.Generator().manual_seed(0)
+        )
+        parameter.copy_(self.mapping(draws.to(parameter)).mean(0))
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, device: torch.device | str = "cpu") -> Self:
+        """Load a model file, or the model of a Hugging Face hub id; see ``infgen.model.checkpoint.load``."""
+        from infgen.model.checkpoint import load
+
+        generator = load(source, device=device)
+        assert isinstance(generator, cls)
+        return generator
+
+    def save_pretrained(self, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
+        """Write one ``.safetensors`` file with the configuration in its metadata."""
+        from infgen.model.checkpoint import save
+
+        save(self, path, dtype=dtype)

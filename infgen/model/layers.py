@@ -1,0 +1,151 @@
+"""The building blocks: equalised linear layers, modulated convolutions in activation-scaled form, noise and activation.
+
+Every layer computes in the type of its input and keeps styles and demodulation in float32: a bfloat16 input gives a
+bfloat16 network. No layer pads.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EPS = 1e-8
+LEAK = 0.2
+GAIN = math.sqrt(2.0)  # keeps the variance of a leaky ReLU's output near that of its input
+
+
+def pixel_norm(z: Tensor) -> Tensor:
+    """z / sqrt(mean(z^2)) over the last axis (StyleGAN2's normalisation of latents)."""
+    return z * torch.rsqrt(z.square().mean(-1, keepdim=True) + EPS)
+
+
+def leaky_relu(x: Tensor) -> Tensor:
+    """sqrt(2) * leaky ReLU with slope 0.2, the activation of every layer."""
+    return F.leaky_relu(x, LEAK) * GAIN
+
+
+def blur(x: Tensor) -> Tensor:
+    """Binomial 3x3 filter outer([1,2,1])/16 * 4 without padding, (B, C, H, W) -> (B, C, H-2, W-2).
+
+    The factor 4 makes up for the zeros that a stride-2 transposed convolution inserts.
+    """
+    channels = x.shape[1]
+    taps = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device)
+    kernel = (torch.outer(taps, taps) / 4).expand(channels, 1, 3, 3)
+    return F.conv2d(x, kernel, groups=channels)
+
+
+def upsample_skip(rgb: Tensor) -> Tensor:
+    """Bring RGB to the next level's window: bilinear at exact half steps, (B, 3, H, W) -> (B, 3, 2H-5, 2W-5)."""
+    height, width = rgb.shape[-2:]
+    inner = rgb[:, :, 1:-1, 1:-1]
+    return F.interpolate(inner, size=(2 * height - 5, 2 * width - 5), mode="bilinear", align_corners=True)
+
+
+class EqualizedLinear(nn.Module):
+    """Linear layer with weights stored at unit variance and scaled at run time (equalised learning rate)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias_init: float = 0.0,
+        learning_rate_factor: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / learning_rate_factor)
+        self.bias = nn.Parameter(torch.full((out_features,), bias_init))
+        self.factor = learning_rate_factor
+        self.scale = learning_rate_factor / math.sqrt(in_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in_features) -> (..., out_features)."""
+        return F.linear(x, self.weight * self.scale, self.bias * self.factor)
+
+
+class ModulatedConv(nn.Module):
+    """Convolution whose input channels are scaled by a style: conv(x * s, W) * demod (StyleGAN2, Section 2.2).
+
+    ``s = A(style)``; ``demod = rsqrt(sum_i s_i^2 * sum_k W[o, i, k]^2 + eps)``, left out where ``demodulate`` is false.
+    ``up`` doubles the lattice: transposed convolution 2n+1, crop to 2n-1, demodulation, blur to 2n-3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        style_dim: int,
+        demodulate: bool = True,
+        up: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.modulation = EqualizedLinear(style_dim, in_channels, bias_init=1.0)
+        self.scale = 1 / math.sqrt(in_channels * kernel * kernel)
+        self.demodulate = demodulate
+        self.up = up
+
+    def demodulation(self, s: Tensor) -> Tensor:
+        """Factors (B, O) that bring each output channel back to unit variance, from scales ``s`` (B, I)."""
+        energy = (self.weight * self.scale).square().sum((2, 3))  # (O, I)
+        return torch.rsqrt(F.linear(s.square(), energy) + EPS)
+
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The bare convolution with ``weight`` (O, I, k, k), before any blur."""
+        if not self.up:
+            return F.conv2d(x, weight)
+        return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=1)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, I, H, W) and style (B, D) -> (B, O, H', W')."""
+        s = self.modulation(style)
+        out = self.convolve(x * s.to(x.dtype)[:, :, None, None], (self.weight * self.scale).to(x.dtype))
+        if self.demodulate:
+            out = out * self.demodulation(s).to(x.dtype)[:, :, None, None]
+        return blur(out) if self.up else out
+
+    def folded_weight(self, style: Tensor) -> Tensor:
+        """W * s * demod (O, I, k, k) for one style (D,): a plain convolution with it equals ``forward`` for that style."""
+        s = self.modulation(style)
+        weight = self.weight * self.scale * s[None, :, None, None]
+        return weight * self.demodulation(s[None])[0, :, None, None, None] if self.demodulate else weight
+
+
+class StyledConv(nn.Module):
+    """One texture layer: modulated 3x3 convolution, noise, bias, activation (paper Figure 19)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        style_dim: int,
+        up: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(in_channels, out_channels, 3, style_dim=style_dim, up=up)
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+        """(B, I, H, W), style (B, D), noise (B, 1, H', W') -> (B, O, H', W')."""
+        out = self.conv(x, style) + self.noise_strength.to(x.dtype) * noise
+        return leaky_relu(out + self.bias.to(x.dtype)[:, None, None])
+
+
+class ToRGB(nn.Module):
+    """1x1 modulated convolution to three channels, without demodulation, plus bias. Returns float32."""
+
+    def __init__(self, in_channels: int, *, style_dim: int) -> None:
+        super().__init__()
+        self.conv = ModulatedConv(in_channels, 3, 1, style_dim=style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(B, C, H, W), style (B, D) -> (B, 3, H, W)."""
+        rgb: Tensor = self.conv(x, style).float()
+        return rgb + self.bias[:, None, None]

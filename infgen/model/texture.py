@@ -1,0 +1,69 @@
+"""G_T, the texture synthesizer: styled residual blocks without padding, noise, and an RGB skip per level (paper Figure 19)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from infgen.model.config import GeneratorConfig
+from infgen.model.layers import EqualizedLinear, StyledConv, ToRGB, leaky_relu, pixel_norm, upsample_skip
+
+MAPPING_LAYERS = 8
+MAPPING_LEARNING_RATE_FACTOR = 0.01
+
+
+class MappingNetwork(nn.Module):
+    """z_g -> style w: PixelNorm and eight fully connected layers at a hundredth of the learning rate."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            EqualizedLinear(dim, dim, learning_rate_factor=MAPPING_LEARNING_RATE_FACTOR) for _ in range(MAPPING_LAYERS)
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        z = pixel_norm(z)
+        for layer in self.layers:
+            z = leaky_relu(layer(z))
+        return z
+
+
+class TextureSynthesizer(nn.Module):
+    """z_S on n cells -> RGB on S*n - 5*(S - 1) pixels, in about [-1, 1] and not clipped.
+
+    Convolution ``i`` takes row ``i`` of the W+ style; ToRGB of level ``l`` takes row ``2l + 3``, the last one the last row.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        dim, channels = config.global_channels, config.texture_channels
+        inputs = (config.local_channels, *channels[:-1])
+        self.convs = nn.ModuleList(
+            StyledConv(i, o, style_dim=dim, up=k % 2 == 0) for k, (i, o) in enumerate(zip(inputs, channels, strict=True))
+        )
+        self.to_rgbs = nn.ModuleList(ToRGB(c, style_dim=dim) for c in channels[1::2])
+
+    def rgb_row(self, level: int) -> int:
+        """Row of the W+ style that ToRGB of ``level`` (0 for the first) takes."""
+        return min(2 * level + 3, len(self.convs))
+
+    def forward(self, z_s: Tensor, styles: Tensor, noises: Sequence[Tensor]) -> Tensor:
+        """z_S (B, C, n, m), styles (B, rows, D), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W), float32."""
+        x, rgb = z_s, None
+        for level, to_rgb in enumerate(self.to_rgbs):
+            for i in (2 * level, 2 * level + 1):
+                x = self.convs[i](x, styles[:, i], noises[i].to(x.dtype))
+            contribution = to_rgb(x, styles[:, self.rgb_row(level)])
+            rgb = contribution if rgb is None else upsample_skip(rgb) + contribution
+        assert rgb is not None
+        return rgb
+
+
+def mix_styles(w: Tensor, *, rows: int, other: Tensor | None = None, crossover: int | None = None) -> Tensor:
+    """W+ (B, rows, D) from a style ``w`` (B, D): every row ``w``, or ``other`` from row ``crossover`` on (style mixing)."""
+    plus = w.unsqueeze(1).repeat(1, rows, 1)
+    if other is None or crossover is None:
+        return plus
+    later = torch.arange(rows, device=w.device) >= crossover
+    return torch.where(later[None, :, None], other.unsqueeze(1), plus)

@@ -1,0 +1,64 @@
+"""What a tile costs: floating-point operations and memory, counted from the layers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from infgen.model.config import GeneratorConfig
+from infgen.model.structure import KERNEL, LAYERS
+from infgen.world.geometry import STRUCTURE_HALO, Span, convolved, upsampled
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One convolution on one tile: channels, window (rows, columns) it reads and writes, multiply-adds times two."""
+
+    name: str
+    in_channels: int
+    out_channels: int
+    read: tuple[int, int]
+    written: tuple[int, int]
+    flops: int
+
+
+def layer_costs(config: GeneratorConfig, cells: tuple[int, int]) -> Iterator[LayerCost]:
+    """Every convolution of the network for a tile of ``cells`` (rows, columns), in order. Blurs and 1x1 RGB included."""
+    read = (cells[0] + 2 * STRUCTURE_HALO, cells[1] + 2 * STRUCTURE_HALO)
+    local, inputs = config.local_channels, config.local_channels + config.coordinate_channels
+    for i in range(LAYERS):
+        written = (read[0] - KERNEL + 1, read[1] - KERNEL + 1)
+        yield LayerCost(f"structure.{i}", inputs, local, read, written, _conv_flops(written, inputs, local, KERNEL * KERNEL))
+        read = written
+    channels = local
+    for i, out in enumerate(config.texture_channels):
+        up = i % 2 == 0
+        grow = upsampled if up else convolved
+        written = (grow(Span(0, read[0])).size, grow(Span(0, read[1])).size)
+        # A transposed convolution multiplies each of its inputs by all nine taps; the blur adds nine per output value.
+        flops = _conv_flops(read if up else written, channels, out, 9) + (_conv_flops(written, 1, out, 9) if up else 0)
+        yield LayerCost(f"texture.{i}", channels, out, read, written, flops)
+        read, channels = written, out
+        if not up:
+            yield LayerCost(f"rgb.{i // 2}", out, 3, read, read, _conv_flops(read, out, 3, 1))
+
+
+def _conv_flops(positions: tuple[int, int], in_channels: int, out_channels: int, taps: int) -> int:
+    return 2 * positions[0] * positions[1] * in_channels * out_channels * taps
+
+
+def tile_flops(config: GeneratorConfig, cells: tuple[int, int]) -> int:
+    """Floating-point operations for one tile."""
+    return sum(layer.flops for layer in layer_costs(config, cells))
+
+
+def peak_bytes(config: GeneratorConfig, cells: tuple[int, int], *, bytes_per_value: int) -> int:
+    """Bytes of activations alive at the worst moment of one tile: a layer's input, its output, and a blur's between them.
+
+    Noise fields and RGB in float32 come on top.
+    """
+    worst = 0
+    pixels = 0
+    for layer in layer_costs(config, cells):
+        positions_in, pixels = layer.read[0] * layer.read[1], layer.written[0] * layer.written[1]
+        outputs = 2 if layer.read < layer.written else 1  # an upsampling layer holds its output before and after the blur
+        worst = max(worst, bytes_per_value * (positions_in * layer.in_channels + outputs * pixels * layer.out_channels))
+    return worst + pixels * 4 * (6 + 4)  # RGB twice, and noises of all layers: 2 * (1 + 1/4 + ...) values per pixel

@@ -1,0 +1,94 @@
+"""What a render will cost, found out before it starts."""
+
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from infgen.errors import LimitError
+from infgen.limits import TILE_MEMORY_MB
+from infgen.model.config import PATCH_CELLS, GeneratorConfig
+from infgen.rendering.cost import layer_costs, peak_bytes, tile_flops
+from infgen.rendering.plan import Plan, Region, make_plan
+from infgen.rendering.render import Scene, render_tiles
+
+BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Estimates for one render. ``memory`` and ``disk`` in bytes, ``seconds`` of computing."""
+
+    pixels: int
+    tiles: int
+    tile_px: tuple[int, int]
+    batch: int
+    flops: int
+    memory: int
+    disk: int
+    seconds: float
+
+
+def tile_memory(device: torch.device) -> int:
+    """Bytes that one batch of tiles may take: INFGEN_TILE_MEMORY_MB, at most half of the device's memory.
+
+    Depends on the installed memory, not on the free one, so that the same command makes the same plan every time.
+    """
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+    else:
+        total = psutil.virtual_memory().total
+    return int(min(TILE_MEMORY_MB.value() * 2**20, total // 2))
+
+
+def weight_bytes(config: GeneratorConfig) -> int:
+    """Bytes of the convolution weights in float32."""
+    taps = {"structure": 49, "texture": 9, "rgb": 1}
+    layers = layer_costs(config, (PATCH_CELLS, PATCH_CELLS))
+    return 4 * sum(c.in_channels * c.out_channels * taps[c.name.partition(".")[0]] for c in layers)
+
+
+def estimate(scene: Scene, plan: Plan, *, disk: int, extra_memory: int) -> Preflight:
+    """Estimates for ``plan``; the speed is measured on two small tiles. ``extra_memory``: bytes that the file format needs.
+
+    Raises LimitError where the machine does not have the memory.
+    """
+    config, engine = scene.engine.config, scene.engine
+    peak = plan.batch * peak_bytes(config, plan.cells, bytes_per_value=engine.bytes_per_value)
+    memory = BASE_BYTES + 2 * weight_bytes(config) + peak + extra_memory
+    flops = tile_flops(config, plan.cells) * plan.batch_count * plan.batch
+    _check_memory(memory, engine.device)
+    return Preflight(
+        pixels=plan.region.pixels,
+        tiles=plan.tile_count,
+        tile_px=plan.tile_px,
+        batch=plan.batch,
+        flops=flops,
+        memory=memory,
+        disk=disk,
+        seconds=flops / _flops_per_second(scene),
+    )
+
+
+def _check_memory(needed: int, device: torch.device) -> None:
+    available = psutil.virtual_memory().available
+    if device.type == "cpu" and needed > available:
+        raise LimitError(
+            f"the render needs about {needed >> 20} MiB of memory and {available >> 20} MiB are free; "
+            "give a smaller --tile or --batch, or set INFGEN_TILE_MEMORY_MB lower"
+        )
+
+
+def _flops_per_second(scene: Scene) -> float:
+    """Speed on one training patch, the second of two (the first one folds the style and warms up)."""
+    config = scene.engine.config
+    side = config.patch_px
+    probe = make_plan(Region(0, 0, side - 4, side - 4), config, memory=2**40, tile_px=side)
+    seconds = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        for _tile in render_tiles(scene, probe):
+            pass
+        seconds = time.perf_counter() - start
+    return tile_flops(config, probe.cells) * probe.batch_count / max(seconds, 1e-9)

@@ -1,0 +1,123 @@
+"""Integer algebra of the padding-free network: which cells, features and pixels belong to which window.
+
+Level ``l`` has its own lattice with spacing ``S / 2**l`` px (``S = 2**levels`` px per cell): position ``j`` lies exactly on
+pixel ``j * S / 2**l``. Level 0 is the cell lattice, level ``levels`` the pixel lattice. Everything is a Python int, so
+positions are exact however far they are from the origin.
+"""
+
+from dataclasses import dataclass
+
+STRUCTURE_HALO = 12  # cells that the four 7x7 convolutions of G_S eat on each side: 4 * 3
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of ``size`` consecutive lattice positions that begins at ``start``, along one axis."""
+
+    start: int
+    size: int
+
+    @property
+    def stop(self) -> int:
+        """First position after the span."""
+        return self.start + self.size
+
+    def contains(self, other: "Span") -> bool:
+        """Whether every position of ``other`` lies in this span."""
+        return self.start <= other.start and other.stop <= self.stop
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle on one lattice: ``x`` to the right, ``y`` down."""
+
+    x: Span
+    y: Span
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(height, width)`` in lattice positions."""
+        return self.y.size, self.x.size
+
+
+@dataclass(frozen=True)
+class LayerSpans:
+    """All lattice spans, along one axis, that one tile of the network reads and writes.
+
+    ``local``: cells of z_l and coordinates that G_S reads. ``structure``: cells of z_S. ``noise[i]``: output positions of
+    texture convolution ``i`` on the lattice of level ``i // 2 + 1``. ``pixels``: pixels of the image.
+    """
+
+    local: Span
+    structure: Span
+    noise: tuple[Span, ...]
+    pixels: Span
+
+
+def cell_px(levels: int) -> int:
+    """Pixels per cell, S = 2**levels."""
+    return 1 << levels
+
+
+def tile_px(cells: int, *, levels: int) -> int:
+    """Pixels that ``cells`` cells of z_S give: S*n - 5*(S - 1). 0 or less means that nothing is left."""
+    s = cell_px(levels)
+    return s * cells - 5 * (s - 1)
+
+
+def tile_cells(px: int, *, levels: int) -> int | None:
+    """Cells of z_S that give exactly ``px`` pixels, or None where no whole number does."""
+    s = cell_px(levels)
+    cells, rest = divmod(px + 5 * (s - 1), s)
+    return cells if rest == 0 and px > 0 else None
+
+
+def cells_covering(px: int, *, levels: int) -> int:
+    """Fewest cells of z_S whose tile has at least ``px`` pixels."""
+    s = cell_px(levels)
+    return -(-(px + 5 * (s - 1)) // s)
+
+
+def first_px(cell: int, *, levels: int) -> int:
+    """Leftmost pixel of a tile whose z_S begins at ``cell``: S*k + 2*(S - 1)."""
+    s = cell_px(levels)
+    return s * cell + 2 * (s - 1)
+
+
+def first_cell(px: int, *, levels: int) -> int:
+    """Rightmost first cell whose tile begins at or before pixel ``px``."""
+    s = cell_px(levels)
+    return (px - 2 * (s - 1)) // s
+
+
+def upsampled(span: Span) -> Span:
+    """Output span of an upsampling block on the next lattice: transposed conv 2n+1, crop to 2n-1, blur to 2n-3."""
+    return Span(2 * span.start + 1, 2 * span.size - 3)
+
+
+def convolved(span: Span) -> Span:
+    """Output span of a 3x3 convolution without padding."""
+    return Span(span.start + 1, span.size - 2)
+
+
+def layer_spans(cell: int, cells: int, *, levels: int) -> LayerSpans:
+    """Spans of every layer for the tile whose z_S is ``cells`` cells beginning at ``cell``, along one axis.
+
+    Raises ValueError where the tile would have no pixels.
+    """
+    if tile_px(cells, levels=levels) <= 0:
+        raise ValueError(f"{cells} cells give no pixels at {levels} levels")
+    structure = Span(cell, cells)
+    noise: list[Span] = []
+    span = structure
+    for _ in range(levels):
+        up = upsampled(span)
+        span = convolved(up)
+        noise += [up, span]
+    local = Span(cell - STRUCTURE_HALO, cells + 2 * STRUCTURE_HALO)
+    return LayerSpans(local=local, structure=structure, noise=tuple(noise), pixels=span)
+
+
+def lattice_period(period_px: int, level: int, *, levels: int) -> int:
+    """Period of a cyclic world on the lattice of ``level``: P * 2**l / S. ``period_px`` is a multiple of S."""
+    return (period_px << level) >> levels

@@ -1,0 +1,127 @@
+"""The paper's discriminator: StyleGAN2's residual network with a second head that predicts vertical position.
+
+A discriminator here is two steps: ``features`` (image -> what is judged) and ``judge`` (features -> logits, position), so that
+the loop computes expensive features of one batch once for both networks.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from infgen.model.layers import EPS, GAIN, EqualizedLinear, leaky_relu
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``logits``: one tensor (B, ...) per head. ``position``: predicted vertical position (B,)."""
+
+    logits: list[Tensor]
+    position: Tensor
+
+
+class EqualizedConv(nn.Module):
+    """Convolution without bias, weights at unit variance and scaled at run time."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.scale = 1 / math.sqrt(in_channels * kernel * kernel)
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, H, W) -> (B, O, H', W')."""
+        return F.conv2d(x, (self.weight * self.scale).to(x.dtype), stride=self.stride, padding=self.padding)
+
+
+class ConvLayer(nn.Module):
+    """Convolution, bias, activation."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
+        super().__init__()
+        self.conv = EqualizedConv(in_channels, out_channels, kernel, stride=stride, padding=padding)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, H, W) -> (B, O, H', W')."""
+        return leaky_relu(self.conv(x) + self.bias.to(x.dtype)[:, None, None])
+
+
+def antialias(x: Tensor, padding: int) -> Tensor:
+    """Low-pass filter outer([1,3,3,1])/64 before a stride-2 convolution; zeros outside the image."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device)
+    kernel = (torch.outer(taps, taps) / 64).expand(x.shape[1], 1, 4, 4)
+    return F.conv2d(x, kernel, padding=padding, groups=x.shape[1])
+
+
+class ResidualBlock(nn.Module):
+    """Halve the image: two 3x3 convolutions beside a 1x1 skip, divided by sqrt(2)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = ConvLayer(in_channels, in_channels, 3, padding=1)
+        self.conv2 = ConvLayer(in_channels, out_channels, 3, stride=2)
+        self.skip = EqualizedConv(in_channels, out_channels, 1, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, I, H, W) -> (B, O, H // 2, W // 2)."""
+        main = self.conv2(antialias(self.conv1(x), 2))
+        return (main + self.skip(antialias(x, 1))) / GAIN
+
+
+def append_group_deviation(x: Tensor, group: int) -> Tensor:
+    """Minibatch standard deviation (Karras et al. 2018): one more channel, (B, C, H, W) -> (B, C+1, H, W)."""
+    batch, channels, height, width = x.shape
+    group = min(group, batch)
+    grouped = x.float().view(group, batch // group, channels, height, width)
+    deviation = (grouped.var(0, unbiased=False) + EPS).sqrt().mean((1, 2, 3))  # (B / group,)
+    plane = deviation.repeat(group)[:, None, None, None].expand(batch, 1, height, width)
+    return torch.cat([x, plane.to(x.dtype)], dim=1)
+
+
+def channels_at(size: int, *, width: float) -> int:
+    """Discriminator channels at ``size`` px: 512 up to 64 px, then halved with every doubling."""
+    return max(8, round(width * min(512, 32768 // (1 << math.ceil(math.log2(size))))))
+
+
+class Discriminator(nn.Module):
+    """The paper's discriminator with auxiliary head (Section 3.5, Figure 18) for patches of ``patch_px``."""
+
+    def __init__(self, patch_px: int, *, width: float = 1.0, head_channels: int | None = None, group: int = 16) -> None:
+        super().__init__()
+        blocks = round(math.log2(patch_px)) - 2
+        sizes = [1 << (blocks + 2 - i) for i in range(blocks + 1)]
+        widths = [channels_at(s, width=width) for s in sizes]
+        deep = widths[-1]
+        head = deep if head_channels is None else head_channels
+        self.group = group
+        self.stem = ConvLayer(3, widths[0], 1)
+        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(widths, widths[1:], strict=False))
+        self.final = ConvLayer(deep + 1, deep, 3, padding=1)
+        area = self._final_px(patch_px, blocks) ** 2
+        self.logit = nn.ModuleList([EqualizedLinear(deep * area, head), EqualizedLinear(head, 1)])
+        self.position = nn.ModuleList([EqualizedLinear(deep * area, head), EqualizedLinear(head, 1)])
+
+    @staticmethod
+    def _final_px(patch_px: int, blocks: int) -> int:
+        return patch_px >> blocks
+
+    def features(self, images: Tensor) -> Sequence[Tensor]:
+        """What ``judge`` looks at: the image itself."""
+        return [images]
+
+    def judge(self, features: Sequence[Tensor]) -> Verdict:
+        """Images (B, 3, H, W) in [-1, 1] -> one logit (B, 1) and the vertical position (B,)."""
+        x = self.stem(features[0])
+        for block in self.blocks:
+            x = block(x)
+        flat = self.final(append_group_deviation(x, self.group)).flatten(1).float()
+        logit = self.logit[1](leaky_relu(self.logit[0](flat)))
+        return Verdict([logit], self.position[1](leaky_relu(self.position[0](flat)))[:, 0])
+
+    def forward(self, images: Tensor) -> Verdict:
+        """``judge`` of ``features``."""
+        return self.judge(self.features(images))

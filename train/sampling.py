@@ -1,0 +1,72 @@
+"""What a training step draws at random: latents, coordinates, noises, style mixing. A function of seed and step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from infgen.model.config import PATCH_CELLS
+from infgen.model.generator import Generator, Style
+from infgen.train.presets import VERTICAL_STARTS, Recipe
+from infgen.world import coordinates, geometry
+
+# Row at which the trained strip begins: with 0.3 per cell the 45 rows of the strip run from -6.6 to 6.6 inside tanh.
+FIRST_ROW = -22
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Inputs of one generator call in training. ``position`` (B,): vertical targets in [-1, 1], each of its own sample."""
+
+    z_l: Tensor
+    coordinates: Tensor
+    noises: list[Tensor]
+    z_g: Tensor  # (B, D), samples 2k and 2k+1 equal
+    z_mix: Tensor  # (B, D)
+    crossover: int  # first row of the W+ style that comes from z_mix
+    position: Tensor
+
+
+def step_rng(seed: int, step: int, purpose: int) -> torch.Generator:
+    """The random numbers of one step and purpose, independent of every other step."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 16 + purpose)
+
+
+def vertical_target(start: Tensor) -> Tensor:
+    """Target of the auxiliary head for a patch that begins at row ``start`` of the strip: 2 i / (V - 1) - 1."""
+    return 2 * start / (VERTICAL_STARTS - 1) - 1
+
+
+def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.device, dtype: torch.dtype) -> Draw:
+    """Draw everything for ``batch`` patches. Pairs share z_g and coordinates (Eq. 2); z_l and noises are all different."""
+    config = recipe.generator_config
+    cells = recipe.local_cells
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=rng).to(device)
+
+    def pairs(x: Tensor) -> Tensor:
+        return x.repeat_interleave(2, dim=0)
+
+    rows = torch.randint(0, VERTICAL_STARTS, (batch // 2, 1), generator=rng)
+    columns = torch.randint(0, coordinates.HORIZONTAL_PERIOD, (batch // 2, 1), generator=rng)
+    jitter = (torch.rand(batch // 2, config.coordinate_channels, generator=rng) * 2 - 1) * coordinates.JITTER_CELLS
+    run = torch.arange(cells)
+    coords = coordinates.encode(columns + run, rows + FIRST_ROW + run, system=config.coordinates, jitter=jitter)
+    mixes = float(torch.rand((), generator=rng)) < recipe.mixing
+    crossover = int(torch.randint(1, config.style_layers, (), generator=rng)) if mixes else config.style_layers
+    spans = geometry.layer_spans(0, PATCH_CELLS, levels=config.levels).noise
+    return Draw(
+        z_l=normal(batch, config.local_channels, cells, cells).to(dtype),
+        coordinates=pairs(coords).to(device),
+        noises=[normal(batch, 1, s.size, s.size).to(dtype) for s in spans],
+        z_g=pairs(normal(batch // 2, config.global_channels)),
+        z_mix=pairs(normal(batch // 2, config.global_channels)),
+        crossover=crossover,
+        position=pairs(vertical_target(rows[:, 0].float())).to(device),
+    )
+
+
+def style_of(generator: Generator, drawn: Draw) -> Style:
+    """The style of a draw; samples of a pair share it."""
+    return generator.style(drawn.z_g, mix=drawn.z_mix, crossover=drawn.crossover)
