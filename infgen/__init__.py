@@ -1,3 +1,31 @@
-"""infgen: images without edges."""
+"""infgen: images without edges. The names that people use, and nothing that takes long to import."""
+
+from typing import TYPE_CHECKING, Any
+
+from infgen.errors import InfgenError, InputError
+
+if TYPE_CHECKING:
+    from infgen.model.config import GeneratorConfig
+    from infgen.model.generator import Generator
+    from infgen.rendering.plan import Region
+    from infgen.world.world import World
 
 __version__ = "0.1.0"
+
+__all__ = ["Generator", "GeneratorConfig", "InfgenError", "InputError", "Region", "World", "__version__"]
+
+_HOMES = {
+    "Generator": "infgen.model.generator",
+    "GeneratorConfig": "infgen.model.config",
+    "Region": "infgen.rendering.plan",
+    "World": "infgen.world.world",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: PyTorch takes seconds, ``infgen --help`` must not."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'infgen' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

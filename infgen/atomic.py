@@ -10,7 +10,9 @@ from pathlib import Path
 
 from infgen.errors import InfgenError, InputError
 
-TEMPORARY_PREFIX = ".infgen-"  # short and independent of the target, whose name may be as long as the file system allows
+TEMPORARY_PREFIX = (
+    ".infgen-"  # short and independent of the target, whose name may be as long as the file system allows
+)
 _STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
@@ -44,12 +46,14 @@ def create_beside(target: Path, suffix: str) -> tuple[int, Path]:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666), path
     except OSError as error:
-        raise InputError(f"output folder {target.parent} does not take new files: {error.strerror}; choose another") from None
+        raise InputError(
+            f"output folder {target.parent} does not take new files: {error.strerror}; choose another"
+        ) from None
 
 
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; it takes the name ``path`` when the block ends without an error.
+    """Yield a temporary path in the folder of ``path``; it takes the name ``path`` when the block ends without error.
 
     The data are on the disk before the name changes. On any error or interrupt the temporary file is removed and an
     existing ``path`` stays as it was. Raises InputError (see ``check_output``), and InfgenError where the disk is full
@@ -62,11 +66,14 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, target)
-        _sync(target.parent)
+        with suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe
+            _sync(target.parent)
     except OSError as error:
         if error.errno not in _STORAGE_FAULTS:
             raise
-        raise InfgenError(f"{target} was not written: {error.strerror}; free some disk space or choose another folder") from error
+        raise InfgenError(
+            f"{target} was not written: {error.strerror}; free some disk space or choose another folder"
+        ) from error
     finally:
         with suppress(FileNotFoundError):  # it has its final name
             os.unlink(temporary)
@@ -74,8 +81,6 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
 
 def _sync(path: Path) -> None:
     """Flush a file, or the names in a folder, to the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows has no descriptors of folders
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)

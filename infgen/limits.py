@@ -1,4 +1,4 @@
-"""Every limit of an installation: a named constant with a default, and an ``INFGEN_*`` environment variable that replaces it.
+"""Every limit of an installation: a named constant with a default that an ``INFGEN_*`` environment variable replaces.
 
 The environment is read when the limit is asked for, so a limit set by a test or a service applies at once.
 """
@@ -36,11 +36,20 @@ class Limit:
 
 MAX_PIXELS = Limit("INFGEN_MAX_PIXELS", 10**11, "px", "pixels of one rendered picture")
 MAX_PHOTO_PIXELS = Limit(
-    "INFGEN_MAX_PHOTO_PIXELS", 200_000_000, "px", "pixels of one photograph; a larger one is refused before it is decoded"
+    "INFGEN_MAX_PHOTO_PIXELS",
+    200_000_000,
+    "px",
+    "pixels of one photograph; a larger one is refused before it is decoded",
 )
-MAX_MODEL_MB = Limit("INFGEN_MAX_MODEL_MB", 4096, "MiB", "size of a model file; a larger one is refused before it is read")
+MAX_MODEL_MB = Limit(
+    "INFGEN_MAX_MODEL_MB", 4096, "MiB", "size of a model file; a larger one is refused before it is read"
+)
 MAX_RECIPE_MB = Limit("INFGEN_MAX_RECIPE_MB", 64, "MiB", "size of the recipe embedded in a picture, written or read")
-TILE_MEMORY_MB = Limit("INFGEN_TILE_MEMORY_MB", 2048, "MiB", "memory that one batch of tiles may take while it is computed")
-DATA_CACHE_MB = Limit("INFGEN_DATA_CACHE_MB", 4096, "MiB", "memory for decoded training pictures; the rest is decoded again")
+TILE_MEMORY_MB = Limit(
+    "INFGEN_TILE_MEMORY_MB", 6144, "MiB", "memory that one batch of tiles may take while it is computed"
+)
+DATA_CACHE_MB = Limit(
+    "INFGEN_DATA_CACHE_MB", 4096, "MiB", "memory for decoded training pictures; the rest is decoded again"
+)
 
 ALL: tuple[Limit, ...] = (MAX_PIXELS, MAX_PHOTO_PIXELS, MAX_MODEL_MB, MAX_RECIPE_MB, TILE_MEMORY_MB, DATA_CACHE_MB)

@@ -1,1 +1,1 @@
-
+"""The network: configuration, layers, structure and texture synthesizers, model files."""

@@ -6,7 +6,9 @@ network is built.
 
 import hashlib
 import json
+import os
 import pickletools
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,31 @@ SHIPPED = Path(__file__).parent.parent / "assets" / "scenery.safetensors"
 
 
 def save(generator: Generator, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write ``generator`` to ``path``, tensors as ``dtype``. The file appears whole or not at all."""
+    """Write ``generator`` to ``path``, tensors as ``dtype``. The file appears whole or not at all; equal models give equal files.
+
+    Raises InputError where ``dtype`` cannot hold a value.
+    """
     metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(generator.config.to_dict())}
     tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in generator.state_dict().items()}
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            kind = str(dtype).removeprefix("torch.")
+            raise InputError(f"model tensor {name} holds values that are not finite as {kind}; write it as float32 or train on")
     with write_atomically(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Bring the metadata, which safetensors writes in a random order, into one order: the file's hash names the model."""
+    with path.open("r+b") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(text) <= size
+        file.seek(8)
+        file.write(text.ljust(size))
 
 
 def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator:
@@ -42,14 +64,15 @@ def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator
     InputError for a missing one; MissingExtraError for a hub id without ``huggingface_hub``.
     """
     path = resolve(source)
-    _refuse_other_kinds(path)
     try:
+        _refuse_other_kinds(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             config = _config(file.metadata(), path)
             _check_shapes(config, {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, path)
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+            tensors = {name: _as_float32(name, file.get_tensor(name), path) for name in file.keys()}
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"model file {path} is damaged or not a safetensors file ({error}); get it again") from None
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"model file {path} is damaged or not a safetensors file ({reason}); get it again") from None
     _check_finite(tensors, path)
     with torch.device("meta"):
         generator = Generator(config)
@@ -60,9 +83,9 @@ def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator
 def resolve(source: str | Path) -> Path:
     """The local file of ``source``: a path, or a Hugging Face hub id like ``someone/some-model``."""
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path.is_file, false for a name that is too long
         return path
-    if path.is_dir() and (path / HUB_FILE).is_file():
+    if os.path.isfile(path / HUB_FILE):
         return path / HUB_FILE
     if isinstance(source, Path) or not _looks_like_hub_id(source):
         raise InputError(f"model file {source} does not exist; give a .safetensors file or a Hugging Face hub id")
@@ -124,11 +147,12 @@ def _config(metadata: dict[str, str] | None, path: Path) -> GeneratorConfig:
         raise ModelFileError(f"model file {path} is not an infgen generator (no {FORMAT} metadata); see: infgen convert")
     if metadata.get("version") != str(VERSION):
         raise ModelFileError(
-            f"model file {path} has format version {metadata.get('version')}; this infgen reads version {VERSION}: update infgen"
+            f"model file {path} has format version {str(metadata.get('version'))[:20]!r}; "
+            f"this infgen reads version {VERSION}: update infgen"
         )
     try:
         data: Any = json.loads(metadata["config"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         raise ModelFileError(f"model file {path} has no readable configuration; get it again") from None
     if not isinstance(data, dict):
         raise ModelFileError(f"model file {path} has a configuration that is not a mapping; get it again")
@@ -143,10 +167,17 @@ def _check_shapes(config: GeneratorConfig, found: dict[str, tuple[int, ...]], pa
         needed = {name: tuple(t.shape) for name, t in Generator(config).state_dict().items()}
     if difference := sorted(set(needed) ^ set(found)):
         state = "missing" if difference[0] in needed else "not part of such a generator"
-        raise ModelFileError(f"model file {path}: {len(difference)} tensors differ from its configuration; {difference[0]} is {state}")
+        first = difference[0][:100]
+        raise ModelFileError(f"model file {path}: {len(difference)} tensors differ from its configuration; {first!r} is {state}")
     for name, shape in needed.items():
         if found[name] != shape:
             raise ModelFileError(f"model file {path}: {name} has shape {found[name]}, its configuration says {shape}")
+
+
+def _as_float32(name: str, tensor: Tensor, path: Path) -> Tensor:
+    if not tensor.is_floating_point():
+        raise ModelFileError(f"model file {path}: {name} has type {tensor.dtype}, not a floating-point one; get it again")
+    return tensor.float()
 
 
 def _check_finite(tensors: dict[str, Tensor], path: Path) -> None:

@@ -30,7 +30,7 @@ class GeneratorConfig:
             raise InputError(
                 f"texture_channels has {len(self.texture_channels)} entries; allowed are 2 per level and 1 to {MAX_LEVELS} levels"
             )
-        if not all(isinstance(c, int) and 1 <= c <= MAX_CHANNELS for c in channels):
+        if not all(type(c) is int and 1 <= c <= MAX_CHANNELS for c in channels):
             raise InputError(f"channel counts {channels} must be whole numbers from 1 to {MAX_CHANNELS}")
         if self.coordinates not in get_args(CoordinateSystem):
             raise InputError(f"coordinates {self.coordinates!r} is unknown; allowed are {', '.join(COORDINATE_CHANNELS)}")

@@ -132,8 +132,11 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        """(B, I, H, W), style (B, D), noise (B, 1, H', W') -> (B, O, H', W')."""
-        out = self.conv(x, style) + self.noise_strength.to(x.dtype) * noise
+        """(B, I, H, W), style (B, D), noise (B, 1, H', W') -> (B, O, H', W'). Raises ValueError for a noise of another size."""
+        out = self.conv(x, style)
+        if noise.shape[-2:] != out.shape[-2:]:
+            raise ValueError(f"noise has size {tuple(noise.shape[-2:])}, its layer gives {tuple(out.shape[-2:])}")
+        out = out + self.noise_strength.to(x.dtype) * noise
         return leaky_relu(out + self.bias.to(x.dtype)[:, None, None])
 
 

@@ -1,1 +1,1 @@
-
+"""From world and region to pixels: cost, plan, preflight, render loop."""

@@ -49,14 +49,16 @@ def weight_bytes(config: GeneratorConfig) -> int:
     return 4 * sum(c.in_channels * c.out_channels * taps[c.name.partition(".")[0]] for c in layers)
 
 
-def estimate(scene: Scene, plan: Plan, *, disk: int, extra_memory: int) -> Preflight:
-    """Estimates for ``plan``; the speed is measured on two small tiles. ``extra_memory``: bytes that the file format needs.
+def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Preflight:
+    """Estimates for ``plan``; the speed is measured on two small tiles.
+
+    ``disk`` and ``encode_memory``: bytes that the output takes; encoding comes after the tiles, so memory is the larger one.
 
     Raises LimitError where the machine does not have the memory.
     """
     config, engine = scene.engine.config, scene.engine
     peak = plan.batch * peak_bytes(config, plan.cells, bytes_per_value=engine.bytes_per_value)
-    memory = BASE_BYTES + 2 * weight_bytes(config) + peak + extra_memory
+    memory = BASE_BYTES + 2 * weight_bytes(config) + max(peak, encode_memory)
     flops = tile_flops(config, plan.cells) * plan.batch_count * plan.batch
     _check_memory(memory, engine.device)
     return Preflight(

@@ -59,6 +59,24 @@ class World(_Document):
         """Seed of the style's latent."""
         return self.seed if self.style.seed is None else self.style.seed
 
+    def changed(
+        self,
+        *,
+        style_seed: int | None = None,
+        mix_seed: int | None = None,
+        crossover: int | None = None,
+        **values: object,
+    ) -> Self:
+        """The world with some values replaced; None leaves a value as it is. Raises WorldError for illegal values."""
+        document = self.model_dump(by_alias=True) | {k: v for k, v in values.items() if v is not None}
+        if style_seed is not None:
+            document["style"]["seed"] = style_seed
+        if mix_seed is not None or crossover is not None:
+            mix = document["style"]["mix"] or {}
+            changes = {"seed": mix_seed, "crossover": crossover}
+            document["style"]["mix"] = mix | {k: v for k, v in changes.items() if v is not None}
+        return self.create(**document)
+
     def to_json(self) -> str:
         """The document; ``from_json`` reads it back."""
         return self.model_dump_json(by_alias=True, indent=2)

@@ -1,0 +1,177 @@
+"""How fast a picture is drawn, against the speed of the machine's own convolutions, measured in the same process.
+
+    python benchmarks/render.py                        # full-width scenery-101, 1024 x 1024, fp32 and bf16
+    python benchmarks/render.py --scaling              # seconds per megapixel at 1, 4 and 16 megapixels
+    python benchmarks/render.py --layers               # where the time goes, layer by layer
+
+The bound is arithmetic: GFLOP counted from the layers, divided by the rate of the largest layer's convolution alone
+(channels-last, at the tile's own shape). The share says how much of that rate the whole render reaches.
+"""
+
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from infgen.engines import EagerEngine
+from infgen.engines.eager import DTYPES
+from infgen.model.config import PRESETS, preset
+from infgen.model.folded import fold
+from infgen.model.generator import Generator
+from infgen.rendering.cost import layer_costs, tile_flops
+from infgen.rendering.plan import Plan, Region, make_plan
+from infgen.rendering.preflight import tile_memory
+from infgen.rendering.render import Scene, batch_inputs, render_tiles
+from infgen.world.tile_inputs import world_style
+from infgen.world.world import World
+
+console = Console(width=120)
+
+
+def machine() -> str:
+    """The machine in plain words."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    memory = psutil.virtual_memory().total >> 30
+    return f"{name}, {torch.get_num_threads()} threads, {memory} GiB, PyTorch {torch.__version__}"
+
+
+def seconds_of(work: Callable[[], object], *, repeats: int) -> float:
+    """Shortest wall time of ``work`` over ``repeats`` runs, after one that warms up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def random_generator(name: str) -> Generator:
+    """A generator of preset ``name`` with random weights and noise."""
+    torch.manual_seed(0)
+    generator = Generator(preset(name)).eval().requires_grad_(False)
+    for conv in generator.texture.convs:
+        conv.noise_strength.fill_(0.1)
+    return generator
+
+
+def convolution_peak(plan: Plan, generator: Generator, dtype: torch.dtype) -> float:
+    """FLOP/s of the largest layer's plain convolution alone, at the tile's shape, channels-last."""
+    plain = [c for c in layer_costs(generator.config, plan.cells) if c.name.startswith("texture") and c.read > c.written]
+    largest = max(plain, key=lambda c: c.flops)
+    x = torch.randn(plan.batch, largest.in_channels, *largest.read).to(dtype).contiguous(memory_format=torch.channels_last)
+    w = torch.randn(largest.out_channels, largest.in_channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        seconds = seconds_of(lambda: torch.nn.functional.conv2d(x, w), repeats=3)
+    return plan.batch * largest.flops / seconds
+
+
+def make_scene(generator: Generator, precision: str) -> Scene:
+    """World 0 of ``generator``."""
+    world = World(seed=0)
+    return Scene(world, world_style(world, generator), EagerEngine(generator, precision=precision))  # type: ignore[arg-type]
+
+
+def drain(scene: Scene, plan: Plan) -> None:
+    """Compute every tile and throw it away."""
+    for _ in render_tiles(scene, plan):
+        pass
+
+
+def plan_for(scene: Scene, side: int, tile: int | None) -> Plan:
+    """The plan of a square region of ``side`` px."""
+    engine = scene.engine
+    return make_plan(
+        Region(0, -side // 2, side, side),
+        engine.config,
+        memory=tile_memory(engine.device),
+        bytes_per_value=engine.bytes_per_value,
+        tile_px=tile,
+    )
+
+
+def report_speed(generator: Generator, side: int, tile: int | None, repeats: int) -> None:
+    """One table row per precision."""
+    table = Table("precision", "tile", "seconds", "GFLOP", "GFLOP/s", "peak GFLOP/s", "share", title=f"{side} x {side} px")
+    for precision, dtype in DTYPES.items():
+        scene = make_scene(generator, precision)
+        plan = plan_for(scene, side, tile)
+        flops = tile_flops(generator.config, plan.cells) * plan.batch * plan.batch_count
+        before = convolution_peak(plan, generator, dtype)
+        seconds = seconds_of(lambda scene=scene, plan=plan: drain(scene, plan), repeats=repeats)
+        peak = (before + convolution_peak(plan, generator, dtype)) / 2
+        rate = flops / seconds
+        row = (f"{plan.tile_count} x {plan.tile_px}", f"{seconds:.2f}", f"{flops / 1e9:.0f}", f"{rate / 1e9:.0f}")
+        table.add_row(precision, *row, f"{peak / 1e9:.0f}", f"{rate / peak:.2f}")
+    console.print(table)
+
+
+def report_scaling(generator: Generator, precision: str, tile: int | None) -> None:
+    """Seconds per megapixel at three sizes."""
+    table = Table("size", "tiles", "seconds", "s per megapixel", title=f"scaling, {precision}")
+    scene = make_scene(generator, precision)
+    for side in (1024, 2048, 4096):
+        plan = plan_for(scene, side, tile)
+        seconds = seconds_of(lambda plan=plan: drain(scene, plan), repeats=2 if side > 1024 else 5)
+        per_megapixel = seconds / (side * side / 2**20)
+        table.add_row(f"{side} x {side}", f"{plan.tile_count} x {plan.tile_px}", f"{seconds:.2f}", f"{per_megapixel:.3f}")
+    console.print(table)
+
+
+def report_layers(generator: Generator, side: int, precision: str, tile: int | None) -> None:
+    """Seconds and rate of every folded layer on the first tile."""
+    scene = make_scene(generator, precision)
+    plan = plan_for(scene, side, tile)
+    start = time.perf_counter()
+    inputs = batch_inputs(scene, plan, [plan.tile(0)])
+    table = Table("layer", "seconds", "GFLOP", "GFLOP/s", title=f"one tile of {plan.tile_px}, {precision}")
+    table.add_row("fields and coordinates", f"{time.perf_counter() - start:.3f}", "", "")
+    folded = fold(generator, scene.style, dtype=DTYPES[precision])
+    calls = {f"structure.{i}": c for i, c in enumerate(folded.structure)}
+    calls |= {f"texture.{i}": c for i, c in enumerate(folded.texture)}
+    calls |= {f"rgb.{i}": c for i, c in enumerate(folded.to_rgbs)}
+    for cost in layer_costs(generator.config, plan.cells):
+        x = torch.randn(1, cost.in_channels, *cost.read).to(DTYPES[precision]).contiguous(memory_format=torch.channels_last)
+        index = int(cost.name.rpartition(".")[2])
+        noise: tuple[Tensor, ...] = (inputs.noises[index].to(x),) if cost.name.startswith("texture") else ()
+        with torch.inference_mode():
+            seconds = seconds_of(lambda call=calls[cost.name], x=x, noise=noise: call(x, *noise), repeats=2)
+        table.add_row(cost.name, f"{seconds:.3f}", f"{cost.flops / 1e9:.1f}", f"{cost.flops / seconds / 1e9:.0f}")
+    console.print(table)
+
+
+@click.command()
+@click.option("--preset", "name", type=click.Choice(list(PRESETS)), default="scenery-101", show_default=True)
+@click.option("--side", default=1024, show_default=True, help="Pixels along one side.")
+@click.option("--tile", type=int, help="Tile size in px, instead of the planner's choice.")
+@click.option("--repeats", default=3, show_default=True)
+@click.option("--scaling", is_flag=True, help="Seconds per megapixel at 1, 4 and 16 megapixels.")
+@click.option("--layers", is_flag=True, help="Time of each layer.")
+@click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True, help="For --scaling, --layers.")
+def main(
+    name: str, side: int, tile: int | None, repeats: int, scaling: bool, layers: bool, precision: str
+) -> None:
+    """Measure rendering; see the module's docstring."""
+    generator = random_generator(name)
+    console.print(f"{name}; {machine()}")
+    if layers:
+        report_layers(generator, side, precision, tile)
+    elif scaling:
+        report_scaling(generator, precision, tile)
+    else:
+        report_speed(generator, side, tile, repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Fixtures that every test may use: a tiny generator with random parameters, and its model file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from infgen.model.config import preset
+from infgen.model.generator import Generator
+from tests.model.networks import random_generator
+
+torch.set_num_threads(1)
+settings.register_profile("infgen", deadline=None, database=None, max_examples=60)
+settings.load_profile("infgen")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Generator:
+    """Preset "tiny" with random weights; no parameter is zero. Not to be changed: copy it first."""
+    return random_generator(preset("tiny"), seed=7)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model file of ``tiny``, float32."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    tiny.save_pretrained(path)
+    return path

@@ -1,0 +1,154 @@
+"""Configurations: presets against the released networks, widths, errors, arbitrary input."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infgen.errors import InfgenError, InputError, ModelFileError
+from infgen.model.config import COORDINATE_CHANNELS, PRESETS, GeneratorConfig, preset
+from infgen.model.generator import Generator
+
+# Preset -> patch side, channels of each level, parameters of the released generator.
+RELEASED = {
+    "scenery-101": (101, (512, 512, 512, 512), 36_358_944),
+    "scenery-197": (197, (512, 512, 512, 512, 256), 38_655_013),
+    "scenery-389": (389, (512, 512, 512, 512, 256, 128), 39_360_682),
+    "scenery-773": (773, (512, 512, 512, 512, 256, 128, 64), 39_602_927),
+}
+CONSTANT_INPUT = 256 * 4 * 4  # a stored parameter of the released code that no image depends on
+
+SMALL = GeneratorConfig((4, 4), local_channels=3, global_channels=5)
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_presets_have_the_papers_patch_sizes(name: str) -> None:
+    assert PRESETS[name].patch_px == RELEASED[name][0]
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_presets_have_the_released_channels(name: str) -> None:
+    assert PRESETS[name].texture_channels == tuple(c for c in RELEASED[name][1] for _ in range(2))
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_presets_have_the_released_number_of_parameters(name: str) -> None:
+    with torch.device("meta"):
+        generator = Generator(PRESETS[name])
+    assert sum(p.numel() for p in generator.parameters()) + CONSTANT_INPUT == RELEASED[name][2]
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_presets_have_the_released_latents(name: str) -> None:
+    assert (PRESETS[name].local_channels, PRESETS[name].global_channels) == (256, 512)
+
+
+@pytest.mark.parametrize(("name", "levels"), list(zip(RELEASED, (4, 5, 6, 7), strict=True)))
+def test_presets_have_one_style_row_more_than_convolutions(name: str, levels: int) -> None:
+    assert (PRESETS[name].levels, PRESETS[name].style_layers) == (levels, 2 * levels + 1)
+
+
+def test_width_one_is_the_preset_itself() -> None:
+    assert preset("scenery-101-small") == PRESETS["scenery-101-small"]
+
+
+def test_width_multiplies_every_channel_count() -> None:
+    config = preset("scenery-389", width=0.25)
+    assert (config.texture_channels[::2], config.local_channels, config.global_channels) == (
+        (128, 128, 128, 128, 64, 32),
+        64,
+        128,
+    )
+
+
+@given(st.floats(1 / 64, 4).filter(lambda w: w != 1), st.sampled_from(sorted(PRESETS)))
+def test_scaled_channels_are_multiples_of_four(width: float, name: str) -> None:
+    config = preset(name, width=width)
+    assert all(c % 4 == 0 and c >= 4 for c in (*config.texture_channels, config.local_channels, config.global_channels))
+
+
+@pytest.mark.parametrize("width", [0.0, -1.0, 1 / 65, 4.01, float("nan"), float("inf")])
+def test_a_width_out_of_range_is_refused(width: float) -> None:
+    with pytest.raises(InputError, match=r"width .* is out of range; allowed are 1/64 to 4"):
+        preset("tiny", width=width)
+
+
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="preset 'scenery' is unknown; choose one of scenery-101, "):
+        preset("scenery")
+
+
+@pytest.mark.parametrize("system", COORDINATE_CHANNELS)
+def test_coordinates_are_part_of_a_preset(system: str) -> None:
+    config = preset("tiny", coordinates=system)  # type: ignore[arg-type]
+    assert config.coordinate_channels == COORDINATE_CHANNELS[system]
+
+
+@pytest.mark.parametrize(
+    ("channels", "local", "dim", "coordinates", "words"),
+    [
+        ((), 4, 4, "scenery", "texture_channels has 0 entries"),
+        ((4,), 4, 4, "scenery", "texture_channels has 1 entries"),
+        ((4,) * 22, 4, 4, "scenery", "texture_channels has 22 entries"),
+        ((4, 0), 4, 4, "scenery", "must be whole numbers from 1 to 8192"),
+        ((4, 8193), 4, 4, "scenery", "must be whole numbers from 1 to 8192"),
+        ((4, 4.0), 4, 4, "scenery", "must be whole numbers from 1 to 8192"),
+        ((4, True), 4, 4, "scenery", "must be whole numbers from 1 to 8192"),
+        ((4, 4), -1, 4, "scenery", "must be whole numbers from 1 to 8192"),
+        ((4, 4), 4, "4", "scenery", "must be whole numbers from 1 to 8192"),
+        ((4, 4), 4, 4, "polar", "coordinates 'polar' is unknown; allowed are scenery, texture, object"),
+        ((4, 4), 4, 4, ["scenery"], "coordinates .* is unknown"),
+    ],
+)
+def test_illegal_sizes_are_refused(channels: object, local: object, dim: object, coordinates: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        GeneratorConfig(channels, local_channels=local, global_channels=dim, coordinates=coordinates)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_configuration_survives_json(name: str) -> None:
+    assert GeneratorConfig.from_dict(json.loads(json.dumps(PRESETS[name].to_dict()))) == PRESETS[name]
+
+
+def test_an_unknown_entry_is_refused_by_name() -> None:
+    with pytest.raises(ModelFileError, match="'depth'"):
+        GeneratorConfig.from_dict(SMALL.to_dict() | {"depth": 3})
+
+
+def test_a_missing_entry_is_refused() -> None:
+    data = SMALL.to_dict()
+    del data["local_channels"]
+    with pytest.raises(ModelFileError, match="knows exactly .*'local_channels'"):
+        GeneratorConfig.from_dict(data)
+
+
+def test_channels_that_are_no_list_are_refused() -> None:
+    with pytest.raises(ModelFileError, match="a list of whole numbers is needed"):
+        GeneratorConfig.from_dict(SMALL.to_dict() | {"texture_channels": "88"})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=12,
+)
+NEARLY = st.fixed_dictionaries(
+    {
+        "texture_channels": st.lists(st.integers(-1, 9000) | JSON, max_size=24) | JSON,
+        "local_channels": st.integers(-1, 9000) | JSON,
+        "global_channels": st.integers(-1, 9000) | JSON,
+        "coordinates": st.sampled_from(["scenery", "texture", "object", ""]) | JSON,
+    }
+)
+
+
+@given(NEARLY | st.dictionaries(st.text(max_size=16), JSON))
+def test_any_mapping_gives_a_configuration_or_one_line(data: dict[str, object]) -> None:
+    try:
+        config = GeneratorConfig.from_dict(data)
+    except InfgenError as error:
+        assert "\n" not in str(error)
+    else:
+        assert GeneratorConfig.from_dict(config.to_dict()) == config

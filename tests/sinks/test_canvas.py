@@ -1,0 +1,114 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infgen.errors import InfgenError
+from infgen.sinks.canvas import Canvas, Pixels
+
+WIDTH, HEIGHT = 37, 23
+
+
+@pytest.fixture
+def canvas(tmp_path: Path) -> Canvas:
+    return Canvas(tmp_path / "out.png", width=WIDTH, height=HEIGHT)
+
+
+def picture(seed: int = 0, *, width: int = WIDTH, height: int = HEIGHT) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def stored(canvas: Canvas) -> Pixels:
+    with canvas.mapped() as view:
+        return np.frombuffer(bytes(view), np.uint8).reshape(canvas.height, canvas.width, 3)
+
+
+def test_tiles_in_any_order_give_the_picture(canvas: Canvas) -> None:
+    whole = picture()
+    corners = [(x, y) for y in range(0, HEIGHT, 8) for x in range(0, WIDTH, 8)]
+    for index in np.random.default_rng(1).permutation(len(corners)):
+        x, y = corners[index]
+        canvas.write(whole[y : y + 8, x : x + 8], x, y)  # those at the right and lower edge are smaller
+    np.testing.assert_array_equal(stored(canvas), whole)
+
+
+def test_of_overlapping_tiles_the_last_one_counts(canvas: Canvas) -> None:
+    canvas.write(np.full((10, 10, 3), 1, np.uint8), 0, 0)
+    canvas.write(np.full((10, 10, 3), 2, np.uint8), 5, 5)
+    expected = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    expected[:10, :10], expected[5:15, 5:15] = 1, 2
+    np.testing.assert_array_equal(stored(canvas), expected)
+
+
+def test_rows_as_wide_as_the_picture_are_stored_in_place(canvas: Canvas) -> None:
+    canvas.write(picture()[4:9], 0, 4)
+    np.testing.assert_array_equal(stored(canvas)[4:9], picture()[4:9])
+
+
+def test_a_tile_that_is_not_contiguous_is_stored_in_place(canvas: Canvas) -> None:
+    canvas.write(picture()[::2, ::-1][:5, :7], 3, 4)
+    np.testing.assert_array_equal(stored(canvas)[4:9, 3:10], picture()[::2, ::-1][:5, :7])
+
+
+@pytest.mark.parametrize(("x", "y"), [(-1, 0), (0, -1), (WIDTH - 7, 0), (0, HEIGHT - 7), (2**40, 0)])
+def test_a_tile_that_reaches_outside_is_refused(x: int, y: int, canvas: Canvas) -> None:
+    with pytest.raises(ValueError, match="reaches outside"):
+        canvas.write(np.zeros((8, 8, 3), np.uint8), x, y)
+
+
+@pytest.mark.parametrize(
+    "tile",
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+    ],
+)
+def test_an_array_that_is_no_tile_is_refused(tile: Pixels, canvas: Canvas) -> None:
+    with pytest.raises(ValueError, match="a tile is"):
+        canvas.write(tile, 0, 0)
+
+
+def test_a_full_disk_is_reported_in_one_line(canvas: Canvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    with pytest.raises(InfgenError, match=r"\A[^\n]*No space left on device[^\n]*\Z"):
+        canvas.write(picture(), 0, 0)
+
+
+def test_a_write_that_the_system_splits_is_completed(canvas: Canvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole_write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: whole_write(file, data[:100], offset))
+    canvas.write(picture(), 0, 0)
+    np.testing.assert_array_equal(stored(canvas), picture())
+
+
+def test_the_file_is_sparse(tmp_path: Path) -> None:
+    canvas = Canvas(tmp_path / "out.png", width=100_000, height=10_000)
+    assert canvas.path.stat().st_blocks * 512 < 2**20
+
+
+def test_closing_removes_the_file(canvas: Canvas, tmp_path: Path) -> None:
+    canvas.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_twice_does_nothing_more(canvas: Canvas) -> None:
+    canvas.close()
+    canvas.close()
+
+
+def test_the_end_of_the_process_removes_the_file(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from infgen.sinks.canvas import Canvas\n"
+        "canvas = Canvas(Path(sys.argv[1]), width=8, height=8); raise SystemExit(3)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "out.png")], check=False)
+    assert list(tmp_path.iterdir()) == []
