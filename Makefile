@@ -1,0 +1,43 @@
+# Everything runs in .venv, made from the pinned versions in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint types wheel clean
+
+demo: .venv/base  ## render out/demo.png with the shipped model
+	mkdir -p out
+	$(BIN)/infgen render --w 2048 --h 1024 -o out/demo.png
+
+test: .venv/dev  ## run the test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/dev  ## style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: wheel  ## type-check the installed wheel, which also shows that it is whole
+	rm -rf build/types
+	$(PYTHON) -m venv build/types
+	build/types/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt mypy types-psutil dist/*.whl
+	cd build/types && bin/mypy --config-file ../../pyproject.toml -p infgen
+
+wheel: .venv/dev  ## build the wheel and check what is in it
+	rm -rf dist build/lib build/bdist.*
+	$(BIN)/python -m build --wheel --quiet
+	$(BIN)/python tests/check_wheel.py dist/*.whl
+
+clean:
+	rm -rf .venv build dist out *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/base: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/dev: .venv/base
+	$(INSTALL) --editable '.[dev]'
+	touch $@

@@ -1,0 +1,30 @@
+"""Check a built wheel: all packages and assets are in it, and nothing installs outside ``infgen``."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+MAX_MODEL_BYTES = 20_000_000
+PACKAGES = ("cli", "engines", "model", "rendering", "sinks", "train", "world")
+FILES = ("infgen/py.typed", "infgen/assets/scenery.safetensors", "infgen/assets/MODEL_CARD.md", "infgen/assets/CREDITS.md")
+
+
+def problems(wheel: Path) -> list[str]:
+    """What is wrong with ``wheel``, in sentences; nothing for a good one."""
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+    found = [f"{name} is missing" for name in FILES if name not in sizes]
+    found += [f"package infgen.{p} is missing" for p in PACKAGES if f"infgen/{p}/__init__.py" not in sizes]
+    found += [f"{n} installs outside infgen" for n in sizes if not n.startswith("infgen/") and ".dist-info/" not in n]
+    found += [f"{n} does not belong in a wheel" for n in sizes if n.endswith((".pyc", ".pt", ".npz", ".ipynb"))]
+    found += [f"{n} has {s} bytes" for n, s in sizes.items() if n.endswith(".safetensors") and s > MAX_MODEL_BYTES]
+    sources = {f"infgen/{p.relative_to('infgen')}" for p in Path("infgen").rglob("*.py")}
+    sources |= {f"infgen/train/{p.relative_to('train')}" for p in Path("train").rglob("*.py")}
+    found += [f"{name} is in the sources and not in the wheel" for name in sorted(sources - set(sizes))]
+    return found
+
+
+if __name__ == "__main__":
+    complaints = problems(Path(sys.argv[1]))
+    print("\n".join(complaints) or f"{sys.argv[1]}: whole")
+    sys.exit(1 if complaints else 0)
