@@ -1,8 +1,7 @@
 """Read released InfinityGAN checkpoints (``.pth.tar``): names, shapes and configuration deduced from the tensors alone."""
 
-import pickle
 import re
-import zipfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,19 @@ _TEXTURE = "texture_synthesizer"
 _UNUSED = re.compile(
     rf"{_TEXTURE}\.(const_z\.input|noises\.noise_\d+|convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel)|.*tmp_var.*"
 )
+
+
+class _Ignored:
+    """Stands for a NumPy number beside the networks, as some versions of the official code store their FID."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+_NUMPY_NUMBERS = [
+    (_Ignored, name) for name in ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
+]
 
 
 def convert(path: str | Path, *, network: str = "g_ema") -> Generator:
@@ -48,16 +60,24 @@ def convert(path: str | Path, *, network: str = "g_ema") -> Generator:
 def _read(path: Path, network: str) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist; give a released .pth.tar file")
-    if path.stat().st_size > MAX_MODEL_MB.value() * 2**20:
-        raise ModelFileError(f"checkpoint {path} has {path.stat().st_size} bytes, over the limit {MAX_MODEL_MB.name}")
+    size, limit = path.stat().st_size, MAX_MODEL_MB.value()
+    if size > limit * 2**20:
+        raise ModelFileError(f"checkpoint {path} has {size} bytes, over the limit of {limit} MiB ({MAX_MODEL_MB.name})")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelFileError(f"checkpoint {path} cannot be read as plain tensors ({reason}); get it again") from None
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_NUMPY_NUMBERS):
+            warnings.simplefilter("ignore")  # about pickle protocols
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged or foreign files, and advises to drop the guard
+        raise ModelFileError(
+            f"checkpoint {path} is damaged, or holds more than plain tensors and could run code ({type(error).__name__}); "
+            "get it again from its source"
+        ) from None
     state = content.get(network) if isinstance(content, dict) else None
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise ModelFileError(f"checkpoint {path} has no {network} network; it is not a released InfinityGAN checkpoint")
+    needed = 4 * sum(tensor.numel() for tensor in state.values())  # a tensor can be a small storage, repeated
+    if needed > limit * 2**20:
+        raise ModelFileError(f"checkpoint {path} expands to {needed} bytes, over the limit of {limit} MiB ({MAX_MODEL_MB.name})")
     return state
 
 
@@ -126,7 +146,7 @@ def rename(state: Mapping[str, Tensor], config: GeneratorConfig) -> dict[str, Te
     Raises ModelFileError for a missing, an unknown or a wrongly shaped tensor, or one with values that are not finite.
     """
     names = dict(official_names(config))
-    unknown = sorted(key for key in state if key not in names and not _UNUSED.fullmatch(key))
+    unknown = sorted(repr(key[:100]) for key in state if key not in names and not _UNUSED.fullmatch(key))
     missing = sorted(set(names) - set(state))
     if unknown or missing:
         raise ModelFileError(
@@ -141,6 +161,8 @@ def rename(state: Mapping[str, Tensor], config: GeneratorConfig) -> dict[str, Te
         squeezed = tuple(d for d in tensor.shape if d != 1)
         if squeezed != tuple(d for d in shapes[ours] if d != 1):
             raise ModelFileError(f"checkpoint's {official} has shape {tuple(tensor.shape)}; needed is {tuple(shapes[ours])}")
+        if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise ModelFileError(f"checkpoint's {official} has type {tensor.dtype}, {tensor.layout}; plain floats are needed")
         if not bool(torch.isfinite(tensor).all()):
             raise ModelFileError(f"checkpoint's {official} holds values that are not finite numbers; get it again")
         tensors[ours] = tensor.float().reshape(shapes[ours]).clone()

@@ -305,7 +305,7 @@ def survives(path: Path) -> None:
         assert all(bool(t.isfinite().all()) for t in generator.state_dict().values())
 
 
-fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
 @fuzz

@@ -105,15 +105,11 @@ def test_numpy_numbers_beside_the_networks_do_no_harm(checkpoint: Callable[..., 
 
 def test_numpy_numbers_under_their_old_module_name_do_no_harm(tmp_path: Path) -> None:
     path = official.write(tmp_path / "best_fid.pth.tar", official.random_state(SMALL), best_fid=np.float64(9.5))
-    content = path.read_bytes()
-    buffer = io.BytesIO()
-    torch.save({"best_fid": np.float64(9.5)}, buffer, _use_new_zipfile_serialization=False)
-    assert b"numpy._core.multiarray" in buffer.getvalue()
-    legacy = tmp_path / "legacy.pth.tar"
-    torch.save(torch.load(path, weights_only=False), legacy, _use_new_zipfile_serialization=False)
-    legacy.write_bytes(legacy.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
-    assert content
-    assert convert(legacy).config.levels == 1
+    torch.save(torch.load(path, weights_only=False), path, _use_new_zipfile_serialization=False)
+    old = path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    path.write_bytes(old)
+    assert b"numpy.core.multiarray" in old
+    assert convert(path).config.levels == 1
 
 
 def test_files_of_the_old_torch_format_are_read(tmp_path: Path) -> None:
@@ -174,7 +170,15 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(monkeypatch: pytest.
     path = tmp_path / "best_fid.pth.tar"
     with path.open("wb") as file:
         file.truncate(2**20 + 1)
-    assert "over the limit INFGEN_MAX_MODEL_MB" in refusal(path)
+    assert "over the limit of 1 MiB (INFGEN_MAX_MODEL_MB)" in refusal(path)
+
+
+def test_a_small_file_that_expands_beyond_the_limit_is_refused(
+    monkeypatch: pytest.MonkeyPatch, checkpoint: Callable[..., Path]
+) -> None:
+    monkeypatch.setenv("INFGEN_MAX_MODEL_MB", "1")
+    path = checkpoint(lambda s: s.update({f"{official.TEXTURE}.mapping.3.weight": torch.zeros(1).expand(1024, 1024)}))
+    assert re.search(r"expands to \d+ bytes, over the limit of 1 MiB", refusal(path))
 
 
 @pytest.mark.parametrize(
@@ -245,9 +249,11 @@ def test_tensors_that_are_no_real_floats_are_refused(dtype: torch.dtype, checkpo
     assert f"{key} has type" in refusal(checkpoint(lambda s: s.update({key: s[key].to(dtype)})))
 
 
-def test_sparse_tensors_are_refused(checkpoint: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("kind", ["to_sparse", "to_meta"])
+def test_tensors_without_values_of_their_own_are_refused(kind: str, checkpoint: Callable[..., Path]) -> None:
     key = f"{official.TEXTURE}.mapping.3.weight"
-    assert refusal(checkpoint(lambda s: s.update({key: s[key].to_sparse()})))
+    change = {"to_sparse": Tensor.to_sparse, "to_meta": lambda t: t.to("meta")}[kind]
+    assert f"{key} has type" in refusal(checkpoint(lambda s: s.update({key: change(s[key])})))
 
 
 class Attack:

@@ -1,0 +1,100 @@
+"""World documents: what is read back, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infgen.errors import InfgenError, WorldError
+from infgen.model.config import preset
+from infgen.model.generator import Generator
+from infgen.world.tile_inputs import check_world, world_style
+from infgen.world.world import World
+
+seeds = st.integers(-(2**63), 2**64 - 1)
+
+
+@given(seeds, st.floats(-2, 2), st.none() | st.integers(1, 2**40), st.none() | seeds)
+def test_a_world_survives_writing_and_reading(seed, truncation, period, style_seed):
+    world = World().changed(seed=seed, truncation=truncation, period=period, style_seed=style_seed)
+    assert World.from_json(world.to_json()) == world
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"schema": 2}', "update infgen"),
+        ('{"schema": true}', "update infgen"),
+        ('{"schema": 1, "sed": 3}', "unknown entry 'sed'"),
+        ('{"schema_version": 1}', "schema"),
+        ('{"seed": "x"}', "seed is 'x'"),
+        ('{"seed": 1.5}', "seed is 1.5"),
+        ('{"seed": 18446744073709551616}', "seed"),
+        ('{"seed": true}', "seed"),
+        ('{"truncation": NaN}', "truncation"),
+        ('{"truncation": 1e300}', "truncation"),
+        ('{"period": 0}', "period"),
+        ('{"noise": -1}', "noise"),
+        ('{"style": {"mix": {"seed": 1}}}', "style.mix.crossover"),
+        ('{"style": {"mix": {"seed": 1, "crossover": 0}}}', "crossover"),
+        ("[1]", "not a mapping"),
+        ("{", "not JSON"),
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_document_that_is_not_a_world_is_refused_in_one_line(text: str, words: str):
+    with pytest.raises(WorldError, match=words) as refusal:
+        World.from_json(text)
+    assert "\n" not in str(refusal.value)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x, max_size=3)
+                    | st.dictionaries(st.sampled_from(["schema", "seed", "style", "mix", "period", "noise", "x"]), x)))
+def test_no_json_document_gives_anything_but_a_world_or_a_refusal(data):
+    try:
+        assert isinstance(World.from_json(json.dumps(data)), World)
+    except InfgenError as refusal:
+        assert "\n" not in str(refusal)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_give_anything_but_a_world_or_a_refusal(data: bytes):
+    try:
+        World.from_json(data)
+    except InfgenError as refusal:
+        assert "\n" not in str(refusal)
+
+
+def test_files_are_read_and_written(tmp_path: Path):
+    World(seed=4).save(tmp_path / "w.json")
+    assert World.load(tmp_path / "w.json").seed == 4
+
+
+def test_a_missing_file_is_refused(tmp_path: Path):
+    with pytest.raises(WorldError, match="existing file"):
+        World.load(tmp_path / "none.json")
+
+
+def test_a_period_that_is_no_multiple_of_the_cell_is_refused_with_the_nearest():
+    with pytest.raises(WorldError, match="96 and 112"):
+        check_world(World(period=100), preset("tiny"))
+
+
+def test_a_crossover_past_the_models_rows_is_refused():
+    with pytest.raises(WorldError, match="1 to 9"):
+        check_world(World().changed(mix_seed=1, crossover=10), preset("tiny"))
+
+
+def test_mixing_changes_the_later_rows_only(tiny: Generator):
+    plain, mixed = (world_style(w, tiny).w_plus[0] for w in (World(), World().changed(mix_seed=9, crossover=4)))
+    same = (plain == mixed).all(1)
+    assert same.tolist() == [True] * 4 + [False] * 5
+
+
+def test_truncation_0_is_the_mean_style(tiny: Generator):
+    style = world_style(World(truncation=0.0), tiny)
+    assert style.w_plus[0].sub(tiny.mean_style).abs().max() < 1e-6
+    assert style.z_g.abs().max() == 0
