@@ -8,6 +8,7 @@ The bound is arithmetic: GFLOP counted from the layers, divided by the rate of t
 (channels-last, at the tile's own shape). The share says how much of that rate the whole render reaches.
 """
 
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from infgen.cli.main import LARGE_PAGES
 from infgen.engines import EagerEngine
 from infgen.engines.eager import DTYPES
 from infgen.model.config import PRESETS, preset
@@ -163,6 +165,7 @@ def main(
     name: str, side: int, tile: int | None, repeats: int, scaling: bool, layers: bool, precision: str
 ) -> None:
     """Measure rendering; see the module's docstring."""
+    os.environ.setdefault(*LARGE_PAGES)  # as the command line does
     generator = random_generator(name)
     console.print(f"{name}; {machine()}")
     if layers:

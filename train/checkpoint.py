@@ -2,22 +2,27 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
+from torch import Tensor
 
-from infgen.atomic import write_atomically
-from infgen.errors import InputError
+from infgen.atomic import TEMPORARY_PREFIX, write_atomically
+from infgen.errors import DivergenceError, InfgenError, InputError
 from infgen.train.presets import Recipe
 
 if TYPE_CHECKING:
     from infgen.train.loop import State
 
 VERSION = 1
-_NETWORKS = ("generator", "average", "discriminator", "generator_optimizer", "discriminator_optimizer")
+_NETWORKS = ("generator", "average", "discriminator")
+_PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
+_KINDS = {"step": int, "seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **dict.fromkeys(_PARTS, dict)}
+_AGAIN = "start again in another folder"
 
 
 class Log:
@@ -45,7 +50,12 @@ class RunFolder:
         self.log_file, self.recipe, self.samples = path / "log.jsonl", path / "recipe.json", path / "samples"
 
     def check(self, *, resume: bool) -> None:
-        """Raise InputError where a new run would overwrite one, or where there is none to resume."""
+        """Raise InputError where a new run would overwrite one, none is there to resume, or nothing can be written."""
+        ground = next(p for p in (self.path, *self.path.absolute().parents) if os.path.lexists(p))
+        if not ground.is_dir():
+            raise InputError(f"run folder {self.path} cannot be made: {ground} is not a folder; give another one")
+        if not os.access(ground, os.W_OK | os.X_OK):
+            raise InputError(f"run folder {self.path} cannot be made: {ground} is not writable; give another one")
         if resume and not self.state.is_file():
             raise InputError(f"{self.path} holds no run to resume ({self.state.name} is missing); leave out --resume")
         if not resume and self.state.exists():
@@ -54,51 +64,83 @@ class RunFolder:
     def create(self, recipe: Recipe) -> None:
         """Make the folder for a new run. Raises InputError where it cannot be made."""
         self.check(resume=False)
-        self.log_file.unlink(missing_ok=True)
+        self._prepare()
+        with write_atomically(self.recipe) as temporary:
+            temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
+
+    def _prepare(self) -> None:
+        """Make the folders, and delete unfinished files, each as large as a checkpoint, of a process that was killed."""
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"run folder {self.path} cannot be made ({error.strerror}); give another one") from None
-        with write_atomically(self.recipe) as temporary:
-            temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
+        for folder in (self.path, self.samples):
+            for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                leftover.unlink(missing_ok=True)
 
     @contextmanager
     def log(self, *, from_step: int) -> Iterator[Log]:
-        """The log, cut back to records up to ``from_step``: what came after the checkpoint is about to be done again."""
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= from_step]
+        """The log, cut back to records up to ``from_step``: what came after that is about to be done again.
+
+        Raises InfgenError where it cannot be written on.
+        """
+        kept = [line for line in self._lines() if 0 < _step_of(line) <= from_step]
         with write_atomically(self.log_file) as temporary:
             temporary.write_text("".join(kept))
-        with self.log_file.open("a") as file:
-            yield Log(file)
+        try:
+            with self.log_file.open("a", buffering=1) as file:  # line by line, for those who watch it grow
+                yield Log(file)
+        except OSError as error:
+            reason = f"{error.strerror}; free some disk space and continue with --resume"
+            raise InfgenError(f"run folder {self.path} cannot be written: {reason}") from error
 
     def _lines(self) -> list[str]:
-        if not self.log_file.exists():
+        if not self.log_file.is_file():
             return []
-        lines = self.log_file.read_text().splitlines(keepends=True)
-        return [line for line in lines if line.endswith("}\n")]  # a crash can leave half a line
+        return self.log_file.read_text(errors="replace").splitlines(keepends=True)
 
     def save(self, state: "State", recipe: Recipe, *, seed: int, data: str) -> None:
-        """Write the training state and the averaged model, each whole or not at all."""
-        content: dict[str, Any] = {name: getattr(state, name).state_dict() for name in _NETWORKS}
+        """Write the training state and the averaged model, each whole or not at all.
+
+        The model takes its name first: a state of the last step means that its model is there.
+        Raises DivergenceError, before anything is written, where a parameter is not finite, and InfgenError where the
+        disk is full.
+        """
+        for name in _NETWORKS:
+            _check_finite(name, getattr(state, name).parameters(), step=state.step)
+        state.average.update_mean_style()
+        content: dict[str, Any] = {name: getattr(state, name).state_dict() for name in _PARTS}
         content |= {"version": VERSION, "step": state.step, "path_mean": state.path_mean}
         content |= {"recipe": recipe.to_dict(), "seed": seed, "data": data}
-        with write_atomically(self.state) as temporary:
-            torch.save(content, temporary)
-        state.average.update_mean_style()
-        state.average.save_pretrained(self.model)
+        try:
+            with write_atomically(self.state) as temporary:
+                torch.save(content, temporary)
+                state.average.save_pretrained(self.model)
+        except (RuntimeError, SafetensorError) as error:  # how these libraries report a write that fails
+            reason = f"the disk did not take it ({_short(error)})"
+            raise InfgenError(f"checkpoint in {self.path} was not written: {reason}; free some disk space") from error
 
     def load(self, state: "State", recipe: Recipe, *, seed: int, data: str) -> None:
-        """Bring ``state`` to the saved step. Raises InputError where recipe, seed or photographs differ, naming them."""
+        """Bring ``state`` to the saved step.
+
+        Raises InputError where recipe, seed or photographs differ, naming them, and where the saved state is damaged.
+        """
         content = self._content()
         if content["recipe"] != recipe.to_dict():
             saved, asked = content["recipe"], recipe.to_dict()
-            changed = [f"{k} {saved.get(k)!r} -> {asked.get(k)!r}" for k in asked if saved.get(k) != asked[k]]
+            names = dict.fromkeys((*asked, *saved))
+            changed = [f"{k} {saved.get(k)!r} -> {asked.get(k)!r}" for k in names if saved.get(k) != asked.get(k)]
             raise InputError(f"{self.path} was trained with another recipe ({', '.join(changed)}); resume it unchanged")
         for name, saved, asked in (("seed", content["seed"], seed), ("photographs", content["data"], data)):
             if saved != asked:
-                raise InputError(f"{self.path} was trained with other {name} ({saved} then, {asked} now); resume it unchanged")
-        for name in _NETWORKS:
-            getattr(state, name).load_state_dict(content[name])
+                difference = f"other {name} ({saved} then, {asked} now)"
+                raise InputError(f"{self.path} was trained with {difference}; resume it unchanged")
+        try:
+            for name in _PARTS:
+                getattr(state, name).load_state_dict(content[name])
+        except Exception as error:  # torch raises many kinds for what does not fit
+            raise InputError(f"training state {self.state} does not fit ({_short(error)}); {_AGAIN}") from None
+        self._prepare()
         state.step, state.path_mean = content["step"], content["path_mean"].to(state.path_mean)
 
     def _content(self) -> dict[str, Any]:
@@ -106,8 +148,34 @@ class RunFolder:
         try:
             content: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for damaged or foreign files
-            raise InputError(f"training state {self.state} cannot be read ({type(error).__name__})") from None
+            kind = type(error).__name__
+            raise InputError(f"training state {self.state} is damaged or foreign ({kind}); {_AGAIN}") from None
         if not isinstance(content, dict) or content.get("version") != VERSION:
-            raise InputError(f"training state {self.state} was not written by this version of infgen (needs version {VERSION})")
+            found = content.get("version") if isinstance(content, dict) else None
+            raise InputError(f"training state {self.state} has version {found!r}, infgen needs {VERSION}; {_AGAIN}")
+        missing = [name for name, kind in _KINDS.items() if not isinstance(content.get(name), kind)]
+        if missing:
+            raise InputError(f"training state {self.state} is damaged: it has no {', '.join(missing)}; {_AGAIN}")
         return content
 
+
+def _step_of(line: str) -> int:
+    """The step of a log record, 0 for what is none: a crash can leave half a line."""
+    try:
+        record = json.loads(line) if line.endswith("\n") else None
+    except (ValueError, RecursionError):
+        return 0
+    step = record.get("step") if isinstance(record, dict) else None
+    return step if type(step) is int else 0
+
+
+def _check_finite(name: str, parameters: Iterable[Tensor], *, step: int) -> None:
+    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+        raise DivergenceError(
+            f"training diverged at step {step}: the {name} has weights that are not finite; the last checkpoint is "
+            "kept, start another run with lower learning rates (--generator-rate, --discriminator-rate)"
+        )
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,12 +1,13 @@
 """Photographs as training views: found, checked, decoded once, and cut into random patches.
 
-Which photograph, crop and flip a sample gets is a function of the seed and the sample's number alone, so a resumed run sees
-exactly what an uninterrupted one would.
+Which photograph, crop and flip a sample gets is a function of the seed and the sample's number alone, so a resumed run
+sees exactly what an uninterrupted one would.
 """
 
 import hashlib
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from infgen.errors import InputError
-from infgen.limits import DATA_CACHE_MB, MAX_PHOTO_PIXELS
+from infgen.limits import DATA_CACHE_MB, MAX_PHOTO_PIXELS, MIB
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
@@ -41,7 +42,7 @@ class Batch:
 def find_photos(folder: Path) -> list[Path]:
     """All picture files below ``folder``, sorted by relative path. Raises InputError where the folder is missing."""
     if not folder.is_dir():
-        raise InputError(f"data folder {folder} does not exist; give a folder of photographs")
+        raise InputError(f"data folder {folder} does not exist or is not a folder; give a folder of photographs")
     found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     return sorted(found, key=lambda p: p.relative_to(folder).as_posix())
 
@@ -55,22 +56,25 @@ def read_view(path: Path, view_px: int) -> Tensor:
     limit = MAX_PHOTO_PIXELS.value()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours and stricter
-            image = Image.open(path, formats=FORMATS)
-        with image:
-            width, height = image.size
-            if width * height > limit:
-                raise InputError(f"{width} x {height} px is over the limit of {limit} pixels ({MAX_PHOTO_PIXELS.name})")
-            if min(width, height) < view_px:
-                raise InputError(f"{width} x {height} px is too small; the short side must be at least {view_px} px")
-            if image.mode not in MODES:
-                raise InputError(f"colour mode {image.mode} is not supported; save it with 8 bits per channel")
-            image.draft("RGB", (view_px, view_px))
-            return _to_view(image, view_px)
+            warnings.simplefilter("ignore")  # of Pillow: odd metadata, and sizes that are checked below
+            with Image.open(path, formats=FORMATS) as image:
+                _check_header(image, view_px=view_px, limit=limit)
+                image.draft("RGB", (view_px, view_px))
+                return _to_view(image, view_px)
     except InputError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"it cannot be read ({error})") from None
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise InputError(f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from None
+
+
+def _check_header(image: Image.Image, *, view_px: int, limit: int) -> None:
+    width, height = image.size
+    if width * height > limit:
+        raise InputError(f"{width} x {height} px is over the limit of {limit} pixels ({MAX_PHOTO_PIXELS.name})")
+    if min(width, height) < view_px:
+        raise InputError(f"{width} x {height} px is too small; the short side must be at least {view_px} px")
+    if image.mode not in MODES:
+        raise InputError(f"colour mode {image.mode} is not supported; save it as RGB or grey with 8 bits per channel")
 
 
 def _to_view(image: Image.Image, view_px: int) -> Tensor:
@@ -92,26 +96,40 @@ class PhotoSet:
     Decoded views stay in memory up to INFGEN_DATA_CACHE_MB; what does not fit is decoded again when it is needed.
     """
 
-    def __init__(self, photos: Sequence[Path], *, view_px: int, patch_px: int, fingerprint: str) -> None:
-        self.photos, self.view_px, self.patch_px, self.fingerprint = list(photos), view_px, patch_px, fingerprint
+    def __init__(self, folder: Path, *, view_px: int, patch_px: int) -> None:
+        self.folder, self.view_px, self.patch_px = folder, view_px, patch_px
+        self.photos: list[Path] = []
+        self._digest = hashlib.sha256()
         self._views: dict[int, Tensor] = {}
-        self._room = DATA_CACHE_MB.value() * 2**20
+        self._room = DATA_CACHE_MB.value() * MIB
+
+    @property
+    def fingerprint(self) -> str:
+        """A name for exactly these photographs in exactly this order, hexadecimal."""
+        return self._digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def view(self, index: int) -> Tensor:
-        """View ``index`` (H, W, 3) uint8, from memory where it is there."""
+        """View ``index`` (H, W, 3) uint8, from memory where it is there. Raises InputError where the file is gone."""
         if index in self._views:
             return self._views[index]
-        view = read_view(self.photos[index], self.view_px)
-        self._keep(index, view)
-        return view
+        path = self.photos[index]
+        try:
+            return read_view(path, self.view_px)
+        except InputError as error:
+            raise InputError(f"photograph {path} was usable before: {error}; put it back") from None
 
-    def _keep(self, index: int, view: Tensor) -> None:
+    def _add(self, path: Path) -> None:
+        """Take the photograph ``path``; keep its view where there is room. Raises InputError where it is not usable."""
+        view = read_view(path, self.view_px)
+        self._digest.update(os.fsencode(path.relative_to(self.folder).as_posix()))
+        self._digest.update(view.numpy().tobytes())
         if view.numel() <= self._room:
-            self._views[index] = view
+            self._views[len(self.photos)] = view
             self._room -= view.numel()
+        self.photos.append(path)
 
     @classmethod
     def open(
@@ -127,27 +145,17 @@ class PhotoSet:
         Raises InputError where no photograph is usable.
         """
         paths = find_photos(folder)
-        usable: list[Path] = []
-        views: list[Tensor] = []
         skipped: list[Skipped] = []
-        photo_set = cls([], view_px=view_px, patch_px=patch_px, fingerprint="")
-        digest = hashlib.sha256()
+        photo_set = cls(folder, view_px=view_px, patch_px=patch_px)
         for done, path in enumerate(paths, 1):
             try:
-                view = read_view(path, view_px)
+                photo_set._add(path)
             except InputError as error:
                 skipped.append(Skipped(path, str(error)))
-            else:
-                photo_set._keep(len(usable), view)
-                usable.append(path)
-                digest.update(path.relative_to(folder).as_posix().encode())
-                digest.update(view.numpy().tobytes())
             progress(done, len(paths))
-        del views
-        if not usable:
-            reason = f"; the first of {len(skipped)} skipped: {skipped[0].path.name}: {skipped[0].reason}" if skipped else ""
-            raise InputError(f"data folder {folder} holds no usable photograph ({len(paths)} picture files found){reason}")
-        photo_set.photos, photo_set.fingerprint = usable, digest.hexdigest()
+        if not photo_set.photos:
+            example = f"; {skipped[0].path.name}: {skipped[0].reason}" if skipped else ""
+            raise InputError(f"data folder {folder} holds no usable photograph ({len(paths)} pictures found{example})")
         return photo_set, skipped
 
     def _index(self, sample: int, seed: int) -> int:
@@ -164,19 +172,23 @@ class PhotoSet:
         """
         view = self.view(self._index(sample, seed))
         rng = _rng(seed, sample, "patch")
-        draw = lambda high: int(torch.randint(0, high + 1, (), generator=rng))  # noqa: E731
-        top, left = draw(view.shape[0] - self.view_px), draw(view.shape[1] - self.view_px)
         room = self.view_px - self.patch_px
-        row, column = draw(room), draw(room)
+        top, left = _up_to(view.shape[0] - self.view_px, rng), _up_to(view.shape[1] - self.view_px, rng)
+        row, column = _up_to(room, rng), _up_to(room, rng)
         y, x = top + row, left + column
         patch = view[y : y + self.patch_px, x : x + self.patch_px].permute(2, 0, 1)
-        return (patch.flip(2) if draw(1) else patch), 2 * row / room - 1
+        return (patch.flip(2) if _up_to(1, rng) else patch), 2 * row / room - 1
 
     def batch(self, step: int, size: int, *, seed: int, device: torch.device) -> Batch:
         """The batch of training step ``step``."""
         patches, positions = zip(*(self.patch(step * size + i, seed=seed) for i in range(size)), strict=True)
         images = torch.stack(patches).to(device).float().div_(127.5).sub_(1)
         return Batch(images, torch.tensor(positions, device=device))
+
+
+def _up_to(high: int, rng: torch.Generator) -> int:
+    """A whole number from 0 to ``high``, both included."""
+    return int(torch.randint(0, high + 1, (), generator=rng))
 
 
 def _rng(seed: int, number: int, purpose: str) -> torch.Generator:

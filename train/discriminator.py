@@ -50,11 +50,11 @@ class ConvLayer(nn.Module):
         return leaky_relu(self.conv(x) + self.bias.to(x.dtype)[:, None, None])
 
 
-def antialias(x: Tensor, padding: int) -> Tensor:
-    """Low-pass filter outer([1,3,3,1])/64 before a stride-2 convolution; zeros outside the image."""
+def antialias(x: Tensor, padding: int, *, stride: int = 1) -> Tensor:
+    """Low-pass filter outer([1,3,3,1])/64 before the image is halved; zeros outside the image."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device)
     kernel = (torch.outer(taps, taps) / 64).expand(x.shape[1], 1, 4, 4)
-    return F.conv2d(x, kernel, padding=padding, groups=x.shape[1])
+    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
 
 
 class ResidualBlock(nn.Module):
@@ -64,12 +64,14 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvLayer(in_channels, in_channels, 3, padding=1)
         self.conv2 = ConvLayer(in_channels, out_channels, 3, stride=2)
-        self.skip = EqualizedConv(in_channels, out_channels, 1, stride=2)
+        self.skip = EqualizedConv(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H // 2, W // 2)."""
         main = self.conv2(antialias(self.conv1(x), 2))
-        return (main + self.skip(antialias(x, 1))) / GAIN
+        # The filter does the stride: oneDNN 3.12 writes past a buffer in the backward pass of strided 1x1 convolutions
+        # with fewer than 16 input channels.
+        return (main + self.skip(antialias(x, 1, stride=2))) / GAIN
 
 
 def append_group_deviation(x: Tensor, group: int) -> Tensor:

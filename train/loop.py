@@ -1,4 +1,4 @@
-"""The training loop: one discriminator and one generator update per step, lazy regularisers, EMA, log, samples, checkpoints.
+"""The training loop: one discriminator and one generator update per step, lazy regularisers, EMA, log, checkpoints.
 
 Nothing random is carried from step to step: every draw is a function of the seed and the step, so a run that was killed
 continues from its last checkpoint exactly as if nothing had happened.
@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +79,10 @@ def _build_discriminator(recipe: Recipe) -> nn.Module:
 
 
 def lazy_adam(module: nn.Module, rate: float, *, every: int | None) -> torch.optim.Adam:
-    """Adam with betas (0, 0.99), corrected for a regulariser that runs every ``every`` steps (StyleGAN2, Section 3.1)."""
+    """Adam with betas (0, 0.99), corrected for a regulariser that runs every ``every`` steps (StyleGAN2, Section 3.1).
+
+    ``every``: None where there is no regulariser.
+    """
     ratio = 1.0 if every is None else every / (every + 1)
     trained = [p for p in module.parameters() if p.requires_grad]
     return torch.optim.Adam(trained, lr=rate * ratio, betas=(0.0, 0.99**ratio), fused=True)
@@ -119,8 +121,8 @@ class Terms:
         number = float(value.detach())
         if not math.isfinite(number) or abs(number) > DIVERGED:
             raise DivergenceError(
-                f"training diverged at step {self.step}: loss term {name} is {number:g}; the last good checkpoint is kept, "
-                "continue from it with --resume and a lower learning rate"
+                f"training diverged at step {self.step + 1}: loss term {name} is {number:g}; the last checkpoint is "
+                "kept, start another run with lower learning rates (--generator-rate, --discriminator-rate)"
             )
         self.values[name] = number
         return value
@@ -191,9 +193,7 @@ class Trainer:
         )
         _update(self.state.discriminator_optimizer, adversarial + self.recipe.position_weight * position)
 
-    def _update_generator(
-        self, drawn: Draw, z_s: Tensor, features: list[Tensor], target: Tensor, terms: Terms
-    ) -> None:
+    def _update_generator(self, drawn: Draw, z_s: Tensor, features: list[Tensor], target: Tensor, terms: Terms) -> None:
         with _frozen(self.state.discriminator):
             verdict = self._judge(features)
         loss = terms.add("g_adversarial", self.adversarial.generator(verdict.logits))
@@ -226,9 +226,7 @@ class Trainer:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.recipe.ema, (1 + self.state.step) / (10 + self.state.step))  # forget the random start quickly
-        torch._foreach_lerp_(
-            list(self.state.average.parameters()), list(self.state.generator.parameters()), 1 - decay
-        )
+        torch._foreach_lerp_(list(self.state.average.parameters()), list(self.state.generator.parameters()), 1 - decay)
 
     def run(self, folder: RunFolder, *, report: Callable[[int, dict[str, float]], None]) -> None:
         """Train up to ``schedule.steps``, writing log, samples, checkpoints and the averaged model into ``folder``.

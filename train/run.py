@@ -1,4 +1,4 @@
-"""One training run from its arguments: photographs checked, state made or resumed, folder ready. The CLI's only entry."""
+"""One training run from its arguments: photographs checked, state made or resumed, folder ready."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from infgen.engines.eager import pick_device
+from infgen.errors import InputError
 from infgen.train.checkpoint import RunFolder
 from infgen.train.data import PhotoSet, Skipped
 from infgen.train.loop import Schedule, Trainer
@@ -56,9 +58,12 @@ def start(
     """
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
+    pick_device(schedule.device)  # refused before an hour of reading photographs
     patch_px = recipe.generator_config.patch_px
     folder = RunFolder(out)
     folder.check(resume=resume)
+    if out.resolve().is_relative_to(data.resolve()):
+        raise InputError(f"run folder {out} is inside data folder {data}: its samples would be trained on; move it")
     photos, skipped = PhotoSet.open(data, view_px=recipe.view_px, patch_px=patch_px, progress=progress)
     trainer = Trainer(recipe, photos, schedule)
     if resume:

@@ -45,7 +45,8 @@ def write_grid(generator: Generator, path: Path, *, dtype: torch.dtype) -> None:
     """Write a PNG: ROWS x COLUMNS patches, and below them one wide window of the first style."""
     side = generator.config.patch_px
     patches = to_uint8(window(generator, ROWS * COLUMNS, (PATCH_CELLS, PATCH_CELLS), dtype=dtype))
-    grid = patches.reshape(ROWS, COLUMNS, side, side, 3).transpose(0, 2, 1, 3, 4).reshape(ROWS * side, COLUMNS * side, 3)
+    rows = patches.reshape(ROWS, COLUMNS, side, side, 3).transpose(0, 2, 1, 3, 4)
+    grid = rows.reshape(ROWS * side, COLUMNS * side, 3)
     wide = to_uint8(window(generator, 1, WIDE_CELLS, dtype=dtype, seed=SEED + 1))[0][:, : grid.shape[1]]
     sheet = np.zeros((grid.shape[0] + wide.shape[0], grid.shape[1], 3), np.uint8)
     sheet[: grid.shape[0]] = grid

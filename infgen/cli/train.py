@@ -59,6 +59,7 @@ def command(
         click.echo(f"skipped {skip.path}: {skip.reason}", err=True)
     if not quiet:
         click.echo(run.summary(), err=True)
+    first = run.trainer.state.step
     with progress("training", unit="steps", quiet=quiet) as advance:
-        run.train(lambda step, terms: advance(step, steps))
+        run.train(lambda step, terms: advance(step - first, steps - first))
     click.echo(f"{run.folder.model}: step {steps}")

@@ -30,23 +30,23 @@ SHIPPED = Path(__file__).parent.parent / "assets" / "scenery.safetensors"
 
 
 def save(generator: Generator, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write ``generator`` to ``path``, tensors as ``dtype``. The file appears whole or not at all; equal models give equal files.
+    """Write ``generator`` to ``path``, tensors as ``dtype``. The file appears whole or not at all.
 
-    Raises InputError where ``dtype`` cannot hold a value.
+    Equal models give equal files. Raises InputError where ``dtype`` cannot hold a value.
     """
     metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(generator.config.to_dict())}
     tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in generator.state_dict().items()}
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             kind = str(dtype).removeprefix("torch.")
-            raise InputError(f"model tensor {name} holds values that are not finite as {kind}; write it as float32 or train on")
+            raise InputError(f"model tensor {name} holds values that are not finite as {kind}; write it as float32")
     with write_atomically(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=metadata)
         _sort_metadata(temporary)
 
 
 def _sort_metadata(path: Path) -> None:
-    """Bring the metadata, which safetensors writes in a random order, into one order: the file's hash names the model."""
+    """Bring the metadata, which safetensors writes in a random order, into one: the file's hash names the model."""
     with path.open("r+b") as file:
         (size,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
@@ -72,7 +72,8 @@ def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator
             tensors = {name: _as_float32(name, file.get_tensor(name), path) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ModelFileError(f"model file {path} is damaged or not a safetensors file ({reason}); get it again") from None
+        message = f"model file {path} is damaged or not a safetensors file ({reason}); get it again"
+        raise ModelFileError(message) from None
     _check_finite(tensors, path)
     with torch.device("meta"):
         generator = Generator(config)
@@ -167,8 +168,10 @@ def _check_shapes(config: GeneratorConfig, found: dict[str, tuple[int, ...]], pa
         needed = {name: tuple(t.shape) for name, t in Generator(config).state_dict().items()}
     if difference := sorted(set(needed) ^ set(found)):
         state = "missing" if difference[0] in needed else "not part of such a generator"
-        first = difference[0][:100]
-        raise ModelFileError(f"model file {path}: {len(difference)} tensors differ from its configuration; {first!r} is {state}")
+        first = repr(difference[0][:100])
+        raise ModelFileError(
+            f"model file {path}: {len(difference)} tensors differ from its configuration; {first} is {state}"
+        )
     for name, shape in needed.items():
         if found[name] != shape:
             raise ModelFileError(f"model file {path}: {name} has shape {found[name]}, its configuration says {shape}")
@@ -176,7 +179,7 @@ def _check_shapes(config: GeneratorConfig, found: dict[str, tuple[int, ...]], pa
 
 def _as_float32(name: str, tensor: Tensor, path: Path) -> Tensor:
     if not tensor.is_floating_point():
-        raise ModelFileError(f"model file {path}: {name} has type {tensor.dtype}, not a floating-point one; get it again")
+        raise ModelFileError(f"model file {path}: {name} has type {tensor.dtype}; floating-point numbers are needed")
     return tensor.float()
 
 

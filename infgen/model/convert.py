@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class _Ignored:
     def __setstate__(self, _: object) -> None: ...
 
 
-_NUMPY_NUMBERS = [
+_NUMPY_NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_Ignored, name) for name in ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
 ]
 
@@ -69,15 +69,18 @@ def _read(path: Path, network: str) -> Mapping[str, Tensor]:
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for damaged or foreign files, and advises to drop the guard
         raise ModelFileError(
-            f"checkpoint {path} is damaged, or holds more than plain tensors and could run code ({type(error).__name__}); "
-            "get it again from its source"
+            f"checkpoint {path} is damaged, or holds more than plain tensors and could run code "
+            f"({type(error).__name__}); get it again from its source"
         ) from None
     state = content.get(network) if isinstance(content, dict) else None
-    if not isinstance(state, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+    named = isinstance(state, Mapping) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not isinstance(state, Mapping) or not named:
         raise ModelFileError(f"checkpoint {path} has no {network} network; it is not a released InfinityGAN checkpoint")
     needed = 4 * sum(tensor.numel() for tensor in state.values())  # a tensor can be a small storage, repeated
     if needed > limit * 2**20:
-        raise ModelFileError(f"checkpoint {path} expands to {needed} bytes, over the limit of {limit} MiB ({MAX_MODEL_MB.name})")
+        raise ModelFileError(
+            f"checkpoint {path} expands to {needed} bytes, over the limit of {limit} MiB ({MAX_MODEL_MB.name})"
+        )
     return state
 
 
@@ -162,7 +165,8 @@ def rename(state: Mapping[str, Tensor], config: GeneratorConfig) -> dict[str, Te
         if squeezed != tuple(d for d in shapes[ours] if d != 1):
             raise ModelFileError(f"checkpoint's {official} has shape {tuple(tensor.shape)}; needed is {tuple(shapes[ours])}")
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
-            raise ModelFileError(f"checkpoint's {official} has type {tensor.dtype}, {tensor.layout}; plain floats are needed")
+            kind = f"{tensor.dtype}, {tensor.layout}, {tensor.device.type}"
+            raise ModelFileError(f"checkpoint's {official} has type {kind}; plain floating-point numbers are needed")
         if not bool(torch.isfinite(tensor).all()):
             raise ModelFileError(f"checkpoint's {official} holds values that are not finite numbers; get it again")
         tensors[ours] = tensor.float().reshape(shapes[ours]).clone()

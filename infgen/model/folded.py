@@ -16,27 +16,50 @@ from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, upsample_skip
 from infgen.model.structure import CoordinateConv, centre_crop
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
+EVEN, ODD = [1], [2, 0]  # kernel taps that reach even and odd outputs of a stride-2 transposed convolution, cropped by one
 
 
 @dataclass(frozen=True)
 class FoldedConv:
-    """A convolution and what follows it. ``strength`` is None where no noise is added, ``blur`` (O, 1, 3, 3) where none is."""
+    """A 3x3 or 7x7 convolution, noise (none where ``strength`` is None) and activation."""
 
-    weight: Tensor  # (O, I, k, k); (I, O, k, k) for an upsampling one
+    weight: Tensor  # (O, I, k, k)
     bias: Tensor
     strength: Tensor | None = None
-    blur: Tensor | None = None
 
     def __call__(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """(B, I, H, W) and noise (B, 1, H', W') -> (B, O, H', W'), activated."""
-        if self.blur is None:
-            out = F.conv2d(x, self.weight, self.bias)
-        else:
-            out = F.conv_transpose2d(x, self.weight, stride=2, padding=1)
-            out = F.conv2d(out, self.blur, self.bias, groups=out.shape[1])
-        if self.strength is not None and noise is not None:
-            out.add_(noise * self.strength)
-        return F.leaky_relu_(out, LEAK)
+        """(B, I, H, W) and noise (B, 1, H', W') -> (B, O, H', W')."""
+        return _finished(F.conv2d(x, self.weight, self.bias), noise, self.strength)
+
+
+@dataclass(frozen=True)
+class FoldedUpsampling:
+    """A stride-2 transposed convolution, blur, noise and activation.
+
+    ``phases[2 * a + b]`` (O, I, 1 or 2, 1 or 2) gives the outputs at rows of parity ``a`` and columns of parity ``b``: four
+    plain convolutions with the arithmetic of the transposed one, for which libraries have faster kernels.
+    """
+
+    phases: tuple[Tensor, Tensor, Tensor, Tensor]
+    blur: Tensor  # (O, 1, 3, 3)
+    bias: Tensor
+    strength: Tensor
+
+    def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
+        """(B, I, H, W) and noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
+        batch, _, height, width = x.shape
+        channels = self.bias.shape[0]
+        fine = x.new_empty(batch, channels, 2 * height - 1, 2 * width - 1).contiguous(memory_format=torch.channels_last)
+        for parity, weight in enumerate(self.phases):
+            fine[:, :, parity // 2 :: 2, parity % 2 :: 2] = F.conv2d(x, weight)
+        return _finished(F.conv2d(fine, self.blur, self.bias, groups=channels), noise, self.strength)
+
+
+def _finished(out: Tensor, noise: Tensor | None, strength: Tensor | None) -> Tensor:
+    """Noise and activation, in place; the gain is in weights, bias and strength already."""
+    if noise is not None and strength is not None:
+        out.add_(noise * strength)
+    return F.leaky_relu_(out, LEAK)
 
 
 @dataclass(frozen=True)
@@ -56,7 +79,7 @@ class FoldedGenerator:
     """``Generator.forward`` for one style, in the type and memory layout of its weights."""
 
     structure: Sequence[FoldedConv]
-    texture: Sequence[FoldedConv]
+    texture: Sequence[FoldedUpsampling | FoldedConv]  # alternating
     to_rgbs: Sequence[FoldedRGB]
 
     @torch.inference_mode()
@@ -100,16 +123,17 @@ def _fold_structure(layer: CoordinateConv, z_g: Tensor, dtype: torch.dtype) -> F
     return FoldedConv(_stored(layer.conv.folded_weight(z_g) * GAIN, dtype), (layer.bias * GAIN).to(dtype))
 
 
-def _fold_texture(layer: StyledConv, style: Tensor, noise_strength: float, dtype: torch.dtype) -> FoldedConv:
+def _fold_texture(
+    layer: StyledConv, style: Tensor, noise_strength: float, dtype: torch.dtype
+) -> FoldedUpsampling | FoldedConv:
     weight = layer.conv.folded_weight(style) * GAIN
+    bias, strength = (layer.bias * GAIN).to(dtype), (layer.noise_strength * GAIN * noise_strength).to(dtype)
+    if not layer.conv.up:
+        return FoldedConv(_stored(weight, dtype), bias, strength)
     taps = torch.tensor(BLUR_TAPS, device=weight.device)
-    kernel = (torch.outer(taps, taps) / 4).expand(weight.shape[0], 1, 3, 3)
-    return FoldedConv(
-        weight=_stored(weight.transpose(0, 1) if layer.conv.up else weight, dtype),
-        bias=(layer.bias * GAIN).to(dtype),
-        strength=(layer.noise_strength * GAIN * noise_strength).to(dtype),
-        blur=_stored(kernel, dtype) if layer.conv.up else None,
-    )
+    blur = (torch.outer(taps, taps) / 4).expand(weight.shape[0], 1, 3, 3)
+    first, second, third, fourth = (_stored(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD))
+    return FoldedUpsampling((first, second, third, fourth), _stored(blur, dtype), bias, strength)
 
 
 def _fold_rgb(layer: ToRGB, style: Tensor, dtype: torch.dtype) -> FoldedRGB:

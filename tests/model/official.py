@@ -51,7 +51,7 @@ def shapes(channels: Sequence[int], local: int, dim: int, *, coordinates: int = 
 def random_state(
     channels: Sequence[int], *, local: int = 6, dim: int = 16, coordinates: int = 3, seed: int = 0
 ) -> State:
-    """Random weights of the official initial scale; biases and noise strengths are not zero, kernels are the real ones."""
+    """Random weights of the official initial scale; no bias or noise strength is zero, kernels are the real ones."""
     rng = torch.Generator().manual_seed(seed)
     state: State = {}
     for key, shape in shapes(channels, local, dim, coordinates=coordinates).items():
@@ -94,7 +94,9 @@ def mapping(state: State, z: Tensor) -> Tensor:
     w = z / (z.square().mean(1, keepdim=True) + 1e-8).sqrt()
     for i in range(1, 9):
         prefix = f"{TEXTURE}.mapping.{i}"
-        w = activated(linear(state | {f"{prefix}.bias": torch.zeros(1)}, prefix, w, 0.01), state[f"{prefix}.bias"] * 0.01)
+        w = activated(
+            linear(state | {f"{prefix}.bias": torch.zeros(1)}, prefix, w, 0.01), state[f"{prefix}.bias"] * 0.01
+        )
     return w
 
 

@@ -86,12 +86,14 @@ def test_a_converted_model_has_a_mean_style(checkpoint: Callable[..., Path]) -> 
 def test_either_network_can_be_taken(network: str, checkpoint: Callable[..., Path]) -> None:
     other = official.random_state(SMALL, seed=1)
     bias = {"g": other, "g_ema": official.random_state(SMALL)}[network][f"{official.TEXTURE}.convs.0.activate.bias"]
-    assert torch.equal(convert(checkpoint(g=other), network=network).texture.convs[0].bias, bias)
+    assert torch.equal(convert(checkpoint(g=other), network=network).state_dict()["texture.convs.0.bias"], bias)
 
 
 def test_the_average_is_taken_where_nothing_is_said(checkpoint: Callable[..., Path]) -> None:
     bias = official.random_state(SMALL)[f"{official.TEXTURE}.convs.0.activate.bias"]
-    assert torch.equal(convert(checkpoint(g=official.random_state(SMALL, seed=1))).texture.convs[0].bias, bias)
+    assert torch.equal(
+        convert(checkpoint(g=official.random_state(SMALL, seed=1))).state_dict()["texture.convs.0.bias"], bias
+    )
 
 
 def test_an_unknown_network_is_refused(checkpoint: Callable[..., Path]) -> None:
@@ -119,7 +121,9 @@ def test_files_of_the_old_torch_format_are_read(tmp_path: Path) -> None:
 
 
 def test_temporary_variables_of_the_official_code_are_ignored(checkpoint: Callable[..., Path]) -> None:
-    assert convert(checkpoint(lambda s: s.update({"structure_synthesizer.tmp_var.0": torch.zeros(2)}))).config.levels == 1
+    assert (
+        convert(checkpoint(lambda s: s.update({"structure_synthesizer.tmp_var.0": torch.zeros(2)}))).config.levels == 1
+    )
 
 
 def test_half_precision_weights_become_float32(checkpoint: Callable[..., Path]) -> None:
@@ -182,7 +186,8 @@ def test_a_small_file_that_expands_beyond_the_limit_is_refused(
 
 
 @pytest.mark.parametrize(
-    "content", [{}, [], 3, None, torch.zeros(2), {"g": {}}, {"g_ema": 3}, {"g_ema": {"a": 1}}, {"g_ema": {3: torch.zeros(1)}}]
+    "content",
+    [{}, [], 3, None, torch.zeros(2), {"g": {}}, {"g_ema": 3}, {"g_ema": {"a": 1}}, {"g_ema": {3: torch.zeros(1)}}],
 )
 def test_a_torch_file_of_another_kind_is_refused(content: object, tmp_path: Path) -> None:
     path = tmp_path / "best_fid.pth.tar"
@@ -252,7 +257,7 @@ def test_tensors_that_are_no_real_floats_are_refused(dtype: torch.dtype, checkpo
 @pytest.mark.parametrize("kind", ["to_sparse", "to_meta"])
 def test_tensors_without_values_of_their_own_are_refused(kind: str, checkpoint: Callable[..., Path]) -> None:
     key = f"{official.TEXTURE}.mapping.3.weight"
-    change = {"to_sparse": Tensor.to_sparse, "to_meta": lambda t: t.to("meta")}[kind]
+    change: Callable[[Tensor], Tensor] = {"to_sparse": Tensor.to_sparse, "to_meta": lambda t: t.to("meta")}[kind]
     assert f"{key} has type" in refusal(checkpoint(lambda s: s.update({key: change(s[key])})))
 
 
@@ -294,16 +299,20 @@ fuzz = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 def survives(path: Path) -> None:
     """``convert`` gives a finite generator or refuses in one line."""
+    message = ""
     try:
-        tensors: list[Tensor] = list(convert(path).state_dict().values())
+        tensors = list(convert(path).state_dict().values())
     except InfgenError as error:
-        assert "\n" not in str(error)
-    else:
-        assert all(bool(t.isfinite().all()) for t in tensors)
+        message, tensors = str(error), []
+    assert "\n" not in message
+    assert all(bool(t.isfinite().all()) for t in tensors)
 
 
 @fuzz
-@given(content=st.binary(max_size=300), magic=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x02}q\x00", b"\x93NUMPY"]))
+@given(
+    content=st.binary(max_size=300),
+    magic=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x02}q\x00", b"\x93NUMPY"]),
+)
 def test_arbitrary_bytes_never_raise_anything_else(tmp_path: Path, content: bytes, magic: bytes) -> None:
     path = tmp_path / "best_fid.pth.tar"
     path.write_bytes(magic + content)

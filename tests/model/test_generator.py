@@ -110,7 +110,9 @@ def test_noise_strength_zero_removes_the_influence_of_noise(tiny: Generator, sty
 def test_noise_changes_the_image_at_full_strength(tiny: Generator, style: Style) -> None:
     _, z_l, coordinates, noises = random_inputs(CONFIG, cells=CELLS)
     folded = fold(tiny, style, dtype=torch.float32)
-    assert not torch.allclose(folded(z_l, coordinates, noises), folded(z_l, coordinates, [-n for n in noises]), atol=0.01)
+    assert not torch.allclose(
+        folded(z_l, coordinates, noises), folded(z_l, coordinates, [-n for n in noises]), atol=0.01
+    )
 
 
 def test_noise_strength_scales_noise(tiny: Generator, style: Style) -> None:
@@ -191,7 +193,9 @@ def test_rows_from_the_crossover_on_come_from_the_second_style(crossover: int) -
 
 
 @pytest.mark.parametrize(("other", "crossover"), [(None, None), (None, 3), (torch.ones(1, 3), None)])
-def test_without_a_second_style_or_a_crossover_all_rows_are_the_first(other: Tensor | None, crossover: int | None) -> None:
+def test_without_a_second_style_or_a_crossover_all_rows_are_the_first(
+    other: Tensor | None, crossover: int | None
+) -> None:
     assert not mix_styles(torch.zeros(1, 3), rows=9, other=other, crossover=crossover).any()
 
 

@@ -1,4 +1,4 @@
-"""A large field of the official test-time path, in one pass, patch by patch and in our own tiles (full oracle, case B)."""
+"""A large field of the official test-time path, in one pass, in its patches and in our own tiles (full oracle, case B)."""
 
 from dataclasses import dataclass
 
@@ -80,7 +80,7 @@ def starts(cells: int, step: int, total: int) -> list[int]:
 
 
 def tiled(field: Field, network: FoldedGenerator, cells: int, step: int, origin: tuple[int, int]) -> Tensor:
-    """The field's image from square tiles cut by ``layer_spans``, the field's z_S beginning at cell ``origin`` (y, x)."""
+    """The field's image from square tiles cut by ``layer_spans``; the field's z_S begins at cell ``origin`` (y, x)."""
     height, width = (size - 24 for size in field.z_l.shape[-2:])
     whole_y = layer_spans(origin[0], height, levels=LEVELS)
     whole_x = layer_spans(origin[1], width, levels=LEVELS)
@@ -107,7 +107,9 @@ def windows(
 
 
 @pytest.mark.parametrize(("cells", "step"), [(11, 6), (17, 12), (23, 12)])
-def test_tiles_of_any_size_give_the_official_image(field: Field, network: FoldedGenerator, cells: int, step: int) -> None:
+def test_tiles_of_any_size_give_the_official_image(
+    field: Field, network: FoldedGenerator, cells: int, step: int
+) -> None:
     assert_same(tiled(field, network, cells, step, (0, 0)), field)
 
 

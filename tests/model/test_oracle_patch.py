@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 
 from infgen.model.generator import Generator, Style
@@ -35,7 +34,9 @@ def layers(data: dict[str, oracle.Array], generator: Generator) -> dict[str, Ten
 
     groups = {"ss": generator.structure.layers, "feat": generator.texture.convs, "to_rgb": generator.texture.to_rgbs}
     hooks = [
-        layer.register_forward_hook(keep(f"A_{name}_{i}")) for name, modules in groups.items() for i, layer in enumerate(modules)
+        layer.register_forward_hook(keep(f"A_{name}_{i}"))
+        for name, modules in groups.items()
+        for i, layer in enumerate(modules)
     ]
     found["A_image"] = render(data, generator, generator.style(tensor(data, "A_global_latent")[:, 0]))
     for hook in hooks:

