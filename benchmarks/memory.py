@@ -1,7 +1,7 @@
 """Peak memory of ``infgen render`` as a whole process: a small picture against a large one.
 
-    python benchmarks/memory.py                    # tiny model, 2048 x 2048 against 16384 x 16384, PNG
-    python benchmarks/memory.py --name out.jpg
+python benchmarks/memory.py                    # tiny model, 2048 x 2048 against 16384 x 16384, PNG
+python benchmarks/memory.py --name out.jpg
 """
 
 import subprocess
@@ -29,7 +29,19 @@ class Measured:
 
 def measure(model: Path, side: int, output: Path) -> Measured:
     """Render ``side`` x ``side`` px in a process of its own, watched by one that does nothing else."""
-    words = [sys.executable, "-m", "infgen", "render", "--quiet", "--model", str(model), "--w", str(side), "--h", str(side)]
+    words = [
+        sys.executable,
+        "-m",
+        "infgen",
+        "render",
+        "--quiet",
+        "--model",
+        str(model),
+        "--w",
+        str(side),
+        "--h",
+        str(side),
+    ]
     watcher = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

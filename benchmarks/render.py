@@ -70,10 +70,20 @@ def random_generator(name: str) -> Generator:
 
 def convolution_peak(plan: Plan, generator: Generator, dtype: torch.dtype) -> float:
     """FLOP/s of the largest layer's plain convolution alone, at the tile's shape, channels-last."""
-    plain = [c for c in layer_costs(generator.config, plan.cells) if c.name.startswith("texture") and c.read > c.written]
+    plain = [
+        c for c in layer_costs(generator.config, plan.cells) if c.name.startswith("texture") and c.read > c.written
+    ]
     largest = max(plain, key=lambda c: c.flops)
-    x = torch.randn(plan.batch, largest.in_channels, *largest.read).to(dtype).contiguous(memory_format=torch.channels_last)
-    w = torch.randn(largest.out_channels, largest.in_channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
+    x = (
+        torch.randn(plan.batch, largest.in_channels, *largest.read)
+        .to(dtype)
+        .contiguous(memory_format=torch.channels_last)
+    )
+    w = (
+        torch.randn(largest.out_channels, largest.in_channels, 3, 3)
+        .to(dtype)
+        .contiguous(memory_format=torch.channels_last)
+    )
     with torch.inference_mode():
         seconds = seconds_of(lambda: torch.nn.functional.conv2d(x, w), repeats=3)
     return plan.batch * largest.flops / seconds
@@ -105,7 +115,9 @@ def plan_for(scene: Scene, side: int, tile: int | None) -> Plan:
 
 def report_speed(generator: Generator, side: int, tile: int | None, repeats: int) -> None:
     """One table row per precision."""
-    table = Table("precision", "tile", "seconds", "GFLOP", "GFLOP/s", "peak GFLOP/s", "share", title=f"{side} x {side} px")
+    table = Table(
+        "precision", "tile", "seconds", "GFLOP", "GFLOP/s", "peak GFLOP/s", "share", title=f"{side} x {side} px"
+    )
     for precision, dtype in DTYPES.items():
         scene = make_scene(generator, precision)
         plan = plan_for(scene, side, tile)
@@ -127,7 +139,9 @@ def report_scaling(generator: Generator, precision: str, tile: int | None) -> No
         plan = plan_for(scene, side, tile)
         seconds = seconds_of(lambda plan=plan: drain(scene, plan), repeats=2 if side > 1024 else 5)
         per_megapixel = seconds / (side * side / 2**20)
-        table.add_row(f"{side} x {side}", f"{plan.tile_count} x {plan.tile_px}", f"{seconds:.2f}", f"{per_megapixel:.3f}")
+        table.add_row(
+            f"{side} x {side}", f"{plan.tile_count} x {plan.tile_px}", f"{seconds:.2f}", f"{per_megapixel:.3f}"
+        )
     console.print(table)
 
 
@@ -144,7 +158,11 @@ def report_layers(generator: Generator, side: int, precision: str, tile: int | N
     calls |= {f"texture.{i}": c for i, c in enumerate(folded.texture)}
     calls |= {f"rgb.{i}": c for i, c in enumerate(folded.to_rgbs)}
     for cost in layer_costs(generator.config, plan.cells):
-        x = torch.randn(1, cost.in_channels, *cost.read).to(DTYPES[precision]).contiguous(memory_format=torch.channels_last)
+        x = (
+            torch.randn(1, cost.in_channels, *cost.read)
+            .to(DTYPES[precision])
+            .contiguous(memory_format=torch.channels_last)
+        )
         index = int(cost.name.rpartition(".")[2])
         noise: tuple[Tensor, ...] = (inputs.noises[index].to(x),) if cost.name.startswith("texture") else ()
         with torch.inference_mode():
@@ -160,10 +178,10 @@ def report_layers(generator: Generator, side: int, precision: str, tile: int | N
 @click.option("--repeats", default=3, show_default=True)
 @click.option("--scaling", is_flag=True, help="Seconds per megapixel at 1, 4 and 16 megapixels.")
 @click.option("--layers", is_flag=True, help="Time of each layer.")
-@click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True, help="For --scaling, --layers.")
-def main(
-    name: str, side: int, tile: int | None, repeats: int, scaling: bool, layers: bool, precision: str
-) -> None:
+@click.option(
+    "--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True, help="For --scaling, --layers."
+)
+def main(name: str, side: int, tile: int | None, repeats: int, scaling: bool, layers: bool, precision: str) -> None:
     """Measure rendering; see the module's docstring."""
     os.environ.setdefault(*LARGE_PAGES)  # as the command line does
     generator = random_generator(name)

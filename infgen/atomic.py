@@ -61,9 +61,11 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     """
     target = check_output(path)
     descriptor, temporary = create_beside(target, ".tmp")
+    mode = os.fstat(descriptor).st_mode
     os.close(descriptor)
     try:
         yield temporary
+        os.chmod(temporary, stat.S_IMODE(mode))  # some writers replace the file by one that only its owner can read
         _sync(temporary)
         os.replace(temporary, target)
         with suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe

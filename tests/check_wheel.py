@@ -6,7 +6,12 @@ from pathlib import Path
 
 MAX_MODEL_BYTES = 20_000_000
 PACKAGES = ("cli", "engines", "model", "rendering", "sinks", "train", "world")
-FILES = ("infgen/py.typed", "infgen/assets/scenery.safetensors", "infgen/assets/MODEL_CARD.md", "infgen/assets/CREDITS.md")
+FILES = (
+    "infgen/py.typed",
+    "infgen/assets/scenery.safetensors",
+    "infgen/assets/MODEL_CARD.md",
+    "infgen/assets/CREDITS.md",
+)
 
 
 def problems(wheel: Path) -> list[str]:

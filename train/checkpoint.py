@@ -69,7 +69,7 @@ class RunFolder:
             temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
 
     def _prepare(self) -> None:
-        """Make the folders, and delete unfinished files, each as large as a checkpoint, of a process that was killed."""
+        """Make the folders; delete unfinished files of a killed process, each perhaps as large as a checkpoint."""
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -131,9 +131,9 @@ class RunFolder:
             names = dict.fromkeys((*asked, *saved))
             changed = [f"{k} {saved.get(k)!r} -> {asked.get(k)!r}" for k in names if saved.get(k) != asked.get(k)]
             raise InputError(f"{self.path} was trained with another recipe ({', '.join(changed)}); resume it unchanged")
-        for name, saved, asked in (("seed", content["seed"], seed), ("photographs", content["data"], data)):
-            if saved != asked:
-                difference = f"other {name} ({saved} then, {asked} now)"
+        for name, then, now in (("seed", content["seed"], seed), ("photographs", content["data"], data)):
+            if then != now:
+                difference = f"other {name} ({then} then, {now} now)"
                 raise InputError(f"{self.path} was trained with {difference}; resume it unchanged")
         try:
             for name in _PARTS:

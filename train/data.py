@@ -7,12 +7,12 @@ sees exactly what an uninterrupted one would.
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
 
 from infgen.errors import InputError
@@ -21,6 +21,16 @@ from infgen.limits import DATA_CACHE_MB, MAX_PHOTO_PIXELS, MIB
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+# EXIF orientation -> what makes it upright. (ImageOps.exif_transpose rewrites all metadata, and fails on odd ones.)
+_UPRIGHT: Mapping[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ def _check_header(image: Image.Image, *, view_px: int, limit: int) -> None:
 
 
 def _to_view(image: Image.Image, view_px: int) -> Tensor:
-    upright = ImageOps.exif_transpose(image)
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    upright = image if turn is None else image.transpose(turn)
     if upright.mode in {"LA", "PA", "RGBA"} or "transparency" in upright.info:
         upright = upright.convert("RGBA")
         white = Image.new("RGBA", upright.size, "white")

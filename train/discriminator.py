@@ -5,8 +5,10 @@ the loop computes expensive features of one batch once for both networks.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,22 @@ class Verdict:
 
     logits: list[Tensor]
     position: Tensor
+
+
+class Critic(nn.Module, ABC):
+    """What the loop needs of a discriminator."""
+
+    @abstractmethod
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What ``judge`` looks at, from images (B, 3, H, W) in [-1, 1]."""
+
+    @abstractmethod
+    def judge(self, features: Sequence[Tensor]) -> Verdict:
+        """Logits and vertical positions."""
+
+    def forward(self, images: Tensor) -> Verdict:
+        """``judge`` of ``features``."""
+        return self.judge(self.features(images))
 
 
 class EqualizedConv(nn.Module):
@@ -89,7 +107,7 @@ def channels_at(size: int, *, width: float) -> int:
     return max(8, round(width * min(512, 32768 // (1 << math.ceil(math.log2(size))))))
 
 
-class Discriminator(nn.Module):
+class Discriminator(Critic):
     """The paper's discriminator with auxiliary head (Section 3.5, Figure 18) for patches of ``patch_px``."""
 
     def __init__(self, patch_px: int, *, width: float = 1.0, head_channels: int | None = None, group: int = 16) -> None:
@@ -101,7 +119,7 @@ class Discriminator(nn.Module):
         head = deep if head_channels is None else head_channels
         self.group = group
         self.stem = ConvLayer(3, widths[0], 1)
-        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.ModuleList(ResidualBlock(i, o) for i, o in pairwise(widths))
         self.final = ConvLayer(deep + 1, deep, 3, padding=1)
         area = self._final_px(patch_px, blocks) ** 2
         self.logit = nn.ModuleList([EqualizedLinear(deep * area, head), EqualizedLinear(head, 1)])
@@ -111,7 +129,7 @@ class Discriminator(nn.Module):
     def _final_px(patch_px: int, blocks: int) -> int:
         return patch_px >> blocks
 
-    def features(self, images: Tensor) -> Sequence[Tensor]:
+    def features(self, images: Tensor) -> list[Tensor]:
         """What ``judge`` looks at: the image itself."""
         return [images]
 
@@ -123,7 +141,3 @@ class Discriminator(nn.Module):
         flat = self.final(append_group_deviation(x, self.group)).flatten(1).float()
         logit = self.logit[1](leaky_relu(self.logit[0](flat)))
         return Verdict([logit], self.position[1](leaky_relu(self.position[0](flat)))[:, 0])
-
-    def forward(self, images: Tensor) -> Verdict:
-        """``judge`` of ``features``."""
-        return self.judge(self.features(images))

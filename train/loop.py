@@ -20,7 +20,7 @@ from infgen.train import losses, samples
 from infgen.train.augment import augment
 from infgen.train.checkpoint import RunFolder
 from infgen.train.data import Batch, PhotoSet
-from infgen.train.discriminator import Discriminator, Verdict
+from infgen.train.discriminator import Critic, Discriminator, Verdict
 from infgen.train.presets import Recipe
 from infgen.train.sampling import Draw, draw, step_rng, style_of
 
@@ -49,7 +49,7 @@ class State:
 
     generator: Generator
     average: Generator  # EMA of the generator's parameters
-    discriminator: nn.Module
+    discriminator: Critic
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam
     path_mean: Tensor
@@ -70,7 +70,7 @@ ADVERSARIAL = {
 }
 
 
-def _build_discriminator(recipe: Recipe) -> nn.Module:
+def _build_discriminator(recipe: Recipe) -> Critic:
     if recipe.discriminator == "paper":
         return Discriminator(recipe.generator_config.patch_px, width=recipe.discriminator_width, group=recipe.batch)
     from infgen.train.projected import ProjectedDiscriminator
@@ -92,8 +92,10 @@ def initial_state(recipe: Recipe, *, seed: int, device: torch.device) -> State:
     """Networks with the random weights of ``seed``, fresh optimisers, step 0."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        generator = Generator(recipe.generator_config).to(device, memory_format=torch.channels_last)
-        discriminator = _build_discriminator(recipe).to(device, memory_format=torch.channels_last)
+        generator = Generator(recipe.generator_config).to(device)
+        discriminator = _build_discriminator(recipe).to(device)
+    for network in (generator, discriminator):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(generator).requires_grad_(False)
     return State(
         generator=generator,
@@ -153,14 +155,8 @@ class Trainer:
         return augment(images, target, px_per_unit=scale, rng=step_rng(self.schedule.seed, step, purpose))
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        features: list[Tensor] = self.state.discriminator.features(
-            images.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        )
-        return features
-
-    def _judge(self, features: list[Tensor]) -> Verdict:
-        verdict: Verdict = self.state.discriminator.judge(features)
-        return verdict
+        images = images.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.state.discriminator.features(images)
 
     def step(self) -> dict[str, float]:
         """One training step. Returns its loss terms by name; raises DivergenceError."""
@@ -186,7 +182,7 @@ class Trainer:
         images, target = self._augmented(batch.images, batch.position, terms.step, REAL_AUGMENT)
         with torch.no_grad():
             real_features = self._features(images)
-        real, judged = self._judge(real_features), self._judge(fake)
+        real, judged = self.state.discriminator.judge(real_features), self.state.discriminator.judge(fake)
         adversarial = terms.add("d_adversarial", self.adversarial.discriminator(real.logits, judged.logits))
         position = terms.add(
             "d_position", losses.position(real.position, target) + losses.position(judged.position, fake_target)
@@ -195,7 +191,7 @@ class Trainer:
 
     def _update_generator(self, drawn: Draw, z_s: Tensor, features: list[Tensor], target: Tensor, terms: Terms) -> None:
         with _frozen(self.state.discriminator):
-            verdict = self._judge(features)
+            verdict = self.state.discriminator.judge(features)
         loss = terms.add("g_adversarial", self.adversarial.generator(verdict.logits))
         position = terms.add("g_position", losses.position(verdict.position, target))
         loss = loss + self.recipe.position_weight * position

@@ -67,4 +67,3 @@ def diversity(z_l: Tensor, z_s: Tensor) -> Tensor:
 def position(predicted: Tensor, target: Tensor) -> Tensor:
     """L_ar: mean |c_y predicted - c_y|, both (B,) (paper Eq. 3 and 4)."""
     return (predicted - target).abs().mean()
-

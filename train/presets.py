@@ -36,10 +36,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.batch < 2 or self.batch % 2:
-            raise InputError(f"batch {self.batch} is not possible; samples come in pairs, so give an even number from 2")
+            raise InputError(
+                f"batch {self.batch} is not possible; samples come in pairs, so give an even number from 2"
+            )
         for name in ("generator_rate", "discriminator_rate"):
             if not 0 < getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)} is out of range; allowed is more than 0 and less than 1")
+                raise InputError(
+                    f"{name} {getattr(self, name)} is out of range; allowed is more than 0 and less than 1"
+                )
 
     @property
     def generator_config(self) -> GeneratorConfig:

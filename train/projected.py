@@ -1,4 +1,4 @@
-"""The projected discriminator (Sauer et al., NeurIPS 2021): small heads on frozen features, for few photographs and little compute.
+"""The projected discriminator (Sauer et al., NeurIPS 2021): small heads on frozen features, for few photographs.
 
 Features of an ImageNet EfficientNet-Lite0 at four scales are mixed by fixed random projections across channels and across
 scales; four spectrally normalised heads judge them, a fifth predicts vertical position.
@@ -6,6 +6,8 @@ scales; four spectrally normalised heads judge them, a fifth predicts vertical p
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.nn.utils.parametrizations import spectral_norm
 
 from infgen.errors import MissingExtraError
-from infgen.train.discriminator import Verdict
+from infgen.train.discriminator import Critic, Verdict
 
 FEATURE_PX = 128  # images are brought to this size before the feature network
 FEATURE_BLOCKS = (0, 2, 4, 10)
@@ -52,7 +54,7 @@ class FrozenFeatures(nn.Module):
         """Images (B, 3, H, W) in [-1, 1] -> features after blocks 0, 2, 4 and 10."""
         x = F.interpolate(images, size=(FEATURE_PX, FEATURE_PX), mode="bilinear", align_corners=False)
         x = F.relu6(self.stem(x * (127.5 / 128.0)))
-        features = []
+        features: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             x = block(x)
             if i in FEATURE_BLOCKS:
@@ -61,7 +63,8 @@ class FrozenFeatures(nn.Module):
 
 
 def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(
         conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
     )
@@ -86,9 +89,7 @@ class RandomProjection(nn.Module):
             self.across_channels = nn.ModuleList(
                 _random_conv(i, o, 1) for i, o in zip(FEATURE_CHANNELS, PROJECTED_CHANNELS, strict=True)
             )
-            self.across_scales = nn.ModuleList(
-                _random_conv(o, i, 3) for i, o in zip(PROJECTED_CHANNELS, PROJECTED_CHANNELS[1:], strict=False)
-            )
+            self.across_scales = nn.ModuleList(_random_conv(o, i, 3) for i, o in pairwise(PROJECTED_CHANNELS))
         self.requires_grad_(False)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -112,18 +113,14 @@ class SpectralConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
-        self.conv = spectral_norm(nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding))
+        self.conv = cast("nn.Conv2d", spectral_norm(nn.Conv2d(in_channels, out_channels, kernel)))
+        self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H', W')."""
-        bias = self.conv.bias
-        return F.conv2d(
-            x,
-            self.conv.weight.to(x.dtype),
-            None if bias is None else bias.to(x.dtype),
-            stride=self.conv.stride,
-            padding=self.conv.padding,
-        )
+        weight, bias = self.conv.weight.to(x.dtype), self.conv.bias
+        assert bias is not None
+        return F.conv2d(x, weight, bias.to(x.dtype), stride=self.stride, padding=self.padding)
 
 
 def _down(in_channels: int, out_channels: int) -> list[nn.Module]:
@@ -147,7 +144,7 @@ def _head(scale: int) -> nn.Sequential:
     return nn.Sequential(*layers, SpectralConv(channels, 1, 4))
 
 
-class ProjectedDiscriminator(nn.Module):
+class ProjectedDiscriminator(Critic):
     """Frozen features, fixed random projections, four trained heads and a position head."""
 
     def __init__(self) -> None:
@@ -165,7 +162,3 @@ class ProjectedDiscriminator(nn.Module):
         """Feature maps -> logits (B, 1, 5, 5) of each head and the vertical position (B,)."""
         logits = [head(f).float() for head, f in zip(self.heads, features, strict=True)]
         return Verdict(logits, self.position(features[-1]).float()[:, 0, 0, 0])
-
-    def forward(self, images: Tensor) -> Verdict:
-        """``judge`` of ``features``."""
-        return self.judge(self.features(images))

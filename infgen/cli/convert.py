@@ -9,8 +9,12 @@ from infgen.model.convert import NETWORKS, convert
 
 @click.command("convert")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write (.safetensors).")
-@click.option("--network", type=click.Choice(NETWORKS), default=NETWORKS[0], show_default=True, help="Which weights to take.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write (.safetensors)."
+)
+@click.option(
+    "--network", type=click.Choice(NETWORKS), default=NETWORKS[0], show_default=True, help="Which weights to take."
+)
 @click.option("--half", is_flag=True, help="Store weights as float16: half the size.")
 def command(checkpoint: Path, output: Path, network: str, half: bool) -> None:
     """Convert a released InfinityGAN checkpoint (.pth.tar) to a model file. Nothing in the checkpoint is run."""

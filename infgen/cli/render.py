@@ -12,7 +12,9 @@ from infgen.world.world import World
 
 
 @click.command("render")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Picture to write: .png, .jpg or .webp.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Picture to write: .png, .jpg or .webp."
+)
 @click.option("--w", "w", type=int, required=True, help="Width in px.")
 @click.option("--h", "h", type=int, required=True, help="Height in px.")
 @click.option("--x", type=int, default=0, show_default=True, help="Left edge in px, within +-2^40.")

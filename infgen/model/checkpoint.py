@@ -68,8 +68,9 @@ def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator
         _refuse_other_kinds(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             config = _config(file.metadata(), path)
-            _check_shapes(config, {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}, path)
-            tensors = {name: _as_float32(name, file.get_tensor(name), path) for name in file.keys()}
+            names = list(file.keys())
+            _check_shapes(config, {name: tuple(file.get_slice(name).get_shape()) for name in names}, path)
+            tensors = {name: _as_float32(name, file.get_tensor(name), path) for name in names}
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())
         message = f"model file {path} is damaged or not a safetensors file ({reason}); get it again"
@@ -95,7 +96,12 @@ def resolve(source: str | Path) -> Path:
 
 def _looks_like_hub_id(source: str) -> bool:
     owner, slash, name = source.partition("/")
-    return bool(owner and slash and name) and "/" not in name and not owner.startswith((".", "~")) and "." not in name[-12:]
+    return (
+        bool(owner and slash and name)
+        and "/" not in name
+        and not owner.startswith((".", "~"))
+        and "." not in name[-12:]
+    )
 
 
 def _from_hub(repository: str) -> Path:
@@ -111,7 +117,9 @@ def _from_hub(repository: str) -> Path:
         return Path(hf_hub_download(repository, HUB_FILE))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"model {repository} cannot be fetched from the hub ({reason}); give a .safetensors file instead") from None
+        raise InputError(
+            f"model {repository} cannot be fetched from the hub ({reason}); give a .safetensors file instead"
+        ) from None
 
 
 def file_hash(path: str | Path) -> str:
@@ -145,7 +153,9 @@ def _is_pickle(head: bytes) -> bool:
 
 def _config(metadata: dict[str, str] | None, path: Path) -> GeneratorConfig:
     if not metadata or metadata.get("format") != FORMAT:
-        raise ModelFileError(f"model file {path} is not an infgen generator (no {FORMAT} metadata); see: infgen convert")
+        raise ModelFileError(
+            f"model file {path} is not an infgen generator (no {FORMAT} metadata); see: infgen convert"
+        )
     if metadata.get("version") != str(VERSION):
         raise ModelFileError(
             f"model file {path} has format version {str(metadata.get('version'))[:20]!r}; "

@@ -33,7 +33,9 @@ class GeneratorConfig:
         if not all(type(c) is int and 1 <= c <= MAX_CHANNELS for c in channels):
             raise InputError(f"channel counts {channels} must be whole numbers from 1 to {MAX_CHANNELS}")
         if self.coordinates not in get_args(CoordinateSystem):
-            raise InputError(f"coordinates {self.coordinates!r} is unknown; allowed are {', '.join(COORDINATE_CHANNELS)}")
+            raise InputError(
+                f"coordinates {self.coordinates!r} is unknown; allowed are {', '.join(COORDINATE_CHANNELS)}"
+            )
 
     @property
     def levels(self) -> int:
@@ -74,7 +76,9 @@ class GeneratorConfig:
             )
         channels = data["texture_channels"]
         if not isinstance(channels, list):
-            raise ModelFileError(f"the model's configuration has texture_channels {channels!r}; a list of whole numbers is needed")
+            raise ModelFileError(
+                f"the model's configuration has texture_channels {channels!r}; a list of whole numbers is needed"
+            )
         try:
             return cls(**{**data, "texture_channels": tuple(channels)})
         except InputError as error:

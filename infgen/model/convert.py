@@ -89,7 +89,9 @@ def deduce_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
     pattern = re.compile(rf"{re.escape(_TEXTURE)}\.convs\.(\d+)\.conv\.weight")
     convs = sorted(int(m[1]) for key in state if (m := pattern.fullmatch(key)))
     if not convs or convs != list(range(len(convs))) or len(convs) % 2:
-        raise ModelFileError(f"checkpoint has texture convolutions {convs}; an InfinityGAN generator has 0, 1, ... in pairs")
+        raise ModelFileError(
+            f"checkpoint has texture convolutions {convs}; an InfinityGAN generator has 0, 1, ... in pairs"
+        )
     first = _shape(state, f"{_STRUCTURE}.0.conv.conv.weight", 5)
     coordinate_channels = first[2] - first[1]
     systems: dict[int, CoordinateSystem] = {3: "scenery", 4: "texture", 1: "object"}
@@ -163,7 +165,9 @@ def rename(state: Mapping[str, Tensor], config: GeneratorConfig) -> dict[str, Te
         tensor = state[official]
         squeezed = tuple(d for d in tensor.shape if d != 1)
         if squeezed != tuple(d for d in shapes[ours] if d != 1):
-            raise ModelFileError(f"checkpoint's {official} has shape {tuple(tensor.shape)}; needed is {tuple(shapes[ours])}")
+            raise ModelFileError(
+                f"checkpoint's {official} has shape {tuple(tensor.shape)}; needed is {tuple(shapes[ours])}"
+            )
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
             kind = f"{tensor.dtype}, {tensor.layout}, {tensor.device.type}"
             raise ModelFileError(f"checkpoint's {official} has type {kind}; plain floating-point numbers are needed")

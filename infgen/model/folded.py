@@ -4,8 +4,9 @@
 of sqrt(2) moves into weights, biases and noise strengths, since a leaky ReLU is homogeneous.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,10 @@ from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, upsample_skip
 from infgen.model.structure import CoordinateConv, centre_crop
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
-EVEN, ODD = [1], [2, 0]  # kernel taps that reach even and odd outputs of a stride-2 transposed convolution, cropped by one
+EVEN, ODD = (
+    [1],
+    [2, 0],
+)  # kernel taps that reach even and odd outputs of a stride-2 transposed convolution, cropped by one
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,12 @@ def fold(generator: Generator, style: Style, *, noise_strength: float = 1.0, dty
         raise ValueError(f"one style can be folded, not {style.z_g.shape[0]}")
     z_g, w_plus = style.z_g[0], style.w_plus[0]
     texture = generator.texture
+    layers = cast("Iterable[CoordinateConv]", generator.structure.layers)
+    convs, rgbs = cast("Iterable[StyledConv]", texture.convs), cast("Iterable[ToRGB]", texture.to_rgbs)
     return FoldedGenerator(
-        structure=[_fold_structure(layer, z_g, dtype) for layer in generator.structure.layers],
-        texture=[_fold_texture(conv, w_plus[i], noise_strength, dtype) for i, conv in enumerate(texture.convs)],
-        to_rgbs=[_fold_rgb(rgb, w_plus[texture.rgb_row(i)], dtype) for i, rgb in enumerate(texture.to_rgbs)],
+        structure=[_fold_structure(layer, z_g, dtype) for layer in layers],
+        texture=[_fold_texture(conv, w_plus[i], noise_strength, dtype) for i, conv in enumerate(convs)],
+        to_rgbs=[_fold_rgb(rgb, w_plus[texture.rgb_row(i)], dtype) for i, rgb in enumerate(rgbs)],
     )
 
 
@@ -132,7 +138,9 @@ def _fold_texture(
         return FoldedConv(_stored(weight, dtype), bias, strength)
     taps = torch.tensor(BLUR_TAPS, device=weight.device)
     blur = (torch.outer(taps, taps) / 4).expand(weight.shape[0], 1, 3, 3)
-    first, second, third, fourth = (_stored(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD))
+    first, second, third, fourth = (
+        _stored(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD)
+    )
     return FoldedUpsampling((first, second, third, fourth), _stored(blur, dtype), bias, strength)
 
 

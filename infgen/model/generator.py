@@ -69,9 +69,7 @@ class Generator(nn.Module):
     def update_mean_style(self) -> None:
         """Set ``mean_style`` to the mean of mapped latents over 10,000 fixed draws."""
         parameter = self.mean_style
-        draws = torch.randn(
-            MEAN_STYLE_SAMPLES, self.config.global_channels, generator=torch.Generator().manual_seed(0)
-        )
+        draws = torch.randn(MEAN_STYLE_SAMPLES, self.config.global_channels, generator=torch.Generator().manual_seed(0))
         parameter.copy_(self.mapping(draws.to(parameter)).mean(0))
 
     @classmethod

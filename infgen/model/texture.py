@@ -40,7 +40,8 @@ class TextureSynthesizer(nn.Module):
         dim, channels = config.global_channels, config.texture_channels
         inputs = (config.local_channels, *channels[:-1])
         self.convs = nn.ModuleList(
-            StyledConv(i, o, style_dim=dim, up=k % 2 == 0) for k, (i, o) in enumerate(zip(inputs, channels, strict=True))
+            StyledConv(i, o, style_dim=dim, up=k % 2 == 0)
+            for k, (i, o) in enumerate(zip(inputs, channels, strict=True))
         )
         self.to_rgbs = nn.ModuleList(ToRGB(c, style_dim=dim) for c in channels[1::2])
 

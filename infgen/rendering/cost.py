@@ -26,7 +26,9 @@ def layer_costs(config: GeneratorConfig, cells: tuple[int, int]) -> Iterator[Lay
     local, inputs = config.local_channels, config.local_channels + config.coordinate_channels
     for i in range(LAYERS):
         written = (read[0] - KERNEL + 1, read[1] - KERNEL + 1)
-        yield LayerCost(f"structure.{i}", inputs, local, read, written, _conv_flops(written, inputs, local, KERNEL * KERNEL))
+        yield LayerCost(
+            f"structure.{i}", inputs, local, read, written, _conv_flops(written, inputs, local, KERNEL * KERNEL)
+        )
         read = written
     channels = local
     for i, out in enumerate(config.texture_channels):
@@ -59,6 +61,8 @@ def peak_bytes(config: GeneratorConfig, cells: tuple[int, int], *, bytes_per_val
     pixels = 0
     for layer in layer_costs(config, cells):
         positions_in, pixels = layer.read[0] * layer.read[1], layer.written[0] * layer.written[1]
-        outputs = 2 if layer.read < layer.written else 1  # an upsampling layer holds its output before and after the blur
+        outputs = (
+            2 if layer.read < layer.written else 1
+        )  # an upsampling layer holds its output before and after the blur
         worst = max(worst, bytes_per_value * (positions_in * layer.in_channels + outputs * pixels * layer.out_channels))
     return worst + pixels * 4 * (6 + 4)  # RGB twice, and noises of all layers: 2 * (1 + 1/4 + ...) values per pixel

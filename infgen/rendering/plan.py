@@ -33,7 +33,7 @@ class Region:
             if size < 1:
                 raise InputError(f"{name} {size} px is not possible; give 1 or more")
         for name, low, size in (("x", self.x, self.w), ("y", self.y, self.h)):
-            if not (-PX_LIMIT <= low and low + size <= PX_LIMIT):
+            if not (low >= -PX_LIMIT and low + size <= PX_LIMIT):
                 raise LimitError(f"{name} from {low} to {low + size} px leaves the canvas; allowed is -2^40 to 2^40")
 
     @property
@@ -66,7 +66,9 @@ class Axis:
         """(pixels of tile ``index`` that it owns, counted from the tile's edge; where they begin, counted from the region's)."""
         tile_start = geometry.first_px(self.cell(index), levels=self.levels)
         first = max(self.start, tile_start)
-        tile_stop = tile_start + (self.step_px if index + 1 < self.count else geometry.tile_px(self.cells, levels=self.levels))
+        tile_stop = tile_start + (
+            self.step_px if index + 1 < self.count else geometry.tile_px(self.cells, levels=self.levels)
+        )
         stop = min(self.start + self.size, tile_stop)
         return slice(first - tile_start, stop - tile_start), first - self.start
 
@@ -152,7 +154,9 @@ def tile_option_cells(tile_px: int, *, levels: int) -> int:
 def largest_tile_cells(config: GeneratorConfig, *, batch: int, memory: int, bytes_per_value: int) -> int:
     """Cells of the largest square tile up to MAX_TILE_PX whose batch stays within ``memory`` bytes (at least the smallest)."""
     cells = geometry.cells_covering(MAX_TILE_PX, levels=config.levels)
-    while cells > MIN_TILE_CELLS and batch * peak_bytes(config, (cells, cells), bytes_per_value=bytes_per_value) > memory:
+    while (
+        cells > MIN_TILE_CELLS and batch * peak_bytes(config, (cells, cells), bytes_per_value=bytes_per_value) > memory
+    ):
         cells -= 1
     return max(cells, MIN_TILE_CELLS)
 

@@ -35,10 +35,8 @@ def tile_memory(device: torch.device) -> int:
 
     Depends on the installed memory, not on the free one, so that the same command makes the same plan every time.
     """
-    if device.type == "cuda":
-        total = torch.cuda.get_device_properties(device).total_memory
-    else:
-        total = psutil.virtual_memory().total
+    on_gpu = device.type == "cuda"
+    total = torch.cuda.get_device_properties(device).total_memory if on_gpu else psutil.virtual_memory().total
     return int(min(TILE_MEMORY_MB.value() * 2**20, total // 2))
 
 

@@ -11,7 +11,7 @@ from infgen.errors import WorldError
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
 from infgen.world import coordinates, fields
-from infgen.world.geometry import LayerSpans, Window, layer_spans, lattice_period
+from infgen.world.geometry import LayerSpans, Window, lattice_period, layer_spans
 from infgen.world.world import World
 
 

@@ -45,7 +45,7 @@ class World(_Document):
     ``period``: the image repeats along x after so many px (a multiple of the model's cell size), None for never.
     """
 
-    schema_version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     seed: Seed = 0
     style: StyleSource = StyleSource()
     truncation: Annotated[Finite, Field(ge=-2, le=2)] = 1.0

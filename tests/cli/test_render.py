@@ -62,7 +62,10 @@ def test_help_does_not_import_pytorch():
     import subprocess
     import sys
 
-    code = "import sys; from infgen.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = (
+        "import sys; from infgen.cli.main import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
@@ -92,7 +95,22 @@ def test_a_larger_picture_of_the_same_seed_continues_it(render: Call, tmp_path: 
 
 
 def test_a_picture_is_drawn_again_from_its_own_recipe(render: Call, call: Call, tmp_path: Path):
-    render("--w", 64, "--h", 48, "--seed", -7, "--truncation", 0.6, "--mix-seed", 4, "--crossover", 3, "-o", tmp_path / "a.png")
+    render(
+        "--w",
+        64,
+        "--h",
+        48,
+        "--seed",
+        -7,
+        "--truncation",
+        0.6,
+        "--mix-seed",
+        4,
+        "--crossover",
+        3,
+        "-o",
+        tmp_path / "a.png",
+    )
     _, world, _ = call("info", "--world", tmp_path / "a.png")
     (tmp_path / "w.json").write_text(world)
     render("--w", 64, "--h", 48, "--world", tmp_path / "w.json", "-o", tmp_path / "b.png")
@@ -145,7 +163,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "expected"), BAD, ids=[" ".join(map(str, w)) for w, _ in BAD])
-def test_bad_input_gives_one_line_exit_code_2_and_no_file(call: Call, tiny_model: Path, tmp_path: Path, words, expected):
+def test_bad_input_gives_one_line_exit_code_2_and_no_file(
+    call: Call, tiny_model: Path, tmp_path: Path, words, expected
+):
     code, out, err = call("render", "--model", tiny_model, "-o", tmp_path / "a.png", *words)
     assert code == 2
     assert err.startswith("Error: ")
@@ -165,7 +185,9 @@ def test_bad_input_gives_one_line_exit_code_2_and_no_file(call: Call, tiny_model
         ("no/such/folder/a.png", 5, "folder"),
     ],
 )
-def test_outputs_that_cannot_be_written_are_refused_before_work(render: Call, tmp_path: Path, name: str, size: int, expected: str):
+def test_outputs_that_cannot_be_written_are_refused_before_work(
+    render: Call, tmp_path: Path, name: str, size: int, expected: str
+):
     code, _, err = render("--w", size, "--h", 5, "-o", tmp_path / name)
     assert code == 2
     assert expected in err
@@ -228,7 +250,10 @@ def test_debug_shows_the_traceback(call: Call, tmp_path: Path):
 @pytest.mark.parametrize("content", [b"", b"\x80\x04.", b"PK\x03\x04", b"not a model"])
 def test_files_that_are_no_models_are_refused(call: Call, tmp_path: Path, content: bytes):
     (tmp_path / "m.safetensors").write_bytes(content)
-    for words in (("info", tmp_path / "m.safetensors"), ("convert", tmp_path / "m.safetensors", "-o", tmp_path / "o.safetensors")):
+    for words in (
+        ("info", tmp_path / "m.safetensors"),
+        ("convert", tmp_path / "m.safetensors", "-o", tmp_path / "o.safetensors"),
+    ):
         code, _, err = call(*words)
         assert code == 2
         assert err.count("\n") == 1
@@ -247,7 +272,12 @@ def test_convert_writes_a_model_that_renders(call: Call, tmp_path: Path):
     code, out, _ = call("convert", path, "-o", tmp_path / "m.safetensors", "--half")
     assert code == 0
     assert "101 px" in out
-    assert call("render", "--model", tmp_path / "m.safetensors", "--w", 20, "--h", 20, "--quiet", "-o", tmp_path / "a.png")[0] == 0
+    assert (
+        call(
+            "render", "--model", tmp_path / "m.safetensors", "--w", 20, "--h", 20, "--quiet", "-o", tmp_path / "a.png"
+        )[0]
+        == 0
+    )
 
 
 def test_the_table_of_exit_codes_begins_with_the_narrowest_class():

@@ -1,4 +1,4 @@
-"""A large field of the official test-time path, in one pass, in its patches and in our own tiles (full oracle, case B)."""
+"""A large field of the official test-time path: in one pass, in its patches, in our own tiles (full oracle, case B)."""
 
 from dataclasses import dataclass
 

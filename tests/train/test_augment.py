@@ -20,7 +20,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def ramp(tops: Tensor) -> Tensor:
-    """Patches (B, 3, 101, 101) of a tall picture whose rows count 1000, 1001, ...; patch ``b`` begins at ``tops[b]``."""
+    """Patches (B, 3, 101, 101) of a tall picture whose rows count 1000, 1001, ..., each from row ``tops[b]`` on."""
     rows = 1000 + tops[:, None] + torch.arange(SIDE)
     return rows[:, None, :, None].expand(-1, 3, -1, SIDE).float()
 

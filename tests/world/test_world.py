@@ -13,6 +13,16 @@ from infgen.model.generator import Generator
 from infgen.world.tile_inputs import check_world, world_style
 from infgen.world.world import World
 
+
+def refusal_of(text: str | bytes) -> str:
+    """The message with which a document is refused, nothing for a world; any other exception is a failure."""
+    try:
+        World.from_json(text)
+    except InfgenError as refusal:
+        return str(refusal)
+    return ""
+
+
 seeds = st.integers(-(2**63), 2**64 - 1)
 
 
@@ -51,21 +61,22 @@ def test_a_document_that_is_not_a_world_is_refused_in_one_line(text: str, words:
     assert "\n" not in str(refusal.value)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x, max_size=3)
-                    | st.dictionaries(st.sampled_from(["schema", "seed", "style", "mix", "period", "noise", "x"]), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda x: (
+            st.lists(x, max_size=3)
+            | st.dictionaries(st.sampled_from(["schema", "seed", "style", "mix", "period", "noise", "x"]), x)
+        ),
+    )
+)
 def test_no_json_document_gives_anything_but_a_world_or_a_refusal(data):
-    try:
-        assert isinstance(World.from_json(json.dumps(data)), World)
-    except InfgenError as refusal:
-        assert "\n" not in str(refusal)
+    assert "\n" not in refusal_of(json.dumps(data))
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_give_anything_but_a_world_or_a_refusal(data: bytes):
-    try:
-        World.from_json(data)
-    except InfgenError as refusal:
-        assert "\n" not in str(refusal)
+    assert "\n" not in refusal_of(data)
 
 
 def test_files_are_read_and_written(tmp_path: Path):

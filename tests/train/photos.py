@@ -1,0 +1,55 @@
+"""Small synthetic photographs, and the settings that make a training run take seconds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infgen.train import samples
+from infgen.train.presets import Recipe, recipe
+
+SMALL = recipe("tiny").changed(batch=2)  # path length and R1 terms on, 0.1 s a step
+
+
+def landscape(seed: int, *, height: int = 220, width: int = 300) -> np.ndarray:
+    """A sky that gets lighter towards a wavy horizon, and ground with grain: (height, width, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    x, y = np.linspace(0, 1, width)[None, :, None], np.linspace(0, 1, height)[:, None, None]
+    horizon = 0.5 + 0.1 * np.sin(2 * np.pi * (rng.uniform(1, 3) * x + rng.uniform()))
+    sky = np.array([90, 140, 220]) + y * np.array([120, 90, 30])
+    ground = rng.uniform(40, 120, 3) * (1.2 - 0.5 * y) + rng.normal(0, 12, (height, width, 1))
+    return np.where(y < horizon, sky, ground).clip(0, 255).astype(np.uint8)
+
+
+def coordinates_image(height: int, width: int) -> np.ndarray:
+    """A picture whose pixels say where they are: red the row, green and blue the column. (height, width, 3) uint8."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([y % 256, x % 256, x // 256], axis=2).astype(np.uint8)
+
+
+def save(folder: Path, name: str, pixels: np.ndarray) -> Path:
+    """Write ``pixels`` under ``name``, making folders on the way."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def save_landscapes(folder: Path, count: int = 3) -> Path:
+    """A folder of ``count`` landscapes of 300 x 220 px."""
+    for i in range(count):
+        save(folder, f"{i}.png", landscape(i))
+    return folder
+
+
+def changed(**values: object) -> Recipe:
+    """The small recipe with some values replaced."""
+    return SMALL.changed(**values)
+
+
+def shrink_sheets(patch: pytest.MonkeyPatch) -> None:
+    """Make sample sheets of one patch: they take most of the time of a short run."""
+    patch.setattr(samples, "ROWS", 1)
+    patch.setattr(samples, "COLUMNS", 1)
+    patch.setattr(samples, "WIDE_CELLS", (11, 11))
