@@ -11,7 +11,7 @@ The bound is arithmetic: GFLOP counted from the layers, divided by the rate of t
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -113,12 +113,13 @@ def plan_for(scene: Scene, side: int, tile: int | None) -> Plan:
     )
 
 
-def report_speed(generator: Generator, side: int, tile: int | None, repeats: int) -> None:
+def report_speed(generator: Generator, side: int, tile: int | None, *, precisions: Sequence[str], repeats: int) -> None:
     """One table row per precision."""
     table = Table(
         "precision", "tile", "seconds", "GFLOP", "GFLOP/s", "peak GFLOP/s", "share", title=f"{side} x {side} px"
     )
-    for precision, dtype in DTYPES.items():
+    for precision in precisions:
+        dtype = DTYPES[precision]
         scene = make_scene(generator, precision)
         plan = plan_for(scene, side, tile)
         flops = tile_flops(generator.config, plan.cells) * plan.batch * plan.batch_count
@@ -178,20 +179,21 @@ def report_layers(generator: Generator, side: int, precision: str, tile: int | N
 @click.option("--repeats", default=3, show_default=True)
 @click.option("--scaling", is_flag=True, help="Seconds per megapixel at 1, 4 and 16 megapixels.")
 @click.option("--layers", is_flag=True, help="Time of each layer.")
-@click.option(
-    "--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True, help="For --scaling, --layers."
-)
-def main(name: str, side: int, tile: int | None, repeats: int, scaling: bool, layers: bool, precision: str) -> None:
+@click.option("--precision", "precisions", type=click.Choice(list(DTYPES)), multiple=True, default=list(DTYPES))
+def main(
+    name: str, side: int, tile: int | None, repeats: int, scaling: bool, layers: bool, precisions: tuple[str, ...]
+) -> None:
     """Measure rendering; see the module's docstring."""
-    os.environ.setdefault(*LARGE_PAGES)  # as the command line does
+    os.environ.setdefault(*LARGE_PAGES)  # as the command line does, before the first allocation
     generator = random_generator(name)
     console.print(f"{name}; {machine()}")
-    if layers:
-        report_layers(generator, side, precision, tile)
-    elif scaling:
-        report_scaling(generator, precision, tile)
-    else:
-        report_speed(generator, side, tile, repeats)
+    for precision in precisions if layers or scaling else ():
+        if layers:
+            report_layers(generator, side, precision, tile)
+        else:
+            report_scaling(generator, precision, tile)
+    if not layers and not scaling:
+        report_speed(generator, side, tile, precisions=precisions, repeats=repeats)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Limit:
 MAX_PIXELS = Limit("INFGEN_MAX_PIXELS", 10**11, "px", "pixels of one rendered picture")
 MAX_PHOTO_PIXELS = Limit(
     "INFGEN_MAX_PHOTO_PIXELS",
-    200_000_000,
+    170_000_000,
     "px",
     "pixels of one photograph; a larger one is refused before it is decoded",
 )

@@ -88,6 +88,7 @@ def _check_header(image: Image.Image, *, view_px: int, limit: int) -> None:
 
 
 def _to_view(image: Image.Image, view_px: int) -> Tensor:
+    image.load()  # turns a TIFF by itself, and removes its orientation
     turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
     upright = image if turn is None else image.transpose(turn)
     if upright.mode in {"LA", "PA", "RGBA"} or "transparency" in upright.info:

@@ -42,7 +42,7 @@ def to_uint8(images: Tensor) -> np.ndarray:
 
 
 def write_grid(generator: Generator, path: Path, *, dtype: torch.dtype) -> None:
-    """Write a PNG: ROWS x COLUMNS patches, and below them one wide window of the first style."""
+    """Write a PNG: ROWS x COLUMNS patches, and below them one wide window of another style."""
     side = generator.config.patch_px
     patches = to_uint8(window(generator, ROWS * COLUMNS, (PATCH_CELLS, PATCH_CELLS), dtype=dtype))
     rows = patches.reshape(ROWS, COLUMNS, side, side, 3).transpose(0, 2, 1, 3, 4)

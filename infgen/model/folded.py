@@ -4,7 +4,7 @@
 of sqrt(2) moves into weights, biases and noise strengths, since a leaky ReLU is homogeneous.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,6 +17,7 @@ from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, upsample_skip
 from infgen.model.structure import CoordinateConv, centre_crop
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
+STRIP_BYTES = 8 * 2**20  # of a layer's output that is finished at a time, while it is in the cache
 EVEN, ODD = (
     [1],
     [2, 0],
@@ -51,19 +52,43 @@ class FoldedUpsampling:
 
     def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
         """(B, I, H, W) and noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
-        batch, _, height, width = x.shape
-        channels = self.bias.shape[0]
-        fine = x.new_empty(batch, channels, 2 * height - 1, 2 * width - 1).contiguous(memory_format=torch.channels_last)
-        for parity, weight in enumerate(self.phases):
-            fine[:, :, parity // 2 :: 2, parity % 2 :: 2] = F.conv2d(x, weight)
-        return _finished(F.conv2d(fine, self.blur, self.bias, groups=channels), noise, self.strength)
+        parts = [F.conv2d(x, weight) for weight in self.phases]
+        batch, channels, height, width = x.shape[0], self.bias.shape[0], 2 * x.shape[2] - 3, 2 * x.shape[3] - 3
+        out = parts[0].new_empty(batch, height, width, channels).permute(0, 3, 1, 2)  # channels last
+        for top, rows in _strips(out):
+            strip = F.conv2d(_interleaved(parts, top, rows + 2), self.blur, self.bias, groups=channels)
+            out[:, :, top : top + rows] = _finished(strip, noise[:, :, top : top + rows], self.strength)
+        return out
+
+
+def _interleaved(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:
+    """Rows ``top`` (even) to ``top + rows`` of the fine image, of which ``parts`` are the four parities."""
+    batch, channels, _, even_columns = parts[0].shape
+    fine = parts[0].new_empty(batch, rows, 2 * even_columns - 1, channels).permute(0, 3, 1, 2)
+    for parity, part in enumerate(parts):
+        row, column = divmod(parity, 2)
+        first, count = top // 2, (rows + 1 - row) // 2
+        fine[:, :, row::2, column::2] = part[:, :, first : first + count]
+    return fine
+
+
+def _strips(x: Tensor) -> Iterator[tuple[int, int]]:
+    """(first row, rows) of horizontal strips of ``x`` (B, C, H, W) that stay in a CPU's cache; one strip elsewhere."""
+    height = x.shape[2]
+    row_bytes = x.numel() * x.element_size() // height
+    step = max(2, STRIP_BYTES // row_bytes // 2 * 2) if x.device.type == "cpu" else height + height % 2
+    for top in range(0, height, step):
+        yield top, min(step, height - top)
 
 
 def _finished(out: Tensor, noise: Tensor | None, strength: Tensor | None) -> Tensor:
     """Noise and activation, in place; the gain is in weights, bias and strength already."""
-    if noise is not None and strength is not None:
-        out.add_(noise * strength)
-    return F.leaky_relu_(out, LEAK)
+    for top, rows in _strips(out):
+        strip = out[:, :, top : top + rows]
+        if noise is not None and strength is not None:
+            strip.add_(noise[:, :, top : top + rows] * strength)
+        F.leaky_relu_(strip, LEAK)
+    return out
 
 
 @dataclass(frozen=True)

