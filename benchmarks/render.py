@@ -10,6 +10,7 @@ The bound is arithmetic: GFLOP counted from the layers, divided by the rate of t
 
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch import Tensor
 from infgen.cli.main import LARGE_PAGES
 from infgen.engines import EagerEngine
 from infgen.engines.eager import DTYPES
-from infgen.model.config import PRESETS, preset
+from infgen.model.config import PRESETS, GeneratorConfig, preset
 from infgen.model.folded import fold
 from infgen.model.generator import Generator
 from infgen.rendering.cost import layer_costs, tile_flops
@@ -48,9 +49,8 @@ def machine() -> str:
     return f"{name}, {torch.get_num_threads()} threads, {memory} GiB, PyTorch {torch.__version__}"
 
 
-def seconds_of(work: Callable[[], object], *, repeats: int) -> float:
-    """Shortest wall time of ``work`` over ``repeats`` runs, after one that warms up."""
-    work()
+def seconds_of(work: Callable[[], object], *, repeats: int = 1) -> float:
+    """Shortest wall time of ``work`` over ``repeats`` runs."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -68,25 +68,16 @@ def random_generator(name: str) -> Generator:
     return generator
 
 
-def convolution_peak(plan: Plan, generator: Generator, dtype: torch.dtype) -> float:
-    """FLOP/s of the largest layer's plain convolution alone, at the tile's shape, channels-last."""
-    plain = [
-        c for c in layer_costs(generator.config, plan.cells) if c.name.startswith("texture") and c.read > c.written
-    ]
-    largest = max(plain, key=lambda c: c.flops)
-    x = (
-        torch.randn(plan.batch, largest.in_channels, *largest.read)
-        .to(dtype)
-        .contiguous(memory_format=torch.channels_last)
-    )
-    w = (
-        torch.randn(largest.out_channels, largest.in_channels, 3, 3)
-        .to(dtype)
-        .contiguous(memory_format=torch.channels_last)
-    )
-    with torch.inference_mode():
-        seconds = seconds_of(lambda: torch.nn.functional.conv2d(x, w), repeats=3)
-    return plan.batch * largest.flops / seconds
+def largest_convolution(plan: Plan, config: GeneratorConfig, dtype: torch.dtype) -> tuple[Callable[[], Tensor], int]:
+    """The largest layer's plain convolution alone, at the tile's shape, channels-last, and its floating-point operations."""
+    plain = [c for c in layer_costs(config, plan.cells) if c.name.startswith("texture") and c.read > c.written]
+    cost = max(plain, key=lambda c: c.flops)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last)
+
+    x, w = random(plan.batch, cost.in_channels, *cost.read), random(cost.out_channels, cost.in_channels, 3, 3)
+    return lambda: torch.nn.functional.conv2d(x, w), plan.batch * cost.flops
 
 
 def make_scene(generator: Generator, precision: str) -> Scene:
@@ -114,21 +105,26 @@ def plan_for(scene: Scene, side: int, tile: int | None) -> Plan:
 
 
 def report_speed(generator: Generator, side: int, tile: int | None, *, precisions: Sequence[str], repeats: int) -> None:
-    """One table row per precision."""
-    table = Table(
-        "precision", "tile", "seconds", "GFLOP", "GFLOP/s", "peak GFLOP/s", "share", title=f"{side} x {side} px"
-    )
+    """One table row per run: the convolution alone before and after each render, since a shared machine's speed wanders."""
+    headings = ("precision", "tile", "seconds", "GFLOP", "GFLOP/s", "peak GFLOP/s", "share")
+    table = Table(*headings, title=f"{side} x {side} px")
     for precision in precisions:
-        dtype = DTYPES[precision]
         scene = make_scene(generator, precision)
         plan = plan_for(scene, side, tile)
         flops = tile_flops(generator.config, plan.cells) * plan.batch * plan.batch_count
-        before = convolution_peak(plan, generator, dtype)
-        seconds = seconds_of(lambda scene=scene, plan=plan: drain(scene, plan), repeats=repeats)
-        peak = (before + convolution_peak(plan, generator, dtype)) / 2
-        rate = flops / seconds
-        row = (f"{plan.tile_count} x {plan.tile_px}", f"{seconds:.2f}", f"{flops / 1e9:.0f}", f"{rate / 1e9:.0f}")
-        table.add_row(precision, *row, f"{peak / 1e9:.0f}", f"{rate / peak:.2f}")
+        convolve, convolution_flops = largest_convolution(plan, generator.config, DTYPES[precision])
+        with torch.inference_mode():
+            convolve()
+            peaks, shares = [convolution_flops / seconds_of(convolve)], []
+            drain(scene, plan)
+            for _ in range(repeats):
+                rate = flops / seconds_of(lambda scene=scene, plan=plan: drain(scene, plan))
+                peaks.append(convolution_flops / seconds_of(convolve))
+                peak = (peaks[-2] + peaks[-1]) / 2
+                shares.append(rate / peak)
+                row = (f"{flops / rate:.2f}", f"{flops / 1e9:.0f}", f"{rate / 1e9:.0f}", f"{peak / 1e9:.0f}")
+                table.add_row(precision, f"{plan.tile_count} x {plan.tile_px}", *row, f"{shares[-1]:.2f}")
+        table.add_row(precision, "median", "", "", "", "", f"{statistics.median(shares):.2f}", end_section=True)
     console.print(table)
 
 
@@ -138,6 +134,7 @@ def report_scaling(generator: Generator, precision: str, tile: int | None) -> No
     scene = make_scene(generator, precision)
     for side in (1024, 2048, 4096):
         plan = plan_for(scene, side, tile)
+        drain(scene, plan_for(scene, 1024, tile))
         seconds = seconds_of(lambda plan=plan: drain(scene, plan), repeats=2 if side > 1024 else 5)
         per_megapixel = seconds / (side * side / 2**20)
         table.add_row(

@@ -27,7 +27,7 @@ from infgen.train.sampling import Draw, draw, step_rng, style_of
 PRECISIONS = tuple(DTYPES)
 DIVERGED = 1e5  # a loss term beyond this never comes back
 
-LATENTS, REAL_AUGMENT, FAKE_AUGMENT, PATH = range(4)  # purposes of a step's random numbers
+LATENTS, REAL_AUGMENT, FAKE_AUGMENT, PATH, PATH_DIRECTION = range(5)  # purposes of a step's random numbers
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Trainer:
         generator = self.state.generator
         style = style_of(generator, drawn)
         fake = generator(drawn.z_l, drawn.coordinates, style, drawn.noises)
-        direction = torch.randn(fake.shape, generator=step_rng(self.schedule.seed, step, 4)).to(self.device)
+        direction = torch.randn(fake.shape, generator=step_rng(self.schedule.seed, step, PATH_DIRECTION)).to(self.device)
         lengths = losses.path_lengths(fake, style.w_plus, direction=direction)
         penalty, self.state.path_mean = losses.path_penalty(lengths, self.state.path_mean)
         terms.add("g_path", penalty)
