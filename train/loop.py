@@ -213,7 +213,9 @@ class Trainer:
         generator = self.state.generator
         style = style_of(generator, drawn)
         fake = generator(drawn.z_l, drawn.coordinates, style, drawn.noises)
-        direction = torch.randn(fake.shape, generator=step_rng(self.schedule.seed, step, PATH_DIRECTION)).to(self.device)
+        direction = torch.randn(fake.shape, generator=step_rng(self.schedule.seed, step, PATH_DIRECTION)).to(
+            self.device
+        )
         lengths = losses.path_lengths(fake, style.w_plus, direction=direction)
         penalty, self.state.path_mean = losses.path_penalty(lengths, self.state.path_mean)
         terms.add("g_path", penalty)
