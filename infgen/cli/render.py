@@ -79,8 +79,7 @@ def command(
         click.echo(describe(job), err=True)
     if dry_run:
         return
-    with progress("rendering", unit="Mpx", scale=1e-6, quiet=quiet) as on_tiles:
-        job.run(on_tiles=on_tiles)
+    job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))
     click.echo(output)
 
 

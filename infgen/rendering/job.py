@@ -1,6 +1,7 @@
 """One picture from its description to its file: everything is checked and estimated before the first tile is drawn."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from infgen.rendering.render import Pixels, Scene, render_array, render_to
 from infgen.sinks import check_picture, check_recipe, open_sink
 from infgen.world.tile_inputs import world_style
 from infgen.world.world import World
+
+
+Phase = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+
+
+def _silent(title: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    return nullcontext(lambda done, total: None)
 
 
 @dataclass(frozen=True)
@@ -90,17 +98,17 @@ class Job:
     output: Path
     preflight: Preflight
 
-    def run(
-        self,
-        *,
-        on_tiles: Callable[[int, int], None] = lambda done, total: None,
-        on_encode: Callable[[int, int], None] = lambda done, total: None,
-    ) -> None:
-        """Draw and write the file; both callbacks get (pixels done, pixels in all). Nothing is left behind on failure."""
+    def run(self, *, phase: Phase = _silent) -> None:
+        """Draw and write the file. Nothing is left behind on failure.
+
+        ``phase(title)`` gives a context with a callback for (pixels done, pixels in all): one for drawing, one for writing.
+        """
         region = self.plan.region
         with open_sink(self.output, width=region.w, height=region.h) as sink:
-            render_to(self.studio.scene, self.plan, sink.write_tile, progress=on_tiles)
-            sink.finish(self.studio.recipe(self.plan), progress=on_encode)
+            with phase("rendering") as progress:
+                render_to(self.studio.scene, self.plan, sink.write_tile, progress=progress)
+            with phase("writing") as progress:
+                sink.finish(self.studio.recipe(self.plan), progress=progress)
 
 
 def prepare(studio: Studio, region: Region, output: Path) -> Job:
