@@ -19,7 +19,6 @@ from infgen.sinks import check_picture, check_recipe, open_sink
 from infgen.world.tile_inputs import world_style
 from infgen.world.world import World
 
-
 Phase = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
