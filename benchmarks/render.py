@@ -135,7 +135,7 @@ def report_scaling(generator: Generator, precision: str, tile: int | None) -> No
     for side in (1024, 2048, 4096):
         plan = plan_for(scene, side, tile)
         drain(scene, plan_for(scene, 1024, tile))
-        seconds = seconds_of(lambda plan=plan: drain(scene, plan), repeats=2 if side > 1024 else 5)
+        seconds = seconds_of(lambda plan=plan: drain(scene, plan), repeats=3 if side > 1024 else 5)
         per_megapixel = seconds / (side * side / 2**20)
         table.add_row(
             f"{side} x {side}", f"{plan.tile_count} x {plan.tile_px}", f"{seconds:.2f}", f"{per_megapixel:.3f}"
