@@ -18,7 +18,7 @@ COMMANDS = {
     "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
 }
 
-# PyTorch reads this at its first allocation. With huge pages, fresh memory for a large tile costs a third of the time.
+# PyTorch reads this at its first allocation. With huge pages, fresh memory for a large tile costs less time.
 LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 
 
