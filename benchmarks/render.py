@@ -8,6 +8,7 @@ The bound is arithmetic: GFLOP counted from the layers, divided by the rate of t
 (channels-last, at the tile's own shape). The share says how much of that rate the whole render reaches.
 """
 
+import itertools
 import os
 import platform
 import statistics
@@ -128,40 +129,38 @@ def report_speed(generator: Generator, side: int, tile: int | None, *, precision
     console.print(table)
 
 
-def tile_seconds(scene: Scene, plan: Plan) -> list[float]:
-    """Wall time of every tile of ``plan``, in order."""
-    times, last = [], time.perf_counter()
-    for _ in render_tiles(scene, plan):
-        now = time.perf_counter()
-        times.append(now - last)
-        last = now
-    return times
+def report_scaling(generator: Generator, precision: str, tile: int | None, *, rounds: int = 32) -> None:
+    """Seconds per megapixel at three sizes, drawn in lockstep: every round computes one tile of each, in turned order.
 
-
-def report_scaling(generator: Generator, precision: str, tile: int | None) -> None:
-    """Seconds per megapixel at three sizes: from the whole run, and from its median and best tile, which stalls move less."""
-    table = Table(
+    A shared machine's speed changes within seconds; in lockstep it changes for all sizes alike, so that the ratio holds.
+    """
+    scene = make_scene(generator, precision)
+    plans = [plan_for(scene, side, tile) for side in (1024, 2048, 4096)]
+    renders = [itertools.chain.from_iterable(render_tiles(scene, p) for _ in itertools.count()) for p in plans]
+    for render in renders:
+        next(render)
+    times: list[list[float]] = [[] for _ in plans]
+    for turn in range(rounds):
+        for i in sorted(range(len(plans)), key=lambda i: (i + turn) % len(plans)):
+            start = time.perf_counter()
+            next(renders[i])
+            times[i].append(time.perf_counter() - start)
+    headings = (
         "size",
         "tiles",
-        "seconds",
-        "s per megapixel",
-        "by the median tile",
-        "by the best",
-        title=f"scaling, {precision}",
+        "s per megapixel (median tile)",
+        "against 1024",
+        "s per megapixel (mean)",
+        "against 1024",
     )
-    scene = make_scene(generator, precision)
-    drain(scene, plan_for(scene, 1024, tile))
-    for side, repeats in ((1024, 9), (2048, 3), (4096, 1)):
-        plan = plan_for(scene, side, tile)
-        runs = [tile_seconds(scene, plan) for _ in range(repeats)]
-        seconds, megapixels = min(map(sum, runs)), side * side / 2**20
-        median = statistics.median(t for run in runs for t in run) * plan.tile_count
-        best = min(t for run in runs for t in run) * plan.tile_count
-        tiles = f"{plan.tile_count} x {plan.tile_px}"
-        row = (f"{side} x {side}", tiles, f"{seconds:.2f}", f"{seconds / megapixels:.3f}", f"{median / megapixels:.3f}")
-        row += (f"{best / megapixels:.3f}",)
-        table.add_row(*row)
-        console.print(*row)
+    table = Table(*headings, title=f"scaling, {precision}, {rounds} rounds")
+    scale = [p.tile_count * 2**20 / (p.region.w * p.region.h) for p in plans]
+    medians = [statistics.median(t) * k for t, k in zip(times, scale, strict=True)]
+    means = [statistics.mean(t) * k for t, k in zip(times, scale, strict=True)]
+    for plan, median, mean in zip(plans, medians, means, strict=True):
+        size, tiles = f"{plan.region.w} x {plan.region.h}", f"{plan.tile_count} x {plan.tile_px}"
+        row = (f"{median:.3f}", f"{median / medians[0]:.3f}", f"{mean:.3f}", f"{mean / means[0]:.3f}")
+        table.add_row(size, tiles, *row)
     console.print(table)
 
 
