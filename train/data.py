@@ -176,24 +176,28 @@ class PhotoSet:
         order = torch.randperm(len(self), generator=_rng(seed, epoch, "epoch"))
         return int(order[position])
 
-    def patch(self, sample: int, *, seed: int) -> tuple[Tensor, float]:
+    def patch(self, sample: int, *, seed: int, beyond: float = 0.0) -> tuple[Tensor, float]:
         """Patch (3, patch_px, patch_px) uint8 of sample number ``sample`` and its vertical position in [-1, 1].
 
         A square view of ``view_px`` is placed at random along the long side, the patch at random inside it, and half of
         all patches are mirrored (paper Section 4: random crops of 197 px views with their vertical position).
+        A share ``beyond`` of all patches lies at the upper or lower edge of its view.
         """
         view = self.view(self._index(sample, seed))
         rng = _rng(seed, sample, "patch")
         room = self.view_px - self.patch_px
         top, left = _up_to(view.shape[0] - self.view_px, rng), _up_to(view.shape[1] - self.view_px, rng)
         row, column = _up_to(room, rng), _up_to(room, rng)
+        if beyond and float(torch.rand((), generator=rng)) < beyond:
+            row = room * _up_to(1, rng)
         y, x = top + row, left + column
         patch = view[y : y + self.patch_px, x : x + self.patch_px].permute(2, 0, 1)
         return (patch.flip(2) if _up_to(1, rng) else patch), 2 * row / room - 1
 
-    def batch(self, step: int, size: int, *, seed: int, device: torch.device) -> Batch:
+    def batch(self, step: int, size: int, *, seed: int, device: torch.device, beyond: float = 0.0) -> Batch:
         """The batch of training step ``step``."""
-        patches, positions = zip(*(self.patch(step * size + i, seed=seed) for i in range(size)), strict=True)
+        samples = range(step * size, (step + 1) * size)
+        patches, positions = zip(*(self.patch(i, seed=seed, beyond=beyond) for i in samples), strict=True)
         images = torch.stack(patches).to(device).float().div_(127.5).sub_(1)
         return Batch(images, torch.tensor(positions, device=device))
 

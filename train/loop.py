@@ -148,7 +148,7 @@ class Trainer:
         return draw(self.recipe, batch, rng, device=self.device, dtype=self.dtype)
 
     def _augmented(self, images: Tensor, target: Tensor, step: int, purpose: int) -> tuple[Tensor, Tensor]:
-        if not self.recipe.augment:
+        if self.recipe.augment == "none":
             return images, target
         real = purpose == REAL_AUGMENT
         scale = self.recipe.real_px_per_unit if real else self.recipe.fake_px_per_unit
@@ -162,7 +162,9 @@ class Trainer:
         """One training step. Returns its loss terms by name; raises DivergenceError."""
         state, recipe, step = self.state, self.recipe, self.state.step
         terms = Terms(step)
-        batch = self.photos.batch(step, recipe.batch, seed=self.schedule.seed, device=self.device)
+        batch = self.photos.batch(
+            step, recipe.batch, seed=self.schedule.seed, device=self.device, beyond=recipe.beyond
+        )
         drawn = self._draw(step, LATENTS, recipe.batch)
         z_s = state.generator.structure(drawn.z_l, drawn.coordinates, drawn.z_g)
         fake = state.generator.texture(z_s, style_of(state.generator, drawn).w_plus, drawn.noises)

@@ -8,8 +8,11 @@ from infgen.errors import InputError
 from infgen.model.config import PATCH_CELLS, CoordinateSystem, GeneratorConfig, preset
 from infgen.world import geometry
 
+Augmentation = Literal["none", "diffaugment", "ada"]
+
 VIEW_CELLS = 17  # a training view is what 17 cells would give: 197 px for 101 px patches
 VERTICAL_STARTS = 10  # V: rows at which a generated patch may begin, one cell apart
+BEYOND_CELLS = 24  # farther than this from the strip the network sees nothing but saturated coordinates
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,8 @@ class Recipe:
     coordinates: CoordinateSystem = "scenery"
     discriminator: Literal["paper", "projected"] = "paper"
     discriminator_width: float = 1.0  # paper's discriminator only
-    batch: int = 16
+    batch: int = 16  # samples of one step, whatever the number of processes
+    micro_batch: int | None = None  # samples computed together (batch statistics included); None: the whole batch
     generator_rate: float = 2e-3  # Adam
     discriminator_rate: float = 2e-3
     position_weight: float = 1.0  # lambda_ar, Eq. 6
@@ -31,7 +35,10 @@ class Recipe:
     path_weight: float = 2.0
     path_every: int = 4  # steps between lazy path length terms
     mixing: float = 0.9  # probability that a batch mixes two styles
-    augment: bool = False  # DiffAugment
+    augment: Augmentation = "none"
+    ada_target: float = 0.6  # share of real images judged real, less those judged generated, that ADA aims at
+    pre_resize: int | None = None  # short side in px through which photographs pass first (the paper's 128)
+    beyond: float = 0.0  # share of patches far above or below the strip, judged against the edges of photographs
     ema: float = 0.5 ** (32 / 10_000)  # per step
 
     def __post_init__(self) -> None:
@@ -39,6 +46,12 @@ class Recipe:
             raise InputError(
                 f"batch {self.batch} is not possible; samples come in pairs, so give an even number from 2"
             )
+        if self.micro_batch is not None and (self.micro_batch % 2 or not 2 <= self.micro_batch <= self.batch):
+            raise InputError(f"micro-batch {self.micro_batch} is not possible; give an even number from 2 to the batch")
+        if self.micro_batch is not None and self.batch % self.micro_batch:
+            raise InputError(f"batch {self.batch} is not a multiple of micro-batch {self.micro_batch}; make it one")
+        if not 0 <= self.beyond < 1:
+            raise InputError(f"beyond {self.beyond} is out of range; allowed is a share from 0 to less than 1")
         for name in ("generator_rate", "discriminator_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(
@@ -49,6 +62,11 @@ class Recipe:
     def generator_config(self) -> GeneratorConfig:
         """Sizes of the generator to train."""
         return preset(self.generator, width=self.width, coordinates=self.coordinates)
+
+    @property
+    def group(self) -> int:
+        """Samples computed together: batch statistics run over these."""
+        return self.micro_batch or self.batch
 
     @property
     def view_px(self) -> int:
@@ -95,7 +113,8 @@ RECIPES: Mapping[str, Recipe] = {
         diversity_weight=0.1,
         r1_weight=0.0,
         path_weight=0.0,
-        augment=True,
+        augment="diffaugment",
+        beyond=0.25,
         ema=0.999,
     ),
     # For tests: seconds, learns nothing worth looking at.

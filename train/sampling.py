@@ -7,7 +7,7 @@ from torch import Tensor
 
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator, Style
-from infgen.train.presets import VERTICAL_STARTS, Recipe
+from infgen.train.presets import BEYOND_CELLS, VERTICAL_STARTS, Recipe
 from infgen.world import coordinates, geometry
 
 # Row at which the trained strip begins: with 0.3 per cell the 45 rows of the strip run from -6.6 to 6.6 inside tanh.
@@ -33,8 +33,24 @@ def step_rng(seed: int, step: int, purpose: int) -> torch.Generator:
 
 
 def vertical_target(start: Tensor) -> Tensor:
-    """Target of the auxiliary head for a patch that begins at row ``start`` of the strip: 2 i / (V - 1) - 1."""
-    return 2 * start / (VERTICAL_STARTS - 1) - 1
+    """Target of the auxiliary head for a patch that begins at row ``start`` of the strip: 2 i / (V - 1) - 1.
+
+    Beyond the strip it stays at -1 (above) or 1 (below), as at the upper and lower edge of a photograph.
+    """
+    return (2 * start / (VERTICAL_STARTS - 1) - 1).clamp(-1, 1)
+
+
+def vertical_starts(count: int, beyond: float, rng: torch.Generator) -> Tensor:
+    """Rows (count,) at which patches begin: 0 .. V-1, and with probability ``beyond`` up to 24 cells above or below that.
+
+    The paper trains the strip alone; a picture taller than a patch then shows what the network never learnt.
+    """
+    inside = torch.randint(0, VERTICAL_STARTS, (count,), generator=rng)
+    if not beyond:
+        return inside
+    above, away = -torch.randint(1, BEYOND_CELLS + 1, (2, count), generator=rng)
+    outside = torch.where(torch.rand(count, generator=rng) < 0.5, above, VERTICAL_STARTS - 1 - away)
+    return torch.where(torch.rand(count, generator=rng) < beyond, outside, inside)
 
 
 def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.device, dtype: torch.dtype) -> Draw:
@@ -48,7 +64,7 @@ def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.devi
     def pairs(x: Tensor) -> Tensor:
         return x.repeat_interleave(2, dim=0)
 
-    rows = torch.randint(0, VERTICAL_STARTS, (batch // 2, 1), generator=rng)
+    rows = vertical_starts(batch // 2, recipe.beyond, rng)[:, None]
     columns = torch.randint(0, coordinates.HORIZONTAL_PERIOD, (batch // 2, 1), generator=rng)
     jitter = (torch.rand(batch // 2, config.coordinate_channels, generator=rng) * 2 - 1) * coordinates.JITTER_CELLS
     run = torch.arange(cells)

@@ -14,7 +14,9 @@ from infgen.errors import exit_code
 COMMANDS = {
     "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
     "info": ("infgen.cli.info", "Say what a model, a world or a rendered image is."),
-    "train": ("infgen.cli.train", "Train a model on a folder of photographs."),
+    "data": ("infgen.cli.data", "Check photographs before training, and pack them into shards."),
+    "train": ("infgen.cli.train", "Train a model on photographs."),
+    "eval": ("infgen.cli.eval", "Measure how good a model's pictures are."),
     "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
 }
 
