@@ -41,6 +41,11 @@ MAX_PHOTO_PIXELS = Limit(
     "px",
     "pixels of one photograph; a larger one is refused before it is decoded",
 )
+MAX_PHOTO_MB = Limit(
+    "INFGEN_MAX_PHOTO_MB", 1024, "MiB", "size of one encoded photograph; a larger one is skipped before it is read"
+)
+MAX_SHARD_MB = Limit("INFGEN_MAX_SHARD_MB", 65_536, "MiB", "size of one compressed tar shard when decompressed")
+MAX_SHARDS = Limit("INFGEN_MAX_SHARDS", 100_000, "shards", "shards that one brace pattern may name")
 MAX_MODEL_MB = Limit(
     "INFGEN_MAX_MODEL_MB", 4096, "MiB", "size of a model file; a larger one is refused before it is read"
 )
@@ -52,4 +57,14 @@ DATA_CACHE_MB = Limit(
     "INFGEN_DATA_CACHE_MB", 4096, "MiB", "memory for decoded training pictures; the rest is decoded again"
 )
 
-ALL: tuple[Limit, ...] = (MAX_PIXELS, MAX_PHOTO_PIXELS, MAX_MODEL_MB, MAX_RECIPE_MB, TILE_MEMORY_MB, DATA_CACHE_MB)
+ALL: tuple[Limit, ...] = (
+    MAX_PIXELS,
+    MAX_PHOTO_PIXELS,
+    MAX_PHOTO_MB,
+    MAX_SHARD_MB,
+    MAX_SHARDS,
+    MAX_MODEL_MB,
+    MAX_RECIPE_MB,
+    TILE_MEMORY_MB,
+    DATA_CACHE_MB,
+)

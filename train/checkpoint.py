@@ -16,12 +16,13 @@ from infgen.errors import DivergenceError, InfgenError, InputError
 from infgen.train.presets import Recipe
 
 if TYPE_CHECKING:
-    from infgen.train.loop import State
+    from infgen.train.state import State
 
-VERSION = 1
+VERSION = 2
 _NETWORKS = ("generator", "average", "discriminator")
 _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
-_KINDS = {"step": int, "seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **dict.fromkeys(_PARTS, dict)}
+_NUMBERS = {"step": int, "augment_p": float, "real_sign": float, "best": dict}  # of the state, as they are
+_KINDS = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
 _AGAIN = "start again in another folder"
 
 
@@ -42,11 +43,15 @@ class Log:
 
 
 class RunFolder:
-    """``runs/a``: ``state.pt``, ``model.safetensors``, ``log.jsonl``, ``recipe.json`` and ``samples/``."""
+    """``runs/a``: ``state.pt``, ``model.safetensors``, ``log.jsonl``, ``recipe.json`` and ``samples/``.
+
+    Where asked for also ``best.safetensors`` (the best judged model) and ``tensorboard/``.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.state, self.model = path / "state.pt", path / "model.safetensors"
+        self.best, self.board = path / "best.safetensors", path / "tensorboard"
         self.log_file, self.recipe, self.samples = path / "log.jsonl", path / "recipe.json", path / "samples"
 
     def check(self, *, resume: bool) -> None:
@@ -110,13 +115,26 @@ class RunFolder:
             _check_finite(name, getattr(state, name).parameters(), step=state.step)
         state.average.update_mean_style()
         content: dict[str, Any] = {name: getattr(state, name).state_dict() for name in _PARTS}
-        content |= {"version": VERSION, "step": state.step, "path_mean": state.path_mean}
+        content |= {name: getattr(state, name) for name in _NUMBERS}
+        content |= {"version": VERSION, "path_mean": state.path_mean}
         content |= {"recipe": recipe.to_dict(), "seed": seed, "data": data}
+        with self._full_disk_named(), write_atomically(self.state) as temporary:
+            torch.save(content, temporary)
+            state.average.save_pretrained(self.model)
+
+    def save_best(self, state: "State") -> None:
+        """Write the averaged model as the best one. Raises as ``save``."""
+        _check_finite("average", state.average.parameters(), step=state.step)
+        state.average.update_mean_style()
+        with self._full_disk_named():
+            state.average.save_pretrained(self.best)
+
+    @contextmanager
+    def _full_disk_named(self) -> Iterator[None]:
+        """Say in one line what PyTorch and safetensors report in their ways when a write fails."""
         try:
-            with write_atomically(self.state) as temporary:
-                torch.save(content, temporary)
-                state.average.save_pretrained(self.model)
-        except (RuntimeError, SafetensorError) as error:  # how these libraries report a write that fails
+            yield
+        except (RuntimeError, SafetensorError) as error:
             reason = f"the disk did not take it ({_short(error)})"
             raise InfgenError(f"checkpoint in {self.path} was not written: {reason}; free some disk space") from error
 
@@ -141,7 +159,25 @@ class RunFolder:
         except Exception as error:  # torch raises many kinds for what does not fit
             raise InputError(f"training state {self.state} does not fit ({_short(error)}); {_AGAIN}") from None
         self._prepare()
-        state.step, state.path_mean = content["step"], content["path_mean"].to(state.path_mean)
+        for name in _NUMBERS:
+            setattr(state, name, content[name])
+        state.path_mean = content["path_mean"].to(state.path_mean)
+
+    def warm(self, state: "State", recipe: Recipe) -> None:
+        """Start ``state`` from the networks saved here, at step 0; the discriminator and the optimisers where it is of the
+        same kind. Raises InputError where the generator is of another size, and where the saved state is damaged.
+        """
+        content = self._content()
+        saved, asked = content["recipe"], recipe.to_dict()
+        kind = ("discriminator", "discriminator_width")
+        parts = _PARTS if all(saved.get(k) == asked[k] for k in kind) else ("generator", "average")
+        try:
+            for name in parts:
+                getattr(state, name).load_state_dict(content[name])
+        except Exception as error:  # torch raises many kinds for what does not fit
+            raise InputError(
+                f"the run in {self.path} does not fit this recipe ({_short(error)}); start from one of the same preset"
+            ) from None
 
     def _content(self) -> dict[str, Any]:
         self.check(resume=True)

@@ -36,6 +36,12 @@ class Critic(nn.Module, ABC):
     def judge(self, features: Sequence[Tensor]) -> Verdict:
         """Logits and vertical positions."""
 
+    def refresh(self) -> None:
+        """Bring to date, once a step, what the weights are normalised with."""
+
+    def set_feature_dtype(self, dtype: torch.dtype) -> None:
+        """Compute features that are never trained in ``dtype``."""
+
     def forward(self, images: Tensor) -> Verdict:
         """``judge`` of ``features``."""
         return self.judge(self.features(images))

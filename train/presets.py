@@ -1,11 +1,15 @@
-"""Training recipes: every number of a run in one frozen record, and the named ones with what to expect of them."""
+"""Training recipes: every number of a run in one frozen record, the named ones, and the paper's ablations of them.
 
+What each preset is for, what it needs and what to expect of it stands beside it here, and as one table in docs/presets.md.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from infgen.errors import InputError
-from infgen.model.config import PATCH_CELLS, CoordinateSystem, GeneratorConfig, preset
+from infgen.model.config import PATCH_CELLS, CoordinateSystem, GeneratorConfig, Structure, preset
 from infgen.world import geometry
 
 Augmentation = Literal["none", "diffaugment", "ada"]
@@ -22,13 +26,19 @@ class Recipe:
     generator: str  # name of a generator preset
     width: float = 1.0  # multiplies the generator's channels
     coordinates: CoordinateSystem = "scenery"
+    structure: Structure = "implicit"  # ablations: "pointwise" is G_S without feature unfolding, "none" no G_S
+    padding: bool = False  # ablation: a texture synthesizer that pads with zeros
+    patches: bool = (
+        True  # ablation, where false: whole views, brought to the size of a patch, and one row of coordinates
+    )
+    view: int | None = None  # short side of a view in px; None: what 17 cells give
     discriminator: Literal["paper", "projected"] = "paper"
     discriminator_width: float = 1.0  # paper's discriminator only
     batch: int = 16  # samples of one step, whatever the number of processes
     micro_batch: int | None = None  # samples computed together (batch statistics included); None: the whole batch
     generator_rate: float = 2e-3  # Adam
     discriminator_rate: float = 2e-3
-    position_weight: float = 1.0  # lambda_ar, Eq. 6
+    position_weight: float = 1.0  # lambda_ar, Eq. 6; 0 where pictures have no vertical position
     diversity_weight: float = 1.0  # lambda_div, Eq. 6
     r1_weight: float = 10.0
     r1_every: int = 16  # steps between lazy R1 terms
@@ -57,11 +67,38 @@ class Recipe:
                 raise InputError(
                     f"{name} {getattr(self, name)} is out of range; allowed is more than 0 and less than 1"
                 )
+        self._check_position()
+        if self.view is not None and self.view <= self.generator_config.patch_px:
+            least = self.generator_config.patch_px + 1
+            raise InputError(f"view {self.view} px is too small for patches; give at least {least} px")
+
+    def _check_position(self) -> None:
+        """Refuse what is about the vertical position where pictures have none."""
+        if self.has_position:
+            return
+        given = f"coordinates {self.coordinates!r}" if self.patches else "patches false"
+        for name in ("position_weight", "beyond"):
+            if getattr(self, name):
+                raise InputError(
+                    f"{name} {getattr(self, name)} is not possible with {given}: pictures then have no vertical position; "
+                    f"give {name} 0"
+                )
 
     @property
     def generator_config(self) -> GeneratorConfig:
         """Sizes of the generator to train."""
-        return preset(self.generator, width=self.width, coordinates=self.coordinates)
+        return preset(
+            self.generator,
+            width=self.width,
+            coordinates=self.coordinates,
+            structure=self.structure,
+            padding=self.padding,
+        )
+
+    @property
+    def has_position(self) -> bool:
+        """Whether patches have a vertical position: only of a scenery, which has an above and a below, and not if whole."""
+        return self.coordinates == "scenery" and self.patches
 
     @property
     def group(self) -> int:
@@ -70,18 +107,21 @@ class Recipe:
 
     @property
     def view_px(self) -> int:
-        """Short side to which photographs are brought before random patches are cut from them."""
-        return geometry.tile_px(VIEW_CELLS, levels=self.generator_config.levels)
+        """Short side to which photographs are brought before patches are cut from them: a patch's own without ``patches``."""
+        config = self.generator_config
+        if not self.patches:
+            return config.patch_px
+        return self.view or geometry.tile_px(VIEW_CELLS, levels=config.levels)
 
     @property
     def real_px_per_unit(self) -> float:
-        """Pixels between vertical targets 0 and 1 of a photograph's patches."""
-        return (self.view_px - self.generator_config.patch_px) / 2
+        """Pixels between vertical targets 0 and 1 of a photograph's patches; infinite where there is no such position."""
+        return (self.view_px - self.generator_config.patch_px) / 2 if self.has_position else math.inf
 
     @property
     def fake_px_per_unit(self) -> float:
-        """Pixels between vertical targets 0 and 1 of generated patches."""
-        return (VERTICAL_STARTS - 1) * self.generator_config.cell_px / 2
+        """Pixels between vertical targets 0 and 1 of generated patches; infinite where there is no such position."""
+        return (VERTICAL_STARTS - 1) * self.generator_config.cell_px / 2 if self.has_position else math.inf
 
     @property
     def local_cells(self) -> int:
@@ -97,28 +137,66 @@ class Recipe:
         return replace(self, **{k: v for k, v in values.items() if v is not None})
 
 
+# The paper's training (Section 3.5, Appendix), on the released configurations' numbers: batch 16, Adam 0.002, lazy R1 and
+# path length, 800,000 steps at 101 px. The authors' data: 400,000 photographs of at least 1024 px (Flickr-Landscape).
+# Their hardware: one TITAN X with 12 GB at 101 px, four V100 above. We have not repeated these runs.
 _PAPER = Recipe("scenery-101")
 
+# Few photographs and modest hardware: a narrow generator against the projected discriminator, augmented.
+_SMALL = Recipe(
+    "scenery-101-small",
+    discriminator="projected",
+    discriminator_rate=2e-4,
+    diversity_weight=0.1,
+    r1_weight=0.0,
+    path_weight=0.0,
+    augment="diffaugment",
+    beyond=0.25,
+    ema=0.999,
+)
+
+# What has no up and down has no vertical position to predict, and no sky or ground to train beyond a strip.
+_NO_POSITION: Mapping[str, Any] = {"position_weight": 0.0, "beyond": 0.0}
+
 RECIPES: Mapping[str, Recipe] = {
-    # The paper's settings (Section 3.5, Appendix): days on one large GPU, on tens of thousands of photographs.
+    # Landscapes with a horizon, the paper's main setting.
     "scenery-101": _PAPER,
+    # InfinityGAN-HR: 197 px in the authors' table of models, 389 px and 1,600,000 steps in their configuration.
     "scenery-197": replace(_PAPER, generator="scenery-197"),
     "scenery-389": replace(_PAPER, generator="scenery-389"),
-    "scenery-773": replace(_PAPER, generator="scenery-773"),
-    # Hundreds of photographs and two CPU cores: unmistakable landscapes after an hour or two. The shipped model.
-    "scenery-101-small": Recipe(
-        "scenery-101-small",
-        discriminator="projected",
-        discriminator_rate=2e-4,
-        diversity_weight=0.1,
-        r1_weight=0.0,
-        path_weight=0.0,
-        augment="diffaugment",
-        beyond=0.25,
-        ema=0.999,
-    ),
+    # InfinityGAN-UR: views of 1024 px, which is what their photographs have at least, and 1,600,000 steps.
+    "scenery-773": replace(_PAPER, generator="scenery-773", view=1024),
+    # Bridges and towers of LSUN have ground and sky, so all is as for landscapes: there is no released configuration for
+    # them. LSUN's pictures (256 px) are large enough for views of 197 px.
+    "lsun-like": _PAPER,
+    # Seen from above, alike in all directions: coordinates are periodic both ways, patches begin at any row of a period.
+    # The released configuration "maps": 2,196 pictures of 256 px, no L_ar, 800,000 steps.
+    "satellite": replace(_PAPER, coordinates="texture", **_NO_POSITION),
+    # Things without place or order (crowds, shelves, foliage): constant coordinates, so z_l alone says what is where.
+    "object": replace(_PAPER, coordinates="object", **_NO_POSITION),
+    # Hundreds of photographs and two CPU cores: recognisable landscapes after an hour or two. The shipped model.
+    "scenery-101-small": _SMALL,
+    # The same with patches of four times as many pixels, from photographs of at least 389 px: for a small GPU.
+    "scenery-197-small": replace(_SMALL, generator="scenery-197-small"),
+    # The small settings for the other two kinds of picture. Not measured.
+    "satellite-small": replace(_SMALL, coordinates="texture", **_NO_POSITION),
+    "object-small": replace(_SMALL, coordinates="object", **_NO_POSITION),
     # For tests: seconds, learns nothing worth looking at.
     "tiny": Recipe("tiny", discriminator_width=1 / 32, batch=4),
+}
+
+# StyleGAN2 without a constant input (NCI): z_l goes straight into the texture synthesizer. As in the authors'
+# configurations it knows no coordinates, and has neither L_div nor L_ar.
+_NCI: Mapping[str, Any] = {"structure": "none", "coordinates": "object", "diversity_weight": 0.0, **_NO_POSITION}
+
+# The paper's ablations: what each changes in a recipe.
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "stylegan2-nci": {**_NCI, "padding": True, "patches": False, "view": None},
+    "stylegan2-nci-patched": {**_NCI, "padding": True},
+    "stylegan2-nci-pfg": _NCI,  # the padding-free generator, without the structure synthesizer
+    "no-unfolding": {"structure": "pointwise"},
+    "no-diversity": {"diversity_weight": 0.0},
+    "no-position": {"position_weight": 0.0},
 }
 
 
@@ -127,3 +205,12 @@ def recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise InputError(f"preset {name!r} is unknown; choose one of {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+def ablate(recipe: Recipe, name: str | None) -> Recipe:
+    """``recipe`` with the ablation ``name`` switched on; None leaves it as it is. Raises InputError for an unknown one."""
+    if name is None:
+        return recipe
+    if name not in ABLATIONS:
+        raise InputError(f"ablation {name!r} is unknown; choose one of {', '.join(ABLATIONS)}")
+    return replace(recipe, **ABLATIONS[name])

@@ -109,12 +109,35 @@ def _random_conv(in_channels: int, out_channels: int, kernel: int) -> nn.Conv2d:
 
 
 class SpectralConv(nn.Module):
-    """Spectrally normalised convolution that computes in its input's type."""
+    """Spectrally normalised convolution that computes in its input's type.
+
+    The largest singular value is followed by ``refresh``, not by every forward pass: how many passes a step takes depends
+    on the number of micro-batches and processes, the result must not.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
         self.conv = cast("nn.Conv2d", spectral_norm(nn.Conv2d(in_channels, out_channels, kernel)))
         self.stride, self.padding = stride, padding
+        self.train()
+
+    @property
+    def _normalisation(self) -> nn.Module:
+        parametrizations = cast("nn.ModuleDict", self.conv.parametrizations)
+        return cast("nn.ModuleList", parametrizations["weight"])[0]
+
+    def train(self, mode: bool = True) -> "SpectralConv":
+        """The power iteration stays with ``refresh`` in either mode."""
+        super().train(mode)
+        self._normalisation.eval()
+        return self
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """One step of the power iteration."""
+        self._normalisation.train()
+        _ = self.conv.weight  # what reads the weight moves the iteration on
+        self._normalisation.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H', W')."""
@@ -123,10 +146,14 @@ class SpectralConv(nn.Module):
         return F.conv2d(x, weight, bias.to(x.dtype), stride=self.stride, padding=self.padding)
 
 
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, track_running_stats=False)  # always over the batch at hand, as in training
+
+
 def _down(in_channels: int, out_channels: int) -> list[nn.Module]:
     return [
         SpectralConv(in_channels, out_channels, 4, stride=2, padding=1),
-        nn.BatchNorm2d(out_channels),
+        _norm(out_channels),
         nn.LeakyReLU(0.2),
     ]
 
@@ -139,7 +166,7 @@ def _head(scale: int) -> nn.Sequential:
         layers += _down(channels, min(target, 128))
         channels = min(target, 128)
     if not layers:
-        layers += [SpectralConv(channels, 128, 3, padding=1), nn.BatchNorm2d(128), nn.LeakyReLU(0.2)]
+        layers += [SpectralConv(channels, 128, 3, padding=1), _norm(128), nn.LeakyReLU(0.2)]
         channels = 128
     return nn.Sequential(*layers, SpectralConv(channels, 1, 4))
 
@@ -153,6 +180,17 @@ class ProjectedDiscriminator(Critic):
         self.projection = RandomProjection()
         self.heads = nn.ModuleList(_head(scale) for scale in range(len(PROJECTED_CHANNELS)))
         self.position = nn.Sequential(*_down(PROJECTED_CHANNELS[-1], 128), SpectralConv(128, 1, 4))
+
+    def refresh(self) -> None:
+        """One step of every head's power iteration."""
+        for layer in self.modules():
+            if isinstance(layer, SpectralConv):
+                layer.refresh()
+
+    def set_feature_dtype(self, dtype: torch.dtype) -> None:
+        """Compute the frozen network and the fixed projections in ``dtype``."""
+        self.network.to(dtype)
+        self.projection.to(dtype)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] -> four mixed feature maps at 64, 32, 16 and 8 px."""

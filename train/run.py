@@ -1,4 +1,4 @@
-"""One training run from its arguments: photographs checked, state made or resumed, folder ready."""
+"""One training run from its arguments: photographs checked, state made, warmed or resumed, folder ready."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,16 @@ from pathlib import Path
 
 import torch
 
-from infgen.engines.eager import pick_device
 from infgen.errors import InputError
+from infgen.model.generator import Generator
 from infgen.train.checkpoint import RunFolder
 from infgen.train.data import PhotoSet, Skipped
-from infgen.train.loop import Schedule, Trainer
+from infgen.train.loop import End, Judge, Report, Schedule, Trainer
 from infgen.train.presets import Recipe
+from infgen.train.processes import join
+from infgen.train.state import State
+
+MakeJudge = Callable[[PhotoSet, torch.device], Judge]
 
 
 @dataclass(frozen=True)
@@ -25,49 +29,78 @@ class Run:
     def summary(self) -> str:
         """The resolved configuration in a few lines, for people."""
         trainer = self.trainer
-        recipe, schedule = trainer.recipe, trainer.schedule
+        recipe, schedule, processes = trainer.recipe, trainer.schedule, trainer.processes
         parameters = sum(p.numel() for p in trainer.state.generator.parameters())
+        where = f"{processes.device}, {schedule.precision}"
+        if processes.count > 1:
+            where = f"{processes.count} processes, {where}"
         return "\n".join(
             (
                 f"{len(trainer.photos)} photographs, {len(self.skipped)} skipped; views of {recipe.view_px} px, "
                 f"patches of {recipe.generator_config.patch_px} px",
                 f"generator {recipe.generator} x{recipe.width:g}, {parameters / 1e6:.1f} M parameters; "
                 f"{recipe.discriminator} discriminator; batch {recipe.batch}",
-                f"step {trainer.state.step} to {schedule.steps} on {trainer.device}, {schedule.precision}, "
-                f"seed {schedule.seed}; {self.folder.path}",
+                f"step {trainer.state.step} to {schedule.steps} on {where}, seed {schedule.seed}; {self.folder.path}",
             )
         )
 
-    def train(self, report: Callable[[int, dict[str, float]], None]) -> None:
+    def train(self, report: Report) -> End:
         """Train to the end of the schedule; ``report(step, loss terms)`` after every step."""
-        self.trainer.run(self.folder, report=report)
+        return self.trainer.run(self.folder, report=report)
 
 
 def start(
-    data: Path,
+    data: str | Path,
     recipe: Recipe,
     schedule: Schedule,
     *,
     out: Path,
     resume: bool = False,
+    init: str | Path | None = None,
+    make_judge: MakeJudge | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Run:
     """Read ``data``, and make a new run in ``out`` or bring the one there back to its last checkpoint.
 
-    Raises InputError for unusable data, folders, devices, or a run that was made with something else.
+    ``init``: a model, or the folder of another run, whose networks a new run starts from. ``make_judge``: what chooses the
+    best model. Raises InputError for unusable data, folders, devices, or a run that was made with something else.
     """
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
-    pick_device(schedule.device)  # refused before an hour of reading photographs
-    patch_px = recipe.generator_config.patch_px
+    processes = join(schedule.device)  # a device that is not there is refused before an hour of reading photographs
     folder = RunFolder(out)
     folder.check(resume=resume)
-    if out.resolve().is_relative_to(data.resolve()):
+    if resume and init is not None:
+        raise InputError("--resume continues a run and --init starts a new one; give one of them")
+    if out.resolve().is_relative_to(Path(data).resolve()):
         raise InputError(f"run folder {out} is inside data folder {data}: its samples would be trained on; move it")
-    photos, skipped = PhotoSet.open(data, view_px=recipe.view_px, patch_px=patch_px, progress=progress)
-    trainer = Trainer(recipe, photos, schedule)
+    photos, skipped = PhotoSet.open(
+        data,
+        view_px=recipe.view_px,
+        patch_px=recipe.generator_config.patch_px,
+        pre_resize_px=recipe.pre_resize,
+        progress=progress,
+    )
+    judge = make_judge(photos, processes.device) if make_judge and processes.first else None
+    trainer = Trainer(recipe, photos, schedule, processes=processes, judge=judge)
     if resume:
         folder.load(trainer.state, recipe, seed=schedule.seed, data=photos.fingerprint)
     else:
-        folder.create(recipe)
+        if init is not None:
+            _warm(trainer.state, recipe, init)
+        processes.largest(0)  # every process has checked the folder's absence before one makes it
+        if processes.first:
+            folder.create(recipe)
     return Run(trainer, folder, skipped)
+
+
+def _warm(state: State, recipe: Recipe, init: str | Path) -> None:
+    """Start from the networks of a run's folder, or from the generator of a model file."""
+    if Path(init).is_dir():
+        RunFolder(Path(init)).warm(state, recipe)
+        return
+    model = Generator.from_pretrained(init)
+    if model.config != recipe.generator_config:
+        raise InputError(f"model {init} has other sizes than preset {recipe.generator} x{recipe.width:g}; choose its preset")
+    for network in (state.generator, state.average):
+        network.load_state_dict(model.state_dict())

@@ -41,15 +41,20 @@ def to_uint8(images: Tensor) -> np.ndarray:
     return pixels
 
 
-def write_grid(generator: Generator, path: Path, *, dtype: torch.dtype) -> None:
-    """Write a PNG: ROWS x COLUMNS patches, and below them one wide window of another style."""
+def sheet(generator: Generator, *, dtype: torch.dtype) -> np.ndarray:
+    """A picture (H, W, 3) uint8: ROWS x COLUMNS patches, and below them one wide window of another style."""
     side = generator.config.patch_px
     patches = to_uint8(window(generator, ROWS * COLUMNS, (PATCH_CELLS, PATCH_CELLS), dtype=dtype))
     rows = patches.reshape(ROWS, COLUMNS, side, side, 3).transpose(0, 2, 1, 3, 4)
     grid = rows.reshape(ROWS * side, COLUMNS * side, 3)
     wide = to_uint8(window(generator, 1, WIDE_CELLS, dtype=dtype, seed=SEED + 1))[0][:, : grid.shape[1]]
-    sheet = np.zeros((grid.shape[0] + wide.shape[0], grid.shape[1], 3), np.uint8)
-    sheet[: grid.shape[0]] = grid
-    sheet[grid.shape[0] :, : wide.shape[1]] = wide
+    picture = np.zeros((grid.shape[0] + wide.shape[0], grid.shape[1], 3), np.uint8)
+    picture[: grid.shape[0]] = grid
+    picture[grid.shape[0] :, : wide.shape[1]] = wide
+    return picture
+
+
+def save(picture: np.ndarray, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
     with write_atomically(path) as temporary:
-        Image.fromarray(sheet).save(temporary, format="PNG")
+        Image.fromarray(picture).save(temporary, format="PNG")

@@ -8,15 +8,21 @@ from torch import Tensor
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator, Style
 from infgen.train.presets import BEYOND_CELLS, VERTICAL_STARTS, Recipe
-from infgen.world import coordinates, geometry
+from infgen.world import coordinates
 
 # Row at which the trained strip begins: with 0.3 per cell the 45 rows of the strip run from -6.6 to 6.6 inside tanh.
 FIRST_ROW = -22
+MIDDLE_START = (
+    5  # start of the patch whose 35 rows lie around the horizon, -17 to 17: the one row of unpatched training
+)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Inputs of one generator call in training. ``position`` (B,): vertical targets in [-1, 1], each of its own sample."""
+    """Inputs of one generator call in training.
+
+    ``position`` (B,): vertical targets in [-1, 1], each of its own sample; 0 where pictures have no vertical position.
+    """
 
     z_l: Tensor
     coordinates: Tensor
@@ -53,6 +59,22 @@ def vertical_starts(count: int, beyond: float, rng: torch.Generator) -> Tensor:
     return torch.where(torch.rand(count, generator=rng) < beyond, outside, inside)
 
 
+def first_rows(recipe: Recipe, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(first rows of the patches' coordinates in cells, vertical targets), both (count,).
+
+    Texture coordinates come around after 139 cells, so that every row of a period is as good as another; without patches
+    there is one row, the middle one. Neither has a vertical position: the target is 0.
+    """
+    if recipe.has_position:
+        starts = vertical_starts(count, recipe.beyond, rng)
+        return FIRST_ROW + starts, vertical_target(starts.float())
+    if recipe.patches:
+        rows = torch.randint(0, coordinates.HORIZONTAL_PERIOD, (count,), generator=rng)
+    else:
+        rows = torch.full((count,), FIRST_ROW + MIDDLE_START)
+    return rows, torch.zeros(count)
+
+
 def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.device, dtype: torch.dtype) -> Draw:
     """Draw everything for ``batch`` patches. Pairs share z_g and coordinates (Eq. 2); z_l and noises are all different."""
     config = recipe.generator_config
@@ -64,22 +86,21 @@ def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.devi
     def pairs(x: Tensor) -> Tensor:
         return x.repeat_interleave(2, dim=0)
 
-    rows = vertical_starts(batch // 2, recipe.beyond, rng)[:, None]
+    rows, position = first_rows(recipe, batch // 2, rng)
     columns = torch.randint(0, coordinates.HORIZONTAL_PERIOD, (batch // 2, 1), generator=rng)
     jitter = (torch.rand(batch // 2, config.coordinate_channels, generator=rng) * 2 - 1) * coordinates.JITTER_CELLS
     run = torch.arange(cells)
-    coords = coordinates.encode(columns + run, rows + FIRST_ROW + run, system=config.coordinates, jitter=jitter)
+    coords = coordinates.encode(columns + run, rows[:, None] + run, system=config.coordinates, jitter=jitter)
     mixes = float(torch.rand((), generator=rng)) < recipe.mixing
     crossover = int(torch.randint(1, config.style_layers, (), generator=rng)) if mixes else config.style_layers
-    spans = geometry.layer_spans(0, PATCH_CELLS, levels=config.levels).noise
     return Draw(
         z_l=normal(batch, config.local_channels, cells, cells).to(dtype),
         coordinates=pairs(coords).to(device),
-        noises=[normal(batch, 1, s.size, s.size).to(dtype) for s in spans],
+        noises=[normal(batch, 1, *shape).to(dtype) for shape in config.noise_shapes((PATCH_CELLS, PATCH_CELLS))],
         z_g=pairs(normal(batch // 2, config.global_channels)),
         z_mix=pairs(normal(batch // 2, config.global_channels)),
         crossover=crossover,
-        position=pairs(vertical_target(rows[:, 0].float())).to(device),
+        position=pairs(position).to(device),
     )
 
 

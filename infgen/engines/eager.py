@@ -8,7 +8,7 @@ from torch import Tensor
 from infgen.engines.base import TileBatch
 from infgen.errors import InputError
 from infgen.model.config import GeneratorConfig
-from infgen.model.folded import FoldedGenerator, fold
+from infgen.model.folded import FoldedGenerator, check_seamless, fold
 from infgen.model.generator import Generator, Style
 
 Precision = Literal["fp32", "bf16"]
@@ -34,6 +34,7 @@ class EagerEngine:
     def __init__(self, generator: Generator, *, precision: Precision = "fp32") -> None:
         if precision not in DTYPES:
             raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(DTYPES)}")
+        check_seamless(generator.config)
         self._generator = generator
         self._dtype = DTYPES[precision]
         self._folded: tuple[Style, float, FoldedGenerator] | None = None

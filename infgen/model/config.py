@@ -8,6 +8,7 @@ from infgen.errors import InputError, ModelFileError
 from infgen.world import geometry
 
 CoordinateSystem = Literal["scenery", "texture", "object"]
+Structure = Literal["implicit", "pointwise", "none"]
 COORDINATE_CHANNELS: Mapping[str, int] = {"scenery": 3, "texture": 4, "object": 1}
 
 PATCH_CELLS = 11  # cells of z_S in one training patch
@@ -23,6 +24,8 @@ class GeneratorConfig:
     local_channels: int  # channels of z_l and of z_S
     global_channels: int  # D, length of z_g and of every style vector
     coordinates: CoordinateSystem = "scenery"
+    structure: Structure = "implicit"  # the paper's G_S; G_S without feature unfolding; no G_S (see model.structure)
+    padding: bool = False  # the texture synthesizer pads with zeros, as StyleGAN2 does: for comparison, not seamless
 
     def __post_init__(self) -> None:
         channels = (*self.texture_channels, self.local_channels, self.global_channels)
@@ -36,6 +39,10 @@ class GeneratorConfig:
             raise InputError(
                 f"coordinates {self.coordinates!r} is unknown; allowed are {', '.join(COORDINATE_CHANNELS)}"
             )
+        if self.structure not in get_args(Structure):
+            raise InputError(f"structure {self.structure!r} is unknown; allowed are {', '.join(get_args(Structure))}")
+        if type(self.padding) is not bool:
+            raise InputError(f"padding {self.padding!r} is unknown; allowed are true and false")
 
     @property
     def levels(self) -> int:
@@ -62,15 +69,39 @@ class GeneratorConfig:
         """Coordinate channels that every layer of G_S reads beside its features."""
         return COORDINATE_CHANNELS[self.coordinates]
 
+    def noise_shapes(self, cells: tuple[int, int]) -> list[tuple[int, int]]:
+        """(height, width) of the noise that every texture convolution takes where z_S has ``cells`` (rows, columns).
+
+        Raises ValueError where so few cells give no pixels.
+        """
+        rows, columns = (self._noise_sizes(n) for n in cells)
+        return list(zip(rows, columns, strict=True))
+
+    def _noise_sizes(self, cells: int) -> list[int]:
+        sizes = [span.size for span in geometry.layer_spans(0, cells, levels=self.levels).noise]
+        return [self.texture_cells(cells) << (i // 2 + 1) for i in range(len(sizes))] if self.padding else sizes
+
+    def texture_cells(self, cells: int) -> int:
+        """Cells that the texture synthesizer reads, along one axis, of ``cells`` cells of z_S: without padding all of them.
+
+        With padding as few in the middle as cover the pixels of ``geometry.tile_px``. All of them would put the border, which
+        is what padding is about, almost wholly outside those pixels.
+        """
+        return -(-geometry.tile_px(cells, levels=self.levels) // self.cell_px) if self.padding else cells
+
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready mapping; ``from_dict`` reads it back."""
-        return {**asdict(self), "texture_channels": list(self.texture_channels)}
+        """A JSON-ready mapping; ``from_dict`` reads it back.
+
+        Ablations are named only where they are switched on, so that other models stay readable by versions without them.
+        """
+        given = {**asdict(self), "texture_channels": list(self.texture_channels)}
+        return {name: value for name, value in given.items() if name not in OPTIONAL or value != OPTIONAL[name]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "GeneratorConfig":
         """Read a mapping made by ``to_dict``. Raises ModelFileError on unknown, missing or illegal entries."""
         known = {f.name for f in fields(cls)}
-        if set(data) != known:
+        if set(data) - known or known - set(data) - set(OPTIONAL):
             raise ModelFileError(
                 f"the model's configuration has entries {sorted(data)}; this version of infgen knows exactly {sorted(known)}"
             )
@@ -83,6 +114,10 @@ class GeneratorConfig:
             return cls(**{**data, "texture_channels": tuple(channels)})
         except InputError as error:
             raise ModelFileError(f"the model's configuration is not legal: {error}") from None
+
+
+# Entries that model files may leave out: switches of the paper's ablations, and where they stand in InfinityGAN itself.
+OPTIONAL: Mapping[str, Any] = {"structure": "implicit", "padding": False}
 
 
 def _official(levels: int) -> GeneratorConfig:
@@ -98,15 +133,25 @@ PRESETS: Mapping[str, GeneratorConfig] = {
     "scenery-773": _official(7),
     # The shipped model: what two CPU cores train in an hour or two.
     "scenery-101-small": GeneratorConfig((96, 96, 96, 96, 64, 64, 48, 48), local_channels=64, global_channels=128),
+    "scenery-197-small": GeneratorConfig(
+        (96, 96, 96, 96, 64, 64, 48, 48, 32, 32), local_channels=64, global_channels=128
+    ),
     # For tests and documentation examples: random weights, milliseconds per tile.
     "tiny": GeneratorConfig((8, 8, 8, 8, 6, 6, 4, 4), local_channels=6, global_channels=16),
 }
 
 
-def preset(name: str, *, width: float = 1.0, coordinates: CoordinateSystem = "scenery") -> GeneratorConfig:
+def preset(
+    name: str,
+    *,
+    width: float = 1.0,
+    coordinates: CoordinateSystem = "scenery",
+    structure: Structure = "implicit",
+    padding: bool = False,
+) -> GeneratorConfig:
     """The preset ``name`` with every channel count times ``width`` (rounded to a multiple of 4, at least 4).
 
-    Raises InputError for an unknown name or a width outside 1/64 .. 4.
+    Raises InputError for an unknown name, a width outside 1/64 .. 4, or an unknown ``coordinates`` or ``structure``.
     """
     if name not in PRESETS:
         raise InputError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
@@ -122,4 +167,6 @@ def preset(name: str, *, width: float = 1.0, coordinates: CoordinateSystem = "sc
         local_channels=scaled(base.local_channels),
         global_channels=scaled(base.global_channels),
         coordinates=coordinates,
+        structure=structure,
+        padding=padding,
     )

@@ -12,9 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infgen.errors import InputError
+from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, upsample_skip
-from infgen.model.structure import CoordinateConv, centre_crop
+from infgen.model.structure import CoordinateConv, DirectInput, centre_crop, trimmed
+from infgen.world.geometry import STRUCTURE_HALO
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
 STRIP_BYTES = 8 * 2**20  # of a layer's output that is finished at a time, while it is in the cache
@@ -26,15 +29,29 @@ EVEN, ODD = (
 
 @dataclass(frozen=True)
 class FoldedConv:
-    """A 3x3 or 7x7 convolution, noise (none where ``strength`` is None) and activation."""
+    """A convolution, noise (none where ``strength`` is None) and activation."""
 
     weight: Tensor  # (O, I, k, k)
     bias: Tensor
     strength: Tensor | None = None
+    margin: int = 0  # positions a side that are dropped before it
 
     def __call__(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """(B, I, H, W) and noise (B, 1, H', W') -> (B, O, H', W')."""
         return _finished(F.conv2d(x, self.weight, self.bias), noise, self.strength)
+
+
+@dataclass(frozen=True)
+class FoldedInput:
+    """A 1x1 convolution without activation: what stands for the structure where there is none."""
+
+    weight: Tensor  # (O, I, 1, 1)
+    bias: Tensor
+    margin: int = STRUCTURE_HALO
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, I, H, W) -> (B, O, H, W)."""
+        return F.conv2d(x, self.weight, self.bias)
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,7 @@ class FoldedRGB:
 class FoldedGenerator:
     """``Generator.forward`` for one style, in the type and memory layout of its weights."""
 
-    structure: Sequence[FoldedConv]
+    structure: Sequence[FoldedConv | FoldedInput]
     texture: Sequence[FoldedUpsampling | FoldedConv]  # alternating
     to_rgbs: Sequence[FoldedRGB]
 
@@ -117,6 +134,7 @@ class FoldedGenerator:
         weight = self.structure[0].weight
         x, coordinates = z_l.to(weight), coordinates.to(weight)
         for layer in self.structure:
+            x = trimmed(x, layer.margin)
             x = layer(torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1))
         rgb = None
         for level, to_rgb in enumerate(self.to_rgbs):
@@ -127,20 +145,30 @@ class FoldedGenerator:
         return rgb
 
 
+def check_seamless(config: GeneratorConfig) -> None:
+    """Raise InputError for a model that cannot draw windows of a world, because they would not fit together."""
+    if config.padding:
+        raise InputError(
+            "this model has padding true (ablation StyleGAN2 + NCI), so its windows do not fit together; rendering needs "
+            "padding false: train a model without this ablation, and keep this one for comparisons"
+        )
+
+
 @torch.inference_mode()
 def fold(generator: Generator, style: Style, *, noise_strength: float = 1.0, dtype: torch.dtype) -> FoldedGenerator:
     """Fold ``style`` (batch of one) into the weights; ``noise_strength`` multiplies every layer's learnt one.
 
-    Weights are folded in float32 and stored as ``dtype``, channels last. Raises ValueError for a batch of styles.
+    Weights are folded in float32 and stored as ``dtype``, channels last. Raises ValueError for a batch of styles, and
+    InputError for a model with zero padding.
     """
+    check_seamless(generator.config)
     if style.z_g.shape[0] != 1 or style.w_plus.shape[0] != 1:
         raise ValueError(f"one style can be folded, not {style.z_g.shape[0]}")
     z_g, w_plus = style.z_g[0], style.w_plus[0]
     texture = generator.texture
-    layers = cast("Iterable[CoordinateConv]", generator.structure.layers)
     convs, rgbs = cast("Iterable[StyledConv]", texture.convs), cast("Iterable[ToRGB]", texture.to_rgbs)
     return FoldedGenerator(
-        structure=[_fold_structure(layer, z_g, dtype) for layer in layers],
+        structure=_fold_structure(generator, z_g, dtype),
         texture=[_fold_texture(conv, w_plus[i], noise_strength, dtype) for i, conv in enumerate(convs)],
         to_rgbs=[_fold_rgb(rgb, w_plus[texture.rgb_row(i)], dtype) for i, rgb in enumerate(rgbs)],
     )
@@ -150,8 +178,16 @@ def _stored(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return weight.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
-def _fold_structure(layer: CoordinateConv, z_g: Tensor, dtype: torch.dtype) -> FoldedConv:
-    return FoldedConv(_stored(layer.conv.folded_weight(z_g) * GAIN, dtype), (layer.bias * GAIN).to(dtype))
+def _fold_structure(generator: Generator, z_g: Tensor, dtype: torch.dtype) -> list[FoldedConv] | list[FoldedInput]:
+    structure = generator.structure
+    if isinstance(structure, DirectInput):
+        return [FoldedInput(_stored(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))]
+    return [
+        FoldedConv(
+            _stored(layer.conv.folded_weight(z_g) * GAIN, dtype), (layer.bias * GAIN).to(dtype), margin=layer.margin
+        )
+        for layer in cast("Iterable[CoordinateConv]", structure.layers)
+    ]
 
 
 def _fold_texture(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from infgen.model.config import GeneratorConfig
-from infgen.model.structure import StructureSynthesizer
+from infgen.model.structure import build_structure
 from infgen.model.texture import MappingNetwork, TextureSynthesizer, mix_styles
 
 MEAN_STYLE_SAMPLES = 10_000
@@ -33,7 +33,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.mapping = MappingNetwork(config.global_channels)
-        self.structure = StructureSynthesizer(config)
+        self.structure = build_structure(config)
         self.texture = TextureSynthesizer(config)
         self.mean_style: Tensor
         self.register_buffer("mean_style", torch.zeros(config.global_channels))
@@ -41,6 +41,7 @@ class Generator(nn.Module):
     def forward(self, z_l: Tensor, coordinates: Tensor, style: Style, noises: Sequence[Tensor]) -> Tensor:
         """z_l (B, C, n+24, m+24), coordinates (B, K, n+24, m+24), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W).
 
+        ``config.noise_shapes`` gives the sizes of noises, ``infgen.world.geometry.tile_px`` those of RGB.
         RGB is float32, about [-1, 1], not clipped. Raises ValueError where a noise has another size than its layer.
         """
         return self.texture(self.structure(z_l, coordinates, style.z_g), style.w_plus, noises)

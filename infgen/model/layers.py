@@ -1,7 +1,7 @@
 """The building blocks: equalised linear layers, modulated convolutions in activation-scaled form, noise and activation.
 
 Every layer computes in the type of its input and keeps styles and demodulation in float32: a bfloat16 input gives a
-bfloat16 network. No layer pads.
+bfloat16 network. No layer pads, except where ``padding`` says so: StyleGAN2's own layers, for comparison.
 """
 
 import math
@@ -34,6 +34,21 @@ def blur(x: Tensor) -> Tensor:
     taps = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device)
     kernel = (torch.outer(taps, taps) / 4).expand(channels, 1, 3, 3)
     return F.conv2d(x, kernel, groups=channels)
+
+
+def padded_blur(x: Tensor) -> Tensor:
+    """StyleGAN2's filter outer([1,3,3,1])/64 * 4 with one zero around, (B, C, 2H+1, 2W+1) -> (B, C, 2H, 2W)."""
+    return F.conv2d(x, _wide_taps(x), padding=1, groups=x.shape[1])
+
+
+def padded_upsample_skip(rgb: Tensor) -> Tensor:
+    """StyleGAN2's doubling of RGB, bilinear between pixels and zero around, (B, 3, H, W) -> (B, 3, 2H, 2W)."""
+    return F.conv_transpose2d(rgb, _wide_taps(rgb), stride=2, padding=1, groups=rgb.shape[1])
+
+
+def _wide_taps(x: Tensor) -> Tensor:
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device)
+    return (torch.outer(taps, taps) / 16).expand(x.shape[1], 1, 4, 4)
 
 
 def upsample_skip(rgb: Tensor) -> Tensor:
@@ -70,6 +85,7 @@ class ModulatedConv(nn.Module):
 
     ``s = A(style)``; ``demod = rsqrt(sum_i s_i^2 * sum_k W[o, i, k]^2 + eps)``, left out where ``demodulate`` is false.
     ``up`` doubles the lattice: transposed convolution 2n+1, crop to 2n-1, demodulation, blur to 2n-3.
+    ``padding`` keeps sizes, as StyleGAN2 does, with zeros around: n -> n, and with ``up`` n -> 2n.
     """
 
     def __init__(
@@ -81,6 +97,7 @@ class ModulatedConv(nn.Module):
         style_dim: int,
         demodulate: bool = True,
         up: bool = False,
+        padding: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
@@ -88,6 +105,7 @@ class ModulatedConv(nn.Module):
         self.scale = 1 / math.sqrt(in_channels * kernel * kernel)
         self.demodulate = demodulate
         self.up = up
+        self.padding = padding
 
     def demodulation(self, s: Tensor) -> Tensor:
         """Factors (B, O) that bring each output channel back to unit variance, from scales ``s`` (B, I)."""
@@ -97,8 +115,8 @@ class ModulatedConv(nn.Module):
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The bare convolution with ``weight`` (O, I, k, k), before any blur."""
         if not self.up:
-            return F.conv2d(x, weight)
-        return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=1)
+            return F.conv2d(x, weight, padding=weight.shape[-1] // 2 if self.padding else 0)
+        return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=0 if self.padding else 1)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         """(B, I, H, W) and style (B, D) -> (B, O, H', W')."""
@@ -106,7 +124,9 @@ class ModulatedConv(nn.Module):
         out = self.convolve(x * s.to(x.dtype)[:, :, None, None], (self.weight * self.scale).to(x.dtype))
         if self.demodulate:
             out = out * self.demodulation(s).to(x.dtype)[:, :, None, None]
-        return blur(out) if self.up else out
+        if not self.up:
+            return out
+        return padded_blur(out) if self.padding else blur(out)
 
     def folded_weight(self, style: Tensor) -> Tensor:
         """W * s * demod (O, I, k, k) for one style (D,): a plain convolution with it equals ``forward`` for that style."""
@@ -125,9 +145,10 @@ class StyledConv(nn.Module):
         *,
         style_dim: int,
         up: bool = False,
+        padding: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = ModulatedConv(in_channels, out_channels, 3, style_dim=style_dim, up=up)
+        self.conv = ModulatedConv(in_channels, out_channels, 3, style_dim=style_dim, up=up, padding=padding)
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_channels))
 

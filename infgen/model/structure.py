@@ -1,35 +1,50 @@
 """G_S, the structure synthesizer: an implicit function of coordinates, global latent and local latents (paper Figure 18).
 
 Four modulated 7x7 convolutions, each reading its features together with the coordinates (feature unfolding, Section 3.2).
-The global latent z_g modulates them raw: this network has no mapping of its own.
+The global latent z_g modulates them raw: this network has no mapping of its own. The ablations "pointwise" (no unfolding)
+and "none" (no G_S) read and give the same windows of cells, so that geometry does not depend on them.
 """
 
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infgen.model.config import GeneratorConfig
 from infgen.model.layers import ModulatedConv, leaky_relu
+from infgen.world.geometry import STRUCTURE_HALO
 
 LAYERS = 4
 KERNEL = 7
 
 
+def trimmed(x: Tensor, margin: int) -> Tensor:
+    """(B, C, H, W) without ``margin`` positions on each side."""
+    return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
+
+
 def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle (height, width) of (B, C, H, W); both differences are even."""
+    """The middle (height, width) of (B, C, H, W); of an odd difference the larger part goes at the bottom and right."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
 
 
 class CoordinateConv(nn.Module):
-    """Modulated 7x7 convolution over features and coordinates, bias, activation."""
+    """Modulated convolution over features and coordinates, bias, activation.
 
-    def __init__(self, channels: int, *, coordinate_channels: int, style_dim: int) -> None:
+    ``kernel`` 7 is the paper's; with 1 a cell sees only itself, and the same 3 cells a side are dropped before it.
+    """
+
+    def __init__(self, channels: int, *, coordinate_channels: int, style_dim: int, kernel: int = KERNEL) -> None:
         super().__init__()
-        self.conv = ModulatedConv(channels + coordinate_channels, channels, KERNEL, style_dim=style_dim)
+        self.conv = ModulatedConv(channels + coordinate_channels, channels, kernel, style_dim=style_dim)
+        self.margin = (KERNEL - kernel) // 2
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, coordinates: Tensor, z_g: Tensor) -> Tensor:
         """(B, C, H, W), coordinates at least as large around the same centre, z_g (B, D) -> (B, C, H-6, W-6)."""
+        x = trimmed(x, self.margin)
         x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
         return leaky_relu(self.conv(x, z_g) + self.bias.to(x.dtype)[:, None, None])
 
@@ -44,6 +59,7 @@ class StructureSynthesizer(nn.Module):
                 config.local_channels,
                 coordinate_channels=config.coordinate_channels,
                 style_dim=config.global_channels,
+                kernel=1 if config.structure == "pointwise" else KERNEL,
             )
             for _ in range(LAYERS)
         )
@@ -54,3 +70,28 @@ class StructureSynthesizer(nn.Module):
         for layer in self.layers:
             z_l = layer(z_l, coordinates, z_g)
         return z_l
+
+
+class DirectInput(nn.Module):
+    """What stands for G_S where there is none (StyleGAN2 + NCI + PFG of the paper's ablation): z_S is z_l itself, mixed.
+
+    One learned 1x1 convolution with bias and equalised learning rate, linear, from [z_l, coordinates] to as many channels
+    as z_l has, on the window without its outer 12 cells a side. z_g has no part in it: it acts by the texture's styles alone.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        inputs = config.local_channels + config.coordinate_channels
+        self.weight = nn.Parameter(torch.randn(config.local_channels, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(config.local_channels))
+        self.scale = 1 / math.sqrt(inputs)
+
+    def forward(self, z_l: Tensor, coordinates: Tensor, z_g: Tensor) -> Tensor:
+        """z_l (B, C, n+24, m+24), coordinates (B, K, n+24, m+24), z_g (B, D), not used -> z_S (B, C, n, m)."""
+        x = trimmed(torch.cat([z_l, coordinates.to(z_l.dtype)], dim=1), STRUCTURE_HALO)
+        return F.conv2d(x, (self.weight * self.scale).to(x.dtype), self.bias.to(x.dtype))
+
+
+def build_structure(config: GeneratorConfig) -> StructureSynthesizer | DirectInput:
+    """The network between latents and texture that ``config.structure`` names."""
+    return DirectInput(config) if config.structure == "none" else StructureSynthesizer(config)

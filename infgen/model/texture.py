@@ -6,7 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from infgen.model.config import GeneratorConfig
-from infgen.model.layers import EqualizedLinear, StyledConv, ToRGB, leaky_relu, pixel_norm, upsample_skip
+from infgen.model.layers import (
+    EqualizedLinear,
+    StyledConv,
+    ToRGB,
+    leaky_relu,
+    padded_upsample_skip,
+    pixel_norm,
+    upsample_skip,
+)
+from infgen.model.structure import centre_crop
+from infgen.world.geometry import tile_px
 
 MAPPING_LAYERS = 8
 MAPPING_LEARNING_RATE_FACTOR = 0.01
@@ -33,14 +43,18 @@ class TextureSynthesizer(nn.Module):
     """z_S on n cells -> RGB on S*n - 5*(S - 1) pixels, in about [-1, 1] and not clipped.
 
     Convolution ``i`` takes row ``i`` of the W+ style; ToRGB of level ``l`` takes row ``2l + 3``, the last one the last row.
+    With ``config.padding`` it is StyleGAN2's: zeros stand around, sizes double exactly, k cells give S*k pixels. It reads the
+    middle ``config.texture_cells`` of z_S and returns the middle of its pixels, as many as without padding: 112 px from 7
+    cells, and of these 101, where n is 11 and S is 16. A pixel then depends on where its window ends.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         dim, channels = config.global_channels, config.texture_channels
         inputs = (config.local_channels, *channels[:-1])
+        self.config = config
         self.convs = nn.ModuleList(
-            StyledConv(i, o, style_dim=dim, up=k % 2 == 0)
+            StyledConv(i, o, style_dim=dim, up=k % 2 == 0, padding=config.padding)
             for k, (i, o) in enumerate(zip(inputs, channels, strict=True))
         )
         self.to_rgbs = nn.ModuleList(ToRGB(c, style_dim=dim) for c in channels[1::2])
@@ -51,14 +65,27 @@ class TextureSynthesizer(nn.Module):
 
     def forward(self, z_s: Tensor, styles: Tensor, noises: Sequence[Tensor]) -> Tensor:
         """z_S (B, C, n, m), styles (B, rows, D), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W), float32."""
-        x, rgb = z_s, None
+        height, width = z_s.shape[-2:]
+        x, rgb = self._read(z_s), None
+        enlarged = padded_upsample_skip if self.config.padding else upsample_skip
         for level, to_rgb in enumerate(self.to_rgbs):
             for i in (2 * level, 2 * level + 1):
                 x = self.convs[i](x, styles[:, i], noises[i].to(x.dtype))
             contribution = to_rgb(x, styles[:, self.rgb_row(level)])
-            rgb = contribution if rgb is None else upsample_skip(rgb) + contribution
+            rgb = contribution if rgb is None else enlarged(rgb) + contribution
         assert rgb is not None
-        return rgb
+        return self._shown(rgb, height, width)
+
+    def _read(self, z_s: Tensor) -> Tensor:
+        if not self.config.padding:
+            return z_s
+        return centre_crop(z_s, *(self.config.texture_cells(n) for n in z_s.shape[-2:]))
+
+    def _shown(self, rgb: Tensor, rows: int, columns: int) -> Tensor:
+        """The pixels of ``rgb`` that a window of (rows, columns) cells of z_S gives without padding."""
+        if not self.config.padding:
+            return rgb
+        return centre_crop(rgb, *(tile_px(n, levels=self.config.levels) for n in (rows, columns)))
 
 
 def mix_styles(w: Tensor, *, rows: int, other: Tensor | None = None, crossover: int | None = None) -> Tensor:

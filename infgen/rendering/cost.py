@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from infgen.model.config import GeneratorConfig
 from infgen.model.structure import KERNEL, LAYERS
-from infgen.world.geometry import STRUCTURE_HALO, Span, convolved, upsampled
+from infgen.world.geometry import STRUCTURE_HALO
+
+Shape = tuple[int, int]  # rows, columns
 
 
 @dataclass(frozen=True)
@@ -15,44 +17,56 @@ class LayerCost:
     name: str
     in_channels: int
     out_channels: int
-    read: tuple[int, int]
-    written: tuple[int, int]
+    read: Shape
+    written: Shape
     flops: int
 
 
-def layer_costs(config: GeneratorConfig, cells: tuple[int, int]) -> Iterator[LayerCost]:
+def layer_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]:
     """Every convolution of the network for a tile of ``cells`` (rows, columns), in order. Blurs and 1x1 RGB included."""
-    read = (cells[0] + 2 * STRUCTURE_HALO, cells[1] + 2 * STRUCTURE_HALO)
+    yield from _structure_costs(config, cells)
+    yield from _texture_costs(config, cells)
+
+
+def _structure_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]:
     local, inputs = config.local_channels, config.local_channels + config.coordinate_channels
+    if config.structure == "none":
+        yield LayerCost("structure.0", inputs, local, cells, cells, _conv_flops(cells, inputs, local, 1))
+        return
+    pointwise = config.structure == "pointwise"
+    taps = 1 if pointwise else KERNEL * KERNEL
+    read = (cells[0] + 2 * STRUCTURE_HALO, cells[1] + 2 * STRUCTURE_HALO)
     for i in range(LAYERS):
         written = (read[0] - KERNEL + 1, read[1] - KERNEL + 1)
-        yield LayerCost(
-            f"structure.{i}", inputs, local, read, written, _conv_flops(written, inputs, local, KERNEL * KERNEL)
-        )
+        flops = _conv_flops(written, inputs, local, taps)
+        yield LayerCost(f"structure.{i}", inputs, local, written if pointwise else read, written, flops)
         read = written
-    channels = local
-    for i, out in enumerate(config.texture_channels):
+
+
+def _texture_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]:
+    read, channels = (config.texture_cells(cells[0]), config.texture_cells(cells[1])), config.local_channels
+    blur_taps = 16 if config.padding else 9
+    for i, (out, written) in enumerate(zip(config.texture_channels, config.noise_shapes(cells), strict=True)):
         up = i % 2 == 0
-        grow = upsampled if up else convolved
-        written = (grow(Span(0, read[0])).size, grow(Span(0, read[1])).size)
-        # A transposed convolution multiplies each of its inputs by all nine taps; the blur adds nine per output value.
-        flops = _conv_flops(read if up else written, channels, out, 9) + (_conv_flops(written, 1, out, 9) if up else 0)
+        # A transposed convolution multiplies each of its inputs by all nine taps; the blur adds its own per output value.
+        flops = _conv_flops(read if up else written, channels, out, 9)
+        flops += _conv_flops(written, 1, out, blur_taps) if up else 0
         yield LayerCost(f"texture.{i}", channels, out, read, written, flops)
         read, channels = written, out
         if not up:
             yield LayerCost(f"rgb.{i // 2}", out, 3, read, read, _conv_flops(read, out, 3, 1))
 
 
-def _conv_flops(positions: tuple[int, int], in_channels: int, out_channels: int, taps: int) -> int:
+def _conv_flops(positions: Shape, in_channels: int, out_channels: int, taps: int) -> int:
     return 2 * positions[0] * positions[1] * in_channels * out_channels * taps
 
 
-def tile_flops(config: GeneratorConfig, cells: tuple[int, int]) -> int:
+def tile_flops(config: GeneratorConfig, cells: Shape) -> int:
     """Floating-point operations for one tile."""
     return sum(layer.flops for layer in layer_costs(config, cells))
 
 
-def peak_bytes(config: GeneratorConfig, cells: tuple[int, int], *, bytes_per_value: int) -> int:
+def peak_bytes(config: GeneratorConfig, cells: Shape, *, bytes_per_value: int) -> int:
     """Bytes of activations alive at the worst moment of one tile: a layer's input, its output, and a blur's between them.
 
     Noise fields and RGB in float32 come on top.

@@ -53,12 +53,11 @@ def random_inputs(
     """z_g (B, D), z_l (B, C, n+24, n+24), coordinates (B, K, n+24, n+24) and noises for tiles of ``cells`` cells."""
     rng = torch.Generator().manual_seed(seed)
     side = cells + 2 * geometry.STRUCTURE_HALO
-    spans = geometry.layer_spans(0, cells, levels=config.levels).noise
     return (
         torch.randn(batch, config.global_channels, generator=rng),
         torch.randn(batch, config.local_channels, side, side, generator=rng),
         torch.rand(batch, config.coordinate_channels, side, side, generator=rng) * 2 - 1,
-        [torch.randn(batch, 1, s.size, s.size, generator=rng) for s in spans],
+        [torch.randn(batch, 1, *shape, generator=rng) for shape in config.noise_shapes((cells, cells))],
     )
 
 

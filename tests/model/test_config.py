@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from infgen.errors import InfgenError, InputError, ModelFileError
 from infgen.model.config import COORDINATE_CHANNELS, PRESETS, GeneratorConfig, preset
 from infgen.model.generator import Generator
+from infgen.world.geometry import layer_spans, tile_px
 
 # Preset -> patch side, channels of each level, parameters of the released generator.
 RELEASED = {
@@ -87,6 +88,63 @@ def test_coordinates_are_part_of_a_preset(system: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("entry", "value", "words"),
+    [
+        ("structure", "spiral", "structure 'spiral' is unknown; allowed are implicit, pointwise, none"),
+        ("structure", None, "structure None is unknown"),
+        ("structure", ["none"], "structure .* is unknown"),
+        ("padding", "yes", "padding 'yes' is unknown; allowed are true and false"),
+        ("padding", 1, "padding 1 is unknown"),
+    ],
+)
+def test_an_unknown_ablation_is_refused(entry: str, value: object, words: str) -> None:
+    with pytest.raises(ModelFileError, match=words):
+        GeneratorConfig.from_dict(SMALL.to_dict() | {entry: value})
+
+
+def test_a_configuration_without_ablations_is_what_earlier_versions_wrote() -> None:
+    assert list(SMALL.to_dict()) == ["texture_channels", "local_channels", "global_channels", "coordinates"]
+
+
+def test_ablations_that_are_off_may_be_named() -> None:
+    assert GeneratorConfig.from_dict(SMALL.to_dict() | {"structure": "implicit", "padding": False}) == SMALL
+
+
+@pytest.mark.parametrize("padding", [False, True])
+@pytest.mark.parametrize("structure", ["implicit", "pointwise", "none"])
+def test_ablations_survive_json(structure: str, padding: bool) -> None:
+    config = preset("tiny", structure=structure, padding=padding)  # type: ignore[arg-type]
+    assert GeneratorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@given(st.integers(1, 7), st.integers(6, 40), st.integers(6, 40))
+def test_noises_have_the_shapes_of_the_layers(levels: int, rows: int, columns: int) -> None:
+    spans = [layer_spans(0, n, levels=levels).noise for n in (rows, columns)]
+    shapes = GeneratorConfig((4, 4) * levels, local_channels=4, global_channels=4).noise_shapes((rows, columns))
+    assert shapes == [(y.size, x.size) for y, x in zip(*spans, strict=True)]
+
+
+@given(st.integers(1, 7), st.integers(6, 40), st.integers(6, 40))
+def test_with_padding_noises_double_with_every_level(levels: int, rows: int, columns: int) -> None:
+    config = GeneratorConfig((4, 4) * levels, local_channels=4, global_channels=4, padding=True)
+    height, width = config.texture_cells(rows), config.texture_cells(columns)
+    doubled = [(height << level, width << level) for level in range(1, levels + 1) for _ in range(2)]
+    assert config.noise_shapes((rows, columns)) == doubled
+
+
+@given(st.integers(1, 7), st.integers(6, 10**9))
+def test_with_padding_the_fewest_cells_that_cover_the_image_are_read(levels: int, cells: int) -> None:
+    config = GeneratorConfig((4, 4) * levels, local_channels=4, global_channels=4, padding=True)
+    rest = config.texture_cells(cells) * config.cell_px - tile_px(cells, levels=levels)
+    assert 0 <= rest < config.cell_px
+
+
+@given(st.integers(1, 7), st.integers(6, 10**9))
+def test_without_padding_all_cells_are_read(levels: int, cells: int) -> None:
+    assert GeneratorConfig((4, 4) * levels, local_channels=4, global_channels=4).texture_cells(cells) == cells
+
+
+@pytest.mark.parametrize(
     ("channels", "local", "dim", "coordinates", "words"),
     [
         ((), 4, 4, "scenery", "texture_channels has 0 entries"),
@@ -142,7 +200,11 @@ NEARLY = st.fixed_dictionaries(
         "local_channels": st.integers(-1, 9000) | JSON,
         "global_channels": st.integers(-1, 9000) | JSON,
         "coordinates": st.sampled_from(["scenery", "texture", "object", ""]) | JSON,
-    }
+    },
+    optional={
+        "structure": st.sampled_from(["implicit", "pointwise", "none", ""]) | JSON,
+        "padding": st.booleans() | JSON,
+    },
 )
 
 

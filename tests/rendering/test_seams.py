@@ -102,10 +102,13 @@ def test_bf16_is_close_to_fp32(tiny: Generator):
     assert 10 * np.log10(255**2 / np.square(error).mean()) > 30
 
 
-@pytest.mark.parametrize("levels", [1, 3, 5])
-@pytest.mark.parametrize("system", ["scenery", "texture", "object"])
-def test_every_model_size_and_coordinate_system_is_seamless(levels: int, system: str):
-    config = GeneratorConfig((6, 4) * levels, local_channels=4, global_channels=8, coordinates=system)  # type: ignore[arg-type]
+KINDS = [(levels, system, "implicit") for levels in (1, 3, 5) for system in ("scenery", "texture", "object")]
+KINDS += [(levels, "scenery", structure) for levels in (3, 5) for structure in ("pointwise", "none")]
+
+
+@pytest.mark.parametrize(("levels", "system", "structure"), KINDS)
+def test_every_model_size_coordinate_system_and_structure_is_seamless(levels: int, system: str, structure: str):
+    config = GeneratorConfig((6, 4) * levels, 4, 8, coordinates=system, structure=structure)  # type: ignore[arg-type]
     scene = make_scene(random_generator(config, seed=levels), seed=2)
     region = Region(-333, 41, 260, 190)
     tile = config.cell_px * 4 + 5

@@ -1,5 +1,8 @@
 """Small synthetic photographs."""
 
+import tarfile
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +38,29 @@ def save_landscapes(folder: Path, count: int = 3) -> Path:
     for i in range(count):
         save(folder, f"{i}.png", landscape(i))
     return folder
+
+
+def plain(value: tuple[int, int, int], *, height: int = 50, width: int = 60) -> np.ndarray:
+    """A picture of one colour: (height, width, 3) uint8."""
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def files(folder: Path) -> list[Path]:
+    """All files below ``folder``, not in the order of their names."""
+    return sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.as_posix()[::-1])
+
+
+def zip_of(folder: Path, path: Path) -> Path:
+    """A zip file of everything below ``folder``."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files(folder):
+            archive.write(file, file.relative_to(folder).as_posix())
+    return path
+
+
+def tar_of(folder: Path, path: Path, *, only: Iterable[Path] | None = None) -> Path:
+    """A tar file, compressed where ``path`` says so, of everything below ``folder`` or ``only`` some files."""
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for file in files(folder) if only is None else only:
+            archive.add(file, f"./{file.relative_to(folder).as_posix()}")
+    return path

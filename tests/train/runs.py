@@ -15,7 +15,7 @@ from infgen.train.presets import Recipe, recipe
 
 # Regularisers at every second step, so that a few steps meet every term; 0.1 s a step.
 SMALL = recipe("tiny").changed(batch=2, r1_every=2, path_every=2)
-PROJECTED = SMALL.changed(discriminator="projected", augment=True, r1_weight=0.0, path_weight=0.0)
+PROJECTED = SMALL.changed(discriminator="projected", augment="diffaugment", r1_weight=0.0, path_weight=0.0)
 
 Report = Callable[[int, dict[str, float]], None]
 

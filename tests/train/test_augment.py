@@ -67,6 +67,16 @@ def test_a_moved_photograph_has_the_target_of_the_crop_that_shows_the_same_rows(
 
 
 @pytest.mark.usefixtures("only_translation")
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("px_per_unit", [48, 72])
+def test_the_centre_of_the_picture_shows_what_the_new_target_says(seed: int, px_per_unit: int) -> None:
+    tops = torch.arange(32)
+    middle = (1000 + tops + SIDE // 2).float()
+    images, targets = augment(ramp(tops), middle / px_per_unit, px_per_unit=px_per_unit, rng=rng(seed))
+    torch.testing.assert_close(images[:, 0, SIDE // 2, SIDE // 2], targets * px_per_unit, rtol=0, atol=1e-2)
+
+
+@pytest.mark.usefixtures("only_translation")
 def test_content_moved_down_lowers_the_target() -> None:
     images, targets = augment(ramp(torch.full((32,), 50)), torch.zeros(32), px_per_unit=48, rng=rng())
     moved_down = images[:, 0].amax(2)[:, SIDE // 2] < 1000 + 50 + SIDE // 2
@@ -80,7 +90,7 @@ def test_fewer_pixels_per_unit_move_targets_further() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "real", "fake"), [("scenery-101", 48, 72), ("scenery-197", 96, 144), ("scenery-773", 384, 576)]
+    ("name", "real", "fake"), [("scenery-101", 48, 72), ("scenery-197", 96, 144), ("scenery-389", 192, 288)]
 )
 def test_pixels_per_unit_follow_from_the_patch(name: str, real: int, fake: int) -> None:
     assert (recipe(name).real_px_per_unit, recipe(name).fake_px_per_unit) == (real, fake)

@@ -15,7 +15,8 @@ from infgen.errors import DivergenceError, InfgenError, InputError
 from infgen.model import checkpoint as model_checkpoint
 from infgen.model.generator import Generator
 from infgen.train.checkpoint import RunFolder
-from infgen.train.loop import State, Trainer, initial_state
+from infgen.train.loop import Trainer
+from infgen.train.state import State, initial_state
 from infgen.train.presets import Recipe
 from tests.train.photos import save_landscapes
 from tests.train.runs import SMALL, begin, differences, names, saved
@@ -30,7 +31,7 @@ def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     """After one step, so that optimisers and path mean hold something. Not to be changed."""
     photos = save_landscapes(tmp_path_factory.mktemp("photos"))
     trainer = begin(photos, tmp_path_factory.mktemp("run") / "a", steps=1).trainer
-    trainer.step()
+    trainer.stepper.step()
     return trainer
 
 
@@ -230,7 +231,7 @@ def other_shape(content: dict[str, Any]) -> None:
         (lambda c: c.update(path_mean=0.5), "it has no path_mean"),
         (lambda c: c.update(step="1"), "it has no step"),
         (lambda c: c.update(recipe=[1]), "it has no recipe"),
-        (lambda c: c.update(version=2), "has version 2, infgen needs 1"),
+        (lambda c: c.update(version=1), "has version 1, infgen needs 2"),
         (lambda c: c.pop("version"), "has version None"),
     ],
 )

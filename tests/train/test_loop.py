@@ -13,9 +13,12 @@ from infgen.errors import DivergenceError, InputError
 from infgen.model.generator import Generator
 from infgen.train import losses, samples, start
 from infgen.train.checkpoint import RunFolder
-from infgen.train.loop import ADVERSARIAL, Schedule, Terms, Trainer, lazy_adam
+from infgen.train.loop import End, Judge, Schedule, Trainer
 from infgen.train.presets import Recipe, recipe
+from infgen.train.processes import Processes
 from infgen.train.projected import ProjectedDiscriminator
+from infgen.train.state import lazy_adam
+from infgen.train.step import ADVERSARIAL, Terms
 from tests.train.photos import save_landscapes
 from tests.train.runs import (
     PROJECTED,
@@ -117,7 +120,7 @@ def test_a_weight_of_zero_switches_its_term_off(weight: str, term: str, photos: 
 
 @pytest.mark.parametrize("system", ["texture", "object"])
 def test_the_other_coordinate_systems_train(system: str, photos: Path, tmp_path: Path) -> None:
-    recipe_of_system = SMALL.changed(coordinates=system, r1_weight=0.0, path_weight=0.0)
+    recipe_of_system = SMALL.changed(coordinates=system, position_weight=0.0, r1_weight=0.0, path_weight=0.0)
     folder = train(photos, tmp_path / "a", steps=1, made_by=recipe_of_system)
     assert Generator.from_pretrained(folder.model).config.coordinates == system
 
@@ -134,7 +137,7 @@ def test_the_feature_network_is_never_trained(photos: Path, tmp_path: Path) -> N
 
 def test_all_trained_parameters_still_want_gradients_after_a_step(photos: Path, tmp_path: Path) -> None:
     trainer = begin(photos, tmp_path / "a", steps=1).trainer
-    trainer.step()
+    trainer.stepper.step()
     assert all(p.requires_grad for m in (trainer.state.generator, trainer.state.discriminator) for p in m.parameters())
 
 
@@ -149,7 +152,7 @@ def test_the_average_moves_by_its_decay_which_is_small_at_the_start(
     state = trainer.state
     state.step = done
     before = [p.clone() for p in state.average.parameters()]
-    trainer.step()
+    trainer.stepper.step()
     for old, new, now in zip(before, state.generator.parameters(), state.average.parameters(), strict=True):
         torch.testing.assert_close(now, decay * old + (1 - decay) * new.detach())
 
@@ -243,17 +246,21 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_is_named(
         train(photos, tmp_path / "a", steps=2)
 
 
+def only_term(value: float) -> dict[str, float]:
+    terms = Terms()
+    terms.add("x", torch.tensor(value))
+    return terms.means(Processes("cpu"), step=1)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.1e5, -1.1e5])
 def test_a_value_that_is_not_finite_or_too_large_is_refused(value: float) -> None:
     with pytest.raises(DivergenceError, match="loss term x is"):
-        Terms(0).add("x", torch.tensor(value))
+        only_term(value)
 
 
 @pytest.mark.parametrize("value", [0.0, 9.9e4, -9.9e4])
 def test_a_large_value_is_kept(value: float) -> None:
-    terms = Terms(0)
-    terms.add("x", torch.tensor(value))
-    assert terms.values == {"x": pytest.approx(value)}
+    assert only_term(value) == {"x": pytest.approx(value)}
 
 
 @pytest.fixture(scope="module")
@@ -338,4 +345,4 @@ def test_the_summary_says_what_is_trained_on_what_and_where(photos: Path, tmp_pa
 def test_the_first_step_of_a_run_is_that_of_its_seed_alone(photos: Path, tmp_path: Path) -> None:
     one = begin(photos, tmp_path / "a", steps=1).trainer
     other = Trainer(SMALL, one.photos, Schedule(steps=100, device="cpu"))
-    assert one.step() == other.step()
+    assert one.stepper.step() == other.stepper.step()

@@ -1,33 +1,64 @@
-"""Recipes: the paper's numbers, changes, refusals."""
+"""Recipes: the paper's numbers, ablations, changes, refusals, and the page that lists them."""
 
 import json
+import math
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from infgen.errors import InputError
 from infgen.model.config import PRESETS
-from infgen.train.presets import RECIPES, Recipe, recipe
+from infgen.train.presets import ABLATIONS, RECIPES, Recipe, ablate, recipe
 
-PAPER = ["scenery-101", "scenery-197", "scenery-389", "scenery-773"]
+PAGE = Path(__file__).parents[2] / "docs" / "presets.md"
+SCENERY = ["scenery-101", "scenery-197", "scenery-389", "scenery-773", "lsun-like"]
+PAPER = [*SCENERY, "satellite", "object"]
+PLACELESS = {"satellite": "texture", "object": "object", "satellite-small": "texture", "object-small": "object"}
+SMALL = ["scenery-101-small", "scenery-197-small", "satellite-small", "object-small"]
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_trains_the_generator_of_its_name(name: str) -> None:
+@pytest.mark.parametrize("name", [n for n in RECIPES if n in PRESETS])
+def test_a_recipe_with_the_name_of_a_generator_trains_it(name: str) -> None:
     assert recipe(name).generator_config == PRESETS[name]
 
 
 @pytest.mark.parametrize(
-    ("name", "view"), [("scenery-101", 197), ("scenery-197", 389), ("scenery-389", 773), ("scenery-773", 1541)]
+    ("name", "view"),
+    [("scenery-101", 197), ("scenery-197", 389), ("scenery-389", 773), ("scenery-773", 1024), ("lsun-like", 197)],
 )
-def test_views_are_those_of_seventeen_cells(name: str, view: int) -> None:
+def test_views_are_the_released_ones(name: str, view: int) -> None:
     assert recipe(name).view_px == view
 
 
-@pytest.mark.parametrize("name", PAPER)
-def test_the_papers_recipes_have_the_papers_weights(name: str) -> None:
+@pytest.mark.parametrize("name", SCENERY)
+def test_scenery_recipes_have_the_papers_weights(name: str) -> None:
     r = recipe(name)
     weights = (r.position_weight, r.diversity_weight, r.r1_weight, r.r1_every, r.path_weight, r.path_every, r.mixing)
     assert weights == (1, 1, 10, 16, 2, 4, 0.9)
+
+
+@pytest.mark.parametrize(("name", "system"), PLACELESS.items())
+def test_satellite_and_object_recipes_have_their_coordinates(name: str, system: str) -> None:
+    assert recipe(name).generator_config.coordinates == system
+
+
+@pytest.mark.parametrize("name", PLACELESS)
+def test_satellite_and_object_recipes_predict_no_position(name: str) -> None:
+    assert (recipe(name).position_weight, recipe(name).beyond, recipe(name).has_position) == (0, 0, False)
+
+
+@pytest.mark.parametrize("name", PLACELESS)
+def test_a_shifted_picture_keeps_its_target_where_there_is_no_position(name: str) -> None:
+    assert (recipe(name).real_px_per_unit, recipe(name).fake_px_per_unit) == (math.inf, math.inf)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_recipes_use_the_projected_discriminator_and_augment(name: str) -> None:
+    assert (recipe(name).discriminator, recipe(name).augment) == ("projected", "diffaugment")
 
 
 @pytest.mark.parametrize("name", PAPER)
@@ -61,6 +92,101 @@ def test_a_rate_out_of_range_is_refused(name: str, rate: float) -> None:
 
 def test_a_change_replaces_what_is_given_and_nothing_else() -> None:
     assert recipe("tiny").changed(batch=8, width=None) == Recipe("tiny", discriminator_width=1 / 32, batch=8)
+
+
+@pytest.mark.parametrize("name", ["position_weight", "beyond"])
+@pytest.mark.parametrize("changes", [{"coordinates": "texture"}, {"coordinates": "object"}, {"patches": False}])
+def test_a_term_about_the_position_is_refused_where_there_is_none(name: str, changes: dict[str, Any]) -> None:
+    values = {"position_weight": 0.0, "beyond": 0.0, **changes, name: 0.5}
+    with pytest.raises(InputError, match=rf"{name} 0\.5 is not possible with \w+ .*; give {name} 0"):
+        recipe("tiny").changed(**values)
+
+
+@pytest.mark.parametrize("view", [0, -1, 101])
+def test_a_view_without_room_for_another_patch_is_refused(view: int) -> None:
+    with pytest.raises(InputError, match=f"view {view} px is too small for patches; give at least 102 px"):
+        recipe("tiny").changed(view=view)
+
+
+@pytest.mark.parametrize(("view", "unit"), [(102, 0.5), (197, 48), (1024, 461.5)])
+def test_a_view_sets_the_pixels_between_targets(view: int, unit: float) -> None:
+    assert recipe("tiny").changed(view=view).real_px_per_unit == unit
+
+
+def test_without_patches_a_view_is_as_large_as_a_patch() -> None:
+    assert recipe("tiny").changed(patches=False, position_weight=0.0).view_px == 101
+
+
+@pytest.mark.parametrize(
+    ("name", "structure", "padding", "patches"),
+    [
+        ("stylegan2-nci", "none", True, False),
+        ("stylegan2-nci-patched", "none", True, True),
+        ("stylegan2-nci-pfg", "none", False, True),
+        ("no-unfolding", "pointwise", False, True),
+        ("no-diversity", "implicit", False, True),
+        ("no-position", "implicit", False, True),
+    ],
+)
+def test_ablations_switch_parts_of_the_network_off(name: str, structure: str, padding: bool, patches: bool) -> None:
+    made_by = ablate(recipe("scenery-101"), name)
+    config = made_by.generator_config
+    assert (config.structure, config.padding, made_by.patches) == (structure, padding, patches)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), [("no-diversity", (1, 0)), ("no-position", (0, 1)), ("stylegan2-nci-pfg", (0, 0))]
+)
+def test_ablations_switch_losses_off(name: str, weights: tuple[float, float]) -> None:
+    made_by = ablate(recipe("scenery-101"), name)
+    assert (made_by.position_weight, made_by.diversity_weight) == weights
+
+
+@pytest.mark.parametrize("name", [n for n in ABLATIONS if n.startswith("stylegan2")])
+def test_stylegan2_knows_no_coordinates(name: str) -> None:
+    assert ablate(recipe("scenery-101"), name).generator_config.coordinates == "object"
+
+
+@given(st.sampled_from(sorted(RECIPES)), st.sampled_from(sorted(ABLATIONS)))
+def test_every_recipe_takes_every_ablation(name: str, ablation: str) -> None:
+    made_by = ablate(recipe(name), ablation)
+    assert made_by.generator_config.patch_px == recipe(name).generator_config.patch_px
+
+
+@given(st.sampled_from(sorted(RECIPES)), st.sampled_from(sorted(ABLATIONS)))
+def test_an_ablation_is_switched_on_once(name: str, ablation: str) -> None:
+    made_by = ablate(recipe(name), ablation)
+    assert ablate(made_by, ablation) == made_by
+
+
+def test_no_ablation_leaves_a_recipe_as_it_is() -> None:
+    assert ablate(recipe("tiny"), None) == recipe("tiny")
+
+
+def test_an_unknown_ablation_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="ablation 'no-mapping' is unknown; choose one of stylegan2-nci, "):
+        ablate(recipe("tiny"), "no-mapping")
+
+
+@pytest.mark.parametrize("values", [{"structure": "spiral"}, {"coordinates": "polar", "position_weight": 0.0}])
+def test_an_unknown_network_is_refused_by_name(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"'(spiral|polar)' is unknown"):
+        recipe("tiny").changed(**values).generator_config  # noqa: B018
+
+
+@pytest.mark.parametrize("name", [*RECIPES, *ABLATIONS])
+def test_every_preset_and_ablation_has_a_row_on_the_page(name: str) -> None:
+    assert f"\n| `{name}` |" in PAGE.read_text()
+
+
+def test_the_page_has_no_row_of_another_name() -> None:
+    assert set(re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(), re.MULTILINE)) == {*RECIPES, *ABLATIONS}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_page_says_the_size_of_views_and_patches(name: str) -> None:
+    r = recipe(name)
+    assert f"\n| `{name}` | {r.generator_config.patch_px} of {r.view_px} |" in PAGE.read_text()
 
 
 def test_width_scales_the_generator() -> None:

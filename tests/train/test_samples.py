@@ -18,7 +18,7 @@ WIDE = (293, 789)  # px of 23 x 54 cells
 @pytest.fixture(scope="module")
 def sheet(tiny: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sheets") / "a.png"
-    samples.write_grid(tiny, path, dtype=torch.float32)
+    samples.save(samples.sheet(tiny, dtype=torch.float32), path)
     return path
 
 
@@ -55,7 +55,7 @@ def test_the_wide_window_stands_below_the_patches_with_black_beside_it(sheet: Pa
 
 def test_the_same_generator_gives_the_same_sheet(sheet: Path, tiny: Generator, tmp_path: Path) -> None:
     torch.manual_seed(99)
-    samples.write_grid(tiny, tmp_path / "b.png", dtype=torch.float32)
+    samples.save(samples.sheet(tiny, dtype=torch.float32), tmp_path / "b.png")
     assert (tmp_path / "b.png").read_bytes() == sheet.read_bytes()
 
 
@@ -86,4 +86,4 @@ def test_pixels_are_rounded_and_clipped() -> None:
 
 def test_a_sheet_without_a_folder_is_refused(tiny: Generator, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        samples.write_grid(tiny, tmp_path / "missing" / "a.png", dtype=torch.float32)
+        samples.save(samples.sheet(tiny, dtype=torch.float32), tmp_path / "missing" / "a.png")

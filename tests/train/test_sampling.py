@@ -3,17 +3,18 @@
 import copy
 import math
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from infgen.model.config import PATCH_CELLS
-from infgen.train.data import PhotoSet
-from infgen.train.loop import Schedule, Trainer, initial_state, lazy_adam
-from infgen.train.presets import Recipe, recipe
-from infgen.train.sampling import FIRST_ROW, Draw, draw, step_rng, style_of, vertical_target
+from infgen.train.presets import ABLATIONS, Recipe, ablate, recipe
+from infgen.train.processes import Processes
+from infgen.train.sampling import FIRST_ROW, Draw, draw, first_rows, step_rng, style_of, vertical_target
+from infgen.train.state import initial_state, lazy_adam
+from infgen.train.step import Stepper
 from infgen.world.geometry import layer_spans
 from tests.model.networks import random_generator
 
@@ -190,10 +191,90 @@ def test_pairs_share_their_style() -> None:
     torch.testing.assert_close(w_plus[0::2], w_plus[1::2])
 
 
-@pytest.mark.parametrize("system", ["texture", "object"])
-def test_other_coordinate_systems_are_drawn(system: str) -> None:
-    d = drawn(recipe=replace(TINY, coordinates=system))  # type: ignore[arg-type]
-    assert d.coordinates.shape == (BATCH, {"texture": 4, "object": 1}[system], 35, 35)
+def placeless(system: Any, **changes: Any) -> Recipe:
+    """The tiny recipe with coordinates that have no vertical position."""
+    return replace(TINY, coordinates=system, position_weight=0.0, **changes)
+
+
+WHOLE = replace(TINY, patches=False, position_weight=0.0)
+
+
+@pytest.mark.parametrize(("system", "channels"), [("texture", 4), ("object", 1)])
+def test_other_coordinate_systems_are_drawn(system: str, channels: int) -> None:
+    assert drawn(recipe=placeless(system)).coordinates.shape == (BATCH, channels, 35, 35)
+
+
+@pytest.mark.parametrize("made_by", [placeless("texture"), placeless("object"), WHOLE])
+def test_without_a_vertical_position_every_target_is_zero(made_by: Recipe) -> None:
+    assert not drawn(recipe=made_by).position.any()
+
+
+@pytest.fixture(scope="module")
+def turned() -> Tensor:
+    """Texture coordinates (B, 4, 35, 35) of enough pairs that every row and column occurs."""
+    return drawn(batch=1000, recipe=placeless("texture", width=1 / 8)).coordinates[::2]
+
+
+def angles(turned: Tensor, axis: int) -> Tensor:
+    """Angle of the first cell along an axis (0 vertical, 1 horizontal), in cells of 0 to 139, sine and cosine jittered."""
+    cosine, sine = turned[:, 2 * axis, 0, 0], turned[:, 2 * axis + 1, 0, 0]
+    return (torch.atan2(sine, cosine) / math.pi + 1) * 139 / 2
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_texture_patches_begin_anywhere_in_a_period(turned: Tensor, axis: int) -> None:
+    counts = angles(turned, axis).histc(bins=10, min=0, max=139)
+    assert float(counts.min()) > 0.5 * 500 / 10
+
+
+def test_texture_rows_and_columns_are_drawn_apart(turned: Tensor) -> None:
+    assert float((angles(turned, 0) - angles(turned, 1)).abs().max()) > 30
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_texture_coordinates_turn_by_one_cell_along_their_axis(turned: Tensor, axis: int) -> None:
+    step = 2 * math.pi / 139
+    line = turned[:, 2 * axis].double().select(2 - axis, 0)  # cosine along the axis
+    second = line[:, 2:] + line[:, :-2] - 2 * math.cos(step) * line[:, 1:-1]  # zero for any sampled cosine of this rate
+    assert float(second.abs().max()) < 1e-5
+
+
+def test_object_coordinates_say_nothing() -> None:
+    assert bool((drawn(recipe=placeless("object")).coordinates == 1).all())
+
+
+def test_whole_views_always_lie_around_the_horizon() -> None:
+    rows = torch.atanh(drawn(recipe=WHOLE, batch=200).coordinates[:, 0, 17, 0].double()) / 0.3
+    assert float(rows.abs().max()) <= 0.5 + 1e-3
+
+
+def test_whole_views_lie_anywhere_along_the_horizon() -> None:
+    assert distinct(drawn(recipe=WHOLE).coordinates[0::2, 1:]) == BATCH // 2
+
+
+@pytest.mark.parametrize("beyond", [0.0, 0.5])
+def test_scenery_rows_have_the_targets_that_belong_to_them(beyond: float) -> None:
+    rows, targets = first_rows(TINY.changed(beyond=beyond), 500, step_rng(0, 0, 0))
+    torch.testing.assert_close(targets, vertical_target((rows - FIRST_ROW).float()))
+
+
+def test_rows_beyond_the_strip_occur_as_often_as_asked() -> None:
+    rows, _ = first_rows(TINY.changed(beyond=0.25), 4000, step_rng(0, 0, 0))
+    outside = (rows < FIRST_ROW) | (rows > FIRST_ROW + 9)
+    assert outside.float().mean().item() == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_every_ablation_draws_its_generators_input(name: str) -> None:
+    made_by = ablate(TINY, name)
+    generator, d = random_generator(made_by.generator_config, seed=0), drawn(recipe=made_by, batch=2)
+    assert generator(d.z_l, d.coordinates, style_of(generator, d), d.noises).shape == (2, 3, 101, 101)
+
+
+def test_runs_that_were_begun_earlier_go_on_with_the_same_draws() -> None:
+    d = drawn(3, 4)
+    last = [float(t.flatten()[-1]) for t in (d.z_l, d.noises[-1], d.z_g, d.z_mix, d.coordinates, d.position)]
+    assert [d.crossover, *last] == pytest.approx([3, -0.24746, 0.01839, -0.00328, -0.18238, 0.68945, 5 / 9], abs=1e-4)
 
 
 @pytest.mark.parametrize(("every", "ratio"), [(4, 4 / 5), (16, 16 / 17), (None, 1.0)])
@@ -221,9 +302,10 @@ def test_without_regularisers_there_is_no_correction(optimizer: str) -> None:
     assert (group["lr"], group["betas"][1]) == pytest.approx((0.002, 0.99))
 
 
-def trainer(step: int) -> Trainer:
-    """A trainer at ``step`` whose generator has moved by one everywhere from its average."""
-    made = Trainer(TINY, PhotoSet(Path(), view_px=197, patch_px=101), Schedule(steps=1, device="cpu"))
+def stepper(step: int) -> Stepper:
+    """A stepper at ``step`` whose generator has moved by one everywhere from its average."""
+    no_photos: Any = None
+    made = Stepper(TINY, no_photos, Processes("cpu"))
     made.state.step = step
     with torch.no_grad():
         for parameter in made.state.generator.parameters():
@@ -233,7 +315,7 @@ def trainer(step: int) -> Trainer:
 
 @pytest.mark.parametrize(("step", "decay"), [(0, 1 / 10), (89, 90 / 99), (10**6, 0.5 ** (32 / 10_000))])
 def test_the_average_moves_by_one_minus_the_decay(step: int, decay: float) -> None:
-    made = trainer(step)
+    made = stepper(step)
     before = copy.deepcopy(list(made.state.average.parameters()))
     made._average()
     for old, new in zip(before, made.state.average.parameters(), strict=True):

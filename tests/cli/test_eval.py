@@ -1,0 +1,130 @@
+"""``infgen eval`` as people call it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infgen.cli.main import main
+from infgen.train.evaluation import picture_scores
+from tests.train.photos import landscape, save, save_landscapes
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFGEN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(picture_scores, "SEAM_WORLDS", 1)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run ``infgen eval``; gives exit code, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as leave:
+            main(["eval", *(str(w) for w in words), "--threads", "1", "--device", "cpu"])
+        captured = capsys.readouterr()
+        assert isinstance(leave.value.code, int)
+        return leave.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_landscapes(tmp_path_factory.mktemp("photos"))
+
+
+def test_it_prints_a_table_and_writes_a_report(call: Call, tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    words = ("--metrics", "scaleinv-fd-effnet,seam", "--scales", "2,1", "--n", 3, "-o", out, "--quiet")
+    code, text, err = call(tiny_model, photos, *words)
+    assert code == 0
+    assert "ScaleInv FD-EffNet" in text
+    assert "not judged by FD-EffNet but by FD-VGG" in err
+    stored = json.loads((out / "report.json").read_text())
+    assert [(m["metric"], m["scale"]) for m in stored["measurements"]] == [
+        ("scaleinv-fd-effnet", 1),
+        ("scaleinv-fd-effnet", 2),
+        ("seam", 1),
+    ]
+    assert (stored["n"], stored["photographs"], stored["model"]) == (3, 3, tiny_model.name)
+    assert (out / "report.png").exists()
+
+
+def test_without_quiet_it_says_how_much_it_draws_and_how_far_it_is(call: Call, tiny_model: Path, photos: Path) -> None:
+    code, _, err = call(tiny_model, photos, "--metrics", "fd-effnet", "--n", 2)
+    assert code == 0
+    assert "3 photographs, N = 2, distances need 0.0 Mpx drawn" in err
+    assert "samples, 1x: 100 %" in err
+
+
+def test_unsuitable_photographs_are_listed(call: Call, tiny_model: Path, tmp_path: Path) -> None:
+    data = save_landscapes(tmp_path / "photos", count=1)
+    save(data, "small.png", landscape(0, height=100))
+    code, _, err = call(tiny_model, data, "--metrics", "seam", "--quiet")
+    assert code == 0
+    assert "small.png: " in err
+
+
+def test_offline_without_vgg_weights_one_line_names_the_option(
+    call: Call, tiny_model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(url: str, **options: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr("torch.hub.load_state_dict_from_url", offline)
+    code, out, err = call(tiny_model, photos, "--metrics", "fd-vgg", "--quiet")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "give it with --vgg-weights PATH" in err
+
+
+def test_fid_without_its_library_is_one_line_that_names_the_extra(
+    call: Call, tiny_model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+    code, out, err = call(tiny_model, photos, "--metrics", "fid", "--quiet")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "infgen[fid]" in err
+
+
+BAD_INPUT: list[tuple[list[object], str]] = [
+    (["MODEL", "missing"], "missing"),
+    (["missing.safetensors", "PHOTOS"], "missing.safetensors"),
+    (["MODEL", "PHOTOS", "--metrics", "psnr"], "metric 'psnr' is unknown; choose from fd-vgg"),
+    (["MODEL", "PHOTOS", "--metrics", ","], "no metric was named"),
+    (["MODEL", "PHOTOS", "--scales", "1,big"], "scales '1,big' are not whole numbers separated by commas"),
+    (["MODEL", "PHOTOS", "--scales", "0"], "scales (0,) are not possible"),
+    (["MODEL", "PHOTOS", "--metrics", "scaleinv-fid", "--scales", "100"], "give scales up to 81"),
+    (["MODEL", "PHOTOS", "--n", "1"], "1 pictures are not possible"),
+    (["MODEL", "PHOTOS", "--n", "many"], "Invalid value for '--n'"),
+    (["MODEL", "PHOTOS", "--precision", "fp8"], "Invalid value for '--precision'"),
+    (["MODEL", "PHOTOS", "-o", "file"], "report folder file is not a folder"),
+    (["MODEL", "PHOTOS", "--metrics", "fd-vgg", "--vgg-weights", "missing"], "weights missing cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), BAD_INPUT, ids=[said[:50] for _, said in BAD_INPUT])
+def test_bad_input_is_one_line_with_exit_code_2_and_leaves_nothing(
+    words: list[object],
+    said: str,
+    call: Call,
+    tiny_model: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("file").touch()
+    code, out, err = call("--quiet", *({"MODEL": tiny_model, "PHOTOS": photos}.get(str(w), w) for w in words))
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert [p.name for p in Path().iterdir()] == ["file"]

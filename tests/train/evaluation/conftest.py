@@ -1,0 +1,25 @@
+"""A cache of their own, photographs and a network without weights for the tests of the evaluation."""
+
+from pathlib import Path
+
+import pytest
+
+from infgen.train.evaluation.real import CACHE_VARIABLE
+from tests.train.evaluation.stand_ins import Colours, Landscapes
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder, empty."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "evaluation"
+
+
+@pytest.fixture
+def colours() -> Colours:
+    return Colours()
+
+
+@pytest.fixture(scope="session")
+def photos() -> Landscapes:
+    return Landscapes()

@@ -1,0 +1,53 @@
+"""Several training processes on this machine, as a launcher would start them."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def launch(arguments: list[str], *, count: int) -> list[subprocess.Popen[str]]:
+    """Start ``infgen train`` in ``count`` processes that find each other; one process needs no group."""
+    base = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if count > 1:
+        base |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        base |= {"LOCAL_WORLD_SIZE": str(count), "GLOO_SOCKET_IFNAME": "lo"}
+    started = []
+    for rank in range(count):
+        environment = base | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "infgen", "train", *arguments],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return started
+
+
+def finish(processes: list[subprocess.Popen[str]], *, within: float) -> list[tuple[int, str]]:
+    """Exit code and standard error of every process. Raises TimeoutExpired, after killing all, where one goes on."""
+    try:
+        results = [(p.communicate(timeout=within)[1], p.returncode) for p in processes]
+    except subprocess.TimeoutExpired:
+        for process in processes:
+            process.kill()
+        raise
+    return [(code, text) for text, code in results]
+
+
+def train_in(count: int, photos: Path, out: Path, *options: str) -> None:
+    """Train in ``count`` processes to the end; every one must succeed."""
+    arguments = [str(photos), "--out", str(out), "--preset", "tiny", "--device", "cpu", "--quiet", *options]
+    for code, text in finish(launch(arguments, count=count), within=120):
+        assert code == 0, text

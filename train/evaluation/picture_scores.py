@@ -1,0 +1,155 @@
+"""What single pictures show without any photograph beside them: seams, repetition, diversity."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from infgen.model.config import PATCH_CELLS
+from infgen.perceptual import Lpips
+from infgen.rendering.plan import SPACING_CELLS, Region
+from infgen.rendering.render import Pixels
+from infgen.train.evaluation.generated import Painter, patch_region, sample
+from infgen.world import geometry
+from infgen.world.world import World
+
+SEAM_WORLDS = 8
+SEAM_TILES = 5  # along each side of a picture
+REPETITION_PX = (256, 9984)  # height, width of the strip in the paper's Figure 31
+ROWS_AT_A_TIME = 64  # of the strip that are transformed together: 64 MiB
+DIVERSITY_PAIRS = 100
+
+Progress = Callable[[int, int], None]
+Floats = npt.NDArray[np.float64]
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """The largest peak of the autocorrelation, and the shift in px at which it stands."""
+
+    peak: float
+    shift_px: int
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Mean LPIPS (AlexNet) of pairs at the same place: ``same_style`` other z_l and noise only, ``other_style`` all other."""
+
+    same_style: float
+    other_style: float
+    pairs: int
+
+
+def seam_score(painter: Painter, *, seed: int, progress: Progress = _silent) -> float:
+    """Mean step of brightness across tile borders, divided by that at places like them within tiles: 1 without seams.
+
+    Eight worlds, each drawn in 5 x 5 tiles of one training patch. Borders stand at one phase of the cell lattice, so
+    they are compared with the columns and rows of the same phase: a network's own rhythm of 16 px is no seam.
+    """
+    levels = painter.engine.config.levels
+    step = geometry.cell_px(levels) * (PATCH_CELLS - SPACING_CELLS)
+    side = SEAM_TILES * step
+    across, elsewhere = 0.0, 0.0
+    for i in range(SEAM_WORLDS):
+        place = sample(seed, i, purpose="seam")
+        x, y = geometry.first_px(place.cell_x, levels=levels), geometry.first_px(-SEAM_TILES * 3, levels=levels)
+        picture = painter.draw(place.world, Region(x, y, side, side), tile_px=painter.patch_px)
+        for steps in border_steps(picture, step=step, cell=geometry.cell_px(levels)):
+            across, elsewhere = across + steps[0], elsewhere + steps[1]
+        progress(i + 1, SEAM_WORLDS)
+    return across / elsewhere if elsewhere else 1.0
+
+
+def border_steps(picture: Pixels, *, step: int, cell: int) -> list[tuple[float, float]]:
+    """Mean absolute differences (across borders, at other places of the same phase), along x and along y.
+
+    ``picture`` (H, W, 3) uint8. Borders lie before every multiple of ``step`` px, 0 excepted; ``step`` is a multiple of
+    ``cell`` px.
+    """
+    found = []
+    for axis in (1, 0):
+        difference = np.abs(np.diff(picture.astype(np.float64), axis=axis)).mean(axis=(1 - axis, 2))
+        places = np.arange(cell, picture.shape[axis], cell)
+        border = places % step == 0
+        steps = difference[places - 1]
+        found.append((float(steps[border].mean()), float(steps[~border].mean())))
+    return found
+
+
+def repetition(painter: Painter, *, seed: int) -> Repetition:
+    """How much a strip of 256 x 9984 px at the horizon repeats itself (paper, Figure 31): see ``self_similarity``."""
+    height, width = REPETITION_PX
+    place = sample(seed, 0, purpose="repetition")
+    x = geometry.first_px(place.cell_x, levels=painter.engine.config.levels)
+    strip = painter.draw(place.world, Region(x, -(height // 2), width, height))
+    return self_similarity(strip, shortest=painter.patch_px)
+
+
+def self_similarity(strip: Pixels, *, shortest: int) -> Repetition:
+    """Largest normalised autocorrelation along x at shifts from ``shortest`` px to half of the width.
+
+    ``strip`` (H, W, 3) uint8. From each row its moving average over ``shortest`` px is taken off first, so that broad
+    light and shade do not count. 1 for a strip that repeats exactly, about 0 where nothing does; 0 for a flat one.
+    Raises ValueError where the strip is under four times ``shortest`` px wide.
+    """
+    if strip.shape[1] < 4 * shortest:
+        raise ValueError(f"strip is {strip.shape[1]} px wide; needed are four times {shortest} px")
+    correlation: Floats = np.zeros(0)
+    energy: Floats = np.zeros(0)
+    for top in range(0, strip.shape[0], ROWS_AT_A_TIME):
+        rows = _high_pass(strip[top : top + ROWS_AT_A_TIME].transpose(0, 2, 1).reshape(-1, strip.shape[1]), shortest)
+        size = 1 << (2 * rows.shape[1] - 1).bit_length()
+        power = np.square(np.abs(np.fft.rfft(rows, n=size, axis=1))).sum(axis=0)
+        part = np.fft.irfft(power, n=size)[: rows.shape[1]]
+        squares = np.square(rows).sum(axis=0)
+        correlation = part if top == 0 else correlation + part
+        energy = squares if top == 0 else energy + squares
+    shifts = np.arange(shortest, len(energy) // 2)
+    total = np.concatenate([[0.0], np.cumsum(energy)])
+    left, right = total[len(energy) - shifts], total[-1] - total[shifts]  # energies of the parts that overlap
+    scale = np.sqrt(left * right)
+    values = np.divide(correlation[shifts], scale, out=np.zeros(len(shifts)), where=scale > 1e-6 * max(total[-1], 1.0))
+    best = int(values.argmax())
+    return Repetition(float(values[best]), int(shifts[best]))
+
+
+def _high_pass(rows: npt.NDArray[np.uint8], width: int) -> Floats:
+    """Rows (R, W) less their centred moving average over ``width`` px, where it exists: (R, W - width + 1)."""
+    exact = rows.astype(np.float64)
+    sums = np.cumsum(np.pad(exact, ((0, 0), (1, 0))), axis=1)
+    average = (sums[:, width:] - sums[:, :-width]) / width
+    first = (width - 1) // 2
+    return exact[:, first : first + average.shape[1]] - average
+
+
+def diversity(painter: Painter, *, n: int, seed: int, progress: Progress = _silent) -> Diversity:
+    """LPIPS of pairs of training patches at the same coordinates, ``n`` pairs of each kind.
+
+    A low ``same_style`` says that the local latents hardly change the picture (what Eq. 2 of the paper works against), a
+    low ``other_style`` that all styles look alike.
+    """
+    metric = Lpips.load().to(painter.engine.device)
+    sums = [0.0, 0.0]
+    for i in range(n):
+        first, second, third = (_placed(painter, seed, i, variant) for variant in ("a", "same style", "other style"))
+        for k, other in enumerate((second, third)):
+            sums[k] += float(metric(first, other))
+        progress(i + 1, n)
+    return Diversity(sums[0] / n, sums[1] / n, n)
+
+
+def _placed(painter: Painter, seed: int, index: int, variant: str) -> torch.Tensor:
+    """Patch (1, 3, patch, patch) in [-1, 1] of pair ``index``: world "a", or another one at its place."""
+    first = sample(seed, index, purpose="diversity a")
+    world: World = sample(seed, index, purpose=f"diversity {variant}").world
+    if variant == "same style":
+        world = world.changed(style_seed=first.world.style_seed)
+    region = patch_region(first, levels=painter.engine.config.levels, patch_px=painter.patch_px)
+    pixels = torch.from_numpy(painter.draw(world, region)).to(painter.engine.device)
+    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1

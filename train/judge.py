@@ -1,0 +1,41 @@
+"""Choosing the best model of a run: a Frechet distance from the photographs that are trained on."""
+
+from pathlib import Path
+
+import torch
+
+from infgen.errors import InputError
+from infgen.model.generator import Generator
+from infgen.train.data import PhotoSet
+from infgen.train.loop import Judge
+from infgen.train.presets import Recipe
+from infgen.train.run import MakeJudge
+
+METRICS = ("fd-vgg", "fd-effnet")
+PHOTO_SEED, MODEL_SEED = 1, 2
+
+
+def judge_by(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = None) -> MakeJudge:
+    """What makes the judge of a run by ``metric`` on ``n`` photographs' patches and as many generated ones.
+
+    Raises InputError where a model would be judged by the network that it is trained against.
+    """
+    if metric == "fd-effnet" and recipe.discriminator == "projected":
+        raise InputError(
+            "metric fd-effnet cannot judge a model trained against the same network (discriminator projected); "
+            "give --metric fd-vgg"
+        )
+
+    def make(photos: PhotoSet, device: torch.device) -> Judge:
+        from infgen.train.evaluation import WeightFiles, frechet, load_network, real_features
+
+        network = load_network(metric.removeprefix("fd-"), WeightFiles(vgg=vgg_weights), device=device)
+        real = real_features(photos, [network], n=n, seed=PHOTO_SEED)[network.name]
+
+        def measure(generator: Generator) -> float:
+            generator.update_mean_style()
+            return frechet(generator, network, real=real, n=n, seed=MODEL_SEED)
+
+        return Judge(metric.replace("-", "_"), measure)
+
+    return make

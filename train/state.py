@@ -1,0 +1,69 @@
+"""What a run carries from step to step: the networks, their average, the optimisers, and a few running numbers."""
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from infgen.model.generator import Generator
+from infgen.train.discriminator import Critic, Discriminator
+from infgen.train.presets import Recipe
+
+
+@dataclass
+class State:
+    """Everything that a run carries from one step to the next."""
+
+    generator: Generator
+    average: Generator  # EMA of the generator's parameters
+    discriminator: Critic
+    generator_optimizer: torch.optim.Adam
+    discriminator_optimizer: torch.optim.Adam
+    path_mean: Tensor  # running mean of path lengths
+    step: int = 0
+    augment_p: float = 0.0  # ADA's probability
+    real_sign: float = 0.0  # ADA: sum of r_t since the last adjustment
+    best: dict[str, float] = field(default_factory=dict)  # "value" and "step" of the best judged model
+
+
+def lazy_adam(module: nn.Module, rate: float, *, every: int | None) -> torch.optim.Adam:
+    """Adam with betas (0, 0.99), corrected for a regulariser that runs every ``every`` steps (StyleGAN2, Section 3.1).
+
+    ``every``: None where there is no regulariser.
+    """
+    ratio = 1.0 if every is None else every / (every + 1)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return torch.optim.Adam(trained, lr=rate * ratio, betas=(0.0, 0.99**ratio), fused=True)
+
+
+def build_discriminator(recipe: Recipe) -> Critic:
+    """The discriminator of ``recipe`` with random weights."""
+    if recipe.discriminator == "paper":
+        return Discriminator(recipe.generator_config.patch_px, width=recipe.discriminator_width, group=recipe.group)
+    from infgen.train.projected import ProjectedDiscriminator  # its networks come with the train extra
+
+    return ProjectedDiscriminator()
+
+
+def initial_state(recipe: Recipe, *, seed: int, device: torch.device) -> State:
+    """Networks with the random weights of ``seed``, fresh optimisers, step 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = Generator(recipe.generator_config).to(device)
+        discriminator = build_discriminator(recipe).to(device)
+    for network in (generator, discriminator):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(generator).requires_grad_(False)
+    return State(
+        generator=generator,
+        average=average,
+        discriminator=discriminator,
+        generator_optimizer=lazy_adam(
+            generator, recipe.generator_rate, every=recipe.path_every if recipe.path_weight else None
+        ),
+        discriminator_optimizer=lazy_adam(
+            discriminator, recipe.discriminator_rate, every=recipe.r1_every if recipe.r1_weight else None
+        ),
+        path_mean=torch.zeros((), device=device),
+    )
