@@ -42,7 +42,7 @@ MAX_PHOTO_PIXELS = Limit(
     "pixels of one photograph; a larger one is refused before it is decoded",
 )
 MAX_PHOTO_MB = Limit(
-    "INFGEN_MAX_PHOTO_MB", 1024, "MiB", "size of one encoded photograph; a larger one is skipped before it is read"
+    "INFGEN_MAX_PHOTO_MB", 512, "MiB", "size of one encoded photograph; a larger one is skipped before it is read"
 )
 MAX_SHARD_MB = Limit("INFGEN_MAX_SHARD_MB", 65_536, "MiB", "size of one compressed tar shard when decompressed")
 MAX_SHARDS = Limit("INFGEN_MAX_SHARDS", 100_000, "shards", "shards that one brace pattern may name")

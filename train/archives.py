@@ -223,4 +223,4 @@ def _relative(name: str) -> str:
 
 
 def _label(title: str, name: str) -> str:
-    return f"{title}:{printable(name)}"
+    return f"{title}:{printable(_relative(name))}"

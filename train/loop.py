@@ -1,5 +1,6 @@
 """A run: steps until its end, with log, sample sheets, checkpoints, and the best model by a measure of choice."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -72,9 +73,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.photos, self.schedule, self.judge = recipe, photos, schedule, judge
         self.processes = processes or join(schedule.device)
-        self.stepper = Stepper(
-            recipe, photos, self.processes, seed=schedule.seed, precision=schedule.precision
-        )
+        self.stepper = Stepper(recipe, photos, self.processes, seed=schedule.seed, precision=schedule.precision)
         self.state = self.stepper.state
 
     def run(self, folder: RunFolder, *, report: Report) -> End:
@@ -152,7 +151,7 @@ class _Writer:
         judge, state = self._trainer.judge, self._trainer.state
         assert judge is not None
         value = judge.measure(state.average)
-        if not state.best or value < state.best["value"]:
+        if math.isfinite(value) and value < state.best.get("value", math.inf):
             state.best = {"value": value, "step": float(state.step)}
             self._folder.save_best(state)
         return {judge.name: value}

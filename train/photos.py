@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from infgen.errors import InputError
@@ -57,6 +57,8 @@ def read_photo(content: bytes, *, short_px: int) -> Photo:
                 return Photo(_scaled(upright, short_px), *((height, width) if turned else (width, height)))
     except InputError:
         raise
+    except UnidentifiedImageError:
+        raise InputError("it cannot be read (no JPEG, PNG, WebP or TIFF picture, or a torn one)") from None
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise InputError(f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from None
 

@@ -101,6 +101,8 @@ def _warm(state: State, recipe: Recipe, init: str | Path) -> None:
         return
     model = Generator.from_pretrained(init)
     if model.config != recipe.generator_config:
-        raise InputError(f"model {init} has other sizes than preset {recipe.generator} x{recipe.width:g}; choose its preset")
+        raise InputError(
+            f"model {init} has other sizes than preset {recipe.generator} x{recipe.width:g}; choose its preset"
+        )
     for network in (state.generator, state.average):
         network.load_state_dict(model.state_dict())

@@ -31,7 +31,7 @@ def window(generator: Generator, batch: int, cells: tuple[int, int], *, dtype: t
     style = generator.style(normal(config.global_channels).float())
     z_l = normal(config.local_channels, spans[0].local.size, spans[1].local.size)
     coords = coordinates.encode(columns, rows, system=config.coordinates).to(device)
-    noises = [normal(1, y.size, x.size) for y, x in zip(spans[0].noise, spans[1].noise, strict=True)]
+    noises = [normal(1, *shape) for shape in config.noise_shapes(cells)]
     return generator(z_l, coords, style, noises)
 
 

@@ -157,9 +157,7 @@ class Stepper:
 
     def _fake(self, index: int) -> Fake:
         generator = self.state.generator
-        drawn = draw(
-            self.recipe, self.recipe.group, self._rng(LATENTS, index), device=self.device, dtype=self.dtype
-        )
+        drawn = draw(self.recipe, self.recipe.group, self._rng(LATENTS, index), device=self.device, dtype=self.dtype)
         z_s = generator.structure(drawn.z_l, drawn.coordinates, drawn.z_g)
         images = generator.texture(z_s, style_of(generator, drawn).w_plus, drawn.noises)
         seen, target = self._augmented(images, drawn.position, FAKE_AUGMENT, index)

@@ -35,13 +35,20 @@ ENDS = {
 @click.option("--discriminator-rate", type=float, help="Adam learning rate of the discriminator.")
 @click.option("--discriminator", type=click.Choice(["paper", "projected"]), help="Instead of the preset's.")
 @click.option("--augment", type=click.Choice(["none", "diffaugment", "ada"]), help="Instead of the preset's.")
+@click.option("--beyond", type=float, help="Share of patches far above or below the horizon, for pictures taller than these.")
 @click.option("--pre-resize", type=int, help="Short side in px through which photographs pass first (the paper's 128).")
 @click.option("--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps.")
 @click.option("--sample-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps.")
-@click.option("--metric", type=click.Choice(METRICS), help="Keep the best model by this Frechet distance (best.safetensors).")
-@click.option("--judge-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps, with --metric.")
+@click.option(
+    "--metric", type=click.Choice(METRICS), help="Keep the best model by this Frechet distance (best.safetensors)."
+)
+@click.option(
+    "--judge-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps, with --metric."
+)
 @click.option("--judge-n", type=click.IntRange(min=2), default=1000, show_default=True, help="Samples, with --metric.")
-@click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 weights for fd-vgg. [default: torch's cache]")
+@click.option(
+    "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 weights for fd-vgg. [default: torch's cache]"
+)
 @click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUT/tensorboard.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
@@ -90,9 +97,7 @@ def command(
     make_judge = judge_by(metric, made_by, n=judge_n, vgg_weights=vgg_weights) if metric else None
     first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
     with progress("reading photographs", unit="photographs", quiet=quiet or not first) as reading:
-        run = start(
-            data, made_by, schedule, out=out, resume=resume, init=init, make_judge=make_judge, progress=reading
-        )
+        run = start(data, made_by, schedule, out=out, resume=resume, init=init, make_judge=make_judge, progress=reading)
     if first:
         for skip in run.skipped:
             click.echo(f"skipped {skip.name}: {skip.reason}", err=True)

@@ -42,7 +42,7 @@ def tile_memory(device: torch.device) -> int:
 
 def weight_bytes(config: GeneratorConfig) -> int:
     """Bytes of the convolution weights in float32."""
-    taps = {"structure": 49, "texture": 9, "rgb": 1}
+    taps = {"structure": 49 if config.structure == "implicit" else 1, "texture": 9, "rgb": 1}
     layers = layer_costs(config, (PATCH_CELLS, PATCH_CELLS))
     return 4 * sum(c.in_channels * c.out_channels * taps[c.name.partition(".")[0]] for c in layers)
 

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from rich.console import Console
 
 from infgen.cli import data as module
 from infgen.cli.main import main
 from infgen.train.data import PhotoSet
-from tests.train.photos import landscape, save, save_landscapes
+from tests.train.photos import landscape, load, save, save_landscapes
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -87,7 +86,7 @@ def test_a_contact_sheet_is_written_beside_the_report(
     code, out, err = call("check", photos, "--quiet", "--sheet", tmp_path / "s.jpg", *as_json)
     assert code == 0
     assert f"{tmp_path / 's.jpg'}: 4 of 4 photographs\n" in (err if as_json else out)
-    assert Image.open(tmp_path / "s.jpg").size == (256, 256)
+    assert load(tmp_path / "s.jpg").size == (256, 256)
 
 
 def test_progress_goes_to_standard_error(call: Call, photos: Path) -> None:

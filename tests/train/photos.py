@@ -33,6 +33,13 @@ def save(folder: Path, name: str, pixels: np.ndarray) -> Path:
     return path
 
 
+def load(path: Path) -> Image.Image:
+    """The picture at ``path``, its file closed."""
+    with Image.open(path) as image:
+        image.load()
+        return image.copy()
+
+
 def save_landscapes(folder: Path, count: int = 3) -> Path:
     """A folder of ``count`` landscapes of 300 x 220 px."""
     for i in range(count):

@@ -16,8 +16,8 @@ from infgen.model import checkpoint as model_checkpoint
 from infgen.model.generator import Generator
 from infgen.train.checkpoint import RunFolder
 from infgen.train.loop import Trainer
-from infgen.train.state import State, initial_state
 from infgen.train.presets import Recipe
+from infgen.train.state import State, initial_state
 from tests.train.photos import save_landscapes
 from tests.train.runs import SMALL, begin, differences, names, saved
 

@@ -175,7 +175,7 @@ def test_black_is_minus_one_and_white_is_one(tmp_path: Path) -> None:
 def wide(tmp_path: Path) -> Path:
     """Four photographs whose views need 352 KiB each: two of them fit in one MiB."""
     for i in range(4):
-        save(tmp_path, f"{i}.png", landscape(i, height=200, width=600))
+        save(tmp_path, f"{i}.png", coordinates_image(200 + i, 600 + i))
     return tmp_path
 
 

@@ -99,6 +99,11 @@ def test_a_file_that_is_no_readable_photograph_is_refused_in_one_line(
     assert "\n" not in message
 
 
+def test_what_is_no_picture_is_said_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"not a picture")
+    assert refusal(tmp_path / "a.jpg") == "it cannot be read (no JPEG, PNG, WebP or TIFF picture, or a torn one)"
+
+
 @pytest.mark.parametrize(
     ("name", "mode"), [("a.png", "I;16"), ("a.tif", "I;16"), ("b.tif", "I"), ("c.tif", "F"), ("d.tif", "LAB")]
 )
@@ -286,3 +291,21 @@ def test_warnings_are_as_before_whatever_threads_decode(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert list(warnings.filters) == before
+
+
+@pytest.mark.parametrize(("limit", "alone"), [(100, True), (10**9, False)])
+def test_only_large_photographs_are_decoded_one_at_a_time(
+    limit: int, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path, "a.png", landscape(0))
+    seen: list[bool] = []
+    decode = photos._upright_rgb
+
+    def noted(image: Image.Image) -> Image.Image:
+        seen.append(photos._one_large_at_a_time.locked())
+        return decode(image)
+
+    monkeypatch.setattr(photos, "LARGE_PIXELS", limit)
+    monkeypatch.setattr(photos, "_upright_rgb", noted)
+    read_view(path, VIEW)
+    assert seen == [alone]

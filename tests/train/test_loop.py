@@ -13,7 +13,7 @@ from infgen.errors import DivergenceError, InputError
 from infgen.model.generator import Generator
 from infgen.train import losses, samples, start
 from infgen.train.checkpoint import RunFolder
-from infgen.train.loop import End, Judge, Schedule, Trainer
+from infgen.train.loop import Schedule, Trainer
 from infgen.train.presets import Recipe, recipe
 from infgen.train.processes import Processes
 from infgen.train.projected import ProjectedDiscriminator
