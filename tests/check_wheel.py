@@ -11,6 +11,9 @@ FILES = (
     "infgen/assets/scenery.safetensors",
     "infgen/assets/MODEL_CARD.md",
     "infgen/assets/CREDITS.md",
+    "infgen/assets/NOTICE.md",
+    "infgen/assets/lpips-alexnet-v0.1-fp16.safetensors",
+    "infgen/assets/lpips-vgg16-v0.1-heads-fp16.safetensors",
 )
 
 

@@ -24,7 +24,7 @@ from infgen.train.sources import Source, open_source, read
 __all__ = ["Batch", "PhotoSet", "Skipped"]
 
 EPOCHS_KEPT = 2  # orders in memory: a batch may lie across the end of an epoch
-LEAST_AHEAD = 64  # decoded views that may wait for their batch, whatever its size
+AHEAD_BYTES = 512 * MIB  # of decoded views that may wait for their batch
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,15 @@ class PhotoSet:
     def expect(self, samples: range, *, seed: int) -> None:
         """Begin to decode, in threads, what a later ``batch`` of these ``samples`` needs and memory does not hold.
 
-        Changes no result. What goes wrong is raised by that ``batch``. Views that nobody asks for are dropped once
-        ``LEAST_AHEAD`` newer ones, or twice as many as ``samples``, wait.
+        Changes no result. What goes wrong is raised by that ``batch``. The views expected first are dropped where more
+        than about ``AHEAD_BYTES`` would wait; twice as many as ``samples`` always may.
         """
         for index in [self._index(sample, seed) for sample in samples]:
             if index not in self._views:
                 waiting = self._ahead.pop(index, None)
                 self._ahead[index] = self._pool.submit(self._decode, index) if waiting is None else waiting
-        while len(self._ahead) > max(LEAST_AHEAD, 2 * len(samples)):
+        usual = 3 * self.view_px * round(1.5 * self.view_px)  # bytes of a view of 3:2
+        while len(self._ahead) > max(AHEAD_BYTES // usual, 2 * len(samples)):
             self._ahead.pop(next(iter(self._ahead))).cancel()
 
     def _index(self, sample: int, seed: int) -> int:
@@ -160,7 +161,8 @@ class PhotoSet:
             row = room * _up_to(1, rng)
         y, x = top + row, left + column
         patch = view[y : y + self.patch_px, x : x + self.patch_px].permute(2, 0, 1)
-        return (patch.flip(2) if _up_to(1, rng) else patch), 2 * row / room - 1
+        position = 2 * row / room - 1 if room else 0.0  # a whole view has none
+        return (patch.flip(2) if _up_to(1, rng) else patch), position
 
     def batch(self, samples: range, *, seed: int, device: torch.device, beyond: float = 0.0) -> Batch:
         """The patches of ``samples``, a function of these, ``seed`` and the photographs alone; see ``patch``.

@@ -35,7 +35,9 @@ ENDS = {
 @click.option("--discriminator-rate", type=float, help="Adam learning rate of the discriminator.")
 @click.option("--discriminator", type=click.Choice(["paper", "projected"]), help="Instead of the preset's.")
 @click.option("--augment", type=click.Choice(["none", "diffaugment", "ada"]), help="Instead of the preset's.")
-@click.option("--beyond", type=float, help="Share of patches far above or below the horizon, for pictures taller than these.")
+@click.option(
+    "--beyond", type=float, help="Share of patches far above or below the horizon, for pictures taller than these."
+)
 @click.option("--pre-resize", type=int, help="Short side in px through which photographs pass first (the paper's 128).")
 @click.option("--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps.")
 @click.option("--sample-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps.")

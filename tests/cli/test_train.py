@@ -17,7 +17,7 @@ from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.model.generator import Generator
 from infgen.train import losses, samples
 from infgen.train.checkpoint import RunFolder
-from infgen.train.loop import Trainer
+from infgen.train.step import Stepper
 from tests.train.photos import landscape, save, save_landscapes
 from tests.train.runs import names, records, saved
 
@@ -74,7 +74,7 @@ def test_a_run_leaves_a_model_that_loads(trained: RunFolder) -> None:
 
 def test_a_run_says_where_the_model_is(call: Call, photos: Path, tmp_path: Path) -> None:
     code, out, err = call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY)
-    assert (code, out, err) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 1\n", "")
+    assert (code, out, err) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 1, finished\n", "")
 
 
 def test_resuming_goes_on_where_the_run_stands(call: Call, photos: Path, tmp_path: Path) -> None:
@@ -213,21 +213,23 @@ def test_a_divergence_is_one_line_that_names_the_loss_term_with_exit_code_1(
     assert err.count("\n") == 1
 
 
-def test_an_interrupt_is_one_line_with_exit_code_130_and_the_run_can_be_resumed(
+def test_an_interrupt_finishes_the_step_with_exit_code_130_and_the_run_can_be_resumed(
     call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = (photos, "--out", tmp_path / "a", "--steps", 3, "--checkpoint-every", 1, *TINY)
-    step = Trainer.step
+    step = Stepper.step
 
-    def interrupted(self: Trainer) -> dict[str, float]:
+    def interrupted(self: Stepper) -> dict[str, float]:
         if self.state.step == 1:
             signal.raise_signal(signal.SIGINT)
         return step(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "step", interrupted)
+        patch.setattr(Stepper, "step", interrupted)
         code, out, err = call(*run)
-    assert (code, out, err.strip()) == (130, "", "Error: interrupted")
+    said = f"{tmp_path / 'a' / 'model.safetensors'}: step 2, stopped; continue with --resume\n"
+    assert (code, out, err.strip()) == (130, said, "")
+    assert saved(RunFolder(tmp_path / "a"))["step"] == 2
     assert call(*run, "--resume")[0] == 0
     assert [r["step"] for r in records(RunFolder(tmp_path / "a"))] == [1, 2, 3]
 

@@ -232,10 +232,19 @@ def test_what_is_expected_is_decoded_once_and_before_the_batch(halved: PhotoSet,
 
 
 def test_expectations_that_nobody_meets_are_dropped(halved: PhotoSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "LEAST_AHEAD", 1)
+    monkeypatch.setattr(data, "AHEAD_BYTES", 1)
+    halved._views.clear()  # all four have to be decoded
     for sample in range(8):
         halved.expect(range(sample, sample + 1), seed=0)
-    assert len(halved._ahead) <= 2
+    assert len(halved._ahead) == 2
+
+
+def test_what_several_expectations_of_one_step_need_is_all_kept(halved: PhotoSet, decoded: list[str]) -> None:
+    for sample in range(4):  # every photograph once, one by one
+        halved.expect(range(sample, sample + 1), seed=0)
+    for sample in range(4):
+        halved.batch(range(sample, sample + 1), seed=0, device=CPU)
+    assert sorted(decoded) == ["2.png", "3.png"]
 
 
 def test_a_photograph_that_went_away_is_named(wide: Path, halved: PhotoSet) -> None:

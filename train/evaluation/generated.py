@@ -13,10 +13,12 @@ from torch import Tensor
 
 from infgen.engines import EagerEngine, Engine
 from infgen.engines.eager import Precision
+from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
 from infgen.rendering.plan import Region, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Pixels, Scene, render_array
+from infgen.train.evaluation.whole import draw_whole
 from infgen.train.sampling import FIRST_ROW, vertical_starts
 from infgen.world import geometry
 from infgen.world.coordinates import HORIZONTAL_PERIOD
@@ -38,25 +40,41 @@ class Sample:
 
 @dataclass(frozen=True)
 class Painter:
-    """A generator in an engine, ready to draw any region of any world."""
+    """A generator, ready to draw any region of any world. ``engine`` None: an ablation with zero padding, see ``draw``."""
 
     generator: Generator
-    engine: Engine
+    engine: Engine | None
 
     @classmethod
     def of(cls, generator: Generator, *, precision: Precision = "fp32") -> "Painter":
-        """``generator`` in the reference engine, on the device where its weights are."""
-        return cls(generator, EagerEngine(generator, precision=precision))
+        """``generator`` in the reference engine, on the device where its weights are; with zero padding always in fp32."""
+        return cls(generator, None if generator.config.padding else EagerEngine(generator, precision=precision))
+
+    @property
+    def config(self) -> GeneratorConfig:
+        """Sizes of the generator."""
+        return self.generator.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator's weights are."""
+        return self.generator.mean_style.device
 
     @property
     def patch_px(self) -> int:
         """Side of a training patch."""
-        return self.engine.config.patch_px
+        return self.config.patch_px
 
     def draw(self, world: World, region: Region, *, tile_px: int | None = None) -> Pixels:
-        """Pixels of ``region``, (h, w, 3) uint8. Raises InputError for an impossible region or tile."""
-        memory, width = tile_memory(self.engine.device), self.engine.bytes_per_value
-        plan = make_plan(region, self.engine.config, memory=memory, bytes_per_value=width, tile_px=tile_px)
+        """Pixels of ``region``, (h, w, 3) uint8, through the render loop.
+
+        A generator with zero padding has no windows that fit together: its picture is drawn in one piece that ends where
+        the region ends. Raises InputError for an impossible region or tile, LimitError where one piece is too large.
+        """
+        if self.engine is None:
+            return draw_whole(self.generator, world, region)
+        memory, width = tile_memory(self.device), self.engine.bytes_per_value
+        plan = make_plan(region, self.config, memory=memory, bytes_per_value=width, tile_px=tile_px)
         return render_array(Scene(world, world_style(world, self.generator), self.engine), plan)
 
 
@@ -101,7 +119,7 @@ def patches(painter: Painter, *, n: int, seed: int, scale: int = 1) -> Iterator[
     """``n`` samples (3, patch, patch) uint8 of a world ``scale`` times larger than a patch, one world at a time."""
     for i in range(n):
         place = sample(seed, i)
-        region = patch_region(place, levels=painter.engine.config.levels, patch_px=painter.patch_px)
+        region = patch_region(place, levels=painter.config.levels, patch_px=painter.patch_px)
         yield shrink(_channels_first(painter.draw(place.world, scaled(region, scale))), painter.patch_px)
 
 
@@ -114,7 +132,7 @@ def strip_crops(painter: Painter, *, n: int, seed: int) -> Iterator[Tensor]:
     side = painter.patch_px
     for i in range(-(-n // CROPS_PER_STRIP)):
         place = sample(seed, i, purpose="strip")
-        region = patch_region(place, levels=painter.engine.config.levels, patch_px=side)
+        region = patch_region(place, levels=painter.config.levels, patch_px=side)
         strip = _channels_first(painter.draw(place.world, replace(region, w=STRIP_PATCHES * side)))
         rng = torch.Generator().manual_seed(place.world.seed >> 1)
         lefts = torch.randint(0, (STRIP_PATCHES - 1) * side + 1, (CROPS_PER_STRIP,), generator=rng).tolist()

@@ -106,7 +106,7 @@ def evaluate(
             f"photographs are cut into patches of {photos.patch_px} px, the model draws {painter.patch_px} px; open them alike"
         )
     request.check(painter.patch_px)
-    device = painter.engine.device
+    device = painter.device
     networks = {name: load_network(name, files, device=device) for name in networks_of(request.metrics)}
     measurements = [
         *_distances(painter, photos, list(networks.values()), request=request, phase=phase),
