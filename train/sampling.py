@@ -75,13 +75,25 @@ def first_rows(recipe: Recipe, count: int, rng: torch.Generator) -> tuple[Tensor
     return rows, torch.zeros(count)
 
 
+def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
+    """Random numbers on ``device`` that depend on ``rng`` alone; on the CPU ``rng`` itself.
+
+    Millions of normals a step drawn on the CPU would keep a GPU waiting.
+    """
+    if device.type == "cpu":
+        return rng
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng)))
+
+
 def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.device, dtype: torch.dtype) -> Draw:
     """Draw everything for ``batch`` patches. Pairs share z_g and coordinates (Eq. 2); z_l and noises are all different."""
     config = recipe.generator_config
     cells = recipe.local_cells
 
+    values = rng_on(device, rng)
+
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=rng).to(device)
+        return torch.randn(*shape, generator=values, device=device)
 
     def pairs(x: Tensor) -> Tensor:
         return x.repeat_interleave(2, dim=0)

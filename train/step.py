@@ -20,7 +20,7 @@ from infgen.train.augment import augment
 from infgen.train.data import Batch, PhotoSet
 from infgen.train.presets import Recipe
 from infgen.train.processes import Processes
-from infgen.train.sampling import Draw, draw, step_rng, style_of
+from infgen.train.sampling import Draw, draw, rng_on, step_rng, style_of
 from infgen.train.state import State, initial_state
 
 DIVERGED = 1e5  # a loss term beyond this never comes back
@@ -237,7 +237,8 @@ class Stepper:
             drawn = draw(self.recipe, half, self._rng(PATH, index), device=self.device, dtype=self.dtype)
             style = style_of(generator, drawn)
             fake = generator(drawn.z_l, drawn.coordinates, style, drawn.noises)
-            direction = torch.randn(fake.shape, generator=self._rng(PATH_DIRECTION, index)).to(self.device)
+            rng = rng_on(self.device, self._rng(PATH_DIRECTION, index))
+            direction = torch.randn(fake.shape, generator=rng, device=self.device)
             lengths = losses.path_lengths(fake, style.w_plus, direction=direction)
             penalty, mean = losses.path_penalty(lengths, self.state.path_mean)
             means.append(mean)

@@ -64,7 +64,7 @@ def command(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Compare pictures of MODEL with photographs in DATA, which is what ``infgen train`` takes.
+    """Compare pictures of MODEL with photographs in DATA, as for infgen train.
 
     fid, kid and is need the standard Inception network (pip install 'infgen[fid]'); fd-vgg and fd-effnet are other networks'
     Frechet distances and cannot be compared with published FIDs. A prefix scaleinv- shrinks larger and larger pictures to

