@@ -14,6 +14,10 @@ from infgen.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# ScaleInv FID of InfinityGAN on Flickr-Landscape beyond the size of training (paper, Table 1): other photographs and more
+# of them, and whole views instead of patches. Drawn for orientation beside a ScaleInv FID, and only there.
+PAPER_SCALEINV_FID = ((4, 61.41), (8, 121.18))
+
 REPORT_FILE, PICTURE_FILE = "report.json", "report.png"
 
 
@@ -110,6 +114,11 @@ class Report:
         axes = figure.add_subplot(xlabel="scale of the picture", ylabel="Frechet distance (lower is better)")
         for label, points in curves.items():
             axes.plot(*zip(*sorted(points), strict=True), marker="o", label=label)
+        if any(m.metric == "scaleinv-fid" for m in self.measurements):
+            curves["paper"] = list(PAPER_SCALEINV_FID)
+            axes.plot(
+                *zip(*PAPER_SCALEINV_FID, strict=True), "k--", marker="s", label="paper, Table 1 (its own photographs)"
+            )
         scales = sorted({scale for points in curves.values() for scale, _ in points})
         axes.set_xscale("log", base=2)
         axes.set_xticks(scales, [f"{s}x" for s in scales])

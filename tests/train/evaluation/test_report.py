@@ -88,3 +88,11 @@ def test_a_file_in_the_way_of_the_folder_is_refused(name: str, tmp_path: Path) -
 def test_a_folder_that_does_not_exist_yet_is_allowed(tmp_path: Path) -> None:
     check_folder(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("metric", "drawn"), [("scaleinv-fid", True), ("scaleinv-fd-vgg", False)])
+def test_the_papers_values_stand_beside_a_measured_scaleinv_fid_only(metric: str, drawn: bool) -> None:
+    figure = report(Measurement(metric, metric, 50.0, "lower", 1))._figure()
+    assert figure is not None
+    labels = [line.get_label() for line in figure.axes[0].lines]
+    assert any("paper" in str(label) for label in labels) is drawn
