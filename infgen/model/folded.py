@@ -38,7 +38,7 @@ class FoldedConv:
 
     def __call__(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """(B, I, H, W) and noise (B, 1, H', W') -> (B, O, H', W')."""
-        return _finished(F.conv2d(x, self.weight, self.bias), noise, self.strength)
+        return finish(F.conv2d(x, self.weight, self.bias), noise, self.strength)
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class FoldedUpsampling:
         parts = [F.conv2d(x, weight) for weight in self.phases]
         batch, channels, height, width = x.shape[0], self.bias.shape[0], 2 * x.shape[2] - 3, 2 * x.shape[3] - 3
         out = parts[0].new_empty(batch, height, width, channels).permute(0, 3, 1, 2)  # channels last
-        for top, rows in _strips(out):
-            strip = F.conv2d(_interleaved(parts, top, rows + 2), self.blur, self.bias, groups=channels)
-            out[:, :, top : top + rows] = _finished(strip, noise[:, :, top : top + rows], self.strength)
+        for top, rows in strips(out):
+            strip = F.conv2d(interleave(parts, top, rows + 2), self.blur, self.bias, groups=channels)
+            out[:, :, top : top + rows] = finish(strip, noise[:, :, top : top + rows], self.strength)
         return out
 
 
-def _interleaved(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:
+def interleave(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:
     """Rows ``top`` (even) to ``top + rows`` of the fine image, of which ``parts`` are the four parities."""
     batch, channels, _, even_columns = parts[0].shape
     fine = parts[0].new_empty(batch, rows, 2 * even_columns - 1, channels).permute(0, 3, 1, 2)
@@ -89,7 +89,7 @@ def _interleaved(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:
     return fine
 
 
-def _strips(x: Tensor) -> Iterator[tuple[int, int]]:
+def strips(x: Tensor) -> Iterator[tuple[int, int]]:
     """(first row, rows) of horizontal strips of ``x`` (B, C, H, W) that stay in a CPU's cache; one strip elsewhere."""
     height = x.shape[2]
     row_bytes = x.numel() * x.element_size() // height
@@ -98,9 +98,9 @@ def _strips(x: Tensor) -> Iterator[tuple[int, int]]:
         yield top, min(step, height - top)
 
 
-def _finished(out: Tensor, noise: Tensor | None, strength: Tensor | None) -> Tensor:
+def finish(out: Tensor, noise: Tensor | None, strength: Tensor | None) -> Tensor:
     """Noise and activation, in place; the gain is in weights, bias and strength already."""
-    for top, rows in _strips(out):
+    for top, rows in strips(out):
         strip = out[:, :, top : top + rows]
         if noise is not None and strength is not None:
             strip.add_(noise[:, :, top : top + rows] * strength)
