@@ -1,0 +1,147 @@
+"""Which style rules where: weights of styles from centres placed anywhere, box-filtered, at any lattice position.
+
+A pixel belongs to its nearest centre; a style's weight at a position is the share of the square of ``transition`` px around it
+that belongs to the style (the paper's one-hot map and mean filter, Appendix L). Ownership is decided in integers and shares are
+counted, so a weight has one value whatever the tile: bit for bit.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from infgen.world.geometry import Span, Window
+
+BLOCK_PX = 64  # side of the blocks for which the centres that can matter are looked up together
+FAR = 2**60  # differences beyond this keep their sign and lose their size: no pixel of a block can make up for them
+
+Labels = npt.NDArray[np.int32]
+Weights = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Centre:
+    """A place (px) and the number of the style that it carries."""
+
+    x: int
+    y: int
+    style: int
+
+
+def nearest_styles(centres: Sequence[Centre], window: Window) -> Labels:
+    """Style of every pixel of ``window`` (px): that of the nearest centre, of equally near ones the first. (H, W) int32.
+
+    Exact for coordinates up to 2^41. Raises ValueError without centres.
+    """
+    if not centres:
+        raise ValueError("nearest_styles needs at least one centre")
+    labels = np.empty(window.shape, np.int32)
+    places = np.array([(c.x, c.y) for c in centres], np.int64)
+    for x, y in _blocks(window):
+        found = _candidates(places, Window(x, y))
+        part = _nearest([centres[i] for i in found], Window(x, y))
+        rows, columns = (slice(s.start - w.start, s.stop - w.start) for s, w in ((y, window.y), (x, window.x)))
+        labels[rows, columns] = part
+    return labels
+
+
+def _blocks(window: Window) -> Iterator[tuple[Span, Span]]:
+    for top in range(window.y.start, window.y.stop, BLOCK_PX):
+        for left in range(window.x.start, window.x.stop, BLOCK_PX):
+            yield (
+                Span(left, min(BLOCK_PX, window.x.stop - left)),
+                Span(top, min(BLOCK_PX, window.y.stop - top)),
+            )
+
+
+def _candidates(places: npt.NDArray[np.int64], block: Window) -> list[int]:
+    """Indices of the centres that can be nearest to a pixel of ``block``, in order.
+
+    A centre farther from the middle than the nearest one by more than the diagonal is nearest to no pixel of it. Distances
+    are rounded (float64), so that a few more are kept.
+    """
+    if len(places) == 1:
+        return [0]
+    middle = np.array([block.x.start + block.x.size // 2, block.y.start + block.y.size // 2], np.int64)
+    distance = np.hypot(*(places - middle).astype(np.float64).T)
+    reach = distance.min() + 2 * BLOCK_PX + 1
+    return [int(i) for i in np.nonzero(distance <= reach * (1 + 1e-12))[0]]
+
+
+def _nearest(centres: Sequence[Centre], block: Window) -> Labels:
+    """Styles of the pixels of ``block``, comparing every centre with the first one.
+
+    |p - c|^2 - |p - c0|^2 is linear in p: exact in integers where the squares themselves would overflow.
+    """
+    origin_x, origin_y = block.x.start, block.y.start
+    first = centres[0]
+    x, y = np.arange(block.x.size, dtype=np.int64)[None, :], np.arange(block.y.size, dtype=np.int64)[:, None]
+    best = np.zeros(block.shape, np.int64)
+    labels = np.full(block.shape, first.style, np.int32)
+    for c in centres[1:]:
+        constant = _square(c, origin_x, origin_y) - _square(first, origin_x, origin_y)
+        difference = max(-FAR, min(FAR, constant)) - 2 * (x * (c.x - first.x) + y * (c.y - first.y))
+        closer = difference < best
+        best = np.where(closer, difference, best)
+        labels[closer] = c.style
+    return labels
+
+
+def _square(c: Centre, x: int, y: int) -> int:
+    return (c.x - x) ** 2 + (c.y - y) ** 2
+
+
+@dataclass(frozen=True)
+class StyleCounts:
+    """How many pixels of each style lie above and to the left of every pixel of a window: sums over any square in four reads.
+
+    ``styles``: numbers of the styles that occur, ascending. ``sums`` (len(styles), H + 1, W + 1) int32.
+    """
+
+    window: Window
+    styles: tuple[int, ...]
+    sums: npt.NDArray[np.int32]
+
+    @classmethod
+    def of(cls, labels: Labels, window: Window) -> "StyleCounts":
+        """Of ``labels`` (H, W) on the pixels of ``window``."""
+        styles = tuple(int(s) for s in np.unique(labels))
+        sums = np.zeros((len(styles), labels.shape[0] + 1, labels.shape[1] + 1), np.int32)
+        for i, style in enumerate(styles):
+            np.cumsum(np.cumsum(labels == style, axis=0, dtype=np.int32), axis=1, out=sums[i, 1:, 1:])
+        return cls(window, styles, sums)
+
+    def weights(self, x: Span, y: Span, *, spacing: int, transition: int) -> Weights:
+        """Weights (len(styles), y.size, x.size) at lattice positions ``spacing`` px apart; they sum to 1.
+
+        ``transition``: side in px of the square that is averaged, odd; 1 is a hard edge. Raises ValueError where a square
+        leaves the window.
+        """
+        reach = transition // 2
+        left, right = _edges(x, spacing, reach, self.window.x)
+        top, bottom = _edges(y, spacing, reach, self.window.y)
+        inside = (
+            self.sums[:, bottom[:, None], right]
+            - self.sums[:, top[:, None], right]
+            - self.sums[:, bottom[:, None], left]
+            + self.sums[:, top[:, None], left]
+        )
+        return (inside / transition**2).astype(np.float32)
+
+
+def _edges(span: Span, spacing: int, reach: int, window: Span) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where the squares around a span's positions begin and end, as indices into sums."""
+    middle = np.arange(span.size, dtype=np.int64) * spacing + (span.start * spacing - window.start)
+    if middle[0] - reach < 0 or middle[-1] + reach >= window.size:
+        raise ValueError(f"squares around {span} at spacing {spacing} leave the window {window}")
+    return middle - reach, middle + reach + 1
+
+
+def covering(x: Span, y: Span, *, spacing: int, transition: int) -> Window:
+    """The pixels that ``StyleCounts.weights`` of these positions reads."""
+    reach = transition // 2
+    return Window(
+        Span(x.start * spacing - reach, (x.size - 1) * spacing + 1 + 2 * reach),
+        Span(y.start * spacing - reach, (y.size - 1) * spacing + 1 + 2 * reach),
+    )
