@@ -86,7 +86,7 @@ def main(
     table = Table("variant", *columns, title=f"{preset}, {steps} steps each, N = {n}")
     for name in VARIANTS:
         values = measure(photos, runs / name.replace(" ", "-"), n=n, vgg_weights=vgg_weights)
-        table.add_row(name, *(f"{values[c]:.3g}" if c in values else "" for c in columns))
+        table.add_row(name, *(f"{values[c]:.4g}" if c in values else "" for c in columns))
     console.print(machine())
     console.print(table)
 
