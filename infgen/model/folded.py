@@ -174,17 +174,18 @@ def fold(generator: Generator, style: Style, *, noise_strength: float = 1.0, dty
     )
 
 
-def _stored(weight: Tensor, dtype: torch.dtype) -> Tensor:
+def stored(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """``weight`` as ``dtype``, channels last."""
     return weight.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _fold_structure(generator: Generator, z_g: Tensor, dtype: torch.dtype) -> list[FoldedConv] | list[FoldedInput]:
     structure = generator.structure
     if isinstance(structure, DirectInput):
-        return [FoldedInput(_stored(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))]
+        return [FoldedInput(stored(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))]
     return [
         FoldedConv(
-            _stored(layer.conv.folded_weight(z_g) * GAIN, dtype), (layer.bias * GAIN).to(dtype), margin=layer.margin
+            stored(layer.conv.folded_weight(z_g) * GAIN, dtype), (layer.bias * GAIN).to(dtype), margin=layer.margin
         )
         for layer in cast("Iterable[CoordinateConv]", structure.layers)
     ]
@@ -196,14 +197,19 @@ def _fold_texture(
     weight = layer.conv.folded_weight(style) * GAIN
     bias, strength = (layer.bias * GAIN).to(dtype), (layer.noise_strength * GAIN * noise_strength).to(dtype)
     if not layer.conv.up:
-        return FoldedConv(_stored(weight, dtype), bias, strength)
+        return FoldedConv(stored(weight, dtype), bias, strength)
+    return FoldedUpsampling(*upsampling_kernels(weight, dtype), bias, strength)
+
+
+def upsampling_kernels(weight: Tensor, dtype: torch.dtype) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """The four phases of a 3x3 transposed convolution with ``weight`` (O, I, 3, 3), and the blur (O, 1, 3, 3) after it."""
     taps = torch.tensor(BLUR_TAPS, device=weight.device)
     blur = (torch.outer(taps, taps) / 4).expand(weight.shape[0], 1, 3, 3)
     first, second, third, fourth = (
-        _stored(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD)
+        stored(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD)
     )
-    return FoldedUpsampling((first, second, third, fourth), _stored(blur, dtype), bias, strength)
+    return (first, second, third, fourth), stored(blur, dtype)
 
 
 def _fold_rgb(layer: ToRGB, style: Tensor, dtype: torch.dtype) -> FoldedRGB:
-    return FoldedRGB(_stored(layer.conv.folded_weight(style), dtype), layer.bias[:, None, None])
+    return FoldedRGB(stored(layer.conv.folded_weight(style), dtype), layer.bias[:, None, None])

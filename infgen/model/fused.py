@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infgen.model.folded import BLUR_TAPS, EVEN, ODD, FoldedInput, check_seamless, finish, interleave, strips
+from infgen.model.folded import FoldedInput, check_seamless, finish, interleave, stored, strips, upsampling_kernels
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import EPS, GAIN, ModulatedConv, StyledConv, ToRGB, upsample_skip
 from infgen.model.structure import CoordinateConv, DirectInput, centre_crop, trimmed
@@ -188,18 +188,14 @@ def fuse(generator: Generator, styles: Style, *, noise_strength: float = 1.0, dt
     )
 
 
-def _stored(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    return weight.to(dtype).contiguous(memory_format=torch.channels_last)
-
-
 def _structure(generator: Generator, z_g: Tensor, dtype: torch.dtype) -> list[FusedConv] | list[FoldedInput]:
     structure = generator.structure
     if isinstance(structure, DirectInput):
-        return [FoldedInput(_stored(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))]
+        return [FoldedInput(stored(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))]
     return [
         FusedConv(
             Mixer.of(layer.conv, z_g),
-            _stored(layer.conv.weight * layer.conv.scale * GAIN, dtype),
+            stored(layer.conv.weight * layer.conv.scale * GAIN, dtype),
             (layer.bias * GAIN).to(dtype),
             margin=layer.margin,
         )
@@ -213,15 +209,10 @@ def _texture(
     mixer, weight = Mixer.of(layer.conv, styles), layer.conv.weight * layer.conv.scale * GAIN
     bias, strength = (layer.bias * GAIN).to(dtype), (layer.noise_strength * GAIN * noise_strength).to(dtype)
     if not layer.conv.up:
-        return FusedConv(mixer, _stored(weight, dtype), bias, strength)
-    taps = torch.tensor(BLUR_TAPS, device=weight.device)
-    blur = (torch.outer(taps, taps) / 4).expand(weight.shape[0], 1, 3, 3)
-    first, second, third, fourth = (
-        _stored(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD)
-    )
-    return FusedUpsampling(mixer, (first, second, third, fourth), _stored(blur, dtype), bias, strength)
+        return FusedConv(mixer, stored(weight, dtype), bias, strength)
+    return FusedUpsampling(mixer, *upsampling_kernels(weight, dtype), bias, strength)
 
 
 def _rgb(layer: ToRGB, styles: Tensor, dtype: torch.dtype) -> FusedRGB:
     weight = layer.conv.weight * layer.conv.scale
-    return FusedRGB(Mixer.of(layer.conv, styles), _stored(weight, dtype), layer.bias[:, None, None])
+    return FusedRGB(Mixer.of(layer.conv, styles), stored(weight, dtype), layer.bias[:, None, None])
