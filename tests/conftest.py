@@ -1,5 +1,6 @@
 """Fixtures that every test may use: a tiny generator with random parameters, and its model file."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,18 @@ def tiny_model(tiny: Generator, tmp_path_factory: pytest.TempPathFactory) -> Pat
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     tiny.save_pretrained(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def small_sheets() -> Iterator[None]:
+    """Sample sheets of one patch: whole ones take longer than the runs of tests."""
+    from infgen.train import samples
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(samples, "ROWS", 1)
+        patch.setattr(samples, "COLUMNS", 1)
+        patch.setattr(samples, "WIDE_CELLS", (11, 11))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

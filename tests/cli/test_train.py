@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,24 +15,16 @@ from PIL import Image
 from infgen.cli.main import main
 from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.model.generator import Generator
-from infgen.train import losses, samples
+from infgen.train import losses
 from infgen.train.checkpoint import RunFolder
 from infgen.train.step import Stepper
 from tests.train.photos import landscape, save, save_landscapes
 from tests.train.runs import names, records, saved
 
+pytestmark = pytest.mark.usefixtures("small_sheets")
+
 Call = Callable[..., tuple[int, str, str]]
 TINY = ("--preset", "tiny", "--batch", 2, "--device", "cpu", "--threads", 1, "--quiet")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_sheets() -> Iterator[None]:
-    """Sample sheets of one patch: whole ones take longer than the runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "ROWS", 1)
-        patch.setattr(samples, "COLUMNS", 1)
-        patch.setattr(samples, "WIDE_CELLS", (11, 11))
-        yield
 
 
 @pytest.fixture

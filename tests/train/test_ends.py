@@ -3,7 +3,6 @@
 import math
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 
 from infgen.errors import InputError
 from infgen.model.generator import Generator
-from infgen.train import samples, start
+from infgen.train import start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.judge import judge_by
 from infgen.train.loop import End, Judge, Report, Schedule
@@ -20,14 +19,7 @@ from infgen.train.stopping import stop_requests
 from tests.train.photos import save_landscapes
 from tests.train.runs import PROJECTED, SMALL, begin, differences, nothing, records, saved, train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_sheets() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "ROWS", 1)
-        patch.setattr(samples, "COLUMNS", 1)
-        patch.setattr(samples, "WIDE_CELLS", (11, 11))
-        yield
+pytestmark = pytest.mark.usefixtures("small_sheets")
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,15 @@
 """Training where a GPU is."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from infgen.train import samples
 from infgen.train.presets import Recipe
 from tests.train.photos import save_landscapes
 from tests.train.runs import PROJECTED, SMALL, records, train
 
-pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_sheets() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "ROWS", 1)
-        patch.setattr(samples, "COLUMNS", 1)
-        patch.setattr(samples, "WIDE_CELLS", (11, 11))
-        yield
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("small_sheets")]
 
 
 @pytest.mark.parametrize("made_by", [SMALL, PROJECTED, SMALL.changed(augment="ada")])

@@ -1,6 +1,6 @@
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from infgen.errors import DivergenceError, InputError
 from infgen.model.generator import Generator
-from infgen.train import losses, samples, start
+from infgen.train import losses, start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.loop import Schedule, Trainer
 from infgen.train.presets import Recipe, recipe
@@ -33,17 +33,9 @@ from tests.train.runs import (
     train,
 )
 
+pytestmark = pytest.mark.usefixtures("small_sheets")
+
 ALWAYS = {"d_adversarial", "d_position", "g_adversarial", "g_position", "g_diversity"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _small_sheets() -> Iterator[None]:
-    """Sample sheets of one patch: whole ones take longer than the runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "ROWS", 1)
-        patch.setattr(samples, "COLUMNS", 1)
-        patch.setattr(samples, "WIDE_CELLS", (11, 11))
-        yield
 
 
 @pytest.fixture(scope="module")
