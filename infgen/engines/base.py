@@ -7,21 +7,24 @@ import torch
 from torch import Tensor
 
 from infgen.model.config import GeneratorConfig
+from infgen.model.fused import StyleWeights
 from infgen.model.generator import Style
 
 
 @dataclass(frozen=True)
 class TileBatch:
-    """Inputs of equal windows, all of one style.
+    """Inputs of equal windows.
 
     ``z_l`` (B, C, n+24, m+24) and ``coordinates`` (B, K, n+24, m+24) on cells; ``noises[i]`` (B, 1, h_i, w_i) on the output
-    lattice of texture convolution ``i``; ``style`` with a batch of one. ``noise_strength`` multiplies the learnt strengths.
+    lattice of texture convolution ``i``. ``style``: a batch of K; ``weights`` says how much of each is where, None where there
+    is one. ``noise_strength`` multiplies the learnt strengths.
     """
 
     z_l: Tensor
     coordinates: Tensor
     noises: tuple[Tensor, ...]
     style: Style
+    weights: StyleWeights | None = None
     noise_strength: float = 1.0
 
 

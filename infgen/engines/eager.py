@@ -1,6 +1,8 @@
-"""The reference engine: PyTorch, on a CPU or a GPU, with one style folded into the weights."""
+"""The reference engine: PyTorch, on a CPU or a GPU. One style is folded into the weights, several are mixed over space."""
 
-from typing import Literal
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -9,10 +11,13 @@ from infgen.engines.base import TileBatch
 from infgen.errors import InputError
 from infgen.model.config import GeneratorConfig
 from infgen.model.folded import FoldedGenerator, check_seamless, fold
+from infgen.model.fused import FusedGenerator, Mixers, fuse, mixers
 from infgen.model.generator import Generator, Style
 
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+KEPT_FOLDED = 4  # networks with a style folded in that stay in memory: neighbouring tiles rarely need more
+KEPT_MIXERS = 64  # a few hundred kB each
 
 
 def pick_device(name: str | None) -> torch.device:
@@ -28,6 +33,26 @@ def pick_device(name: str | None) -> torch.device:
     return device
 
 
+_Made = TypeVar("_Made")
+
+
+class _Recent(Generic[_Made]):
+    """What was made of styles lately, the ``most`` last used. A style is known by being the same object."""
+
+    def __init__(self, most: int, make: Callable[[Style, float], _Made]) -> None:
+        self._most, self._make = most, make
+        self._made: OrderedDict[tuple[int, float], tuple[Style, _Made]] = OrderedDict()
+
+    def of(self, style: Style, noise_strength: float) -> _Made:
+        key = id(style), noise_strength  # the entry holds the style, so that its id stays taken
+        if key not in self._made:
+            self._made[key] = style, self._make(style, noise_strength)
+            if len(self._made) > self._most:
+                self._made.popitem(last=False)
+        self._made.move_to_end(key)
+        return self._made[key][1]
+
+
 class EagerEngine:
     """Runs ``generator`` with PyTorch. fp32 is the reference; bf16 halves memory and is faster where hardware has it."""
 
@@ -37,7 +62,18 @@ class EagerEngine:
         check_seamless(generator.config)
         self._generator = generator
         self._dtype = DTYPES[precision]
-        self._folded: tuple[Style, float, FoldedGenerator] | None = None
+        self._folded: _Recent[FoldedGenerator] = _Recent(KEPT_FOLDED, self._fold)
+        self._mixers: _Recent[Mixers] = _Recent(KEPT_MIXERS, lambda style, noise_strength: mixers(generator, style))
+        self._fused: tuple[float, FusedGenerator] | None = None
+
+    def _fold(self, style: Style, noise_strength: float) -> FoldedGenerator:
+        return fold(self._generator, style, noise_strength=noise_strength, dtype=self._dtype)
+
+    def _fuse(self, noise_strength: float) -> FusedGenerator:
+        if self._fused is None or self._fused[0] != noise_strength:
+            network = fuse(self._generator, noise_strength=noise_strength, dtype=self._dtype)
+            self._fused = noise_strength, network
+        return self._fused[1]
 
     @property
     def config(self) -> GeneratorConfig:
@@ -54,13 +90,10 @@ class EagerEngine:
         """4 for fp32, 2 for bf16."""
         return self._dtype.itemsize
 
-    def _fold(self, batch: TileBatch) -> FoldedGenerator:
-        """The folded network of the batch's style; consecutive batches of one world share it."""
-        if self._folded is None or self._folded[0] is not batch.style or self._folded[1] != batch.noise_strength:
-            folded = fold(self._generator, batch.style, noise_strength=batch.noise_strength, dtype=self._dtype)
-            self._folded = (batch.style, batch.noise_strength, folded)
-        return self._folded[2]
-
     def render_float(self, batch: TileBatch) -> Tensor:
         """RGB (B, 3, H, W), float32, about [-1, 1], not clipped."""
-        return self._fold(batch)(batch.z_l, batch.coordinates, batch.noises)
+        strength = batch.noise_strength
+        if batch.weights is None:
+            return self._folded.of(batch.style, strength)(batch.z_l, batch.coordinates, batch.noises)
+        mixed = self._mixers.of(batch.style, strength)
+        return self._fuse(strength)(batch.z_l, batch.coordinates, batch.noises, batch.weights, mixed)

@@ -62,9 +62,14 @@ class Generator(nn.Module):
         w = self.mapping(z_g)
         other = None if mix is None else self.mapping(mix)
         w_plus = mix_styles(w, rows=self.config.style_layers, other=other, crossover=crossover)
+        return self.truncated(Style(z_g, w_plus), truncation)
+
+    def truncated(self, style: Style, truncation: float) -> Style:
+        """``style`` moved towards the mean style: 1 leaves it as it is, 0 gives the mean; z_g has mean zero."""
         if truncation == 1.0:
-            return Style(z_g, w_plus)
-        return Style(z_g * truncation, torch.lerp(self.mean_style.expand_as(w_plus), w_plus, truncation))
+            return style
+        w_plus = torch.lerp(self.mean_style.expand_as(style.w_plus), style.w_plus, truncation)
+        return Style(style.z_g * truncation, w_plus)
 
     @torch.no_grad()
     def update_mean_style(self) -> None:

@@ -96,7 +96,7 @@ def _square(c: Centre, x: int, y: int) -> int:
 class StyleCounts:
     """How many pixels of each style lie above and to the left of every pixel of a window: sums over any square in four reads.
 
-    ``styles``: numbers of the styles that occur, ascending. ``sums`` (len(styles), H + 1, W + 1) int32.
+    ``styles``: the numbers of styles that are counted. ``sums`` (len(styles), H + 1, W + 1) int32.
     """
 
     window: Window
@@ -104,9 +104,8 @@ class StyleCounts:
     sums: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, labels: Labels, window: Window) -> "StyleCounts":
-        """Of ``labels`` (H, W) on the pixels of ``window``."""
-        styles = tuple(int(s) for s in np.unique(labels))
+    def of(cls, labels: Labels, window: Window, *, styles: tuple[int, ...]) -> "StyleCounts":
+        """Of ``labels`` (H, W) on the pixels of ``window``; ``styles`` names every style that occurs there, or more."""
         sums = np.zeros((len(styles), labels.shape[0] + 1, labels.shape[1] + 1), np.int32)
         for i, style in enumerate(styles):
             np.cumsum(np.cumsum(labels == style, axis=0, dtype=np.int32), axis=1, out=sums[i, 1:, 1:])
@@ -121,21 +120,19 @@ class StyleCounts:
         reach = transition // 2
         left, right = _edges(x, spacing, reach, self.window.x)
         top, bottom = _edges(y, spacing, reach, self.window.y)
-        inside = (
-            self.sums[:, bottom[:, None], right]
-            - self.sums[:, top[:, None], right]
-            - self.sums[:, bottom[:, None], left]
-            + self.sums[:, top[:, None], left]
-        )
-        return (inside / transition**2).astype(np.float32)
+        sums = self.sums
+        inside = sums[:, bottom, right] - sums[:, top, right]
+        inside -= sums[:, bottom, left]
+        inside += sums[:, top, left]
+        return np.divide(inside, np.float32(transition**2), dtype=np.float32)
 
 
-def _edges(span: Span, spacing: int, reach: int, window: Span) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where the squares around a span's positions begin and end, as indices into sums."""
-    middle = np.arange(span.size, dtype=np.int64) * spacing + (span.start * spacing - window.start)
-    if middle[0] - reach < 0 or middle[-1] + reach >= window.size:
+def _edges(span: Span, spacing: int, reach: int, window: Span) -> tuple[slice, slice]:
+    """Where the squares around a span's positions begin and end, as slices of sums."""
+    first, stop = span.start * spacing - window.start, (span.stop - 1) * spacing - window.start + 1
+    if first - reach < 0 or stop + reach > window.size:
         raise ValueError(f"squares around {span} at spacing {spacing} leave the window {window}")
-    return middle - reach, middle + reach + 1
+    return slice(first - reach, stop - reach, spacing), slice(first + reach + 1, stop + reach + 1, spacing)
 
 
 def covering(x: Span, y: Span, *, spacing: int, transition: int) -> Window:

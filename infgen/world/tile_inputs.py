@@ -1,17 +1,20 @@
-"""What an engine needs for given tiles of a world: fields and coordinates of each tile's window, and the world's style."""
+"""What an engine needs for given tiles of a world: fields, coordinates and styles of each tile's window."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from infgen.engines.base import TileBatch
-from infgen.errors import WorldError
 from infgen.model.config import GeneratorConfig
-from infgen.model.generator import Generator, Style
+from infgen.model.fused import StyleWeights
 from infgen.world import coordinates, fields
-from infgen.world.geometry import LayerSpans, Window, lattice_period, layer_spans
+from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, lattice_period, layer_spans
+from infgen.world.layout import ResolvedLayout
+from infgen.world.mixing import StyleCounts, covering
+from infgen.world.styles import Palette
 from infgen.world.world import World
 
 
@@ -23,43 +26,16 @@ class TilePosition:
     cell_y: int
 
 
-def check_world(world: World, config: GeneratorConfig) -> None:
-    """Raise WorldError where ``world`` asks for what a model of ``config`` cannot do."""
-    if world.period is not None and world.period % config.cell_px:
-        below = world.period // config.cell_px * config.cell_px
-        raise WorldError(
-            f"period {world.period} px is not a multiple of this model's cell of {config.cell_px} px; "
-            f"nearest are {below or config.cell_px} and {below + config.cell_px}"
-        )
-    if world.style.mix is not None and world.style.mix.crossover > config.style_layers:
-        raise WorldError(
-            f"style.mix.crossover {world.style.mix.crossover} is past this model's {config.style_layers} style rows; "
-            f"allowed are 1 to {config.style_layers}"
-        )
-
-
-@torch.inference_mode()
-def world_style(world: World, generator: Generator) -> Style:
-    """The style of ``world``, batch of one."""
-    check_world(world, generator.config)
-    channels, device = generator.config.global_channels, generator.mean_style.device
-    z_g = fields.global_latent(world.style_seed, channels=channels).to(device)[None]
-    mix = world.style.mix
-    other = None if mix is None else fields.global_latent(mix.seed, channels=channels).to(device)[None]
-    crossover = None if mix is None else mix.crossover
-    return generator.style(z_g, mix=other, crossover=crossover, truncation=world.truncation)
-
-
 def tile_batch(
     world: World,
     tiles: Sequence[TilePosition],
     *,
     cells: tuple[int, int],
     config: GeneratorConfig,
-    style: Style,
+    palette: Palette,
     device: torch.device,
 ) -> TileBatch:
-    """Inputs of ``tiles``, each ``cells`` (rows, columns) of z_S large."""
+    """Inputs of ``tiles``, each ``cells`` (rows, columns) of z_S large. Only the styles that reach them are carried."""
     rows, columns = cells
     spans = [
         (
@@ -68,6 +44,7 @@ def tile_batch(
         )
         for t in tiles
     ]
+    numbers, weights = _styles(world.layout, spans, period=world.period, levels=config.levels)
     return TileBatch(
         z_l=torch.stack([_local(world, x, y, config, device) for x, y in spans]),
         coordinates=_coordinates(world, spans, config).to(device),
@@ -75,9 +52,54 @@ def tile_batch(
             torch.stack([_noise(world, x, y, i, config, device) for x, y in spans])
             for i in range(len(config.texture_channels))
         ),
-        style=style,
+        style=palette.subset(numbers),
+        weights=None if weights is None else _on(weights, device),
         noise_strength=world.noise,
     )
+
+
+Spans = tuple[LayerSpans, LayerSpans]  # x, y
+
+
+def _styles(
+    layout: ResolvedLayout | None, spans: Sequence[Spans], *, period: int | None, levels: int
+) -> tuple[tuple[int, ...], StyleWeights | None]:
+    """Numbers of the styles that reach any of the tiles, and their weights; None where it is one style."""
+    if layout is None or len(layout.styles) == 1:
+        return (0,), None
+    spacing, transition = cell_px(levels), layout.transition
+    windows = [covering(x.local, y.local, spacing=spacing, transition=transition) for x, y in spans]
+    labels = [layout.labels(window, period=period) for window in windows]
+    numbers = tuple(int(n) for n in np.unique(np.concatenate([np.unique(part) for part in labels])))
+    if len(numbers) == 1:
+        return numbers, None
+    counts = [StyleCounts.of(part, window, styles=numbers) for part, window in zip(labels, windows, strict=True)]
+    return numbers, _weights(counts, spans, transition=transition, levels=levels)
+
+
+def _weights(counts: Sequence[StyleCounts], spans: Sequence[Spans], *, transition: int, levels: int) -> StyleWeights:
+    """Weights on every lattice that a layer reads. Each level's is made once: what the next layer reads is its inside."""
+
+    def at(level: int, span_of: Callable[[LayerSpans], Span]) -> Tensor:
+        spacing = cell_px(levels) >> level
+        return torch.stack(
+            [
+                torch.from_numpy(c.weights(span_of(x), span_of(y), spacing=spacing, transition=transition))
+                for c, (x, y) in zip(counts, spans, strict=True)
+            ]
+        )
+
+    structure = at(0, lambda s: s.local)
+    halo = STRUCTURE_HALO
+    texture = [structure[..., halo:-halo, halo:-halo]]
+    for level in range(1, levels + 1):
+        upsampled = at(level, lambda s, i=2 * level - 2: s.noise[i])
+        texture += [upsampled, upsampled[..., 1:-1, 1:-1]]
+    return StyleWeights(structure, tuple(texture[:-1]))
+
+
+def _on(weights: StyleWeights, device: torch.device) -> StyleWeights:
+    return StyleWeights(weights.structure.to(device), tuple(w.to(device) for w in weights.texture))
 
 
 def _period(world: World, level: int, config: GeneratorConfig) -> int | None:

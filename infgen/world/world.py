@@ -1,62 +1,59 @@
 """``World``: one implicit image as a small, versioned JSON document. Together with a model it fixes every pixel there is."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from infgen.atomic import write_atomically
-from infgen.errors import WorldError
+from infgen.world.document import PX_LIMIT, Document, Mix, Seed, VersionedDocument, checked
+from infgen.world.layout import ResolvedLayout
 
-SCHEMA = 1
-MAX_DOCUMENT_BYTES = 16 * 2**20
+if TYPE_CHECKING:  # rendering imports worlds
+    from infgen.rendering.render import Pixels
+    from infgen.rendering.view import View
 
-SEED_MIN, SEED_MAX = -(2**63), 2**64 - 1
-PX_LIMIT = 2**40  # corners of every window lie within +-2**40 px
+__all__ = ["PX_LIMIT", "Mix", "StyleSource", "World"]
 
-Seed = Annotated[int, Field(strict=True, ge=SEED_MIN, le=SEED_MAX)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Mix(_Document):
-    """Style mixing: texture rows from ``crossover`` on come from the latent of another seed."""
-
-    seed: Seed
-    crossover: Annotated[int, Field(strict=True, ge=1, le=64)]
-
-
-class StyleSource(_Document):
-    """Where a style comes from. ``seed`` None: the world's own seed."""
+class StyleSource(Document):
+    """Where a style comes from."""
 
     seed: Seed | None = None
+    """Draw the style from this seed instead of the world's own."""
     mix: Mix | None = None
+    """Take the finer texture rows from another seed."""
 
 
-class World(_Document):
-    """One implicit image.
+class World(VersionedDocument):
+    """One implicit image: together with a model it fixes every pixel."""
 
-    ``seed``: any 64-bit integer; fixes local latents, noises and, unless ``style`` says otherwise, the look.
-    ``truncation``: 1 the style as drawn, 0 the mean style. ``noise``: multiplies the learnt noise strengths.
-    ``period``: the image repeats along x after so many px (a multiple of the model's cell size), None for never.
-    """
+    kind = "world"
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
     seed: Seed = 0
+    """Any 64-bit integer: local latents, noises and, unless style or layout say otherwise, the look."""
     style: StyleSource = StyleSource()
+    """The one style of the whole image."""
+    layout: ResolvedLayout | None = None
+    """Several styles, each at its places; instead of style."""
     truncation: Annotated[Finite, Field(ge=-2, le=2)] = 1.0
+    """1: styles as drawn, 0: the mean style."""
     noise: Annotated[Finite, Field(ge=0, le=10)] = 1.0
+    """Multiplies the learnt strengths of fine noise."""
     period: Annotated[int, Field(strict=True, ge=1, le=PX_LIMIT)] | None = None
+    """The image repeats along x after so many px, a multiple of the model's cell."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    @model_validator(mode="after")
+    def _one_look(self) -> Self:
+        if self.layout is not None and self.style != StyleSource():
+            raise ValueError("style beside layout would change nothing; leave one out")
+        return self
 
     @property
     def style_seed(self) -> int:
-        """Seed of the style's latent."""
+        """Seed of the style's latent, where there is no layout."""
         return self.seed if self.style.seed is None else self.style.seed
 
     def changed(
@@ -68,7 +65,8 @@ class World(_Document):
         **values: object,
     ) -> Self:
         """The world with some values replaced; None leaves a value as it is. Raises WorldError for illegal values."""
-        document = self.model_dump(by_alias=True) | {k: v for k, v in values.items() if v is not None}
+        document = self.model_dump(by_alias=True, exclude={"layout"}) | {"layout": self.layout}
+        document |= {k: v for k, v in values.items() if v is not None}
         if style_seed is not None:
             document["style"]["seed"] = style_seed
         if mix_seed is not None or crossover is not None:
@@ -77,67 +75,32 @@ class World(_Document):
             document["style"]["mix"] = mix | {k: v for k, v in changes.items() if v is not None}
         return self.create(**document)
 
-    def to_json(self) -> str:
-        """The document; ``from_json`` reads it back."""
-        return self.model_dump_json(by_alias=True, indent=2)
-
     @classmethod
     def create(cls, **values: object) -> Self:
         """A world from keyword values. Raises WorldError with one line for the first illegal one."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise WorldError(f"world: {_first_problem(error)}") from None
-
-    @classmethod
-    def from_json(cls, text: str | bytes, *, source: str = "world") -> Self:
-        """Read a document. Raises WorldError for broken JSON, unknown keys, illegal values or a newer schema version."""
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise WorldError(f"{source} is not JSON ({error}); give a world document") from None
-        if not isinstance(data, dict):
-            raise WorldError(f"{source} holds {type(data).__name__}, not a mapping; give a world document")
-        version = data.get("schema", SCHEMA)
-        if version != SCHEMA or isinstance(version, bool):
-            raise WorldError(f"{source} has schema {version!r}; this infgen reads schema {SCHEMA}: update infgen")
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise WorldError(f"{source}: {_first_problem(error)}") from None
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a world file. Raises WorldError where it is missing, too large or not a world."""
-        try:
-            if path.stat().st_size > MAX_DOCUMENT_BYTES:
-                raise WorldError(f"world file {path} is over {MAX_DOCUMENT_BYTES} bytes; give a world document")
-            return cls.from_json(path.read_bytes(), source=f"world file {path}")
-        except OSError as error:
-            raise WorldError(f"world file {path} cannot be read ({error.strerror}); give an existing file") from None
+        return checked(cls, values, source=cls.kind)
 
     def save(self, path: Path) -> None:
         """Write the document to ``path``, whole or not at all."""
         with write_atomically(path) as temporary:
             temporary.write_text(self.to_json() + "\n")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _no_version_twice(cls, data: object) -> object:
-        if isinstance(data, dict) and "schema_version" in data:
-            raise ValueError("unknown entry 'schema_version'; the version is called 'schema'")
-        return data
+    def render(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> "Pixels":
+        """The pixels of the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8.
 
+        ``model``: a file or hub id, None the shipped one. ``options``: those of ``infgen.rendering.job.Options``. Raises
+        InputError for an impossible window, model or option.
+        """
+        return self.view(x, y, w, h, model=model, **options)[...]
 
-def _first_problem(error: ValidationError) -> str:
-    """One line about the first problem pydantic found."""
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"]) or "document"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown entry {where!r}; allowed are {', '.join(_names())}"
-    value = repr(problem.get("input"))
-    return f"{where} is {value if len(value) < 60 else value[:57] + '...'}: {problem['msg']}"
+    def view(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> "View":
+        """The same window as an array that is drawn where it is looked at: ``view[y0:y1, x0:x1]``."""
+        from infgen.rendering.job import Options
+        from infgen.rendering.plan import Region
+        from infgen.rendering.view import View, studio_of
 
+        return View(studio_of(self, model=model, options=Options(**options)), Region(x, y, w, h))
 
-def _names() -> list[str]:
-    return [field.alias or name for name, field in World.model_fields.items()]
+    def to_dask(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> Any:
+        """The same window as a lazy ``dask.array`` (h, w, 3) uint8. Raises MissingExtraError without dask."""
+        return self.view(x, y, w, h, model=model, **options).to_dask()

@@ -9,7 +9,8 @@ from infgen.engines import EagerEngine, Engine, TileBatch, pick_device
 from infgen.engines.base import to_pixels
 from infgen.errors import InputError
 from infgen.model.generator import Generator
-from infgen.world.tile_inputs import TilePosition, tile_batch, world_style
+from infgen.world.styles import world_palette
+from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 
 ENGINES: dict[str, Callable[[Generator], Engine]] = {
@@ -33,9 +34,9 @@ def engine(name: str, tiny: Generator) -> Engine:
 
 def inputs(generator: Generator, world: World = WORLD, count: int = 3) -> TileBatch:
     tiles = [TilePosition(7 * i - 5, 3 - i) for i in range(count)]
-    style = world_style(world, generator)
+    palette = world_palette(world, generator)
     device = generator.mean_style.device
-    return tile_batch(world, tiles, cells=CELLS, config=generator.config, style=style, device=device)
+    return tile_batch(world, tiles, cells=CELLS, config=generator.config, palette=palette, device=device)
 
 
 def test_an_engine_gives_float_rgb_of_the_tile_size(engine: Engine, tiny: Generator):

@@ -16,8 +16,10 @@ from safetensors.numpy import save_file
 from infgen.errors import WorldError
 from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.rendering.plan import Region
+from infgen.world import layout_files
 from infgen.world.geometry import Span, Window
-from infgen.world.layout import CentreSpec, Layout, ResolvedLayout, resolve
+from infgen.world.layout import CentreSpec, Layout, ResolvedLayout
+from infgen.world.layout_files import resolve
 
 AB = {"a": {"seed": 1}, "b": {"seed": 2}}
 REGION = Region(-40, 10, 90, 60)
@@ -71,6 +73,24 @@ def of_centres(found: ResolvedLayout, window: Window, period: int | None) -> lis
 def test_a_pixel_has_the_style_of_its_nearest_centre(case: tuple[ResolvedLayout, Window], period: int | None):
     found, window = case
     assert found.labels(window, period=period).tolist() == of_centres(found, window, period)
+
+
+@given(centred(), PERIODS, st.lists(NEAR, min_size=1, max_size=70), st.lists(NEAR, min_size=1, max_size=3))
+def test_single_pixels_have_the_styles_that_they_have_in_a_window(
+    case: tuple[ResolvedLayout, Window], period: int | None, across: list[int], down: list[int]
+):
+    found, window = case
+    xs, ys = [window.x.start + x for x in across], [window.y.start + y for y in down]
+    expected = [[int(found.labels(Window(Span(x, 1), Span(y, 1)), period=period)[0, 0]) for x in xs] for y in ys]
+    assert found.labels_at(xs, ys, period=period).tolist() == expected
+
+
+def test_a_coarse_map_of_a_giant_region_is_exact_on_the_line_between_two_centres():
+    far = 2**40 - 1
+    found = resolve(
+        layout(centres=[{"style": "a", "x": -far, "y": 0}, {"style": "b", "x": far, "y": 1}]), REGION, folder=Path()
+    )
+    assert found.labels_at([-1, 0, 1], [0, 1, -far, far]).tolist() == [[0, 0, 1], [0, 1, 1]] * 2
 
 
 @given(centred(), PERIODS, st.data())
@@ -135,6 +155,17 @@ def test_a_smaller_window_of_a_painting_is_a_cut_of_a_larger_one(
     assert_cut(painted(tmp_path, paint, region=region), window, period, data)
 
 
+@in_one_folder
+@given(paintings(), PERIODS)
+def test_single_pixels_of_a_painting_have_the_styles_that_they_have_in_a_window(
+    tmp_path: Path, case: tuple[np.ndarray, Region, Window], period: int | None
+):
+    paint, region, window = case
+    found = painted(tmp_path, paint, region=region)
+    xs, ys = range(window.x.start, window.x.stop, 7), range(window.y.start, window.y.stop, 3)
+    assert np.array_equal(found.labels_at(xs, ys, period=period), found.labels(window, period=period)[::3, ::7])
+
+
 def test_a_painting_shorter_than_the_period_goes_on_to_its_nearest_edge(tmp_path: Path):
     found = painted(tmp_path, np.array([[0, 255]], np.uint8), region=Region(0, 0, 4, 1))
     assert found.labels(Window(Span(0, 12), Span(5, 1)), period=10)[0].tolist() == [0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
@@ -142,6 +173,7 @@ def test_a_painting_shorter_than_the_period_goes_on_to_its_nearest_edge(tmp_path
 
 def test_one_style_rules_everywhere_without_centres():
     found = resolve(layout(styles={"only": {"mean": True}}), REGION, folder=Path())
+    assert found.labels_at([3, 9], [5]).tolist() == [[0, 0]]
     assert found.labels(Window(Span(-3, 4), Span(7, 2))).tolist() == [[0] * 4] * 2
 
 
@@ -228,6 +260,13 @@ def test_structure_and_texture_are_chosen_apart():
 def test_a_latent_file_that_holds_something_else_is_refused(tmp_path: Path, changes: dict[str, Any], words: str):
     latent_file(tmp_path, **changes)
     with pytest.raises(WorldError, match=words):
+        resolve(layout(styles=LATENT), REGION, folder=tmp_path)
+
+
+def test_more_latents_than_a_document_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    latent_file(tmp_path)
+    monkeypatch.setattr(layout_files, "MAX_RESOLVED_BYTES", 300)
+    with pytest.raises(WorldError, match="over 300; name fewer latent files"):
         resolve(layout(styles=LATENT), REGION, folder=tmp_path)
 
 

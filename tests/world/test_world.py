@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from infgen.errors import InfgenError, WorldError
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.world.tile_inputs import check_world, world_style
+from infgen.world.layout import ResolvedLayout
+from infgen.world.styles import check_world, world_palette
 from infgen.world.world import World
 
 
@@ -32,9 +33,45 @@ def test_a_world_survives_writing_and_reading(seed, truncation, period, style_se
     assert World.from_json(world.to_json()) == world
 
 
+def two_styles(**values: object) -> ResolvedLayout:
+    latent = {"z_g": [0.1, 1e-45], "w_plus": [[1 / 3, -3.4e38]]}
+    styles = [{"name": "a", "seed": 1, "truncation": 0.1}, {"name": "b", "latent": latent}]
+    centres = [{"style": "a", "x": -(2**40), "y": 0}, {"style": "b", "x": 3, "y": 7}]
+    return ResolvedLayout.from_json(json.dumps({"styles": styles, "centres": centres, "transition": 127, **values}))
+
+
+def test_a_world_with_a_layout_survives_writing_and_reading_to_the_last_bit():
+    world = World(truncation=0.7).changed(layout=two_styles())
+    assert World.from_json(world.to_json()) == world
+    assert World.from_json(json.dumps(world.to_dict())) == world
+
+
+def test_a_layout_is_given_as_an_object_or_as_its_values():
+    layout = two_styles()
+    assert World().changed(layout=layout.model_dump(by_alias=True)) == World().changed(layout=layout)
+
+
+def test_a_change_keeps_the_layout():
+    layout = two_styles()
+    assert World().changed(layout=layout).changed(seed=3).layout is layout
+
+
+@pytest.mark.parametrize("change", [{"style_seed": 1}, {"mix_seed": 1, "crossover": 2}])
+def test_style_beside_a_layout_is_refused(change: dict[str, int]):
+    with pytest.raises(WorldError, match="style beside layout would change nothing; leave one out"):
+        World().changed(layout=two_styles()).changed(**change)
+
+
+def test_an_illegal_layout_in_a_world_is_refused_by_name():
+    with pytest.raises(WorldError, match=r"world: layout\.transition is 0"):
+        World().changed(layout=two_styles().model_dump(by_alias=True) | {"transition": 0})
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ('{"seed": 1, "seed": 2}', "'seed' is given twice"),
+        ('{"style": {"sed": 1}}', "style: unknown entry 'sed'; allowed are seed, mix"),
         ('{"schema": 2}', "update infgen"),
         ('{"schema": true}', "update infgen"),
         ('{"schema": 1, "sed": 3}', "unknown entry 'sed'"),
@@ -100,12 +137,14 @@ def test_a_crossover_past_the_models_rows_is_refused():
 
 
 def test_mixing_changes_the_later_rows_only(tiny: Generator):
-    plain, mixed = (world_style(w, tiny).w_plus[0] for w in (World(), World().changed(mix_seed=9, crossover=4)))
+    plain, mixed = (
+        world_palette(w, tiny).styles.w_plus[0] for w in (World(), World().changed(mix_seed=9, crossover=4))
+    )
     same = (plain == mixed).all(1)
     assert same.tolist() == [True] * 4 + [False] * 5
 
 
 def test_truncation_0_is_the_mean_style(tiny: Generator):
-    style = world_style(World(truncation=0.0), tiny)
+    style = world_palette(World(truncation=0.0), tiny).styles
     assert style.w_plus[0].sub(tiny.mean_style).abs().max() < 1e-6
     assert style.z_g.abs().max() == 0

@@ -22,7 +22,7 @@ from infgen.train.evaluation.whole import draw_whole
 from infgen.train.sampling import FIRST_ROW, vertical_starts
 from infgen.world import geometry
 from infgen.world.coordinates import HORIZONTAL_PERIOD
-from infgen.world.tile_inputs import world_style
+from infgen.world.styles import world_palette
 from infgen.world.world import World
 
 CROPS_PER_STRIP = 4
@@ -75,7 +75,7 @@ class Painter:
             return draw_whole(self.generator, world, region)
         memory, width = tile_memory(self.device), self.engine.bytes_per_value
         plan = make_plan(region, self.config, memory=memory, bytes_per_value=width, tile_px=tile_px)
-        return render_array(Scene(world, world_style(world, self.generator), self.engine), plan)
+        return render_array(Scene(world, world_palette(world, self.generator), self.engine), plan)
 
 
 def sample(seed: int, index: int, *, purpose: str = "patch") -> Sample:

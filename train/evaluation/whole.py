@@ -19,7 +19,8 @@ from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Pixels
 from infgen.world import fields, geometry
 from infgen.world.geometry import Span, Window
-from infgen.world.tile_inputs import TilePosition, tile_batch, world_style
+from infgen.world.styles import world_palette
+from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 
 
@@ -58,7 +59,7 @@ def draw_whole(generator: Generator, world: World, region: Region) -> Pixels:
         [TilePosition(across.cell, down.cell)],
         cells=(down.cells, across.cells),
         config=config,
-        style=world_style(world, generator),
+        palette=world_palette(world, generator),
         device=device,
     )
     noises = _noises(world, down, across, config=config, device=device)

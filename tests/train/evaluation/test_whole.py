@@ -13,7 +13,8 @@ from infgen.train.evaluation import Request, evaluate, metrics_named, run
 from infgen.train.evaluation.generated import Painter
 from infgen.train.evaluation.whole import draw_whole
 from infgen.world import geometry
-from infgen.world.tile_inputs import TilePosition, tile_batch, world_style
+from infgen.world.styles import world_palette
+from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 from tests.model.networks import random_generator
 from tests.train.evaluation.stand_ins import Colours, Landscapes
@@ -29,13 +30,13 @@ def padded() -> Generator:
 def test_a_patch_is_what_the_generator_makes_of_the_worlds_latents(padded: Generator) -> None:
     x, y = (geometry.first_px(cell, levels=4) for cell in (3, -5))
     cells = (PATCH_CELLS, PATCH_CELLS)
-    style = world_style(WORLD, padded)
+    palette = world_palette(WORLD, padded)
     device = torch.device("cpu")
-    inputs = tile_batch(WORLD, [TilePosition(3, -5)], cells=cells, config=padded.config, style=style, device=device)
+    inputs = tile_batch(WORLD, [TilePosition(3, -5)], cells=cells, config=padded.config, palette=palette, device=device)
     quiet = World(seed=5, noise=0.0)
     noises = [torch.zeros(1, 1, *shape) for shape in padded.config.noise_shapes(cells)]
     with torch.inference_mode():
-        expected = to_pixels(padded(inputs.z_l, inputs.coordinates, style, noises))[0].numpy()
+        expected = to_pixels(padded(inputs.z_l, inputs.coordinates, inputs.style, noises))[0].numpy()
     assert np.array_equal(draw_whole(padded, quiet, Region(x, y, 101, 101)), expected)
 
 

@@ -1,0 +1,165 @@
+"""What world and layout files share: strict, frozen documents, JSON read within limits, and refusals of one line."""
+
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infgen.errors import WorldError
+from infgen.limits import MIB
+
+SCHEMA = 1
+MAX_DOCUMENT_BYTES = 16 * MIB
+
+SEED_MIN, SEED_MAX = -(2**63), 2**64 - 1
+PX_LIMIT = 2**40  # corners of every window lie within +-2**40 px
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_EDITOR = "$schema"  # names the schema file for editors; says nothing about the image
+_SHOWN = 5  # things that one message lists
+
+Seed = Annotated[int, Field(strict=True, ge=SEED_MIN, le=SEED_MAX)]
+
+
+class Document(BaseModel):
+    """A frozen part of a document. Unknown entries are refused; texts below fields explain them in the JSON schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_entries(cls, data: object) -> object:
+        names = [field.alias or name for name, field in cls.model_fields.items()]
+        if isinstance(data, dict) and (unknown := [key for key in data if key not in names]):
+            raise ValueError(f"unknown entry {cut(repr(unknown[0]))}; allowed are {', '.join(names)}")
+        return data
+
+
+class Mix(Document):
+    """Style mixing: texture rows from ``crossover`` on come from the latent of another seed."""
+
+    seed: Seed
+    """Seed of the other latent."""
+    crossover: Annotated[int, Field(strict=True, ge=1, le=64)]
+    """First row of the other latent; rows go from coarse to fine."""
+
+
+class VersionedDocument(Document):
+    """A whole file. ``kind``: what messages call it."""
+
+    kind: ClassVar[str]
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    """Version of this kind of document."""
+
+    def to_json(self) -> str:
+        """The document; ``from_json`` reads it back, equal to the last bit."""
+        return self.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document as plain JSON values."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, source: str | None = None) -> Self:
+        """Read a document. Raises WorldError for broken JSON, a name given twice, unknown entries or illegal values.
+
+        ``source``: what messages call it instead of ``kind``. An entry "$schema", for editors, is left aside.
+        """
+        source = cls.kind if source is None else source
+        data = parsed(text, kind=cls.kind, source=source)
+        version = data.get("schema", SCHEMA)
+        if version != SCHEMA or isinstance(version, bool):
+            raise WorldError(
+                f"{source} has schema {cut(repr(version))}; this infgen reads schema {SCHEMA}: update infgen"
+            )
+        if isinstance(data.get(_EDITOR), str):
+            del data[_EDITOR]
+        return checked(cls, data, source=source)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file. Raises WorldError where it is missing, too large or not such a document."""
+        content = read_file(path, what=f"{cls.kind} file", limit=MAX_DOCUMENT_BYTES)
+        return cls.from_json(content, source=f"{cls.kind} file {path}")
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The JSON schema (draft 2020-12) of what ``from_json`` reads, every entry explained."""
+        schema = cls.model_json_schema(by_alias=True)
+        schema["properties"][_EDITOR] = {"type": "string", "description": "File with this schema, for editors."}
+        head = {_EDITOR: _DRAFT, "$id": f"urn:infgen:{cls.kind}:{SCHEMA}", "title": f"infgen {cls.kind}"}
+        return head | {name: value for name, value in schema.items() if name not in head}
+
+
+def parsed(text: str | bytes, *, kind: str, source: str) -> dict[str, Any]:
+    """The JSON mapping in ``text``. Raises WorldError that names ``source`` for anything else, or a name given twice."""
+    try:
+        data = json.loads(text, object_pairs_hook=_without_duplicates)
+    except WorldError as error:
+        raise WorldError(f"{source}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise WorldError(f"{source} is not JSON ({error}); give a {kind} document") from None
+    if not isinstance(data, dict):
+        raise WorldError(f"{source} holds {type(data).__name__}, not a mapping; give a {kind} document")
+    return data
+
+
+def check_file(path: Path, *, what: str, limit: int) -> None:
+    """Raise WorldError where ``path`` is no file, or has more than ``limit`` bytes."""
+    if not os.path.isfile(path):  # unlike Path.is_file, false for a name that is too long
+        raise WorldError(f"{what} {cut(str(path), 200)} does not exist; give an existing file")
+    if (size := path.stat().st_size) > limit:
+        raise WorldError(f"{what} {path} has {size} bytes, over the limit of {limit}; give a smaller one")
+
+
+def read_file(path: Path, *, what: str, limit: int) -> bytes:
+    """The bytes of ``path``. Raises WorldError where it is missing, unreadable, or has more than ``limit`` bytes."""
+    check_file(path, what=what, limit=limit)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WorldError(f"{what} {path} cannot be read ({error.strerror}); give a readable file") from None
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def checked(model: type[_Model], values: Mapping[str, object], *, source: str) -> _Model:
+    """A document of ``values``. Raises WorldError with one line about the first illegal one, naming ``source``."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise WorldError(f"{source}: {_first_problem(error)}") from None
+
+
+def cut(text: str, most: int = 60) -> str:
+    """``text`` on one line, at most ``most`` characters."""
+    shown = text if text.isprintable() else repr(text)
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
+
+
+def listed(names: Collection[str]) -> str:
+    """The first few ``names``, and how many there are beyond."""
+    shown = ", ".join(cut(name) for name in list(names)[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(cut(str(part)) for part in problem["loc"] if part != "[key]")
+    message, value = problem["msg"].removeprefix("Value error, "), problem["input"]
+    if not where or isinstance(value, (dict, list, tuple, BaseModel)):
+        return f"{where}: {message}" if where else message
+    return f"{where} is {cut(repr(value))}: {message}"
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise WorldError(f"{cut(repr(name))} is given twice in one place; give each name once")
+        found[name] = value
+    return found

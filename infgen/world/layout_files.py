@@ -1,0 +1,143 @@
+"""From a layout file to places of the image: the latents and the painting that it names are read, percentages become px."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+from infgen.errors import WorldError
+from infgen.limits import MAX_PHOTO_MB, MIB
+from infgen.world.document import MAX_DOCUMENT_BYTES, PX_LIMIT, check_file, checked, cut, listed, read_file
+from infgen.world.layout import (
+    Latent,
+    Layout,
+    Painting,
+    ResolvedCentre,
+    ResolvedLayout,
+    ResolvedPainting,
+    ResolvedStyle,
+    Source,
+    StyleSpec,
+    decode_png,
+)
+
+if TYPE_CHECKING:  # planning imports worlds
+    from infgen.rendering.plan import Region
+
+MAX_LATENT_BYTES = 4 * MIB
+MAX_RESOLVED_BYTES = MAX_DOCUMENT_BYTES // 2  # indented, and inside a world document, it takes up to twice as many
+_STRIP_PX = 2**20  # pixels whose colours are looked up together
+_SHOWN = 5  # colours that one message lists
+
+
+def resolve(layout: Layout, region: "Region", *, folder: Path) -> ResolvedLayout:
+    """Fix ``layout`` to places of the image: percentages and the painting refer to ``region`` (px).
+
+    ``folder``: where relative names of files begin. Raises WorldError for files that are missing, damaged or of another
+    kind, colours that mean no style, centres outside of the canvas, and more stored latents than a document holds.
+    """
+    painting = layout.painting
+    resolved = ResolvedLayout(
+        styles=tuple(_resolved_style(name, spec, folder) for name, spec in layout.styles.items()),
+        centres=tuple(
+            ResolvedCentre(style=c.style, x=_px(c.x, region.x, region.w), y=_px(c.y, region.y, region.h))
+            for c in layout.centres
+        ),
+        painting=None if painting is None else _resolved_painting(painting, list(layout.styles), region, folder),
+        transition=layout.transition | 1,
+    )
+    size = len(resolved.model_dump_json(by_alias=True, exclude_none=True))
+    if size > MAX_RESOLVED_BYTES:
+        raise WorldError(
+            f"layout with its files takes {size} bytes, over {MAX_RESOLVED_BYTES}; name fewer latent files or centres"
+        )
+    return resolved
+
+
+def _px(place: int | str, start: int, size: int) -> int:
+    """Pixel of ``place`` along one axis; percentages are rounded down."""
+    if isinstance(place, int):
+        return place
+    px = start + Fraction(place.removesuffix("%")) * size // 100
+    if abs(px) > PX_LIMIT:
+        raise WorldError(f"layout: centre at {place} is px {px}, off the canvas; allowed is -2^40 to 2^40")
+    return px
+
+
+def _resolved_style(name: str, spec: StyleSpec, folder: Path) -> ResolvedStyle:
+    texture = spec.texture
+    values = {
+        **_resolved_values(spec, folder),
+        "name": name,
+        "texture": None if texture is None else _resolved_values(texture, folder),
+    }
+    return checked(ResolvedStyle, values, source=f"style {cut(repr(name))}")
+
+
+def _resolved_values(spec: Source, folder: Path) -> dict[str, object]:
+    latent = None if spec.latent is None else _read_latent(folder / spec.latent)
+    return {**spec.model_dump(exclude={"latent", "texture"}), "latent": latent}
+
+
+def _read_latent(path: Path) -> Latent:
+    """The latent in a safetensors file. Raises WorldError where it is missing, too large or holds anything else."""
+    check_file(path, what="latent file", limit=MAX_LATENT_BYTES)
+    try:
+        with safe_open(path, framework="np") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            found = {name: (s.get_dtype(), len(s.get_shape())) for name, s in slices.items()}
+            if found != {"z_g": ("F32", 1), "w_plus": ("F32", 2)}:
+                raise WorldError(
+                    f"latent file {path} holds {listed(found)}; give float32 z_g (D,) and w_plus (rows, D)"
+                )
+            values = {name: file.get_tensor(name).tolist() for name in found}
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise WorldError(f"latent file {path} is not a safetensors file ({reason}); write it again") from None
+    return checked(Latent, values, source=f"latent file {path}")
+
+
+def _resolved_painting(painting: Painting, names: Sequence[str], region: "Region", folder: Path) -> ResolvedPainting:
+    path = folder / painting.image
+    content = read_file(path, what="painting", limit=MAX_PHOTO_MB.value() * MIB)
+    try:
+        picture = decode_png(content, mode="RGB")
+        meanings = {int(colour[1:], 16): names.index(style) for colour, style in painting.colours.items()}
+        numbers = _numbers(np.asarray(picture), meanings)
+    except ValueError as error:
+        raise WorldError(f"painting {path} {error}") from None
+    file = io.BytesIO()
+    Image.fromarray(numbers).save(file, "PNG", optimize=True)
+    png = base64.b64encode(file.getvalue()).decode()
+    if len(png) > MAX_RESOLVED_BYTES:
+        raise WorldError(f"painting {path} takes {len(png)} bytes, over {MAX_RESOLVED_BYTES}; give a smaller one")
+    return ResolvedPainting(x=region.x, y=region.y, w=region.w, h=region.h, png=png)
+
+
+def _numbers(rgb: npt.NDArray[np.uint8], meanings: Mapping[int, int]) -> npt.NDArray[np.uint8]:
+    """Numbers of styles (H, W) for colours (H, W, 3). Raises ValueError that lists the colours without a meaning."""
+    table = np.full(2**24, -1, np.int16)
+    table[list(meanings)] = list(meanings.values())
+    numbers = np.empty(rgb.shape[:2], np.uint8)
+    unknown = np.zeros(2**24, np.int32)  # pixels of each colour
+    rows = max(1, _STRIP_PX // rgb.shape[1])
+    for top in range(0, len(rgb), rows):
+        red, green, blue = np.moveaxis(rgb[top : top + rows].astype(np.uint32), -1, 0)
+        codes = red << 16 | green << 8 | blue
+        found = table[codes]
+        np.add.at(unknown, codes[found < 0], 1)
+        numbers[top : top + rows] = found.astype(np.uint8)
+    if len(colours := np.flatnonzero(unknown)):
+        order = colours[np.argsort(-unknown[colours], kind="stable")]
+        shown = ", ".join(f"#{code:06x} ({unknown[code]} px)" for code in order[:_SHOWN])
+        shown += f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        allowed = listed([f"#{code:06x}" for code in meanings])
+        raise ValueError(f"has colours that mean no style: {shown}; allowed are {allowed} (save it without smoothing)")
+    return numbers

@@ -1,0 +1,82 @@
+"""Nearest centres and samples at pixels that do not form a window: single ones far apart, and images that repeat along x."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from infgen.world.geometry import Span, Window
+from infgen.world.mixing import Centre, Labels
+
+BLOCK = 32  # columns and rows for which the centres that can matter are looked up together
+ROUNDING = 1e-14  # more than squares of distances in float64 are off by, as a share of their size
+
+
+def copies(places: Iterable[Centre], period: int) -> list[Centre]:
+    """Three copies of every centre: a pixel of [0, period) is at most half a period from one of them."""
+    return [Centre(c.x % period + turn, c.y, c.style) for c in places for turn in (-period, 0, period)]
+
+
+def cyclic(window: Window, period: int, labels: Callable[[Window], Labels]) -> Labels:
+    """Labels (H, W) of a window of the image that repeats ``labels`` of x = 0 to ``period`` - 1."""
+    start, size = window.x.start % period, window.x.size
+    if size >= period:
+        return labels(Window(Span(0, period), window.y))[:, (np.arange(size) + start) % period]
+    first = min(size, period - start)
+    left = labels(Window(Span(start, first), window.y))
+    return left if first == size else np.hstack([left, labels(Window(Span(0, size - first), window.y))])
+
+
+def nearest_at(centres: Sequence[Centre], xs: Sequence[int], ys: Sequence[int]) -> Labels:
+    """Styles of single pixels, (len(ys), len(xs)), block by block: few of many centres matter to one block."""
+    places = np.array([(c.x, c.y) for c in centres], np.int64)
+    labels = np.empty((len(ys), len(xs)), np.int32)
+    for top in range(0, len(ys), BLOCK):
+        for left in range(0, len(xs), BLOCK):
+            block_xs, block_ys = xs[left : left + BLOCK], ys[top : top + BLOCK]
+            found = [centres[i] for i in _candidates(places, block_xs, block_ys)]
+            for row, y in enumerate(block_ys, start=top):
+                labels[row, left : left + len(block_xs)] = _nearest_in_row(found, block_xs, y)
+    return labels
+
+
+def _candidates(places: npt.NDArray[np.int64], xs: Sequence[int], ys: Sequence[int]) -> list[int]:
+    """Indices of the centres that can be nearest to any of the pixels, in order.
+
+    A centre farther from the middle than the nearest one by more than the diagonal is nearest to none of them.
+    """
+    low, high = np.array([min(xs), min(ys)], np.int64), np.array([max(xs), max(ys)], np.int64)
+    distance = np.hypot(*(places - (low + high) // 2).astype(np.float64).T)
+    reach = distance.min() + np.hypot(*(high - low).astype(np.float64)) + 2
+    kept: list[int] = np.flatnonzero(distance <= reach * (1 + 1e-12)).tolist()
+    return kept
+
+
+def _nearest_in_row(centres: Sequence[Centre], xs: Sequence[int], y: int) -> list[int]:
+    """Styles at ``xs``: compared in float64, and in integers where that leaves more than one centre."""
+    places = np.array([(c.x, c.y) for c in centres], np.int64)
+    away = (places - np.array([(x, y) for x in xs], np.int64)[:, None]).astype(np.float64)
+    squares = (away**2).sum(axis=-1)
+    near = squares <= squares.min(axis=1, keepdims=True) * (1 + ROUNDING)
+    styles = [centres[i].style for i in near.argmax(axis=1).tolist()]
+    for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
+        styles[i] = _nearest_exactly([centres[j] for j in np.flatnonzero(near[i]).tolist()], xs[i], y).style
+    return styles
+
+
+def _nearest_exactly(centres: Iterable[Centre], x: int, y: int) -> Centre:
+    return min(centres, key=lambda c: (c.x - x) ** 2 + (c.y - y) ** 2)
+
+
+def samples(positions: Iterable[int], start: int, size: int, *, count: int, period: int | None) -> list[int]:
+    """Indices of the samples of ``positions``, where ``count`` samples cover ``size`` px from ``start``."""
+
+    def sample(position: int) -> int:
+        offset = position - start
+        if period is not None:
+            offset %= period
+            if offset >= size and period - offset < offset - (size - 1):
+                offset = 0  # the next copy begins nearer than this one ended
+        return min(max(offset, 0), size - 1) * count // size
+
+    return [sample(position) for position in positions]  # Python's integers: no overflow

@@ -1,0 +1,108 @@
+"""The styles of a world for one model: latents of its layout's styles, or its only one."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from infgen.errors import WorldError
+from infgen.model.config import GeneratorConfig
+from infgen.model.generator import Generator, Style
+from infgen.world import fields
+from infgen.world.document import Mix
+from infgen.world.layout import Latent, ResolvedSource, ResolvedStyle
+from infgen.world.world import World
+
+
+@dataclass(frozen=True)
+class Palette:
+    """All styles of a world: ``styles``, a batch of K."""
+
+    styles: Style
+    _parts: dict[tuple[int, ...], Style] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def subset(self, numbers: tuple[int, ...]) -> Style:
+        """The styles of these numbers. Asked again, the same object comes back: engines keep what they made of it."""
+        if numbers not in self._parts:
+            index = torch.tensor(numbers, device=self.styles.z_g.device)
+            self._parts[numbers] = Style(self.styles.z_g[index], self.styles.w_plus[index])
+        return self._parts[numbers]
+
+
+def check_world(world: World, config: GeneratorConfig) -> None:
+    """Raise WorldError where ``world`` asks for what a model of ``config`` cannot do."""
+    if world.period is not None and world.period % config.cell_px:
+        below = world.period // config.cell_px * config.cell_px
+        raise WorldError(
+            f"period {world.period} px is not a multiple of this model's cell of {config.cell_px} px; "
+            f"nearest are {below or config.cell_px} and {below + config.cell_px}"
+        )
+    _check_mix(world.style.mix, "style", config)
+    if world.layout is None:
+        return
+    for style in world.layout.styles:
+        for source, where in ((style, style.name), (style.texture, f"{style.name}.texture")):
+            if source is not None:
+                _check_mix(source.mix, f"style {where!r}", config)
+                _check_latent(source.latent, f"style {where!r}", config)
+
+
+def _check_mix(mix: Mix | None, where: str, config: GeneratorConfig) -> None:
+    if mix is not None and mix.crossover > config.style_layers:
+        raise WorldError(
+            f"{where}: mix.crossover {mix.crossover} is past this model's {config.style_layers} style rows; "
+            f"allowed are 1 to {config.style_layers}"
+        )
+
+
+def _check_latent(latent: Latent | None, where: str, config: GeneratorConfig) -> None:
+    if latent is None:
+        return
+    found, wanted = (len(latent.w_plus), len(latent.z_g)), (config.style_layers, config.global_channels)
+    if found != wanted:
+        raise WorldError(
+            f"{where}: its latent has {found[0]} rows of {found[1]} values and this model {wanted[0]} of {wanted[1]}; "
+            "give a latent that was made with this model"
+        )
+
+
+@torch.inference_mode()
+def world_palette(world: World, generator: Generator) -> Palette:
+    """The styles of ``world``. Raises WorldError where it asks for what this model cannot do."""
+    check_world(world, generator.config)
+    if world.layout is None:
+        return Palette(_seeded(world.style_seed, world.style.mix, world.truncation, generator))
+    parts = [_style(style, world, generator) for style in world.layout.styles]
+    return Palette(Style(torch.cat([p.z_g for p in parts]), torch.cat([p.w_plus for p in parts])))
+
+
+def _style(style: ResolvedStyle, world: World, generator: Generator) -> Style:
+    """Structure from the style itself, texture from its ``texture`` where it has one."""
+    structure = _source(style, world, generator)
+    if style.texture is None:
+        return structure
+    return Style(structure.z_g, _source(style.texture, world, generator).w_plus)
+
+
+def _source(source: ResolvedSource, world: World, generator: Generator) -> Style:
+    truncation = world.truncation if source.truncation is None else source.truncation
+    if source.seed is not None:
+        return _seeded(source.seed, source.mix, truncation, generator)
+    mean = generator.mean_style
+    if source.latent is None:
+        z_g, w_plus = torch.zeros_like(mean)[None], mean.expand(1, generator.config.style_layers, -1)
+    else:
+        z_g, w_plus = (mean.new_tensor(values)[None] for values in (source.latent.z_g, source.latent.w_plus))
+    if source.mix is not None:
+        other = _seeded(source.mix.seed, None, 1.0, generator).w_plus
+        w_plus = torch.cat([w_plus[:, : source.mix.crossover], other[:, source.mix.crossover :]], dim=1)
+    return generator.truncated(Style(z_g, w_plus), truncation)
+
+
+def _seeded(seed: int, mix: Mix | None, truncation: float, generator: Generator) -> Style:
+    def latent(seed: int) -> Tensor:
+        return fields.global_latent(seed, channels=generator.config.global_channels).to(generator.mean_style)[None]
+
+    if mix is None:
+        return generator.style(latent(seed), truncation=truncation)
+    return generator.style(latent(seed), mix=latent(mix.seed), crossover=mix.crossover, truncation=truncation)
