@@ -8,6 +8,7 @@ from infgen.model.checkpoint import file_hash, load
 from infgen.model.config import PATCH_CELLS
 from infgen.rendering.cost import tile_flops
 from infgen.sinks import FORMATS, read_recipe
+from infgen.sinks.read import is_store
 from infgen.world.world import World
 
 PICTURES = frozenset(extension for f in FORMATS for extension in f.extensions)
@@ -18,7 +19,7 @@ def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
 
     Raises InputError where the file is missing, damaged, or nothing that infgen made.
     """
-    if not path.is_file():
+    if not (path.is_file() or (path.is_dir() and is_store(path))):
         raise InputError(f"{path} does not exist; give a model, a world or a rendered picture")
     if path.suffix.lower() in PICTURES:
         recipe = read_recipe(path)

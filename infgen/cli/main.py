@@ -13,10 +13,14 @@ from infgen.errors import exit_code
 # name -> (module, one line of help). The modules import PyTorch; this table keeps ``infgen --help`` fast.
 COMMANDS = {
     "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
+    "styles": ("infgen.cli.styles", "Draw a sheet of styles to choose from."),
+    "verify": ("infgen.cli.verify", "Compare a rendered picture with its own recipe."),
     "info": ("infgen.cli.info", "Say what a model, a world or a rendered image is."),
     "data": ("infgen.cli.data", "Check photographs before training, and pack them into shards."),
     "train": ("infgen.cli.train", "Train a model on photographs."),
     "eval": ("infgen.cli.eval", "Measure how good a model's pictures are."),
+    "bench": ("infgen.cli.bench", "Measure how fast this machine renders."),
+    "schema": ("infgen.cli.schema", "Print the JSON schema of layout or world files."),
     "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
 }
 

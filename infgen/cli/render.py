@@ -1,26 +1,36 @@
 """``infgen render``: model, world and region -> picture."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from PIL import Image
 
+from infgen.atomic import write_atomically
 from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
-from infgen.rendering.job import Job, Options, open_studio, prepare
+from infgen.errors import InputError
+from infgen.rendering.job import Crew, Job, Options, Output, Studio, open_studio, prepare
 from infgen.rendering.plan import Region
+from infgen.rendering.preview import preview
+from infgen.sinks import FORMATS, Start, unfinished
+from infgen.world.layout import Layout
+from infgen.world.layout_files import resolve
 from infgen.world.world import World
+
+EXTENSIONS = ", ".join(e for f in FORMATS for e in f.extensions)
 
 
 @click.command("render")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Picture to write: .png, .jpg or .webp."
-)
+@click.option("-o", "--output", required=True, help=f"Picture to write, by extension {EXTENSIONS}; .zarr may be a URL.")
 @click.option("--w", "w", type=int, required=True, help="Width in px.")
 @click.option("--h", "h", type=int, required=True, help="Height in px.")
 @click.option("--x", type=int, default=0, show_default=True, help="Left edge in px, within +-2^40.")
 @click.option("--y", type=int, help="Upper edge in px; the horizon is at 0. [default: half the height above it]")
 @click.option("--world", "world_file", type=click.Path(path_type=Path), help="World file; the options below change it.")
 @click.option("--seed", type=int, help="Any 64-bit integer. [default: 0]")
+@click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several styles and where each of them is.")
 @click.option("--style-seed", type=int, help="Take the look from another seed.")
 @click.option("--mix-seed", type=int, help="Mix in the texture style of this seed ...")
 @click.option("--crossover", type=int, help="... from this style row on (coarse to fine).")
@@ -28,21 +38,27 @@ from infgen.world.world import World
 @click.option("--noise", type=float, help="Multiplies the strength of fine noise. [default: 1]")
 @click.option("--period", type=int, help="Repeat along x after so many px.")
 @click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
+@click.option("--format", "file_format", type=click.Choice([f.key for f in FORMATS]), help="[default: by extension]")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted render of the same picture.")
+@click.option("--restart", is_flag=True, help="Throw away what an interrupted render left.")
 @click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
 @click.option("--batch", type=int, default=1, show_default=True, help="Tiles computed together.")
 @click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
-@click.option("--dry-run", is_flag=True, help="Only print what it would take.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads, of each process.")
+@click.option("--device", help="cpu, cuda, cuda:1; several as cuda:0,cuda:1. [default: a GPU where there is one]")
+@click.option("--scheduler", help="Compute on a running dask cluster, tcp://host:8786; output .zarr.")
+@click.option("--preview", "preview_file", type=click.Path(path_type=Path), help="First write a small PNG of styles and image.")
+@click.option("--dry-run", is_flag=True, help="Only print what it would take, and write the preview.")
 @click.option("--quiet", is_flag=True, help="No estimates, no progress.")
 def command(
-    output: Path,
+    output: str,
     w: int,
     h: int,
     x: int,
     y: int | None,
     world_file: Path | None,
     seed: int | None,
+    styles: Path | None,
     style_seed: int | None,
     mix_seed: int | None,
     crossover: int | None,
@@ -50,22 +66,28 @@ def command(
     noise: float | None,
     period: int | None,
     model: str | None,
+    file_format: str | None,
+    resume: bool,
+    restart: bool,
     tile: int | None,
     batch: int,
     precision: Precision,
     threads: int | None,
     device: str | None,
+    scheduler: str | None,
+    preview_file: Path | None,
     dry_run: bool,
     quiet: bool,
 ) -> None:
     """Render the window of W x H px whose upper left corner is (X, Y).
 
     The same seed always gives the same endless image: another size or another position shows more of it or another part
-    of it, and changes nothing.
+    of it, and changes nothing. An interrupted render keeps its finished tiles: run it again with --resume.
     """
     region = Region(x, -(h // 2) if y is None else y, w, h)
     world = (World() if world_file is None else World.load(world_file)).changed(
         seed=seed,
+        layout=None if styles is None else resolve(Layout.load(styles), region, folder=styles.parent),
         style_seed=style_seed,
         mix_seed=mix_seed,
         crossover=crossover,
@@ -73,14 +95,51 @@ def command(
         noise=noise,
         period=period,
     )
-    options = Options(tile, batch, precision, threads, device)
-    job = prepare(open_studio(world, model=model, options=options), region, output)
+    devices = _devices(device, scheduler)
+    options = Options(tile, batch, precision, threads, devices[0] if devices else None)
+    target = Output(output, _start(resume, restart), file_format)
+    studio = open_studio(world, model=model, options=options)
+    job = prepare(studio, region, target, crew=Crew(devices, scheduler))
     if not quiet:
         click.echo(describe(job), err=True)
+    if preview_file is not None:
+        _write_preview(studio, region, preview_file)
     if dry_run:
         return
-    job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))
+    with _advice(target):
+        job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))
     click.echo(output)
+
+
+def _devices(device: str | None, scheduler: str | None) -> tuple[str, ...]:
+    devices = tuple(part.strip() for part in device.split(",")) if device else ()
+    if len(devices) > 1 and scheduler is not None:
+        raise InputError(f"--device {device} and --scheduler are both given; the cluster's workers have their own devices")
+    return devices
+
+
+def _start(resume: bool, restart: bool) -> Start:
+    if resume and restart:
+        raise InputError("--resume and --restart are both given; give one of them")
+    return "resume" if resume else "restart" if restart else "new"
+
+
+def _write_preview(studio: Studio, region: Region, path: Path) -> None:
+    with write_atomically(path) as temporary:
+        Image.fromarray(preview(studio, region)).save(temporary, "PNG")
+    click.echo(path)
+
+
+@contextmanager
+def _advice(output: Output) -> Iterator[None]:
+    """Say what is kept when the render fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        kept = unfinished(output.path, output.file_format)
+        if kept is not None and kept[0]:
+            click.echo(f"{kept[0]} of {kept[1]} tiles are kept: run the same command with --resume", err=True)
+        raise
 
 
 def describe(job: Job) -> str:

@@ -18,7 +18,7 @@ from infgen.model.generator import Generator, Style
 from infgen.model.layers import EPS, GAIN, ModulatedConv, StyledConv, ToRGB, upsample_skip
 from infgen.model.structure import CoordinateConv, DirectInput, centre_crop, trimmed
 
-STRIP_VALUES = 2**18  # of a layer that are finished at a time
+STRIP_VALUES = 2**20  # of a layer that are finished at a time
 PHASE_SHARES = (1.0, 0.5, 0.5, 0.25)  # of each neighbour in a value between two or four
 
 
@@ -36,56 +36,58 @@ class StyleWeights:
 
 @dataclass(frozen=True)
 class Mixer:
-    """Scales and demodulation of one layer from weight maps. Maps are laid out (B, H, W, K) here: rows of one matrix."""
+    """Scales and demodulation of one layer, as matrices that planes over space are multiplied with."""
 
-    scales: Tensor  # A without its bias, of each style (K, I)
-    shift: Tensor  # the bias of A (I,)
-    energy: Tensor | None  # (K (K + 1) / 2 + K, O); None without demodulation
-    constant: Tensor | None  # (O,)
+    scales: Tensor  # (K + 1, I): A of each style without its bias, and the bias
+    energy: Tensor | None  # (K (K + 1) / 2 + K + 1, O); None without demodulation
 
     @classmethod
     def of(cls, conv: ModulatedConv, styles: Tensor) -> "Mixer":
         """Of ``conv`` and K styles (K, D)."""
         shift = conv.modulation.bias * conv.modulation.factor
         s = conv.modulation(styles) - shift  # (K, I)
+        scales = torch.cat([s, shift[None]])
         if not conv.demodulate:
-            return cls(s, shift, None, None)
+            return cls(scales, None)
         first, second = _pairs(len(s), device=s.device)
         products = s[first] * s[second] * torch.where(first == second, 1.0, 2.0)[:, None]  # (pairs, I)
         kernel = (conv.weight * conv.scale).square().sum((2, 3))  # (O, I)
-        energy = torch.cat([products, 2 * s * shift]) @ kernel.t()
-        return cls(s, shift, energy, kernel @ shift.square() + EPS)
+        energy = torch.cat([products, 2 * s * shift, shift.square()[None]]) @ kernel.t()
+        energy[-1] += EPS
+        return cls(scales, energy)
 
-    def scaled(self, x: Tensor, weights: Tensor) -> Tensor:
-        """``x * s`` for (B, I, H, W) and weights (B, K, H, W)."""
-        out = torch.empty_like(x)
-        maps, scales, shift = (t.to(x.dtype) for t in (rows_last(weights), self.scales, self.shift))
+    def scale_(self, x: Tensor, weights: Tensor) -> Tensor:
+        """``x`` (B, I, H, W) times s, for weights (B, K, H, W), in place: nothing else reads it after that."""
+        planes, scales = _with_ones(weights.to(x.dtype)), self.scales.to(x.dtype)
         for rows in _strips(x):
-            torch.mul(rows_last(x)[:, rows], _product(maps[:, rows], scales, shift), out=rows_last(out)[:, rows])
-        return out
+            rows_last(x)[:, rows].mul_(_product(planes[:, :, rows], scales))
+        return x
 
-    def terms(self, weights: Tensor) -> Tensor:
-        """What ``demodulation`` is linear in, before its root: products of weights (B, K, H, W), and they themselves."""
-        maps = rows_last(weights)
-        first, second = _pairs(maps.shape[-1], device=maps.device)
-        return torch.cat([maps[..., first] * maps[..., second], maps], dim=-1)
+    @staticmethod
+    def terms(weights: Tensor) -> Tensor:
+        """What the squared norm is linear in: products of two of the weights (B, K, H, W), they themselves, and 1."""
+        first, second = _pairs(weights.shape[1], device=weights.device)
+        return _with_ones(torch.cat([weights[:, first] * weights[:, second], weights], dim=1))
 
     def demodulation(self, terms: Tensor) -> Tensor:
-        """Factors (B, H, W, O) from terms (B, H, W, .)."""
+        """Factors (B, H, W, O) from terms (B, ., H, W)."""
         assert self.energy is not None
-        assert self.constant is not None
-        return _product(terms, self.energy, self.constant).rsqrt_()
+        return _product(terms, self.energy).rsqrt_()
 
 
 def rows_last(x: Tensor) -> Tensor:
-    """(B, C, H, W) as (B, H, W, C), the order in memory of everything here that is large."""
+    """(B, C, H, W) as (B, H, W, C), the order in memory of all activations here."""
     return x.permute(0, 2, 3, 1)
 
 
-def _product(maps: Tensor, matrix: Tensor, constant: Tensor) -> Tensor:
-    """``maps @ matrix + constant`` for (B, H, W, K), (K, C) and (C,)."""
-    flat = torch.addmm(constant, maps.reshape(-1, maps.shape[-1]), matrix)
-    return flat.view(*maps.shape[:-1], matrix.shape[1])
+def _with_ones(planes: Tensor) -> Tensor:
+    return torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1)
+
+
+def _product(planes: Tensor, matrix: Tensor) -> Tensor:
+    """Rows of contiguous planes (B, K, H, W) times (K, C), (B, H, W, C)."""
+    flat = planes.flatten(2).transpose(1, 2) @ matrix
+    return flat.view(-1, *planes.shape[2:], matrix.shape[1])
 
 
 def _strips(x: Tensor) -> Iterator[slice]:
@@ -102,7 +104,7 @@ class Mixers:
 
     structure: Sequence[Mixer]
     texture: Sequence[Mixer]
-    to_rgbs: Sequence[Mixer]
+    to_rgbs: Sequence[Tensor]  # (3 * (K + 1), C, 1, 1): see _mixed_rgb
 
 
 def _pairs(count: int, *, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -122,11 +124,11 @@ class FusedConv:
 
     def __call__(self, x: Tensor, mixer: Mixer, weights: Tensor, noise: Tensor | None = None) -> Tensor:
         """(B, I, H, W), weights (B, K, H, W) on the same positions, noise (B, 1, H', W') -> (B, O, H', W')."""
-        out = F.conv2d(mixer.scaled(x, weights), self.weight)
+        out = F.conv2d(mixer.scale_(x, weights), self.weight)
         terms = mixer.terms(centre_crop(weights, *out.shape[-2:]))
         for rows in _strips(out):
             strip = rows_last(out)[:, rows]
-            torch.addcmul(self.bias, strip, mixer.demodulation(terms[:, rows]).to(strip.dtype), out=strip)
+            torch.addcmul(self.bias, strip, mixer.demodulation(terms[:, :, rows]).to(strip.dtype), out=strip)
             finish(out[:, :, rows], None if noise is None else noise[:, :, rows], self.strength)
         return out
 
@@ -142,7 +144,7 @@ class FusedUpsampling:
 
     def __call__(self, x: Tensor, mixer: Mixer, weights: Tensor, noise: Tensor) -> Tensor:
         """(B, I, H, W), weights (B, K, H, W), noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
-        x = mixer.scaled(x, weights)
+        x = mixer.scale_(x, weights)
         parts = [F.conv2d(x, weight) for weight in self.phases]
         _demodulate_phases(parts, mixer, mixer.terms(weights))
         batch, channels, height, width = x.shape[0], self.bias.shape[0], 2 * x.shape[2] - 3, 2 * x.shape[3] - 3
@@ -160,7 +162,7 @@ def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, terms: Tensor) -> 
     """
     for rows in _strips(parts[0]):
         with_next = slice(rows.start, rows.stop + 1)
-        factors = mixer.demodulation(terms[:, with_next]).to(parts[0].dtype)
+        factors = mixer.demodulation(terms[:, :, with_next]).to(parts[0].dtype)
         between = factors[:, :, :-1] + factors[:, :, 1:]
         count = rows.stop - rows.start
         for parity, values in enumerate((factors, between)):
@@ -169,17 +171,25 @@ def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, terms: Tensor) -> 
                 rows_last(parts[2 + parity])[:, rows].mul_(values[:, :-1] + values[:, 1:])
 
 
-@dataclass(frozen=True)
-class FusedRGB:
-    """1x1 modulated convolution to RGB, without demodulation or activation."""
+def _rgb_kernels(conv: ModulatedConv, styles: Tensor) -> Tensor:
+    """The 1x1 kernels of the bias of A and of each of K styles (K, D) without it, (3 * (K + 1), C, 1, 1)."""
+    shift = conv.modulation.bias * conv.modulation.factor
+    scales = torch.cat([shift[None], conv.modulation(styles) - shift])
+    return (scales[:, None, :, None, None] * (conv.weight * conv.scale)).flatten(0, 1)
 
-    weight: Tensor
-    bias: Tensor
 
-    def __call__(self, x: Tensor, mixer: Mixer, weights: Tensor) -> Tensor:
-        """(B, C, H, W), weights (B, K, >= H, >= W) around the same centre -> (B, 3, H, W), float32."""
-        scaled = mixer.scaled(x, centre_crop(weights, *x.shape[-2:]))
-        return F.conv2d(scaled, self.weight).float() + self.bias
+def _mixed_rgb(x: Tensor, kernels: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    """(B, C, H, W), weights (B, K, >= H, >= W) around the same centre -> (B, 3, H, W), float32.
+
+    Without demodulation, mixing the colours that each style gives is the same as mixing scales, and far less work.
+    """
+    colours = F.conv2d(x, kernels.to(x.dtype)).float()
+    colours = colours.view(len(x), -1, bias.shape[0], *x.shape[-2:])
+    shares = centre_crop(weights, *x.shape[-2:])
+    rgb = colours[:, 0] + bias
+    for k in range(shares.shape[1]):
+        rgb.addcmul_(colours[:, k + 1], shares[:, k : k + 1])
+    return rgb
 
 
 @dataclass(frozen=True)
@@ -188,7 +198,7 @@ class FusedGenerator:
 
     structure: Sequence[FusedConv | FoldedInput]
     texture: Sequence[FusedUpsampling | FusedConv]  # alternating
-    to_rgbs: Sequence[FusedRGB]
+    rgb_biases: Sequence[Tensor]  # (3, 1, 1)
 
     @torch.inference_mode()
     def __call__(
@@ -203,10 +213,10 @@ class FusedGenerator:
             here = centre_crop(weights.structure, *x.shape[-2:])
             x = layer(x, mixers.structure[i], here) if isinstance(layer, FusedConv) else layer(x)
         rgb = None
-        for level, to_rgb in enumerate(self.to_rgbs):
+        for level, bias in enumerate(self.rgb_biases):
             for i in (2 * level, 2 * level + 1):
                 x = self.texture[i](x, mixers.texture[i], weights.texture[i], noises[i].to(kind))
-            contribution = to_rgb(x, mixers.to_rgbs[level], weights.texture[2 * level + 1])
+            contribution = _mixed_rgb(x, mixers.to_rgbs[level], weights.texture[2 * level + 1], bias)
             rgb = contribution if rgb is None else upsample_skip(rgb) + contribution
         assert rgb is not None
         return rgb
@@ -224,7 +234,7 @@ def fuse(generator: Generator, *, noise_strength: float = 1.0, dtype: torch.dtyp
     return FusedGenerator(
         structure=_structure(generator, dtype),
         texture=[_texture(conv, noise_strength, dtype) for conv in convs],
-        to_rgbs=[FusedRGB(stored(r.conv.weight * r.conv.scale, dtype), r.bias[:, None, None]) for r in rgbs],
+        rgb_biases=[rgb.bias[:, None, None] for rgb in rgbs],
     )
 
 
@@ -236,7 +246,7 @@ def mixers(generator: Generator, styles: Style) -> Mixers:
     return Mixers(
         structure=[Mixer.of(layer.conv, styles.z_g) for layer in _coordinate_convs(generator)],
         texture=[Mixer.of(conv.conv, w_plus[:, i]) for i, conv in enumerate(convs)],
-        to_rgbs=[Mixer.of(rgb.conv, w_plus[:, texture.rgb_row(level)]) for level, rgb in enumerate(rgbs)],
+        to_rgbs=[_rgb_kernels(rgb.conv, w_plus[:, texture.rgb_row(level)]) for level, rgb in enumerate(rgbs)],
     )
 
 

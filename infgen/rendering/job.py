@@ -2,27 +2,30 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
 from infgen import __version__
 from infgen.engines import EagerEngine, pick_device
 from infgen.engines.eager import Precision
+from infgen.errors import InputError
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
+from infgen.model.generator import Generator
 from infgen.rendering.plan import Plan, Region, make_plan
 from infgen.rendering.preflight import Preflight, estimate, tile_memory
 from infgen.rendering.render import Pixels, Scene, render_array, render_to
-from infgen.sinks import check_picture, check_recipe, open_sink
-from infgen.world.tile_inputs import world_style
+from infgen.sinks import Sink, Start, check_picture, check_recipe, open_sink
+from infgen.world.styles import world_palette
 from infgen.world.world import World
 
-Phase = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+Progress = Callable[[int, int], None]
+Phase = Callable[[str], AbstractContextManager[Progress]]
 
 
-def _silent(title: str) -> AbstractContextManager[Callable[[int, int], None]]:
+def _silent(title: str) -> AbstractContextManager[Progress]:
     return nullcontext(lambda done, total: None)
 
 
@@ -43,8 +46,14 @@ class Studio:
 
     scene: Scene
     options: Options
-    model_name: str
+    generator: Generator
+    model_path: Path
     model_hash: str
+
+    def with_world(self, world: World) -> Self:
+        """The same model in another world. Raises WorldError where the model cannot draw it."""
+        scene = Scene(world, world_palette(world, self.generator), self.scene.engine)
+        return replace(self, scene=scene)
 
     def plan(self, region: Region) -> Plan:
         """The tiles for ``region``."""
@@ -67,13 +76,13 @@ class Studio:
         region, options = plan.region, self.options
         return {
             "infgen": __version__,
-            "model": {"name": self.model_name, "sha256": self.model_hash},
-            "world": self.scene.world.model_dump(mode="json", by_alias=True),
+            "model": {"name": self.model_path.name, "sha256": self.model_hash},
+            "world": self.scene.world.to_dict(),
             "region": {"x": region.x, "y": region.y, "w": region.w, "h": region.h},
             "tile": list(plan.tile_px),
             "batch": plan.batch,
             "precision": options.precision,
-            "device": str(self.scene.engine.device),
+            "device": self.scene.engine.device.type,
         }
 
 
@@ -85,7 +94,27 @@ def open_studio(world: World, *, model: str | Path | None = None, options: Optio
     path = SHIPPED if model is None else resolve(model)
     generator = load(path, device=pick_device(options.device))
     engine = EagerEngine(generator, precision=options.precision)
-    return Studio(Scene(world, world_style(world, generator), engine), options, path.name, file_hash(path))
+    return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, file_hash(path))
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a picture goes: a file, or for Zarr also a URL.
+
+    ``start``: "new", or "resume" and "restart" for what an interrupted render left. ``file_format``: None means by extension.
+    """
+
+    path: str
+    start: Start = "new"
+    file_format: str | None = None
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who computes: this process on its device, one process for each of several ``devices``, or a dask ``scheduler``."""
+
+    devices: tuple[str, ...] = ()
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,26 +123,60 @@ class Job:
 
     studio: Studio
     plan: Plan
-    output: Path
+    output: Output
+    crew: Crew
     preflight: Preflight
 
     def run(self, *, phase: Phase = _silent) -> None:
-        """Draw and write the file. Nothing is left behind on failure.
+        """Draw and write the file. What is finished when it fails is kept for ``start="resume"``.
 
         ``phase(title)`` gives a context with a callback for (pixels done, pixels in all): one for drawing, one for writing.
         """
-        region = self.plan.region
-        with open_sink(self.output, width=region.w, height=region.h) as sink:
+        if self.crew.scheduler is not None:
             with phase("rendering") as progress:
-                render_to(self.studio.scene, self.plan, sink.write_tile, progress=progress)
+                self._run_on_cluster(self.crew.scheduler, progress)
+            return
+        recipe, output = self.studio.recipe(self.plan), self.output
+        with open_sink(output.path, self.plan.grid, recipe, start=output.start, file_format=output.file_format) as sink:
+            with phase("rendering") as progress:
+                self._fill(sink, progress)
             with phase("writing") as progress:
-                sink.finish(self.studio.recipe(self.plan), progress=progress)
+                sink.finish(progress=progress)
+
+    def _fill(self, sink: Sink, progress: Progress) -> None:
+        if len(self.crew.devices) < 2:
+            render_to(self.studio.scene, self.plan, sink, progress=progress)
+            return
+        from infgen.rendering.pool import render_with_pool
+        from infgen.rendering.remote import StudioSpec
+
+        spec = StudioSpec.of(self.studio)
+        render_with_pool(spec, self.plan, sink, devices=self.crew.devices, progress=progress)
+
+    def _run_on_cluster(self, scheduler: str, progress: Progress) -> None:
+        from infgen.rendering.cluster import render_on_cluster
+        from infgen.rendering.remote import StudioSpec
+
+        render_on_cluster(
+            StudioSpec.of(self.studio),
+            self.plan,
+            self.output.path,
+            scheduler=scheduler,
+            recipe=self.studio.recipe(self.plan),
+            start=self.output.start,
+            progress=progress,
+        )
 
 
-def prepare(studio: Studio, region: Region, output: Path) -> Job:
-    """Check and estimate the picture of ``region`` in the file ``output``. Raises InputError before any work is done."""
+def prepare(studio: Studio, region: Region, output: Output, *, crew: Crew | None = None) -> Job:
+    """Check and estimate the picture of ``region``. Raises InputError before any work is done."""
+    crew = Crew() if crew is None else crew
     plan = studio.plan(region)
-    file_format = check_picture(output, width=region.w, height=region.h)
+    file_format = check_picture(output.path, plan.grid, start=output.start, file_format=output.file_format)
+    if crew.scheduler is not None and file_format.name != "OME-Zarr":
+        raise InputError(
+            f"output {output.path} is {file_format.name}, which one process writes; with a scheduler give a .zarr folder or URL"
+        )
     check_recipe(studio.recipe(plan))
     preflight = estimate(
         studio.scene,
@@ -121,4 +184,4 @@ def prepare(studio: Studio, region: Region, output: Path) -> Job:
         disk=file_format.disk_bytes(region.w, region.h),
         encode_memory=file_format.encode_memory_bytes(region.w, region.h),
     )
-    return Job(studio, plan, output, preflight)
+    return Job(studio, plan, output, crew, preflight)

@@ -1,22 +1,25 @@
 """Which tiles draw a region: a pure function of region, model and options, so every process makes the same plan.
 
-Tiles step by S*(n - 5) px and each owns the pixels of one step; the 5 px by which neighbours overlap are computed twice.
+Tiles step by whole cells and own equal rectangles of the region; the 5 px and more by which their windows overlap are
+computed twice.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PIXELS
 from infgen.model.config import GeneratorConfig
 from infgen.rendering.cost import peak_bytes
+from infgen.sinks.grid import Grid
 from infgen.world import geometry
 from infgen.world.tile_inputs import TilePosition
 from infgen.world.world import PX_LIMIT
 
-MIN_TILE_CELLS = 6  # the smallest tile that moves on by a whole cell
+MIN_TILE_CELLS = 7  # the smallest tile that moves on by a whole cell, wherever the region begins
+MAX_BATCH = 1024
 MAX_TILE_PX = 1060  # tiles twice as large would save 2 % more of the work and take four times the memory
 SPACING_CELLS = 5  # cells by which a tile's step is smaller than its z_S window
+OVERLAP_PX = 5  # a tile of n cells has this many px more than n - 5 cells
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ class Region:
 
 @dataclass(frozen=True)
 class Axis:
-    """Tiles along one axis: ``count`` tiles of ``cells`` cells, the first at ``first_cell``."""
+    """Tiles along one axis: ``count`` tiles of ``cells`` cells, ``step_cells`` apart, the first at ``first_cell``."""
 
     first_cell: int
     cells: int
+    step_cells: int
     count: int
     start: int  # first pixel of the region
     size: int  # pixels of the region
@@ -55,28 +59,25 @@ class Axis:
 
     @property
     def step_px(self) -> int:
-        """Distance of neighbouring tiles."""
-        return geometry.cell_px(self.levels) * (self.cells - SPACING_CELLS)
+        """Pixels that a tile owns, the last one excepted."""
+        return self.size if self.count == 1 else geometry.cell_px(self.levels) * self.step_cells
 
     def cell(self, index: int) -> int:
         """First cell of tile ``index``."""
-        return self.first_cell + index * (self.cells - SPACING_CELLS)
+        return self.first_cell + index * self.step_cells
 
     def owned(self, index: int) -> tuple[slice, int]:
         """(pixels of tile ``index`` that it owns, counted from the tile's edge; where they begin, counted from the region's)."""
-        tile_start = geometry.first_px(self.cell(index), levels=self.levels)
-        first = max(self.start, tile_start)
-        tile_stop = tile_start + (
-            self.step_px if index + 1 < self.count else geometry.tile_px(self.cells, levels=self.levels)
-        )
-        stop = min(self.start + self.size, tile_stop)
-        return slice(first - tile_start, stop - tile_start), first - self.start
+        before = self.start - geometry.first_px(self.first_cell, levels=self.levels)
+        position = index * self.step_px
+        return slice(before, before + min(self.step_px, self.size - position)), position
 
 
 @dataclass(frozen=True)
 class PlannedTile:
-    """One tile: where its window begins and which of its pixels (``rows``, ``columns``) go to (``x``, ``y``) of the region."""
+    """Tile ``number``: where its window begins, and which pixels (``rows``, ``columns``) go to (``x``, ``y``) of the region."""
 
+    number: int
     position: TilePosition
     rows: slice
     columns: slice
@@ -105,6 +106,11 @@ class Plan:
         return geometry.tile_px(self.down.cells, levels=levels), geometry.tile_px(self.across.cells, levels=levels)
 
     @property
+    def grid(self) -> Grid:
+        """The rectangles that the tiles own."""
+        return Grid(self.region.w, self.region.h, self.across.step_px, self.down.step_px)
+
+    @property
     def tile_count(self) -> int:
         """Tiles that hold pixels of the region; the last batch may compute some of them again to be full."""
         return self.across.count * self.down.count
@@ -118,24 +124,29 @@ class Plan:
         """Tile ``index``, 0 to ``tile_count`` - 1."""
         j, i = divmod(index, self.across.count)
         (columns, x), (rows, y) = self.across.owned(i), self.down.owned(j)
-        return PlannedTile(TilePosition(self.across.cell(i), self.down.cell(j)), rows, columns, x, y)
+        return PlannedTile(index, TilePosition(self.across.cell(i), self.down.cell(j)), rows, columns, x, y)
 
-    def batches(self) -> Iterator[list[PlannedTile]]:
-        """The tiles of each engine call in order; only the last list can be shorter than ``batch``."""
-        for start in range(0, self.tile_count, self.batch):
-            yield [self.tile(i) for i in range(start, min(start + self.batch, self.tile_count))]
+    def batch_tiles(self, index: int) -> list[PlannedTile]:
+        """The tiles of engine call ``index``; only the last call can have fewer than ``batch``."""
+        start = index * self.batch
+        return [self.tile(i) for i in range(start, min(start + self.batch, self.tile_count))]
 
 
 def _axis(start: int, size: int, *, cells: int, exact: bool, levels: int) -> Axis:
     """Cover ``size`` px from ``start`` with tiles of ``cells`` cells, or with as many, as small as will do, unless ``exact``."""
     s = geometry.cell_px(levels)
     first = geometry.first_cell(start, levels=levels)
-    needed = start - geometry.first_px(first, levels=levels) + size
-    overlap = geometry.tile_px(cells, levels=levels) - s * (cells - SPACING_CELLS)
-    count = max(1, -(-(needed - overlap) // (s * (cells - SPACING_CELLS))))
+    before = start - geometry.first_px(first, levels=levels)
+    alone = max(MIN_TILE_CELLS, geometry.cells_covering(before + size, levels=levels))
+    if alone <= cells:
+        return Axis(first, cells if exact else alone, 0, 1, start, size, levels)
+    spacing = (
+        SPACING_CELLS if before <= OVERLAP_PX else SPACING_CELLS + 1
+    )  # every tile begins ``before`` px ahead of what it owns
+    count = -(-size // (s * (cells - spacing)))
     if not exact:
-        cells = max(MIN_TILE_CELLS, -(-(needed - overlap) // (count * s)) + SPACING_CELLS)
-    return Axis(first, cells, count, start, size, levels)
+        cells = max(MIN_TILE_CELLS, -(-size // (count * s)) + spacing)
+    return Axis(first, cells, cells - spacing, count, start, size, levels)
 
 
 def tile_option_cells(tile_px: int, *, levels: int) -> int:
@@ -161,6 +172,11 @@ def largest_tile_cells(config: GeneratorConfig, *, batch: int, memory: int, byte
     return max(cells, MIN_TILE_CELLS)
 
 
+def _check_batch(batch: int) -> None:
+    if not 1 <= batch <= MAX_BATCH:
+        raise InputError(f"batch {batch} is out of range; allowed are 1 to {MAX_BATCH}")
+
+
 def make_plan(
     region: Region,
     config: GeneratorConfig,
@@ -181,8 +197,7 @@ def make_plan(
             f"{region.w} x {region.h} is {region.pixels} pixels, over the limit of {limit}; "
             f"raise it with the environment variable {MAX_PIXELS.name} or render a smaller region"
         )
-    if not 1 <= batch <= 1024:
-        raise InputError(f"batch {batch} is out of range; allowed are 1 to 1024")
+    _check_batch(batch)
     if tile_px is None:
         cells = largest_tile_cells(config, batch=batch, memory=memory, bytes_per_value=bytes_per_value)
     else:
@@ -191,3 +206,15 @@ def make_plan(
     across = _axis(region.x, region.w, cells=cells, exact=exact, levels=config.levels)
     down = _axis(region.y, region.h, cells=cells, exact=exact, levels=config.levels)
     return Plan(region, across, down, min(batch, across.count * down.count) if not exact else batch)
+
+
+def same_plan(region: Region, *, tile_px: tuple[int, int], batch: int, levels: int) -> Plan:
+    """The plan that an earlier render recorded as its region, tile (height, width) in px and batch.
+
+    Raises InputError where no plan has these values.
+    """
+    axes = []
+    for start, size, px in ((region.x, region.w, tile_px[1]), (region.y, region.h, tile_px[0])):
+        axes.append(_axis(start, size, cells=tile_option_cells(px, levels=levels), exact=True, levels=levels))
+    _check_batch(batch)
+    return Plan(region, axes[0], axes[1], batch)

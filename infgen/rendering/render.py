@@ -8,8 +8,9 @@ import numpy.typing as npt
 import torch
 
 from infgen.engines.base import Engine, TileBatch, to_pixels
-from infgen.model.generator import Style
 from infgen.rendering.plan import Plan, PlannedTile
+from infgen.sinks.base import Sink
+from infgen.world.styles import Palette
 from infgen.world.tile_inputs import tile_batch
 from infgen.world.world import World
 
@@ -18,10 +19,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn and by what: a world, the style that a model gives it, and an engine that runs that model."""
+    """What is drawn and by what: a world, the styles that a model gives it, and an engine that runs that model."""
 
     world: World
-    style: Style
+    palette: Palette
     engine: Engine
 
 
@@ -33,18 +34,26 @@ def batch_inputs(scene: Scene, plan: Plan, tiles: list[PlannedTile]) -> TileBatc
         [t.position for t in full],
         cells=plan.cells,
         config=scene.engine.config,
-        style=scene.style,
+        palette=scene.palette,
         device=scene.engine.device,
     )
 
 
+@torch.inference_mode()
+def render_batch(scene: Scene, plan: Plan, index: int) -> list[tuple[PlannedTile, Pixels]]:
+    """The tiles of engine call ``index`` with the pixels that they own, (rows, columns, 3) uint8.
+
+    Bit for bit the same whenever and wherever the same plan's call is made with the same engine.
+    """
+    tiles = plan.batch_tiles(index)
+    pixels = to_pixels(scene.engine.render_float(batch_inputs(scene, plan, tiles))).cpu().numpy()
+    return [(tile, picture[tile.rows, tile.columns]) for tile, picture in zip(tiles, pixels, strict=False)]
+
+
 def render_tiles(scene: Scene, plan: Plan) -> Iterator[tuple[PlannedTile, Pixels]]:
     """Every tile of the plan with the pixels that it owns, (rows, columns, 3) uint8, in the plan's order."""
-    with torch.inference_mode():
-        for tiles in plan.batches():
-            pixels = to_pixels(scene.engine.render_float(batch_inputs(scene, plan, tiles))).cpu().numpy()
-            for tile, picture in zip(tiles, pixels, strict=False):
-                yield tile, picture[tile.rows, tile.columns]
+    for index in range(plan.batch_count):
+        yield from render_batch(scene, plan, index)
 
 
 def render_array(scene: Scene, plan: Plan) -> Pixels:
@@ -56,15 +65,14 @@ def render_array(scene: Scene, plan: Plan) -> Pixels:
 
 
 def render_to(
-    scene: Scene,
-    plan: Plan,
-    write_tile: Callable[[Pixels, int, int], None],
-    *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    scene: Scene, plan: Plan, sink: Sink, *, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> None:
-    """Hand every tile to ``write_tile(pixels, x, y)``; ``progress(pixels done, pixels in all)`` after each."""
+    """Write every tile that ``sink`` lacks; ``progress(pixels done, pixels in all)`` after each batch."""
     done = 0
-    for tile, pixels in render_tiles(scene, plan):
-        write_tile(pixels, tile.x, tile.y)
-        done += pixels.shape[0] * pixels.shape[1]
+    for index in range(plan.batch_count):
+        tiles = plan.batch_tiles(index)
+        if not sink.done.issuperset(tile.number for tile in tiles):
+            for tile, pixels in render_batch(scene, plan, index):
+                sink.write_tile(tile.number, pixels)
+        done += sum(plan.grid.box(tile.number).pixels for tile in tiles)
         progress(done, plan.region.pixels)

@@ -1,43 +1,36 @@
-"""A picture of any size on disk: raw rows of RGB, written tile by tile in any order.
+"""A picture of any size on disk: raw rows of RGB, written and read rectangle by rectangle in any order.
 
-Tiles are written with positioned writes and not through a memory map: resident memory stays flat whatever the picture
-holds, and a full disk is an error that can be reported, where a store into a map would kill the process.
+Positioned reads and writes, no memory map: resident memory stays flat whatever the picture holds, and a full or failing
+disk is an error that can be reported, where an access to a map would kill the process.
 """
 
-import mmap
 import os
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from infgen.atomic import create_beside
 from infgen.errors import InfgenError
+from infgen.sinks.grid import Box
 
 Pixels = npt.NDArray[np.uint8]
 CHANNELS = 3
 
 
 class Canvas:
-    """``height`` rows of ``width`` px, 3 bytes each, in a sparse temporary file. Pixels never written are black.
+    """``height`` rows of ``width`` px, 3 bytes each, in a sparse file that outlives the object. Unwritten pixels are black."""
 
-    The file is removed by ``close``, at the latest when the object or the interpreter goes.
-    """
-
-    def __init__(self, beside: Path, *, width: int, height: int) -> None:
-        """Create the file in the folder of the file ``beside``. Raises InputError or InfgenError where it cannot."""
-        self.width, self.height = width, height
-        self._file, self.path = create_beside(beside, ".canvas")
-        self.close = weakref.finalize(self, _remove, self._file, self.path)
+    def __init__(self, path: Path, *, width: int, height: int) -> None:
+        """Open the file ``path`` or create it; what it holds already is kept. Raises InfgenError where it cannot be."""
+        self.width, self.height, self.path = width, height, path
         try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+            self.close = weakref.finalize(self, os.close, self._file)
             os.truncate(self._file, self.size)
         except OSError as error:
-            self.close()
             raise InfgenError(
-                f"the folder {beside.parent} takes no file of {self.size:,} bytes: {error.strerror}; choose another"
+                f"the folder {path.parent} takes no file of {self.size:,} bytes: {error.strerror}; choose another"
             ) from error
 
     @property
@@ -51,53 +44,68 @@ class Canvas:
         Later tiles replace earlier ones. Raises ValueError for another shape or type, or a tile that reaches outside;
         InfgenError where the disk is full.
         """
-        _check_tile(tile, x, y, size=(self.width, self.height))
-        rows = np.ascontiguousarray(tile)
-        if tile.shape[1] == self.width:
-            rows = rows.reshape(1, -1)  # whole rows lie one after another in the file
+        check_tile(tile)
+        offsets, length = self._runs(Box(x, y, tile.shape[1], tile.shape[0]))
+        data = np.ascontiguousarray(tile).reshape(-1).data
         try:
-            for row, values in enumerate(rows):
-                self._write_at(memoryview(values.reshape(-1)), CHANNELS * ((y + row) * self.width + x))
+            for index, offset in enumerate(offsets):
+                self._write_at(data[index * length : (index + 1) * length], offset)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def read(self, box: Box) -> Pixels:
+        """The pixels of ``box``, (rows, columns, 3) uint8. Raises ValueError outside, InfgenError for a failing disk."""
+        offsets, length = self._runs(box)
+        data = bytearray(CHANNELS * box.pixels)
+        try:
+            for index, offset in enumerate(offsets):
+                self._read_at(memoryview(data)[index * length : (index + 1) * length], offset)
         except OSError as error:
             raise InfgenError(
-                f"the working file {self.path} takes no more data: {error.strerror}; "
-                "free some disk space or choose another folder"
+                f"the working file {self.path} cannot be read: {error.strerror or error}; check the disk"
             ) from error
+        return np.frombuffer(data, np.uint8).reshape(box.h, box.w, CHANNELS)
+
+    def sync(self) -> None:
+        """Return when everything written is on the disk. Raises InfgenError where the disk is full or faulty."""
+        try:
+            getattr(os, "fdatasync", os.fsync)(self._file)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def _runs(self, box: Box) -> tuple[range, int]:
+        """Where the bytes of ``box`` lie: offsets of runs of equal length, and that length."""
+        if not (0 <= box.x <= self.width - box.w and 0 <= box.y <= self.height - box.h):
+            raise ValueError(
+                f"a tile of {box.w} x {box.h} px at ({box.x}, {box.y}) reaches outside the picture of "
+                f"{self.width} x {self.height} px"
+            )
+        row = CHANNELS * self.width
+        start = box.y * row + CHANNELS * box.x
+        if box.w == self.width:  # whole rows lie one after another
+            return range(start, start + 1), row * box.h
+        return range(start, start + row * box.h, row), CHANNELS * box.w
 
     def _write_at(self, data: memoryview, offset: int) -> None:
         while data:  # the system may take a part only
             count = os.pwrite(self._file, data, offset)
             data, offset = data[count:], offset + count
 
-    @contextmanager
-    def mapped(self) -> Iterator[mmap.mmap]:
-        """The whole picture as read-only bytes, mapped and not loaded."""
-        view = mmap.mmap(self._file, self.size, access=mmap.ACCESS_READ)
-        try:
-            yield view
-        finally:
-            with suppress(BufferError):  # a reader that failed may hold it still; it goes with that reader
-                view.close()
+    def _read_at(self, target: memoryview, offset: int) -> None:
+        while target:
+            count = os.preadv(self._file, [target], offset)
+            if count == 0:
+                raise OSError("it is shorter than the picture")
+            target, offset = target[count:], offset + count
+
+    def _refused(self, error: OSError) -> InfgenError:
+        return InfgenError(
+            f"the working file {self.path} takes no more data: {error.strerror}; "
+            "free some disk space or choose another folder; finished tiles are kept"
+        )
 
 
-def drop_pages(view: mmap.mmap) -> None:
-    """Take the pages of ``view`` out of the process's resident memory; what is needed again is read again."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        view.madvise(mmap.MADV_DONTNEED)
-
-
-def _remove(file: int, path: Path) -> None:
-    os.close(file)
-    with suppress(OSError):
-        os.unlink(path)
-
-
-def _check_tile(tile: Pixels, x: int, y: int, *, size: tuple[int, int]) -> None:
+def check_tile(tile: Pixels) -> None:
+    """Raise ValueError for what is not (rows, columns, 3) uint8, or empty."""
     if tile.dtype != np.uint8 or tile.ndim != 3 or tile.shape[2] != CHANNELS or 0 in tile.shape:
         raise ValueError(f"a tile is (rows, columns, 3) uint8 and not empty, not {tile.shape} {tile.dtype}")
-    rows, columns, _ = tile.shape
-    width, height = size
-    if not (0 <= x <= width - columns and 0 <= y <= height - rows):
-        raise ValueError(
-            f"a tile of {columns} x {rows} px at ({x}, {y}) reaches outside the picture of {width} x {height} px"
-        )

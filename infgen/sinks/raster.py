@@ -1,48 +1,48 @@
-"""The sink of PNG, JPEG and WebP files: tiles go to a canvas on disk, which libvips then encodes row by row.
+"""The encoders of PNG, JPEG and WebP files: libvips takes the rows of the canvas as they come.
 
-The only module that imports pyvips, and only when a sink is opened.
+libvips pulls, so rows travel to it as a PNG stream without compression: of the formats that its binary wheel reads from
+a stream, this one needs no seeking and costs no more than a copy.
 """
 
-import functools
-import mmap
-from collections.abc import Mapping
-from concurrent import futures
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
-from infgen.atomic import check_output, write_atomically
-from infgen.errors import InfgenError, MissingExtraError
-from infgen.sinks import xmp
-from infgen.sinks.base import Format, Pixels, Progress
-from infgen.sinks.canvas import CHANNELS, Canvas, drop_pages
+import numpy as np
+
+from infgen.errors import InfgenError
+from infgen.sinks import vips, xmp
+from infgen.sinks.encoder import replace
+from infgen.sinks.feed import Feed
 from infgen.sinks.recipe import Recipe, pack
 
-DROP_PX = 4_000_000  # canvas pixels that stay in memory while encoding: 12 MB
 DOTS_PER_MM = 72 / 25.4  # the resolution that programs assume where none is known
-POLL_S = 0.1
+STRIP_BYTES = 2**20
 
 
 @dataclass(frozen=True)
-class _Encoder:
+class Operation:
     """How libvips writes one format: its operation, and ``header``, the first bytes, after which XMP is inserted.
 
     ``header_bytes`` 0: libvips places the XMP packet itself, as far as it can.
     """
 
-    operation: str
+    name: str
     options: Mapping[str, Any]
     header: bytes = b""
     header_bytes: int = 0
 
 
-_ENCODERS: Mapping[str, _Encoder] = {
+OPERATIONS: Mapping[str, Operation] = {
     # Measured on a natural picture: 8 % smaller than filter "up" at level 2 for 5 % more time. Level 6 gains less than
     # 1 %, and filter "all" nothing for 1.8 times the time.
-    "PNG": _Encoder("pngsave_target", {"compression": 3, "filter": "avg", "keep": "none"}, xmp.PNG_SIGNATURE, 33),
+    "png": Operation("pngsave_target", {"compression": 3, "filter": "avg", "keep": "none"}, xmp.PNG_SIGNATURE, 33),
     # Optimised or progressive coding would hold the whole picture in memory.
-    "JPEG": _Encoder(
+    "jpeg": Operation(
         "jpegsave_target",
         {"Q": 95, "subsample_mode": "off", "optimize_coding": False, "interlace": False, "keep": "none"},
         b"\xff\xd8\xff",
@@ -50,62 +50,104 @@ _ENCODERS: Mapping[str, _Encoder] = {
     ),
     # Lossless: the lossy encoder fails on large detailed pictures after all the work, for VP8 keeps its block modes in
     # 512 KiB. Q 0 gives the size of Q 75 in a ninth of the time.
-    "WebP": _Encoder("webpsave_target", {"lossless": True, "effort": 0, "Q": 0, "keep": "xmp"}),
+    "webp": Operation("webpsave_target", {"lossless": True, "effort": 0, "Q": 0, "keep": "xmp"}),
 }
 
 
-class RasterSink:
-    """A ``Sink`` that writes one PNG, JPEG or WebP file through a canvas in the same folder."""
+class RasterEncoder:
+    """An ``Encoder`` of one PNG, JPEG or WebP file."""
 
-    def __init__(self, path: Path, *, width: int, height: int, file_format: Format) -> None:
-        """Create the canvas. Raises InputError where the folder does not take it, MissingExtraError without libvips."""
-        _vips()  # a missing library is found before the tiles are computed
-        self._format = file_format
-        self._target = check_output(path)
-        self._canvas = Canvas(self._target, width=width, height=height)
+    def __init__(self, feed: Feed, folder: Path, recipe: Recipe, *, operation: Operation) -> None:
+        """Raises MissingExtraError without libvips."""
+        vips.load()
+        self._feed, self._operation, self._properties = feed, operation, pack(recipe)
+        self._path = folder / "picture"
+        self._image: Any = None
 
-    @property
-    def format(self) -> Format:
-        """The format that is written."""
-        return self._format
+    def encode(self) -> None:
+        """See ``Encoder.encode``."""
+        self._feed.wait(1)  # neither a file nor a thread of libvips before there is something to encode
+        with open(self._path, "wb") as file:
+            source, output = _Source(self._feed), _Output(file)
+            try:
+                self._save(source, output)
+            except vips.load().Error as error:
+                self._raise_cause(source, output)
+                raise InfgenError(f"the picture cannot be encoded: {vips.one_line(error)}") from None
+            self._raise_cause(source, output)
+            file.flush()
+            os.fsync(file.fileno())
 
-    def write_tile(self, tile: Pixels, x: int, y: int) -> None:
-        """See ``Sink.write_tile``."""
-        self._canvas.write(tile, x, y)
+    def stop(self) -> None:
+        """See ``Encoder.stop``."""
+        self._feed.stop()
+        if self._image is not None:
+            self._image.set_kill(True)  # an encoder that has read everything looks at nothing else
 
-    def finish(self, recipe: Recipe, *, progress: Progress = lambda done, total: None) -> None:
-        """See ``Sink.finish``."""
-        properties = pack(recipe)
-        with write_atomically(self._target) as temporary, self._canvas.mapped() as view, open(temporary, "wb") as file:
-            job = _Job(_ENCODERS[self._format.name], _Output(file), view, (self._canvas.width, self._canvas.height))
-            job.run(properties, progress)
-        self._canvas.close()
+    def publish(self, target: Path) -> None:
+        """See ``Encoder.publish``."""
+        replace(self._path, target)
 
-    def abort(self) -> None:
-        """See ``Sink.abort``."""
-        self._canvas.close()
+    def _save(self, source: "_Source", output: "_Output") -> None:
+        library = vips.load()
+        stream = library.SourceCustom()
+        stream.on_read(source.read)
+        loaded = library.Image.pngload_source(stream, access="sequential", fail_on="truncated", unlimited=True)
+        image = loaded.copy(interpretation="srgb", xres=DOTS_PER_MM, yres=DOTS_PER_MM)
+        if self._operation.header_bytes == 0:
+            image.set_type(library.GValue.blob_type, "xmp-data", xmp.packet(self._properties))
+        else:
+            place = xmp.png_chunks if self._operation.header == xmp.PNG_SIGNATURE else xmp.jpeg_segments
+            output.insertion = place(self._properties)
+            output.header, output.header_bytes = self._operation.header, self._operation.header_bytes
+        self._image = image
+        self._feed.check()  # stop() may have come before there was an image to kill
+        target = library.TargetCustom()
+        target.on_write(output.write)
+        getattr(image, self._operation.name)(target, **self._operation.options)
 
-    def __enter__(self) -> Self:
-        """The sink itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Abort, which does nothing after ``finish``."""
-        self.abort()
+    def _raise_cause(self, source: "_Source", output: "_Output") -> None:
+        """Raise what made libvips end too early, if anything did: exceptions do not pass through its C code."""
+        self._feed.check()
+        for error in (source.error, output.error):
+            if error is not None:
+                raise error
 
 
-@functools.cache
-def _vips() -> Any:
-    """The pyvips module, set up once: every picture is read once, so nothing is worth caching."""
-    try:
-        import pyvips
-    except (ImportError, OSError) as error:  # OSError: pyvips without the libvips library
-        reason = " ".join(str(error).split())
-        raise MissingExtraError(f"libvips cannot be loaded ({reason}); run: pip install 'pyvips[binary]'") from error
-    pyvips.cache_set_max(0)
-    return pyvips
+class _Source:
+    """The picture of ``feed`` as the bytes of a PNG file, for libvips to read."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.error: Exception | None = None
+        self._parts = png_stream(feed)
+        self._rest = memoryview(b"")
+
+    def read(self, count: int) -> bytes | None:
+        """At most ``count`` bytes; None at the end, or where nothing more can be had."""
+        try:
+            while not self._rest:
+                self._rest = memoryview(next(self._parts, b""))
+                if not self._rest:
+                    return None
+        except Exception as error:  # any error: it is raised again when the encoder has stopped
+            self.error = error
+            return None
+        data, self._rest = self._rest[:count], self._rest[count:]
+        return bytes(data)
+
+
+def png_stream(feed: Feed) -> Iterator[bytes]:
+    """The picture as an uncompressed PNG file, piece by piece, as its rows become complete."""
+    yield xmp.PNG_SIGNATURE
+    yield xmp.png_chunk(b"IHDR", struct.pack(">IIBBBBB", feed.width, feed.height, 8, 2, 0, 0, 0))
+    deflater = zlib.compressobj(level=0)
+    for strip in feed.strips(STRIP_BYTES):
+        rows = np.zeros(
+            (strip.shape[0], 1 + strip.shape[1] * strip.shape[2]), np.uint8
+        )  # each begins with filter "none"
+        rows[:, 1:] = strip.reshape(strip.shape[0], -1)
+        yield xmp.png_chunk(b"IDAT", deflater.compress(rows.data) + deflater.flush(zlib.Z_SYNC_FLUSH))
+    yield xmp.png_chunk(b"IDAT", deflater.flush()) + xmp.png_chunk(b"IEND", b"")
 
 
 @dataclass
@@ -117,10 +159,10 @@ class _Output:
     header_bytes: int = 0
     insertion: bytes = b""
     position: int = 0
-    error: Exception | None = None
+    error: Exception | None = field(default=None, init=False)
 
     def write(self, data: Any) -> int:
-        """Take the encoder's next bytes; -1 tells it to stop. An exception would be lost in the C code between."""
+        """Take the encoder's next bytes; -1 tells it to stop."""
         try:
             self._put(bytes(data))
         except Exception as error:  # any error: it is raised again when the encoder has stopped
@@ -139,65 +181,3 @@ class _Output:
             self.insertion = b""
         self.file.write(data)
         self.position += len(data)
-
-
-@dataclass
-class _Job:
-    """One run of an encoder over the mapped canvas ``view`` of ``size`` (width, height) px."""
-
-    encoder: _Encoder
-    output: _Output
-    view: mmap.mmap
-    size: tuple[int, int]
-    done_px: int = field(default=0, init=False)
-    dropped_px: int = field(default=0, init=False)
-
-    def run(self, properties: xmp.Properties, progress: Progress) -> None:
-        """Encode in another thread, so that this one can report progress and be interrupted."""
-        total = self.size[0] * self.size[1]
-        image = self._image(properties)
-        with futures.ThreadPoolExecutor(1, "infgen-encoder") as pool:
-            future = pool.submit(self._save, image)
-            try:
-                while not futures.wait([future], POLL_S).done:
-                    progress(min(self.done_px, total), total)
-            except BaseException:
-                image.set_kill(True)  # leaving the block waits for the encoder to stop
-                raise
-        future.result()
-        progress(total, total)
-
-    def _image(self, properties: xmp.Properties) -> Any:
-        vips = _vips()
-        width, height = self.size
-        image = vips.Image.new_from_memory(self.view, width, height, CHANNELS, "uchar").copy(
-            interpretation="srgb", xres=DOTS_PER_MM, yres=DOTS_PER_MM
-        )
-        image.set_type(vips.GValue.gint_type, "concurrency", 1)  # nothing is computed, so threads only take memory
-        if self.encoder.header_bytes == 0:
-            image.set_type(vips.GValue.blob_type, "xmp-data", xmp.packet(properties))
-        else:
-            place = xmp.png_chunks if self.encoder.header == xmp.PNG_SIGNATURE else xmp.jpeg_segments
-            self.output.insertion = place(properties)
-            self.output.header, self.output.header_bytes = self.encoder.header, self.encoder.header_bytes
-        image.set_progress(True)
-        image.signal_connect("eval", self._on_rows)
-        return image
-
-    def _on_rows(self, image: Any, progress: Any) -> None:
-        """Called by libvips after some rows."""
-        self.done_px = progress.npels
-        if self.done_px - self.dropped_px >= DROP_PX:
-            drop_pages(self.view)
-            self.dropped_px = self.done_px
-
-    def _save(self, image: Any) -> None:
-        vips = _vips()
-        target = vips.TargetCustom()
-        target.on_write(self.output.write)
-        try:
-            getattr(image, self.encoder.operation)(target, **self.encoder.options)
-        except vips.Error as error:
-            if self.output.error is not None:
-                raise self.output.error from None
-            raise InfgenError(f"the picture cannot be encoded: {' '.join(str(error).split())}") from None

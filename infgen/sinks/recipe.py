@@ -57,8 +57,8 @@ def pack(recipe: Recipe) -> xmp.Properties:
     return xmp.Properties(creator=creator(recipe), namespaces={"infgen": _NAMESPACE}, values={_PROPERTY: value})
 
 
-def read_recipe(path: str | Path) -> dict[str, Any] | None:
-    """The recipe embedded in the PNG, JPEG or WebP file ``path``, or None where it has none.
+def embedded_recipe(path: str | Path) -> dict[str, Any] | None:
+    """The recipe embedded in the PNG, JPEG, WebP or TIFF file ``path``, or None where it has none.
 
     Reads metadata only: pixels are never decoded, so the size of the picture does not matter. Raises InputError for a
     file that cannot be read, is of another kind, or whose recipe is damaged, LimitError for a recipe that is too large.
@@ -70,7 +70,7 @@ def read_recipe(path: str | Path) -> dict[str, Any] | None:
     found = _VALUE.search(packet)
     if found is None:
         raise InputError(f"the recipe in {path} is damaged: no data; use the original file")
-    return _parse(_inflate(found[1], path), path)
+    return parse(_inflate(found[1], path), path)
 
 
 def _inflate(value: bytes, path: str | Path) -> bytes:
@@ -89,7 +89,8 @@ def _inflate(value: bytes, path: str | Path) -> bytes:
     return text
 
 
-def _parse(text: bytes, path: str | Path) -> dict[str, Any]:
+def parse(text: bytes, path: str | Path) -> dict[str, Any]:
+    """The recipe that ``text`` from the picture ``path`` is. Raises InputError for anything but a JSON object."""
     try:
         recipe = json.loads(text)
     except (ValueError, RecursionError) as error:

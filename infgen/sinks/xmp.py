@@ -1,7 +1,8 @@
-"""Where an XMP packet lives in PNG, JPEG and WebP files: making it, placing it and finding it again.
+"""Where an XMP packet lives in PNG, JPEG, WebP and TIFF files: making it, placing it and finding it again.
 
 Placement follows the XMP specification, part 3: an iTXt chunk in PNG, APP1 segments in JPEG with an extended packet
-where one segment is too small, the "XMP " chunk in WebP. Finding it walks chunk headers with seeks and decodes nothing.
+where one segment is too small, the "XMP " chunk in WebP, tag 700 in TIFF. Finding it walks headers with seeks and decodes
+nothing.
 """
 
 import hashlib
@@ -25,6 +26,10 @@ _SEGMENT_BYTES = 65_533  # of one JPEG segment, without its marker and its lengt
 _EXTENSION_BYTES = 65_400  # of extended packet in one segment; leaves room for name, GUID, length and offset
 _GUID = re.compile(rb"""HasExtendedXMP(?:>|\s*=\s*["'])([0-9A-F]{32})["'<]""")
 _STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RSTn have no length
+_TIFF_HEADS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+_TIFF_XMP = 700
+_TIFF_BYTES = frozenset({1, 2, 7})  # types of one byte: BYTE, ASCII, UNDEFINED
+_MAX_TAGS = 4096
 _SCAN_OR_END = frozenset({0xD9, 0xDA})
 
 
@@ -57,12 +62,13 @@ def packet(properties: Properties) -> bytes:
 
 def png_chunks(properties: Properties) -> bytes:
     """The Software and XMP chunks of a PNG file, to stand right after its header chunk."""
-    return _png_chunk(b"tEXt", b"Software\0" + properties.creator.encode("latin-1")) + _png_chunk(
+    return png_chunk(b"tEXt", b"Software\0" + properties.creator.encode("latin-1")) + png_chunk(
         b"iTXt", _PNG_KEYWORD + b"\0\0\0\0\0" + packet(properties)
     )
 
 
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """One chunk of a PNG file: length, kind, data, checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -89,8 +95,38 @@ def _jpeg_segment(data: bytes) -> bytes:
     return b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
 
 
+def kind_of(path: Path) -> str:
+    """PNG, JPEG, WebP or TIFF, by the first bytes of the file ``path``. Raises InputError for anything else."""
+    try:
+        with open(path, "rb") as file:
+            kind = _kind(file.read(12))
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if kind is None:
+        raise _foreign(path)
+    return kind
+
+
+def _kind(head: bytes) -> str | None:
+    if head.startswith(PNG_SIGNATURE):
+        return "PNG"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        return "WebP"
+    return "TIFF" if head[:4] in _TIFF_HEADS else None
+
+
+def _foreign(path: Path) -> InputError:
+    return InputError(f"{path} is not a PNG, JPEG, WebP or TIFF picture; give one of these")
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"picture {path} cannot be read: {error.strerror}; check the name and its permissions")
+
+
 def read_packet(path: Path, *, max_bytes: int) -> bytes | None:
-    """The XMP packet of the PNG, JPEG or WebP file ``path``, or None where it has none.
+    """The XMP packet of the PNG, JPEG, WebP or TIFF file ``path``, or None where it has none.
 
     Raises InputError for a file that is missing, damaged or of another kind, LimitError for over ``max_bytes``.
     """
@@ -98,9 +134,7 @@ def read_packet(path: Path, *, max_bytes: int) -> bytes | None:
         with open(path, "rb") as file:
             return _Reader(file, path, max_bytes).packet()
     except OSError as error:
-        raise InputError(
-            f"picture {path} cannot be read: {error.strerror}; check the name and its permissions"
-        ) from None
+        raise _unreadable(path, error) from None
 
 
 class _Reader:
@@ -112,13 +146,16 @@ class _Reader:
 
     def packet(self) -> bytes | None:
         head = self._file.read(12)
-        if head.startswith(PNG_SIGNATURE):
-            return self._png()
-        if head.startswith(b"\xff\xd8\xff"):
-            return self._jpeg()
-        if head[:4] == b"RIFF" and head[8:] == b"WEBP":
-            return self._webp()
-        raise InputError(f"{self._path} is not a PNG, JPEG or WebP picture; give one of these")
+        match _kind(head):
+            case "PNG":
+                return self._png()
+            case "JPEG":
+                return self._jpeg()
+            case "WebP":
+                return self._webp()
+            case "TIFF":
+                return self._tiff(*_TIFF_HEADS[head[:4]])
+        raise _foreign(self._path)
 
     def _take(self, count: int) -> bytes:
         if count > self._max_bytes:
@@ -200,3 +237,24 @@ class _Reader:
                 return self._take(length)
             self._file.seek(length + length % 2, os.SEEK_CUR)
         return None
+
+    def _tiff(self, order: str, big: bool) -> bytes | None:
+        """The value of the XMP tag in the first directory."""
+        word, counter, entry = ("Q", "Q", "HHQQ") if big else ("I", "H", "HHII")
+        self._seek(8 if big else 4)
+        self._seek(self._unpack(order + word)[0])
+        count = self._unpack(order + counter)[0]
+        for _ in range(min(count, _MAX_TAGS)):
+            tag, kind, length, offset = self._unpack(order + entry)
+            if tag == _TIFF_XMP and kind in _TIFF_BYTES and length > struct.calcsize(word):
+                self._seek(offset)
+                return self._take(length)
+        return None
+
+    def _unpack(self, pattern: str) -> tuple[int, ...]:
+        return struct.unpack(pattern, self._take(struct.calcsize(pattern)))
+
+    def _seek(self, offset: int) -> None:
+        if offset > self._size:
+            raise InputError(f"picture {self._path} is damaged: it ends before its directory; use the original file")
+        self._file.seek(offset)

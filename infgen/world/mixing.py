@@ -96,7 +96,8 @@ def _square(c: Centre, x: int, y: int) -> int:
 class StyleCounts:
     """How many pixels of each style lie above and to the left of every pixel of a window: sums over any square in four reads.
 
-    ``styles``: the numbers of styles that are counted. ``sums`` (len(styles), H + 1, W + 1) int32.
+    ``styles``: the numbers of the styles that occur. ``sums`` (len(styles) - 1, H + 1, W + 1) int32: what is left of a square
+    belongs to the last style.
     """
 
     window: Window
@@ -106,8 +107,8 @@ class StyleCounts:
     @classmethod
     def of(cls, labels: Labels, window: Window, *, styles: tuple[int, ...]) -> "StyleCounts":
         """Of ``labels`` (H, W) on the pixels of ``window``; ``styles`` names every style that occurs there, or more."""
-        sums = np.zeros((len(styles), labels.shape[0] + 1, labels.shape[1] + 1), np.int32)
-        for i, style in enumerate(styles):
+        sums = np.zeros((len(styles) - 1, labels.shape[0] + 1, labels.shape[1] + 1), np.int32)
+        for i, style in enumerate(styles[:-1]):
             np.cumsum(np.cumsum(labels == style, axis=0, dtype=np.int32), axis=1, out=sums[i, 1:, 1:])
         return cls(window, styles, sums)
 
@@ -121,9 +122,11 @@ class StyleCounts:
         left, right = _edges(x, spacing, reach, self.window.x)
         top, bottom = _edges(y, spacing, reach, self.window.y)
         sums = self.sums
-        inside = sums[:, bottom, right] - sums[:, top, right]
-        inside -= sums[:, bottom, left]
-        inside += sums[:, top, left]
+        inside = np.empty((len(self.styles), y.size, x.size), np.int32)
+        np.subtract(sums[:, bottom, right], sums[:, top, right], out=inside[:-1])
+        inside[:-1] -= sums[:, bottom, left]
+        inside[:-1] += sums[:, top, left]
+        inside[-1] = transition**2 - inside[:-1].sum(0, dtype=np.int32)
         return np.divide(inside, np.float32(transition**2), dtype=np.float32)
 
 

@@ -1,6 +1,6 @@
 """What an engine needs for given tiles of a world: fields, coordinates and styles of each tile's window."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,20 +80,17 @@ def _styles(
 def _weights(counts: Sequence[StyleCounts], spans: Sequence[Spans], *, transition: int, levels: int) -> StyleWeights:
     """Weights on every lattice that a layer reads. Each level's is made once: what the next layer reads is its inside."""
 
-    def at(level: int, span_of: Callable[[LayerSpans], Span]) -> Tensor:
+    def at(level: int, lattice: Sequence[tuple[Span, Span]]) -> Tensor:
         spacing = cell_px(levels) >> level
-        return torch.stack(
-            [
-                torch.from_numpy(c.weights(span_of(x), span_of(y), spacing=spacing, transition=transition))
-                for c, (x, y) in zip(counts, spans, strict=True)
-            ]
-        )
+        maps = [
+            c.weights(x, y, spacing=spacing, transition=transition) for c, (x, y) in zip(counts, lattice, strict=True)
+        ]
+        return torch.from_numpy(np.stack(maps))
 
-    structure = at(0, lambda s: s.local)
-    halo = STRUCTURE_HALO
+    structure, halo = at(0, [(x.local, y.local) for x, y in spans]), STRUCTURE_HALO
     texture = [structure[..., halo:-halo, halo:-halo]]
     for level in range(1, levels + 1):
-        upsampled = at(level, lambda s, i=2 * level - 2: s.noise[i])
+        upsampled = at(level, [(x.noise[2 * level - 2], y.noise[2 * level - 2]) for x, y in spans])
         texture += [upsampled, upsampled[..., 1:-1, 1:-1]]
     return StyleWeights(structure, tuple(texture[:-1]))
 

@@ -5,7 +5,7 @@ from infgen.engines.eager import Precision
 from infgen.model.generator import Generator
 from infgen.rendering.plan import Region, make_plan
 from infgen.rendering.render import Pixels, Scene, render_array
-from infgen.world.tile_inputs import world_style
+from infgen.world.styles import world_palette
 from infgen.world.world import World
 
 PLENTY = 2**40  # bytes of memory for tiles: no plan is bound by it
@@ -14,7 +14,7 @@ PLENTY = 2**40  # bytes of memory for tiles: no plan is bound by it
 def make_scene(generator: Generator, *, precision: Precision = "fp32", **world: object) -> Scene:
     """``World`` of the given values, drawn by ``generator``."""
     document = World.create(**world)
-    return Scene(document, world_style(document, generator), EagerEngine(generator, precision=precision))
+    return Scene(document, world_palette(document, generator), EagerEngine(generator, precision=precision))
 
 
 def picture(scene: Scene, region: Region, *, tile: int | None = None, batch: int = 1) -> Pixels:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from infgen.errors import InputError, LimitError
 from infgen.model.config import GeneratorConfig, preset
 from infgen.rendering.cost import peak_bytes, tile_flops
-from infgen.rendering.plan import MIN_TILE_CELLS, Region, make_plan, tile_option_cells
+from infgen.rendering.plan import MIN_TILE_CELLS, Region, make_plan, same_plan, tile_option_cells
 from infgen.world import geometry
 from infgen.world.world import PX_LIMIT
 
@@ -33,8 +33,8 @@ def plans(draw: st.DrawFn):  # type: ignore[no-untyped-def]
 @given(plans())
 def test_every_pixel_of_the_region_belongs_to_exactly_one_tile(plan):
     covered = np.zeros((plan.region.h, plan.region.w), np.int32)
-    for tiles in plan.batches():
-        for tile in tiles:
+    for index in range(plan.batch_count):
+        for tile in plan.batch_tiles(index):
             height, width = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
             covered[tile.y : tile.y + height, tile.x : tile.x + width] += 1
     assert covered.min() == covered.max() == 1
@@ -53,8 +53,23 @@ def test_owned_pixels_lie_inside_the_tile_at_their_global_position(plan):
 
 
 @given(plans())
+def test_the_tiles_own_the_boxes_of_a_regular_grid(plan):
+    assert plan.grid.count == plan.tile_count
+    for index in range(plan.tile_count):
+        tile, box = plan.tile(index), plan.grid.box(index)
+        assert (tile.x, tile.y) == (box.x, box.y)
+        assert (tile.columns.stop - tile.columns.start, tile.rows.stop - tile.rows.start) == (box.w, box.h)
+
+
+@given(plans())
+def test_a_plan_is_found_again_from_its_region_tile_and_batch(plan):
+    levels = plan.across.levels
+    assert same_plan(plan.region, tile_px=plan.tile_px, batch=plan.batch, levels=levels) == plan
+
+
+@given(plans())
 def test_batches_hold_all_tiles_and_only_the_last_is_short(plan):
-    sizes = [len(tiles) for tiles in plan.batches()]
+    sizes = [len(plan.batch_tiles(i)) for i in range(plan.batch_count)]
     assert sum(sizes) == plan.tile_count
     assert len(sizes) == plan.batch_count
     assert all(size == plan.batch for size in sizes[:-1])
@@ -91,7 +106,7 @@ def test_tile_sizes_that_no_cells_give_are_refused_with_the_nearest(levels: int)
 
 @pytest.mark.parametrize("tile", [-5, 0, 1, 5, 20])
 def test_tiles_below_the_smallest_are_refused(tile: int):
-    with pytest.raises(InputError, match="nearest: 21"):
+    with pytest.raises(InputError, match="nearest: 37"):
         tile_option_cells(tile, levels=4)
 
 

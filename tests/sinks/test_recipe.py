@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from infgen.errors import InputError, LimitError
-from infgen.sinks import check_recipe, open_sink, read_recipe, xmp
+from infgen.sinks import check_recipe, read_recipe, xmp
 from infgen.sinks.recipe import pack
+from tests.sinks.pictures import noise, save
 
-EXTENSIONS = ("png", "jpg", "webp")
+EXTENSIONS = ("png", "jpg", "webp", "tif")
 SMALL = {
     "infgen": "1.2.3",
     "model": "sha256:00",
@@ -27,9 +28,7 @@ LONG = {**SMALL, "noise": np.random.default_rng(0).integers(0, 2**31, 20_000).to
 
 
 def write(path: Path, recipe: dict[str, Any]) -> Path:
-    with open_sink(path, width=8, height=8) as sink:
-        sink.finish(recipe)
-    return path
+    return save(path, noise(width=8, height=8), recipe=recipe)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,8 @@ def test_other_programs_find_the_creator_in_the_xmp_packet(
     extension: str, pictures: dict[tuple[str, str], Path]
 ) -> None:
     with Image.open(pictures[extension, "small"]) as image:
-        assert b"<xmp:CreatorTool>infgen 1.2.3</xmp:CreatorTool>" in image.info["xmp"]
+        packet = image.tag_v2[700] if extension == "tif" else image.info["xmp"]  # type: ignore[attr-defined]
+    assert b"<xmp:CreatorTool>infgen 1.2.3</xmp:CreatorTool>" in packet
 
 
 def test_a_png_names_its_software(pictures: dict[tuple[str, str], Path]) -> None:
@@ -82,7 +82,8 @@ def test_a_picture_of_another_program_has_no_recipe(extension: str, tmp_path: Pa
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_the_xmp_packet_of_another_program_is_no_recipe(extension: str, tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / f"a.{extension}", xmp=b"<x:xmpmeta/>")
+    more = {"tiffinfo": {700: b"<x:xmpmeta/>"}} if extension == "tif" else {"xmp": b"<x:xmpmeta/>"}
+    Image.new("RGB", (8, 8)).save(tmp_path / f"a.{extension}", **more)
     assert read_recipe(tmp_path / f"a.{extension}") is None
 
 
@@ -109,7 +110,7 @@ def test_the_recipe_of_a_picture_too_large_to_decode_is_read(tmp_path: Path) -> 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_a_truncated_picture_is_refused(extension: str, pictures: dict[tuple[str, str], Path], tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(pictures[extension, "long"].read_bytes()[:-1000][:90_000])
-    if extension == "webp":  # the packet stands at the end
+    if extension in ("webp", "tif"):  # the packet stands at the end
         (tmp_path / "a").write_bytes(pictures[extension, "long"].read_bytes()[:-1000])
     with pytest.raises(InputError, match="is damaged"):
         read_recipe(tmp_path / "a")
@@ -194,7 +195,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("hello")
-    with pytest.raises(InputError, match="is not a PNG, JPEG or WebP picture"):
+    with pytest.raises(InputError, match="is not a PNG, JPEG, WebP or TIFF picture"):
         read_recipe(tmp_path / "a.png")
 
 

@@ -1,0 +1,76 @@
+"""How long until the first tile of a large picture is there, from the start of a new ``infgen render`` process.
+
+    python -m benchmarks.first_tile                    # the shipped model, 8192 x 8192 px
+    python -m benchmarks.first_tile --repeats 10 --tile 517
+
+Each repeat starts a process that does what the command line does, reads the clock on the way and ends with the first
+stored tile. The first repeat may read the program from the disk, later ones have it in memory: all are shown.
+"""
+
+import statistics
+import time
+
+import click
+from rich.table import Table
+
+from benchmarks.render import console, machine
+from infgen.bench.fresh import Fresh, render_fresh
+from infgen.bench.subjects import ENGINES, model_file
+from infgen.engines.eager import DTYPES, Precision
+from infgen.model.config import PRESETS
+from infgen.rendering.job import Options
+from infgen.rendering.plan import Region
+from infgen.world.world import World
+
+PARTS = ("imports", "model", "preflight", "tile")
+
+
+def show(title: str, runs: list[Fresh]) -> None:
+    """One line per run and their medians."""
+    table = Table("run", "Python and imports", "model", "preflight", "first tile", "all, s", title=title)
+    for i, run in enumerate(runs):
+        values = [getattr(run, part) for part in PARTS]
+        table.add_row(str(i + 1), *(f"{v:.2f}" for v in values), f"{run.until_first_tile:.2f}")
+    medians = [statistics.median(getattr(run, part) for run in runs) for part in PARTS]
+    whole = statistics.median(run.until_first_tile for run in runs)
+    table.add_row("median", *(f"{v:.2f}" for v in medians), f"{whole:.2f}")
+    console.print(table)
+
+
+@click.command()
+@click.option("--model", help="Model file. [default: the shipped model]")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Random weights of this size instead.")
+@click.option("--side", default=8192, show_default=True)
+@click.option("--tile", type=int, help="Tile size in px, instead of the planner's choice.")
+@click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True)
+@click.option("--threads", type=int)
+@click.option("--repeats", default=5, show_default=True)
+@click.option("--pause", default=0.0, show_default=True, help="Seconds between processes.")
+def main(
+    model: str | None,
+    preset: str | None,
+    side: int,
+    tile: int | None,
+    precision: Precision,
+    threads: int | None,
+    repeats: int,
+    pause: float,
+) -> None:
+    """Measure; see the module's docstring."""
+    region, options = Region(0, -(side // 2), side, side), Options(tile, 1, precision, threads)
+    with model_file(model=model, preset_name=preset) as path:
+        for engine in ENGINES:
+            runs = []
+            for _ in range(repeats):
+                time.sleep(pause)
+                runs.append(
+                    render_fresh(
+                        World(seed=0), region, engine=engine, model=path, options=options, only_first_tile=True
+                    )
+                )
+            show(f"{path.name}, {engine}, {precision}, {side} x {side} px", runs)
+    console.print(machine())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Measurements of this machine: what ``infgen bench`` runs, and what the scripts in ``benchmarks`` share with it."""

@@ -1,0 +1,71 @@
+"""A render in a process of its own: how long until the first tile is there, and how much memory it takes."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from infgen.errors import InfgenError
+from infgen.rendering.job import Options
+from infgen.rendering.plan import Region
+from infgen.world.world import World
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """One process. Seconds of its parts, one after the other, and its peak memory in bytes."""
+
+    imports: float  # start of Python, and all imports
+    model: float  # reading the model and making its styles
+    preflight: float  # checks, and the estimate from two small tiles
+    tile: float  # opening the output, and the first tile
+    rest: float  # everything after the first tile
+    peak_bytes: int
+
+    @property
+    def until_first_tile(self) -> float:
+        """Seconds from the start of the process until its first tile is stored."""
+        return self.imports + self.model + self.preflight + self.tile
+
+
+def render_fresh(
+    world: World,
+    region: Region,
+    *,
+    engine: str,
+    model: Path,
+    options: Options,
+    only_first_tile: bool = False,
+) -> Fresh:
+    """Render ``region`` of ``world`` to a PNG that is thrown away, in a new process, on the way of ``infgen render``.
+
+    ``only_first_tile`` ends it there. Raises InfgenError with the reason where the process fails.
+    """
+    with TemporaryDirectory() as folder:
+        world.save(Path(folder) / "world.json")
+        order = {
+            "engine": engine,
+            "model": str(model),
+            "world": str(Path(folder) / "world.json"),
+            "region": [region.x, region.y, region.w, region.h],
+            "options": asdict(options),
+            "output": str(Path(folder) / "picture.png"),
+            "only_first_tile": only_first_tile,
+        }
+        words = [sys.executable, "-m", "infgen.bench.child", json.dumps(order)]
+        start = time.time()
+        process = subprocess.run(words, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        reason = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+        raise InfgenError(f"the process that renders on its own failed: {reason}")
+    return _parts(start, json.loads(process.stdout.splitlines()[-1]))
+
+
+def _parts(start: float, found: dict[str, float]) -> Fresh:
+    moments = [start, *(found[name] for name in ("imported", "loaded", "prepared", "first_tile", "finished"))]
+    imports, model, preflight, tile, rest = (after - before for before, after in pairwise(moments))
+    return Fresh(imports, model, preflight, tile, rest, int(found["peak_bytes"]))

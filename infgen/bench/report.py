@@ -1,0 +1,82 @@
+"""What was measured, as tables for people and as a JSON document for programs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from infgen import __version__
+from infgen.bench.render import Row
+from infgen.bench.subjects import Request, Subject
+from infgen.bench.writing import Written
+
+SCHEMA = 1
+NONE = "-"
+
+
+def expected_seconds(subjects: Sequence[Subject], request: Request) -> float:
+    """How long all of it takes at least: the estimates are for one style, and processes take time to start."""
+    renders = len(request.styles) * (1 + request.repeats + request.fresh) + 2 * request.repeats * len(request.write)
+    return renders * sum(subject.preflight.seconds for subject in subjects)
+
+
+def render_table(rows: Sequence[Row], request: Request) -> Table:
+    """One line per engine, precision and number of styles."""
+    against = f"vs {request.styles[0]}"
+    title = f"{request.side} x {request.side} px, {request.repeats} renders of each"
+    table = Table("engine", "precision", title=title, box=SIMPLE_HEAD)
+    right = ("styles", "tiles", "seconds", "Mpx/s", "GFLOP", "GFLOP/s", "bound", "share", against, "mean")
+    for heading in (*right, "first tile", "peak MiB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row.engine,
+            row.precision,
+            str(row.styles),
+            f"{row.tiles} x {row.tile_px[0]}",
+            f"{row.seconds:.3g}",
+            f"{row.pixels_per_second / 1e6:.3g}",
+            f"{row.flops / 1e9:.4g}",
+            f"{row.flops_per_second / 1e9:.3g}",
+            f"{row.convolution / 1e9:.3g}",
+            f"{row.share:.2f}",
+            f"{row.ratio.median:.3f}",
+            f"{row.ratio.mean:.3f}",
+            NONE if row.first_tile is None else f"{row.first_tile:.2f}",
+            NONE if row.peak_bytes is None else f"{row.peak_bytes / 2**20:.0f}",
+        )
+    return table
+
+
+def writing_table(found: Sequence[Written]) -> Table:
+    """One line per engine, precision and file format."""
+    table = Table("engine", "precision", "format", title="with and without a file", box=SIMPLE_HEAD)
+    for heading in ("styles", "computing s", "with file s", "ratio", "mean"):
+        table.add_column(heading, justify="right")
+    for w in found:
+        times = (f"{w.computing:.3g}", f"{w.writing:.3g}", f"{w.ratio.median:.3f}", f"{w.ratio.mean:.3f}")
+        table.add_row(w.engine, w.precision, w.file_format, str(w.styles), *times)
+    return table
+
+
+def document(
+    rows: Sequence[Row], written: Sequence[Written], subjects: Sequence[Subject], *, request: Request, machine: str
+) -> dict[str, Any]:
+    """Everything as JSON-ready values; times in seconds, memory in bytes, rates per second."""
+    options = asdict(request) | {"model": request.model.name}
+    studio = next(iter(subjects[0].studios.values()))
+    return {
+        "schema": SCHEMA,
+        "infgen": __version__,
+        "machine": machine,
+        "model_sha256": studio.model_hash,
+        "device": str(studio.scene.engine.device),
+        "options": options,
+        "rows": [
+            asdict(row) | {"pixels_per_second": row.pixels_per_second, "flops_per_second": row.flops_per_second}
+            for row in rows
+        ],
+        "writing": [asdict(w) for w in written],
+    }

@@ -1,0 +1,111 @@
+"""``infgen bench``: how fast this machine renders."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import click
+from rich.console import Console
+
+from infgen.atomic import check_output, write_atomically
+from infgen.bench.machine import machine
+from infgen.bench.render import measure_renders
+from infgen.bench.report import document, expected_seconds, render_table, writing_table
+from infgen.bench.subjects import MAX_STYLES, Request, model_file, open_subjects
+from infgen.bench.writing import EXTENSIONS, check_writing, measure_writing
+from infgen.cli.progress import progress
+from infgen.engines.eager import DTYPES, Precision
+from infgen.errors import InputError
+from infgen.model.config import PRESETS
+
+WIDE = 136  # characters; in a narrower terminal lines break, but no figure is cut
+
+
+def listed(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """The parts of ``text`` between commas, each once. Raises InputError for one that is not in ``allowed``."""
+    parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for part in parts:
+        if part not in allowed:
+            many = len(allowed) > 10
+            choice = f"{allowed[0]} to {allowed[-1]}" if many else ", ".join(allowed)
+            raise InputError(
+                f"{option} {part[:40]!r} is not possible; give one or more of {choice}, with commas between"
+            )
+    return parts
+
+
+@click.group("bench")
+def command() -> None:
+    """Measure how fast this machine renders."""
+
+
+@command.command("render")
+@click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
+@click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Random weights of this size instead.")
+@click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the picture in px.")
+@click.option("--styles", default="1,2,4", show_default=True, help="Numbers of styles that reach every tile.")
+@click.option("--precisions", default=",".join(DTYPES), show_default=True)
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Renders of each.")
+@click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
+@click.option("--write", "formats", default="", help="Also write files, such as png,tiff, to the temporary folder.")
+@click.option("--no-memory", is_flag=True, help="No processes of their own: no peak memory, no time to first tile.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@click.option("--quiet", is_flag=True, help="No estimate, no progress.")
+def render(
+    model: str | None,
+    preset_name: str | None,
+    side: int,
+    styles: str,
+    precisions: str,
+    repeats: int,
+    tile: int | None,
+    threads: int | None,
+    device: str | None,
+    formats: str,
+    no_memory: bool,
+    json_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Render one square in several precisions and with several styles in every tile.
+
+    Compares the speed with the machine's own convolutions, measured between the tiles, and styles with one another, tile
+    by tile in turn. docs/benchmarks.md says what each figure means.
+    """
+    if json_file is not None:
+        check_output(json_file)
+    with model_file(model=model, preset_name=preset_name) as path:
+        request = Request(
+            model=path,
+            side=side,
+            styles=tuple(int(n) for n in listed("--styles", styles, [str(n) for n in range(1, MAX_STYLES + 1)])),
+            precisions=cast("tuple[Precision, ...]", listed("--precisions", precisions, list(DTYPES))),
+            repeats=repeats,
+            tile_px=tile,
+            threads=threads,
+            device=device,
+            write=listed("--write", formats, list(EXTENSIONS)) if formats else (),
+            fresh=not no_memory,
+        )
+        _measure(request, json_file, quiet=quiet)
+
+
+def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
+    subjects = open_subjects(request)
+    check_writing(subjects, request)
+    where = machine(next(iter(subjects[0].studios.values())).scene.engine.device)
+    if not quiet:
+        click.echo(f"at least {expected_seconds(subjects, request):.0f} s", err=True)
+    rows = measure_renders(subjects, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet))
+    written = measure_writing(subjects, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet))
+    console = Console(width=WIDE)
+    console.print(f"{request.model.name}; {where}", highlight=False, soft_wrap=True)
+    console.print(render_table(rows, request))
+    if written:
+        console.print(writing_table(written))
+    if json_file is not None:
+        found = document(rows, written, subjects, request=request, machine=where)
+        with write_atomically(json_file) as temporary:
+            temporary.write_text(json.dumps(found, indent=2) + "\n")

@@ -1,0 +1,196 @@
+"""Several devices of one machine: one process for each, which draws batches; this process writes them into the sink.
+
+Which process draws which batch changes no pixel. A process that dies is replaced and its batches are drawn again.
+"""
+
+import multiprocessing
+import signal
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from infgen.errors import InfgenError, InputError
+from infgen.rendering.plan import Plan
+from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
+from infgen.rendering.render import Pixels, render_batch
+from infgen.sinks.base import Sink
+
+IN_FLIGHT = 2  # batches given to a process: one that it draws, one that waits, so that it never does
+_DEATHS = 3 * TRIES  # processes that end before anything is drawn: so many have a common cause, and more would too
+_LEAVE_S = 5.0
+
+Tiles = list[tuple[int, Pixels]]  # (number, pixels)
+Serve = Callable[[Connection, StudioSpec, Plan, str], None]
+
+
+def serve(connection: Connection, spec: StudioSpec, plan: Plan, device: str) -> None:
+    """The life of a process: open the studio once, then draw the batches whose numbers arrive, until None arrives.
+
+    Answers (batch, tiles) or (batch, reason of the failure), or an InfgenError where the studio cannot be opened.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    with suppress(EOFError, OSError):  # the parent is gone
+        try:
+            studio = spec.open(device=device)
+        except InfgenError as error:
+            connection.send(error)
+            return
+        while (index := connection.recv()) is not None:
+            try:
+                answer: Tiles | str = [(tile.number, px) for tile, px in render_batch(studio.scene, plan, index)]
+            except Exception as error:  # whatever it is: the batch is tried again, and named in the end
+                answer = one_line(error)
+            connection.send((index, answer))
+
+
+@dataclass
+class _Worker:
+    """One process and the batches that it has not answered, in the order in which it draws them."""
+
+    device: str
+    process: Any
+    connection: Connection
+    given: deque[int] = field(default_factory=deque)
+
+    def give(self, index: int) -> None:
+        self.given.append(index)
+        with suppress(OSError):  # it died: its end of the pipe tells
+            self.connection.send(index)
+
+    def leave(self, seconds: float) -> None:
+        """End the process, kindly for so long."""
+        with suppress(OSError):
+            self.connection.send(None)
+        if seconds:
+            self.process.join(seconds)
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def render_with_pool(
+    spec: StudioSpec,
+    plan: Plan,
+    sink: Sink,
+    *,
+    devices: Sequence[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write every tile that ``sink`` lacks, drawn by one process for each of ``devices`` ("cuda:0", "cuda:1", "cpu" ...).
+
+    ``progress(pixels done, pixels in all)`` after each batch; batches end in any order. The result has the bits of a render
+    in one process with the same plan, device and number of threads. A program that calls this guards its main module with
+    ``if __name__ == "__main__"``, for every process imports it.
+
+    Raises InputError where a device or the model cannot be used; InfgenError that names the batches that failed three times,
+    after all others are in the sink.
+    """
+    if not devices:
+        raise InputError("no device is given; give one or more, such as cuda:0,cuda:1")
+    _Pool(spec, plan, sink, progress, serve).run(devices)
+
+
+class _Pool:
+    """One render: the batches that wait, the processes that draw, what failed."""
+
+    def __init__(
+        self, spec: StudioSpec, plan: Plan, sink: Sink, progress: Callable[[int, int], None], life: Serve
+    ) -> None:
+        self._spec, self._plan, self._sink, self._progress, self._life = spec, plan, sink, progress, life
+        self._waiting: deque[int] = deque()
+        self._failures: Counter[int] = Counter()
+        self._given_up: dict[int, str] = {}
+        self._deaths = 0  # since a batch was drawn
+        self._done_px = 0
+
+    def run(self, devices: Sequence[str]) -> None:
+        """Draw everything."""
+        self._collect()
+        workers: list[_Worker] = []
+        kindly = 0.0
+        try:
+            workers += [self._start(device) for device in devices[: len(self._waiting)]]
+            self._draw(workers)
+            kindly = _LEAVE_S
+        finally:
+            for worker in workers:
+                worker.leave(kindly)
+        if self._given_up:
+            raise failure(self._plan, self._given_up)
+
+    def _collect(self) -> None:
+        """Find the batches of which a tile is missing."""
+        for index in range(self._plan.batch_count):
+            if self._sink.done.issuperset(tile.number for tile in self._plan.batch_tiles(index)):
+                self._done_px += self._pixels(index)
+            else:
+                self._waiting.append(index)
+        self._progress(self._done_px, self._plan.region.pixels)
+
+    def _start(self, device: str) -> _Worker:
+        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+        here, there = context.Pipe()
+        process = context.Process(
+            target=self._life, args=(there, self._spec, self._plan, device), name=f"infgen {device}", daemon=True
+        )
+        process.start()
+        there.close()  # so that the end of the process is the end of the pipe
+        return _Worker(device, process, here)
+
+    def _draw(self, workers: list[_Worker]) -> None:
+        while self._waiting or any(worker.given for worker in workers):
+            for worker in workers:
+                while self._waiting and len(worker.given) < IN_FLIGHT:
+                    worker.give(self._waiting.popleft())
+            ready = wait([worker.connection for worker in workers])
+            for place, worker in enumerate(workers):
+                if worker.connection not in ready:
+                    continue
+                try:
+                    answer = worker.connection.recv()
+                except (EOFError, OSError):
+                    workers[place] = self._replace(worker)
+                else:
+                    self._take(worker, answer)
+
+    def _take(self, worker: _Worker, answer: InfgenError | tuple[int, Tiles | str]) -> None:
+        if isinstance(answer, InfgenError):
+            raise answer
+        index, result = answer
+        worker.given.remove(index)
+        if isinstance(result, str):
+            self._count_failure(index, result)
+            return
+        self._deaths = 0
+        for number, pixels in result:
+            self._sink.write_tile(number, pixels)
+        self._done_px += self._pixels(index)
+        self._progress(self._done_px, self._plan.region.pixels)
+
+    def _replace(self, dead: _Worker) -> _Worker:
+        """A new process for that of ``dead``; the batch that it was drawing is to blame, the next one only waits again."""
+        dead.leave(0)
+        reason = f"the process on {dead.device} ended with code {dead.process.exitcode}"
+        self._deaths += 1
+        if self._deaths >= _DEATHS:
+            raise InfgenError(
+                f"{reason}, {self._deaths} times without drawing anything; a smaller --tile needs less memory; "
+                "finished tiles are kept for --resume"
+            )
+        self._waiting.extendleft(reversed(list(dead.given)[1:]))
+        if dead.given:
+            self._count_failure(dead.given[0], reason)
+        return self._start(dead.device)
+
+    def _count_failure(self, index: int, reason: str) -> None:
+        self._failures[index] += 1
+        if self._failures[index] < TRIES:
+            self._waiting.append(index)
+        else:
+            self._given_up[index] = reason
+
+    def _pixels(self, index: int) -> int:
+        return sum(self._plan.grid.box(tile.number).pixels for tile in self._plan.batch_tiles(index))

@@ -1,0 +1,113 @@
+"""A small picture of a region before it is rendered: where each style rules, and what the image looks like there.
+
+The style map is exact at the pixels that it shows; styles fade into each other only in the image. A region too large to
+be drawn for a preview is shown by samples: windows at true scale from regular places, each at its place.
+"""
+
+import colorsys
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from infgen.rendering.job import Studio
+from infgen.rendering.plan import Region
+from infgen.rendering.render import Pixels
+from infgen.rendering.sheet import LABEL_PX, text_strip
+from infgen.world.document import cut
+from infgen.world.layout import ResolvedLayout
+from infgen.world.mixing import Labels
+
+WHOLE_PX = 2**21  # regions up to so many px are drawn whole and scaled down
+SAMPLES = 4  # windows along the longer side of a larger region
+GAP_PX = 4
+MAX_LEGEND = 24  # styles that the legend names
+_ENTRY_PX = 128
+_GOLDEN = (5**0.5 - 1) / 2  # the share of a turn that keeps any number of hues apart
+_SHADES = ((0.75, 0.9), (0.9, 0.65), (0.55, 1.0))  # (saturation, value): styles with like hues differ in these
+
+
+def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
+    """A picture (h, w, 3) uint8 of ``region`` (px): the image, and with a layout a map of its styles before it, names below.
+
+    ``side``: px of the longer side of the image and of the map. Takes as long as drawing some 2 Mpx at most.
+    """
+    image = _whole(studio, region, side) if region.pixels <= WHOLE_PX else _samples(studio, region, side)
+    layout = studio.scene.world.layout
+    if layout is None:
+        return image
+    height, width, _ = image.shape
+    labels = style_map(layout, region, size=(width, height), period=studio.scene.world.period)
+    panels = [colours(len(layout.styles))[labels], image]
+    both = _joined(panels, axis=0 if width > height else 1)  # side by side, unless both are wide
+    both = np.pad(both, ((0, 0), (0, max(0, _ENTRY_PX - both.shape[1])), (0, 0)), constant_values=255)
+    return _joined([both, _legend(layout, np.unique(labels).tolist(), both.shape[1])], axis=0)
+
+
+def style_map(layout: ResolvedLayout, region: Region, *, size: tuple[int, int], period: int | None = None) -> Labels:
+    """Number of the style at the middle of each of ``size`` (columns, rows) equal parts of ``region``, (rows, columns) int32."""
+    columns, rows = size
+    xs = [region.x + (2 * i + 1) * region.w // (2 * columns) for i in range(columns)]
+    ys = [region.y + (2 * i + 1) * region.h // (2 * rows) for i in range(rows)]
+    return layout.labels_at(xs, ys, period=period)
+
+
+def colours(count: int) -> Pixels:
+    """``count`` colours that are easy to tell apart, (count, 3) uint8; the first ones are always the same."""
+    shades = [_SHADES[i % len(_SHADES)] for i in range(count)]
+    found = [colorsys.hsv_to_rgb(i * _GOLDEN % 1, *shade) for i, shade in enumerate(shades)]
+    return np.array([[round(255 * c) for c in colour] for colour in found], np.uint8).reshape(count, 3)
+
+
+def _whole(studio: Studio, region: Region, side: int) -> Pixels:
+    pixels = studio.array(region)
+    longer = max(region.w, region.h)
+    if longer <= side:
+        return pixels
+    size = max(1, round(region.w * side / longer)), max(1, round(region.h * side / longer))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _samples(studio: Studio, region: Region, side: int) -> Pixels:
+    """Windows at true scale from the middles of equal parts of ``region``, as a grid (h, w, 3) uint8."""
+    longer = max(region.w, region.h)
+    columns, rows = (max(1, round(SAMPLES * size / longer)) for size in (region.w, region.h))
+    w, h = (min(side // SAMPLES, size) for size in (region.w, region.h))
+    grid = np.empty((rows * h, columns * w, 3), np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            x = region.x + (2 * column + 1) * region.w // (2 * columns) - w // 2
+            y = region.y + (2 * row + 1) * region.h // (2 * rows) - h // 2
+            grid[row * h : (row + 1) * h, column * w : (column + 1) * w] = studio.array(Region(x, y, w, h))
+    grid[h::h] = grid[:, w::w] = 255  # what meets there lies far apart
+    return grid
+
+
+def _legend(layout: ResolvedLayout, numbers: Sequence[int], width: int) -> Pixels:
+    """Name and colour of each of the styles ``numbers``, in rows, (h, ``width``, 3) uint8."""
+    palette = colours(len(layout.styles))
+    across = max(1, width // _ENTRY_PX)
+    entries = [_entry(cut(layout.styles[i].name, 40), palette[i], width // across) for i in numbers[:MAX_LEGEND]]
+    if len(numbers) > MAX_LEGEND:
+        entries.append(np.asarray(text_strip(f"and {len(numbers) - MAX_LEGEND} more", width // across)))
+    rows = [np.concatenate(entries[i : i + across], axis=1) for i in range(0, len(entries), across)]
+    legend = np.full((len(rows) * LABEL_PX, width, 3), 255, np.uint8)
+    for i, row in enumerate(rows):
+        legend[i * LABEL_PX : (i + 1) * LABEL_PX, : row.shape[1]] = row
+    return legend
+
+
+def _entry(name: str, colour: Pixels, width: int) -> Pixels:
+    swatch = np.full((LABEL_PX, LABEL_PX, 3), 255, np.uint8)
+    swatch[2:-2, 2:-2] = colour
+    text = np.asarray(text_strip(name, max(1, width - LABEL_PX)))
+    return np.concatenate([swatch, text], axis=1)[:, :width]
+
+
+def _joined(panels: Sequence[Pixels], *, axis: int) -> Pixels:
+    """Panels one after the other, white between them."""
+    shape = list(panels[0].shape)
+    shape[axis] = GAP_PX
+    gap = np.full(shape, 255, np.uint8)
+    parts = [part for panel in panels for part in (gap, panel)][1:]
+    return np.concatenate(parts, axis=axis)

@@ -1,0 +1,116 @@
+"""Is a picture file still what its recipe says? Some of its tiles, drawn again, against the pixels in the file."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infgen import __version__
+from infgen.engines.eager import DTYPES
+from infgen.errors import InputError
+from infgen.rendering.job import Options, open_studio
+from infgen.rendering.plan import Plan, Region, same_plan
+from infgen.rendering.render import Pixels, Scene, render_batch
+from infgen.sinks import picture_size, read_recipe, read_region
+from infgen.world.world import World
+
+CLOSE = 1  # two engines may differ by so much of 255 ...
+MOSTLY = 0.999  # ... on all but this share of values
+LOSSY_MEAN = 8.0  # mean difference that a JPEG of quality 95 stays below, even on noise
+
+
+@dataclass(frozen=True)
+class TileCheck:
+    """One tile: its number, the largest difference of a value (of 255), and the share of values that are equal."""
+
+    number: int
+    largest: int
+    equal: float
+    mean: float
+
+    def passes(self, *, lossy: bool) -> bool:
+        """Whether the file agrees with the recipe here."""
+        return self.mean <= LOSSY_MEAN if lossy else self.largest <= CLOSE and self.equal >= MOSTLY
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found in one file. ``tiles_in_all``: of the picture."""
+
+    checks: tuple[TileCheck, ...]
+    tiles_in_all: int
+    lossy: bool
+    made_by: str  # version of infgen
+
+    @property
+    def passed(self) -> bool:
+        """Whether every tile agrees."""
+        return all(check.passes(lossy=self.lossy) for check in self.checks)
+
+
+def verify(
+    path: str,
+    *,
+    model: str | Path | None = None,
+    tiles: int = 8,
+    seed: int | None = None,
+    options: Options | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Verification:
+    """Draw ``tiles`` random tiles of the picture file ``path`` again and compare.
+
+    ``options``: threads and device; the rest comes from the recipe. Raises InputError where the file has no recipe, its model is
+    another one, or its size is not the recipe's.
+    """
+    recipe = read_recipe(path)
+    if recipe is None:
+        raise InputError(f"{path} carries no recipe; it was not rendered by infgen, or a program removed it")
+    scene, plan = _scene_and_plan(recipe, path, model=model, options=options or Options())
+    if (size := picture_size(path)) != (plan.region.w, plan.region.h):
+        raise InputError(
+            f"{path} has {size[0]} x {size[1]} px and its recipe {plan.region.w} x {plan.region.h}; it was cut or scaled"
+        )
+    if tiles < 1:
+        raise InputError(f"tiles {tiles} is not possible; give 1 or more")
+    batches = random.Random(seed).sample(range(plan.batch_count), min(tiles, plan.batch_count))
+    checks: list[TileCheck] = []
+    for done, index in enumerate(sorted(batches)):
+        progress(done, len(batches))
+        for tile, pixels in render_batch(scene, plan, index):
+            checks.append(_compare(tile.number, pixels, read_region(path, plan.grid.box(tile.number))))
+    progress(len(batches), len(batches))
+    lossy = Path(path).suffix.lower() in (".jpg", ".jpeg")
+    return Verification(tuple(checks), plan.tile_count, lossy, str(recipe.get("infgen", "?")))
+
+
+def _compare(number: int, drawn: Pixels, stored: Pixels) -> TileCheck:
+    difference = np.abs(drawn.astype(np.int16) - stored)
+    return TileCheck(number, int(difference.max()), float((difference == 0).mean()), float(difference.mean()))
+
+
+def _scene_and_plan(
+    recipe: dict[str, Any], path: str, *, model: str | Path | None, options: Options
+) -> tuple[Scene, Plan]:
+    try:
+        region = Region(*(int(recipe["region"][name]) for name in "xywh"))
+        height, width = (int(px) for px in recipe["tile"])
+        batch, precision, model_hash = int(recipe["batch"]), recipe["precision"], recipe["model"]["sha256"]
+        document = dict(recipe["world"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the recipe in {path} is incomplete ({error!r}); it was written by another program") from None
+    if precision not in DTYPES:
+        raise InputError(
+            f"the recipe in {path} has precision {precision!r}; this infgen {__version__} knows {', '.join(DTYPES)}"
+        )
+    chosen = Options(precision=precision, threads=options.threads, device=options.device)
+    studio = open_studio(World.create(**document), model=model, options=chosen)
+    if studio.model_hash != model_hash:
+        raise InputError(
+            f"{path} was drawn by model {recipe['model'].get('name')} ({str(model_hash)[:12]}...) and {studio.model_path} is "
+            f"{studio.model_hash[:12]}...; give the right one with --model"
+        )
+    levels = studio.scene.engine.config.levels
+    return studio.scene, same_plan(region, tile_px=(height, width), batch=batch, levels=levels)

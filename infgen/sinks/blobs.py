@@ -1,0 +1,207 @@
+"""Named pieces of bytes in a folder or below a URL (s3://, gs://, memory:// ...): what a store of chunks needs, and no more.
+
+The only module of the sinks that imports fsspec, and only where a URL is used.
+"""
+
+import errno
+import importlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from infgen.errors import InfgenError, InputError, MissingExtraError
+
+PARTIAL = ".partial"  # the end of the name of a file that is being written
+_LIBRARIES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+
+
+class Blobs(Protocol):
+    """Keys are relative, with slashes. Every method raises InfgenError, in one line, where the storage fails."""
+
+    @property
+    def location(self) -> str:
+        """Folder or URL, for messages."""
+
+    def get(self, key: str, *, limit: int) -> bytes | None:
+        """The bytes of ``key``, None where there are none; at most ``limit`` + 1 bytes are read."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store ``data`` under ``key``: all of it or nothing."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """All keys below the folder ``prefix``, in no order."""
+
+    def any(self) -> bool:
+        """Whether there is anything at all, hidden files apart."""
+
+    def remove(self, key: str) -> None:
+        """Remove ``key``, or everything below it; nothing happens where it does not exist."""
+
+
+def is_url(path: str) -> bool:
+    """Whether ``path`` names a place by protocol."""
+    return "://" in path
+
+
+def open_blobs(location: str) -> Blobs:
+    """The bytes in the folder, or below the URL, ``location``.
+
+    Raises MissingExtraError where its protocol needs a library, InputError where nothing knows the protocol.
+    """
+    return _RemoteBlobs(location) if is_url(location) else _LocalBlobs(Path(location))
+
+
+class _LocalBlobs:
+    """Files in a folder. A file has its bytes on the disk before it takes its name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def location(self) -> str:
+        return str(self._root)
+
+    def get(self, key: str, *, limit: int) -> bytes | None:
+        try:
+            with open(self._root / key, "rb") as file:
+                return file.read(limit + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise InfgenError(f"{self._root / key} cannot be read: {error.strerror}; check its permissions") from None
+
+    def put(self, key: str, data: bytes) -> None:
+        target = self._root / key
+        temporary = target.parent / f".{secrets.token_hex(8)}{PARTIAL}"
+        try:
+            _write_durably(temporary, data)
+            os.replace(temporary, target)
+        except OSError as error:
+            raise InfgenError(
+                f"{target} was not written: {error.strerror}; free some disk space or choose another folder"
+            ) from error
+        finally:
+            with suppress(OSError):
+                os.unlink(temporary)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        for folder, _, names in os.walk(self._root / prefix):
+            inside = Path(folder).relative_to(self._root)
+            yield from ((inside / name).as_posix() for name in names)
+
+    def any(self) -> bool:
+        return self._root.is_dir() and any(not path.name.startswith(".") for path in self._root.iterdir())
+
+    def remove(self, key: str) -> None:
+        path = self._root / key
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise InfgenError(f"{path} cannot be removed: {error.strerror}; check its permissions") from error
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, 0o666)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class _RemoteBlobs:
+    """Objects below a URL; object stores show an object when all of it has arrived."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._files, self._root = _file_system(self._url)
+
+    @property
+    def location(self) -> str:
+        return self._url
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}" if key else self._root
+
+    def get(self, key: str, *, limit: int) -> bytes | None:
+        try:
+            return bytes(self._files.cat_file(self._path(key), start=0, end=limit + 1))
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+        except Exception as error:  # each protocol's library has errors of its own
+            if "not satisfiable" in str(error):  # a range of an object without bytes
+                return b""
+            raise self._failed(f"{key} cannot be read", error) from error
+
+    def put(self, key: str, data: bytes) -> None:
+        try:
+            self._files.pipe_file(self._path(key), data)
+        except Exception as error:
+            raise self._failed(f"{key} was not written", error) from error
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        for path in self._listed(prefix):
+            yield path.lstrip("/").removeprefix(self._root.lstrip("/")).lstrip("/")
+
+    def any(self) -> bool:
+        try:
+            self._files.invalidate_cache()
+            return bool(self._files.exists(self._root)) and bool(self._files.ls(self._root, detail=False))
+        except FileNotFoundError:
+            return False
+        except Exception as error:
+            raise self._failed("its content cannot be listed", error) from error
+
+    def remove(self, key: str) -> None:
+        try:
+            self._files.invalidate_cache()
+            if self._files.exists(self._path(key)):
+                self._files.rm(self._path(key), recursive=True)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._failed(f"{key} cannot be removed", error) from error
+
+    def _listed(self, prefix: str) -> list[str]:
+        try:
+            self._files.invalidate_cache()
+            return list(self._files.find(self._path(prefix)))
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            raise self._failed(f"{prefix} cannot be listed", error) from error
+
+    def _failed(self, what: str, error: Exception) -> InfgenError:
+        reason = " ".join(str(error).split())[:300] or os.strerror(getattr(error, "errno", None) or errno.EIO)
+        return InfgenError(f"{self._url}: {what} ({reason}); check the address, your credentials and the network")
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """(The fsspec file system of ``url``, the path in it)."""
+    try:
+        fsspec = importlib.import_module("fsspec")
+    except ImportError as error:
+        raise MissingExtraError(f"{url} needs fsspec; run: pip install 'infgen[zarr]'") from error
+    protocol = url.split("://", 1)[0]
+    try:
+        files, root = fsspec.url_to_fs(url)
+    except ImportError as error:
+        library = _LIBRARIES.get(protocol, "the library of its protocol")
+        raise MissingExtraError(f"{protocol}:// addresses need {library}; run: pip install {library}") from error
+    except Exception as error:  # an unknown protocol, or a library that refuses the address
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{url} is not an address that works here ({reason}); give a path or s3://bucket/name"
+        ) from error
+    return files, str(root).rstrip("/")

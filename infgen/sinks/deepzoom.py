@@ -1,0 +1,119 @@
+"""The encoder of DeepZoom pictures: a folder of PNG tiles at every scale and a short .dzi file that describes it.
+
+Tiles are PNG, so that nothing is lost, and do not overlap: viewers that smooth between tiles need no margin of pixels that are
+stored twice.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from infgen.errors import InputError
+from infgen.sinks import vips
+from infgen.sinks.canvas import Pixels
+from infgen.sinks.cascade import TILE, Cascade, levels
+from infgen.sinks.encoder import replace, sync_folder
+from infgen.sinks.feed import Feed
+from infgen.sinks.recipe import Recipe
+from infgen.sinks.work import remove
+
+RECIPE = "infgen.json"  # in the folder of tiles
+_DESCRIPTION = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="png" Overlap="0" TileSize="{tile}">'
+    '<Size Width="{width}" Height="{height}"/></Image>\n'
+)
+_MAX_DESCRIPTION = 65_536  # bytes
+
+
+def tiles_of(path: Path) -> Path:
+    """The folder of tiles that belongs to the description ``path``: ``picture_files`` beside ``picture.dzi``."""
+    return path.with_name(f"{path.stem}_files")
+
+
+def check_pair(target: Path) -> None:
+    """Raise InputError where the folder of tiles would replace something that is not one."""
+    tiles = tiles_of(target)
+    if not os.path.lexists(tiles) or (tiles.is_dir() and not tiles.is_symlink() and _is_ours(target, tiles)):
+        return
+    raise InputError(f"{tiles} is there and is not a DeepZoom picture of this name; move it or choose another output")
+
+
+def _is_ours(target: Path, tiles: Path) -> bool:
+    return target.exists() or (tiles / RECIPE).exists() or not any(tiles.iterdir())
+
+
+class DeepZoomEncoder:
+    """An ``Encoder`` of one .dzi file and its folder of tiles."""
+
+    def __init__(self, feed: Feed, folder: Path, recipe: Recipe) -> None:
+        """Raises MissingExtraError without libvips."""
+        vips.load()
+        self._feed, self._folder, self._recipe = feed, folder, recipe
+        self._tiles, self._description = folder / "picture_files", folder / "picture.dzi"
+        self._grids = levels(feed.width, feed.height, smallest=1)
+
+    def encode(self) -> None:
+        """See ``Encoder.encode``."""
+        self._feed.wait(1)
+        for level in range(len(self._grids)):
+            self._folder_of(level).mkdir(parents=True, exist_ok=True)
+        Cascade(self._feed, self._folder, self._grids, self._write).run()
+        (self._tiles / RECIPE).write_text(json.dumps(self._recipe), encoding="utf-8")
+        text = _DESCRIPTION.format(tile=TILE, width=self._feed.width, height=self._feed.height)
+        self._description.write_text(text, encoding="utf-8")
+        os.sync()  # one flush of everything: one for each of many thousand tiles would take hours
+
+    def stop(self) -> None:
+        """See ``Encoder.stop``."""
+        self._feed.stop()
+
+    def publish(self, target: Path) -> None:
+        """See ``Encoder.publish``. An older picture loses its description first: what has one is whole at any time."""
+        old = self._folder / "old_files"
+        check_pair(target)
+        remove(old)
+        target.unlink(missing_ok=True)
+        if tiles_of(target).exists():
+            os.rename(tiles_of(target), old)
+        os.rename(self._tiles, tiles_of(target))
+        sync_folder(target.parent)
+        replace(self._description, target)
+
+    def _folder_of(self, level: int) -> Path:
+        return self._tiles / str(len(self._grids) - 1 - level)  # DeepZoom counts from the smallest
+
+    def _write(self, level: int, number: int, pixels: Pixels) -> None:
+        row, column = divmod(number, self._grids[level].columns)
+        (self._folder_of(level) / f"{column}_{row}.png").write_bytes(_png(pixels))
+
+
+def _png(pixels: Pixels) -> bytes:
+    library = vips.load()
+    rows, columns, channels = pixels.shape
+    data = np.ascontiguousarray(pixels).data
+    image = library.Image.new_from_memory(data, columns, rows, channels, "uchar").copy(interpretation="srgb")
+    return bytes(image.pngsave_buffer(compression=3, filter="avg", keep="none"))
+
+
+def read_description(path: Path) -> tuple[int, int, int, str]:
+    """(width, height, tile side, extension of tiles) of a .dzi file without overlap. Raises InputError for anything else."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MAX_DESCRIPTION)
+    except OSError as error:
+        raise InputError(
+            f"picture {path} cannot be read: {error.strerror}; check the name and its permissions"
+        ) from None
+    # By pattern: a parser of XML would follow what a hostile file tells it to.
+    found = {
+        name: re.search(rb"\b" + name + rb"""\s*=\s*["']([a-z0-9]{1,10})["']""", text)
+        for name in (b"Width", b"Height", b"TileSize", b"Overlap", b"Format")
+    }
+    values = [match[1].decode() for match in found.values() if match]
+    if len(values) < len(found) or not all(v.isdigit() and int(v) > 0 for v in values[:3]) or values[3] != "0":
+        raise InputError(f"{path} is not a DeepZoom description without overlap; give one that infgen wrote")
+    return int(values[0]), int(values[1]), int(values[2]), values[4]

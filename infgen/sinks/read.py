@@ -1,0 +1,154 @@
+"""Reading finished pictures of every format: the recipe, the size, and any rectangle of pixels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infgen.errors import InputError, LimitError
+from infgen.limits import MAX_RECIPE_MB, MIB
+from infgen.sinks import vips, xmp
+from infgen.sinks.canvas import CHANNELS, Pixels
+from infgen.sinks.grid import Box, Grid
+from infgen.sinks.recipe import embedded_recipe, parse
+
+# How libvips opens each kind. What infgen writes is larger than guards for photographs allow ("unlimited"). Of a TIFF tile
+# that cannot be decoded libvips only warns.
+_LOADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "PNG": ("pngload", {"access": "sequential", "fail_on": "error", "unlimited": True}),
+    "JPEG": ("jpegload", {"access": "sequential", "fail_on": "error", "unlimited": True}),
+    "WebP": ("webpload", {"access": "sequential", "fail_on": "error"}),
+    "TIFF": ("tiffload", {"access": "random", "fail_on": "warning", "unlimited": True}),
+}
+_DESCRIPTION, _STORE = ".dzi", ".zarr"
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether ``path`` names an OME-Zarr: a folder, or a URL."""
+    return "://" in str(path) or Path(path).suffix.lower() == _STORE
+
+
+def read_recipe(path: str | Path) -> dict[str, Any] | None:
+    """The recipe of the picture ``path`` of any format, or None where it has none.
+
+    Reads metadata only, so the size of the picture does not matter. Raises InputError for a file that cannot be read, is of
+    another kind, or whose recipe is damaged, LimitError for a recipe that is too large.
+    """
+    if is_store(path):
+        from infgen.sinks import zarr
+
+        return zarr.read_recipe(str(path))
+    if Path(path).suffix.lower() == _DESCRIPTION:
+        return _recipe_beside(Path(path))
+    return embedded_recipe(path)
+
+
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) of the picture ``path`` in px, from its header. Raises InputError where it cannot be read."""
+    if is_store(path):
+        from infgen.sinks import zarr
+
+        return zarr.picture_size(str(path))
+    if Path(path).suffix.lower() == _DESCRIPTION:
+        from infgen.sinks.deepzoom import read_description
+
+        return read_description(Path(path))[:2]
+    image = _opened(Path(path))
+    return image.width, image.height
+
+
+def read_region(path: str | Path, box: Box) -> Pixels:
+    """The pixels of ``box`` of a finished picture, (rows, columns, 3) uint8.
+
+    Tiled formats read the tiles concerned. PNG and JPEG decode the rows above, too, in constant memory; WebP decodes the
+    whole picture, which its 16,383 px per side bound. Raises InputError for a damaged file or a box outside the picture.
+    """
+    if is_store(path):
+        from infgen.sinks import zarr
+
+        return zarr.read_region(str(path), box)
+    _check_inside(path, box)
+    if Path(path).suffix.lower() == _DESCRIPTION:
+        return _from_tiles(Path(path), box)
+    return _cropped(_opened(Path(path)), box, Path(path))
+
+
+def _check_inside(path: str | Path, box: Box) -> None:
+    width, height = picture_size(path)
+    if not (0 <= box.x < box.x + box.w <= width and 0 <= box.y < box.y + box.h <= height):
+        raise InputError(
+            f"the box of {box.w} x {box.h} px at ({box.x}, {box.y}) is not inside {path} of {width} x {height} px; "
+            "choose another"
+        )
+
+
+def _opened(path: Path) -> Any:
+    """The picture file as an image of libvips, nothing decoded yet."""
+    loader, options = _LOADERS[xmp.kind_of(path)]  # libvips itself would open many formats more
+    library = vips.load()
+    try:
+        image = getattr(library.Image, loader)(str(path), **options)
+    except library.Error as error:
+        raise _damaged(path, error) from None
+    if image.format != "uchar" or image.bands != CHANNELS:
+        raise InputError(f"{path} has {image.bands} channels of {image.format}; a picture of infgen has 3 of uchar")
+    return image
+
+
+def _cropped(image: Any, box: Box, path: Path) -> Pixels:
+    try:
+        data = image.crop(box.x, box.y, box.w, box.h).write_to_memory()
+    except vips.load().Error as error:
+        raise _damaged(path, error) from None
+    return np.frombuffer(data, np.uint8).reshape(box.h, box.w, CHANNELS)
+
+
+def _damaged(path: Path, error: BaseException) -> InputError:
+    return InputError(f"picture {path} is damaged: {vips.one_line(error)}; use the original file")
+
+
+def _from_tiles(path: Path, box: Box) -> Pixels:
+    """Put the tiles of the largest scale of a DeepZoom picture together."""
+    from infgen.sinks.deepzoom import read_description, tiles_of
+
+    width, height, side, extension = read_description(path)
+    folder = tiles_of(path) / str((max(width, height) - 1).bit_length())  # scales count from 1 x 1 px
+    grid = Grid(width, height, side, side)
+    pixels = np.empty((box.h, box.w, CHANNELS), np.uint8)
+    for row in range(box.y // side, (box.y + box.h - 1) // side + 1):
+        for column in range(box.x // side, (box.x + box.w - 1) // side + 1):
+            tile = folder / f"{column}_{row}.{extension}"
+            whole = grid.box(row * grid.columns + column)
+            part = _overlap(whole, box)
+            image = _opened(tile)
+            if (image.width, image.height) != (whole.w, whole.h):
+                raise InputError(f"{tile} has {image.width} x {image.height} px; {path} says {whole.w} x {whole.h}")
+            inner = Box(part.x - whole.x, part.y - whole.y, part.w, part.h)
+            y, x = part.y - box.y, part.x - box.x
+            pixels[y : y + part.h, x : x + part.w] = _cropped(image, inner, tile)
+    return pixels
+
+
+def _overlap(a: Box, b: Box) -> Box:
+    """The pixels that are in both; there are some."""
+    x, y = max(a.x, b.x), max(a.y, b.y)
+    return Box(x, y, min(a.x + a.w, b.x + b.w) - x, min(a.y + a.h, b.y + b.h) - y)
+
+
+def _recipe_beside(path: Path) -> dict[str, Any] | None:
+    """The recipe in the folder of tiles of the .dzi file ``path``."""
+    from infgen.sinks.deepzoom import RECIPE, read_description, tiles_of
+
+    read_description(path)
+    limit = MAX_RECIPE_MB.value()
+    try:
+        with open(tiles_of(path) / RECIPE, "rb") as file:
+            text = file.read(limit * MIB + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"the recipe of {path} cannot be read: {error.strerror}; check its permissions") from None
+    if len(text) > limit * MIB:
+        raise LimitError(f"the recipe of {path} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust the file")
+    return parse(text, path)

@@ -1,0 +1,350 @@
+"""An OME-Zarr 0.5 picture and its states: nothing, unfinished, finished. Any process of any machine may write its chunks.
+
+There is no journal: a tile is done when its chunk is whole. Until all is there the root's metadata hold the recipe as
+unfinished; the metadata that make it a picture come last. zarr-python writes the metadata (extra ``zarr``); what is read is
+checked here first.
+"""
+
+import functools
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infgen.errors import InfgenError, InputError, LimitError
+from infgen.limits import MAX_PHOTO_PIXELS, MAX_RECIPE_MB, MIB
+from infgen.sinks import pyramid
+from infgen.sinks.blobs import PARTIAL, Blobs, is_url, open_blobs
+from infgen.sinks.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, put_chunk, read_planes, stored
+from infgen.sinks.grid import Box, Grid
+from infgen.sinks.pyramid import Planes
+from infgen.sinks.recipe import Recipe
+from infgen.sinks.work import Start, differences, folder_of
+
+ROOT = "zarr.json"
+FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group that hold the recipe
+_CODECS = ["bytes", "zstd", "crc32c"]
+_MAX_ARRAY_BYTES = MIB  # metadata of one array; zarr-python writes under 1 kB
+_SHOWN = 5  # differences in a message
+_MAX_SIDE = 2**41  # px: the whole canvas
+_TILE_BYTES, _COPY_BYTES = 3.05, 1.05  # per px on disk at most, of tiles and smaller copies: noise does not shrink
+
+
+def work_location(path: str) -> str:
+    """Where the store ``path`` is until it is finished: a hidden folder beside a local one, the place itself for a URL."""
+    if is_url(path):
+        return path.rstrip("/")
+    return str(folder_of(target(path)))
+
+
+def target(path: str) -> Path:
+    """The real folder behind a local path."""
+    return Path(os.path.realpath(path))
+
+
+def check_store(path: str, grid: Grid, start: Start) -> None:
+    """Check that a picture of ``grid`` may be written to ``path``; creates nothing.
+
+    Raises InputError: a folder that is not writable, something there that infgen did not make, an unfinished or, for a
+    URL, a finished picture that ``start`` does not allow to go on with or to replace; LimitError where the disk is too
+    small; MissingExtraError without the libraries.
+    """
+    for name in ("zarr", "numcodecs.zstd", "google_crc32c"):
+        library(name)
+    blobs = open_cached(work_location(path))
+    if not is_url(path):
+        _check_folder(path)
+    finished = 0 if (root := _state(blobs)) is None else sum(1 for _ in stored(blobs, grid))
+    if not is_url(path):
+        _check_disk(path, grid, finished)
+    if root is None or start == "restart":
+        return
+    if is_url(path) and FINISHED in root:
+        raise InputError(f"{path} is a finished picture; choose another name, or replace it with --restart")
+    if start == "new" and finished:
+        raise InputError(
+            f"an unfinished render of {path} is there ({finished} of {grid.count} tiles); "
+            "add --resume to go on with it or --restart to begin anew"
+        )
+
+
+def _check_folder(path: str) -> None:
+    real = target(path)
+    if not real.parent.is_dir():
+        raise InputError(f"output folder {real.parent} does not exist; create it or choose another")
+    if not os.access(real.parent, os.W_OK | os.X_OK):
+        raise InputError(f"output folder {real.parent} is not writable; choose another or change its permissions")
+    if os.path.lexists(real) and (not real.is_dir() or _state(open_cached(str(real))) is None):
+        raise _foreign(path)
+
+
+def _check_disk(path: str, grid: Grid, finished: int) -> None:
+    folder = target(path).parent
+    needed = int(grid.width * grid.height * (_TILE_BYTES * (1 - finished / grid.count) + _COPY_BYTES))
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise LimitError(
+            f"a Zarr of {grid.width:,} x {grid.height:,} px needs up to {needed >> 20:,} MiB of disk and {free >> 20:,} MiB "
+            f"are free in {folder}; free some, choose another folder, or render less"
+        )
+
+
+def create(path: str, grid: Grid, recipe: Recipe, start: Start) -> None:
+    """Make the store ready to take chunks, unfinished; with ``start`` "resume" keep what an earlier start left.
+
+    Raises what ``check_store`` raises, and InputError where the recipe or the tiles are not those of the earlier start,
+    or the place cannot be written.
+    """
+    check_store(path, grid, start)
+    blobs = open_cached(work_location(path))
+    root = _state(blobs)
+    if root is not None and start == "resume":
+        _check_same(path, grid, recipe, root)
+    try:
+        if root is not None and start != "resume":
+            _clear(blobs)
+        if not is_url(path):
+            _remove_partial(blobs)
+        for key, document in _documents(grid, {UNFINISHED: dict(recipe)}).items():
+            blobs.put(key, document)
+    except InfgenError as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+
+
+def _check_same(path: str, grid: Grid, recipe: Recipe, root: Mapping[str, Any]) -> None:
+    old = root.get(UNFINISHED, root.get(FINISHED))
+    if not isinstance(old, dict):
+        raise InputError(f"cannot resume {path}: its recipe is damaged; begin anew with --restart")
+    changed = list(differences(old, json.loads(json.dumps(dict(recipe)))))[:_SHOWN]
+    if not changed and (there := _grid(open_cached(work_location(path)))) not in (None, grid):
+        changed = [f"tiles were {there} and are {grid}"]
+    if changed:
+        raise InputError(f"cannot resume {path}: {'; '.join(changed)}; give the same options, or --restart")
+
+
+def write_chunk(path: str, grid: Grid, number: int, tile: Planes) -> None:
+    """Store ``tile`` (rows, columns, 3) uint8, the pixels of ``grid.box(number)``. Reads nothing.
+
+    Raises ValueError for a tile that is not of this grid, InfgenError where the storage fails.
+    """
+    check_tile(grid, number, tile)
+    put_chunk(open_cached(work_location(path)), grid, level=0, number=number, planes=tile.transpose(2, 0, 1))
+
+
+def check_tile(grid: Grid, number: int, tile: Planes) -> None:
+    """Raise ValueError for a ``tile`` that is not (rows, columns, 3) uint8 of ``grid.box(number)``."""
+    if not 0 <= number < grid.count:
+        raise ValueError(f"tile {number} is not one of {grid.count}")
+    box = grid.box(number)
+    if tile.shape != (box.h, box.w, CHANNELS) or tile.dtype != np.uint8:
+        raise ValueError(f"tile {number} is ({box.h}, {box.w}, 3) uint8, not {tile.shape} {tile.dtype}")
+
+
+def is_done(path: str, grid: Grid, number: int) -> bool:
+    """Whether tile ``number`` is there with a right checksum. A damaged one is missing."""
+    return get_chunk(open_cached(work_location(path)), grid, level=0, number=number) is not None
+
+
+def is_unfinished(path: str, recipe: Recipe) -> bool:
+    """Whether the store is the unfinished picture of ``recipe`` (as JSON values)."""
+    return _attributes(open_cached(work_location(path))).get(UNFINISHED) == recipe
+
+
+def listed(path: str, grid: Grid) -> list[int]:
+    """Numbers of the tiles that have a chunk, whole or not."""
+    return sorted(stored(open_cached(work_location(path)), grid))
+
+
+def downsample(path: str, grid: Grid, level: int, number: int) -> None:
+    """Make chunk ``number`` of ``level`` (1 and up) from the level below. Raises InfgenError where that lacks a chunk."""
+    levels = pyramid.levels(grid)
+    box = pyramid.source(levels[level - 1], levels[level].box(number))
+    blobs = open_cached(work_location(path))
+    planes = read_planes(blobs, levels[level - 1], level=level - 1, box=box)
+    put_chunk(blobs, levels[level], level=level, number=number, planes=pyramid.halve(planes))
+
+
+def publish(path: str, grid: Grid, recipe: Recipe) -> None:
+    """Write the metadata that make the picture a finished one, last of all; a local store then takes its name.
+
+    Raises InfgenError where the storage fails; the data stay.
+    """
+    blobs = open_cached(work_location(path))
+    name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
+    ome = pyramid.ome_metadata(name, level_count=len(pyramid.levels(grid)))
+    blobs.put(ROOT, _documents(grid, {"ome": ome, FINISHED: dict(recipe)})[ROOT])
+    if not is_url(path):
+        _take_name(path)
+
+
+def _take_name(path: str) -> None:
+    real, work = target(path), Path(work_location(path))
+    old = work.with_name(f"{work.name}-old")
+    try:
+        if old.exists():  # an earlier process was killed between the two renames, or after them
+            shutil.rmtree(old)
+        if real.exists():
+            os.rename(real, old)
+        os.rename(work, real)
+    except OSError as error:
+        raise InfgenError(f"{path} was not replaced: {error.strerror}; the finished data are in {work}") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def discard_empty(path: str, grid: Grid) -> None:
+    """Remove an unfinished store that has no tile."""
+    blobs = open_cached(work_location(path))
+    if next(stored(blobs, grid), None) is None:
+        _clear(blobs)
+
+
+def unfinished(path: str) -> tuple[int, int] | None:
+    """(Tiles that are there, tiles in all) of an unfinished picture, None where there is none."""
+    blobs = open_cached(work_location(path))
+    root = _state(blobs)
+    grid = None if root is None or (is_url(path) and FINISHED in root) else _grid(blobs)
+    return None if grid is None else (sum(1 for _ in stored(blobs, grid)), grid.count)
+
+
+def read_recipe(path: str) -> dict[str, Any] | None:
+    """The recipe of a finished picture, None for a Zarr of another program.
+
+    Raises InputError where there is no Zarr, it is damaged or unfinished; LimitError for a recipe that is too large.
+    """
+    attributes = _attributes(_at(path))
+    if UNFINISHED in attributes:
+        raise InputError(f"{path} is an unfinished picture; go on with its render and --resume")
+    recipe = attributes.get(FINISHED)
+    return recipe if isinstance(recipe, dict) else None
+
+
+def picture_size(path: str) -> tuple[int, int]:
+    """(Width, height) in px. Raises InputError where ``path`` is no finished Zarr of infgen."""
+    grid = _readable_grid(path)
+    return grid.width, grid.height
+
+
+def read_region(path: str, box: Box) -> Planes:
+    """The pixels of ``box``, (h, w, 3) uint8. Raises InputError where it reaches outside, or a chunk is missing or damaged."""
+    grid = _readable_grid(path)
+    inside = box.x >= 0 and box.y >= 0 and box.x + box.w <= grid.width and box.y + box.h <= grid.height
+    if not inside or box.w < 1 or box.h < 1:
+        raise InputError(f"{box} is not inside {path} of {grid.width} x {grid.height} px; choose another")
+    try:
+        planes = read_planes(_at(path), grid, level=0, box=box)
+    except InfgenError as error:
+        raise InputError(f"{error}; use the original") from None
+    return np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+
+open_cached = functools.lru_cache(maxsize=16)(open_blobs)  # a process opens a bucket once, not for every chunk
+
+
+def _at(path: str) -> Blobs:
+    return open_cached(path.rstrip("/") if is_url(path) else str(target(path)))
+
+
+def _foreign(path: str) -> InputError:
+    return InputError(f"{path} is there and is not a Zarr that infgen made; it is left alone: choose another name")
+
+
+def _attributes(blobs: Blobs) -> dict[str, Any]:
+    """Attributes of the root group. Raises InputError where it is missing or damaged, LimitError where it is too large."""
+    limit = MAX_RECIPE_MB.value()
+    data = blobs.get(ROOT, limit=limit * MIB)
+    if data is None:
+        raise InputError(f"{blobs.location} is not a Zarr (v3): it has no {ROOT}; give a finished picture")
+    if len(data) > limit * MIB:
+        raise LimitError(f"{ROOT} of {blobs.location} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust it")
+    document = _json(data)
+    attributes = document.get("attributes")
+    if document.get("node_type") != "group" or not isinstance(attributes, dict):
+        raise InputError(f"{ROOT} of {blobs.location} is damaged or not that of a group; use the original")
+    return attributes
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    """The JSON object, an empty one for anything else."""
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _state(blobs: Blobs) -> dict[str, Any] | None:
+    """The root's attributes, None where nothing is there. Raises InputError for what infgen did not make."""
+    try:
+        attributes = _attributes(blobs)
+    except LimitError:
+        raise
+    except InputError:
+        if blobs.any():
+            raise _foreign(blobs.location) from None
+        return None
+    if FINISHED not in attributes and UNFINISHED not in attributes:
+        raise _foreign(blobs.location)
+    return attributes
+
+
+def _grid(blobs: Blobs) -> Grid | None:
+    """The tiles of the array "0", None where its metadata are missing, damaged, or not as infgen writes them."""
+    document = _json(blobs.get(f"0/{ROOT}", limit=_MAX_ARRAY_BYTES) or b"")
+    try:
+        depth, height, width = document["shape"]
+        chunk_depth, step_y, step_x = document["chunk_grid"]["configuration"]["chunk_shape"]
+        names = [codec["name"] for codec in document["codecs"]]
+        separator = document["chunk_key_encoding"]["configuration"]["separator"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    known = (document.get("data_type"), depth, chunk_depth, names, separator) == ("uint8", 3, 3, _CODECS, "/")
+    sizes = (height, width, step_y, step_x)
+    legal = all(type(size) is int and 1 <= size <= _MAX_SIDE for size in sizes)
+    return Grid(width, height, step_x, step_y) if known and legal else None
+
+
+def _readable_grid(path: str) -> Grid:
+    grid = None if read_recipe(path) is None else _grid(_at(path))
+    if grid is None:
+        raise InputError(f"{path} has no picture of infgen in its array 0; give a Zarr that infgen finished")
+    limit = MAX_PHOTO_PIXELS.value()
+    if grid.step_x * grid.step_y > limit:
+        raise LimitError(f"{path} has chunks of over {limit:,} px; raise {MAX_PHOTO_PIXELS.name} if you trust it")
+    return grid
+
+
+def _documents(grid: Grid, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+    """The metadata of the store as zarr-python writes them, key -> JSON; the root comes first."""
+    zarr = library("zarr")
+    memory: dict[str, Any] = {}
+    group = zarr.create_group(store=memory, attributes=dict(attributes))
+    codecs = [zarr.codecs.ZstdCodec(level=ZSTD_LEVEL), zarr.codecs.Crc32cCodec()]
+    for level, one in enumerate(pyramid.levels(grid)):
+        group.create_array(
+            name=str(level),
+            shape=(CHANNELS, one.height, one.width),
+            chunks=(CHANNELS, one.step_y, one.step_x),
+            dtype="uint8",
+            compressors=codecs,
+            dimension_names=["c", "y", "x"],
+            fill_value=0,
+        )
+    return {key: buffer.to_bytes() for key, buffer in memory.items()}
+
+
+def _clear(blobs: Blobs) -> None:
+    """Remove a store of infgen; its root last, so that what an interruption leaves is still known as infgen's."""
+    for level in range(_MAX_SIDE.bit_length()):
+        blobs.remove(str(level))
+    blobs.remove(ROOT)
+
+
+def _remove_partial(blobs: Blobs) -> None:
+    """Remove files that a killed process was writing."""
+    for key in list(blobs.keys("")):
+        if key.endswith(PARTIAL):
+            blobs.remove(key)

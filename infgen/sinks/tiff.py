@@ -1,0 +1,164 @@
+"""The encoders of TIFF and Cloud Optimized GeoTIFF (COG): lossless tiles with smaller copies, as rows become complete.
+
+Tiles go to one file in the order in which they are made. A TIFF gets its directories at the end of that file. A COG is a
+second file with directories first, then the smallest copy, and the picture itself last; compressed tiles are copied.
+"""
+
+import os
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from infgen.sinks import vips, xmp
+from infgen.sinks.canvas import Pixels
+from infgen.sinks.cascade import TILE, Cascade, levels
+from infgen.sinks.encoder import replace
+from infgen.sinks.feed import Feed
+from infgen.sinks.grid import Grid
+from infgen.sinks.recipe import Recipe, creator, pack
+from infgen.sinks.tiff_layout import Level, directories, header
+
+# Offsets of classic TIFF end at 4 GiB, and some readers take them as signed. Decided by the largest possible size, before
+# the first byte.
+CLASSIC_BYTES = 2**31
+_FILE_BYTES = 4.1  # per px at most, smaller copies included: noise does not shrink
+_OPTIONS = {"compression": "deflate", "predictor": "horizontal", "level": 3}  # level 6: 5 % smaller, twice the time
+# What GDAL calls the ghost area: it tells readers of parts that a tile's length stands before it, so that one request does.
+_LAYOUT = (
+    b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
+    b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
+)
+GHOST = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(_LAYOUT) + _LAYOUT
+_LEADER = 4  # bytes before a tile's data in a COG, and as many after
+
+
+@dataclass
+class _Tiles:
+    """Compressed tiles in the order in which they come, and where each is."""
+
+    file: BinaryIO
+    grids: list[Grid]
+    found: list[Level] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.found = [Level(g, np.zeros(g.count, np.uint64), np.zeros(g.count, np.uint64)) for g in self.grids]
+
+    def add(self, level: int, number: int, pixels: Pixels) -> None:
+        """Append a tile."""
+        data = compress(pixels, side=self.grids[level].step_x)
+        self.found[level].offsets[number], self.found[level].counts[number] = self.file.tell(), len(data)
+        self.file.write(data)
+
+
+class TiffEncoder:
+    """An ``Encoder`` of one TIFF file; ``cog``: in the order of a COG."""
+
+    def __init__(self, feed: Feed, folder: Path, recipe: Recipe, *, cog: bool) -> None:
+        """Raises MissingExtraError without libvips."""
+        vips.load()
+        self._feed, self._folder, self._cog = feed, folder, cog
+        self._packet, self._software = xmp.packet(pack(recipe)), creator(recipe)
+        self._path = folder / "picture"
+        self._grids = tile_grids(feed.width, feed.height)
+        self._big = feed.width * feed.height * _FILE_BYTES + len(self._packet) > CLASSIC_BYTES
+
+    def encode(self) -> None:
+        """See ``Encoder.encode``."""
+        self._feed.wait(1)
+        with open(self._path, "w+b") as file:
+            file.write(header(0, big=self._big))
+            tiles = _Tiles(file, self._grids)
+            Cascade(self._feed, self._folder, self._grids, tiles.add).run()
+            if self._cog:
+                self._rearrange(tiles)
+                return
+            start = file.tell() + file.tell() % 2
+            file.seek(start)
+            file.write(self._directories(tiles.found, start))
+            file.seek(0)
+            file.write(header(start, big=self._big))
+            _flush(file)
+
+    def stop(self) -> None:
+        """See ``Encoder.stop``."""
+        self._feed.stop()
+
+    def publish(self, target: Path) -> None:
+        """See ``Encoder.publish``."""
+        replace(self._path, target)
+
+    def _directories(self, found: list[Level], start: int) -> bytes:
+        return directories(found, start=start, big=self._big, software=self._software, packet=self._packet)
+
+    def _rearrange(self, tiles: _Tiles) -> None:
+        """Write the file anew in the order of a COG, in place of the file of tiles."""
+        begin = len(header(0, big=self._big)) + len(GHOST)
+        start = begin + begin % 2
+        data = start + len(self._directories(tiles.found, start))
+        ordered = cog_order(tiles.found, data)
+        arranged = self._path.with_name("arranged")
+        with open(arranged, "wb") as file:
+            file.write((header(start, big=self._big) + GHOST).ljust(start, b"\0"))
+            file.write(self._directories(ordered, start))
+            for level in reversed(tiles.found):
+                for offset, count in zip(level.offsets.tolist(), level.counts.tolist(), strict=True):
+                    self._feed.check()
+                    tiles.file.seek(offset)
+                    tile = tiles.file.read(count)
+                    file.write(struct.pack("<I", count) + tile + tile[-_LEADER:])
+            _flush(file)
+        os.replace(arranged, self._path)
+
+
+def cog_order(found: list[Level], start: int) -> list[Level]:
+    """The same tiles one after another from ``start`` on, the smallest level first, each in its own row-major order."""
+    ordered = []
+    for level in reversed(found):
+        ends = start + np.cumsum(level.counts + np.uint64(2 * _LEADER), dtype=np.uint64)
+        ordered.append(Level(level.grid, ends - level.counts - np.uint64(_LEADER), level.counts))
+        start = int(ends[-1])
+    return ordered[::-1]
+
+
+def tile_grids(width: int, height: int) -> list[Grid]:
+    """The picture and its smaller copies in tiles of TILE px; a picture of one tile has a tile that is hardly larger.
+
+    The sides of TIFF tiles are multiples of 16, and libvips takes tiles much larger than the picture for an attack.
+    """
+    if max(width, height) > TILE:
+        return levels(width, height, smallest=TILE)
+    side = -(-max(width, height) // 16) * 16
+    return [Grid(width, height, side, side)]
+
+
+def compress(pixels: Pixels, *, side: int) -> bytes:
+    """The data of one TIFF tile: ``pixels`` (rows, columns, 3), its edge repeated to ``side`` px, predicted and deflated.
+
+    libvips deflates eight times as fast as Python's zlib; it makes a TIFF file of one tile, of which the tile is taken.
+    """
+    library = vips.load()
+    rows, columns, channels = pixels.shape
+    full = np.ascontiguousarray(np.pad(pixels, ((0, side - rows), (0, side - columns), (0, 0)), mode="edge"))
+    image = library.Image.new_from_memory(full.data, side, side, channels, "uchar").copy(interpretation="srgb")
+    file = image.tiffsave_buffer(tile=True, tile_width=side, tile_height=side, **_OPTIONS)
+    (offset,), (count,) = (_values(file, code) for code in (324, 325))
+    return bytes(file[offset : offset + count])
+
+
+def _values(file: bytes, code: int) -> tuple[Any, ...]:
+    """The one value of tag ``code`` in the first directory of a small classic TIFF file."""
+    (start,) = struct.unpack_from("<I", file, 4)
+    (count,) = struct.unpack_from("<H", file, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from("<HH", file, entry)
+        if tag == code:
+            return struct.unpack_from("<H" if kind == 3 else "<I", file, entry + 8)
+    raise ValueError(f"this version of libvips writes TIFF files without tag {code}")
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,208 @@
+"""The work folder beside an unfinished picture: lock, what is being drawn, finished tiles, and files under construction."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from infgen.atomic import write_atomically
+from infgen.errors import InfgenError, InputError
+from infgen.limits import MAX_RECIPE_MB, MIB
+from infgen.sinks import journal
+
+Start = Literal["new", "resume", "restart"]
+LOCK, RECIPE, CANVAS, JOURNAL = "lock", "recipe.json", "canvas", "journal"
+_LONGEST_NAME = 240  # bytes; file systems take 255
+_SHOWN = 5  # differences in a message
+_ABSENT = "(absent)"
+
+
+def folder_of(target: Path) -> Path:
+    """The work folder of the picture file ``target``."""
+    name = target.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:  # a long name stands for itself by its hash
+        name = sha256(os.fsencode(name)).hexdigest()[:32]
+    return target.parent / f".{name}.infgen"
+
+
+def unfinished(target: Path) -> tuple[int, int] | None:
+    """(tiles finished, tiles in all) of the unfinished picture ``target``, or None where there is none. Takes no lock."""
+    return journal.count(folder_of(target) / JOURNAL)
+
+
+def held_bytes(target: Path) -> int:
+    """Bytes on disk of the work folder of ``target``, which going on with it, or beginning anew, uses again."""
+    held = 0
+    with suppress(OSError):  # it changes, or is not there
+        held = sum(entry.stat().st_blocks * 512 for entry in folder_of(target).iterdir())
+    return held
+
+
+def check_start(target: Path, start: Start) -> None:
+    """Raise what opening would raise for a picture in progress or unfinished. Creates nothing."""
+    folder = folder_of(target)
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"the work folder {folder} cannot be used: {error.strerror}; remove it by hand") from None
+    try:
+        _take(descriptor, target)
+    finally:
+        os.close(descriptor)
+    if start == "new":
+        _refuse_unfinished(target)
+
+
+def _refuse_unfinished(target: Path) -> None:
+    found = unfinished(target)
+    if found is not None:
+        raise InputError(
+            f"an unfinished render of {target} is there ({found[0]} of {found[1]} tiles); "
+            "add --resume to go on with it or --restart to begin anew"
+        )
+
+
+class Work:
+    """The locked work folder of one picture. The lock ends with the process at the latest."""
+
+    def __init__(self, target: Path, document: Mapping[str, Any], *, start: Start) -> None:
+        """Lock the folder, and find or begin the work that ``document`` (JSON: entries "recipe", "grid") describes.
+
+        Raises InputError where another process writes ``target``, ``start`` does not fit what is there, or the folder
+        takes no files.
+        """
+        self.path = folder_of(target)
+        try:
+            self._lock = _locked(self.path, target)
+        except OSError as error:
+            raise InputError(
+                f"output folder {target.parent} does not take new files: {error.strerror}; choose another"
+            ) from None
+        try:
+            self._begin(target, json.loads(json.dumps(document)), start)
+        except BaseException:
+            self.release()
+            raise
+
+    def _begin(self, target: Path, document: Mapping[str, Any], start: Start) -> None:
+        if start == "new":
+            _refuse_unfinished(target)
+        if start == "resume" and unfinished(target) is not None:
+            _compare(self.path / RECIPE, document, target)
+            return
+        self._clear()
+        with write_atomically(self.path / RECIPE) as temporary:
+            temporary.write_text(json.dumps(document), encoding="utf-8")
+
+    def _clear(self) -> None:
+        """Remove everything but the lock; the journal first, so that no entry is ever without its pixels."""
+        try:
+            for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name != JOURNAL):
+                if entry.name != LOCK:
+                    remove(entry)
+        except OSError as error:
+            raise InfgenError(
+                f"the work folder {self.path} cannot be emptied: {error.strerror}; remove it by hand"
+            ) from error
+
+    def release(self) -> None:
+        """Give up the lock; remove the folder where no tile is finished. May be called more than once."""
+        if self._lock < 0:
+            return
+        if journal.count(self.path / JOURNAL) is None:
+            self.remove()
+        else:
+            self._unlock()
+
+    def remove(self) -> None:
+        """Remove the folder and give up the lock."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        os.close(self._lock)
+        self._lock = -1
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, or nothing."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _locked(folder: Path, target: Path) -> int:
+    """An open descriptor that holds the lock of ``folder``, which is created."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        except FileNotFoundError:  # its last owner removed the folder just now
+            continue
+        try:
+            _take(descriptor, target)
+            if os.path.samestat(os.fstat(descriptor), os.stat(folder / LOCK)):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+                return descriptor
+        except FileNotFoundError:  # the lock of a folder that was removed before it was taken
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _take(descriptor: int, target: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        raise InputError(
+            f"{target} is being written by process {owner or '(unknown)'}; wait for it, or stop it and add --resume"
+        ) from None
+
+
+def _compare(path: Path, document: Mapping[str, Any], target: Path) -> None:
+    """Raise InputError where the work described by the file ``path`` is not ``document``."""
+    try:
+        if path.stat().st_size > MAX_RECIPE_MB.value() * MIB:
+            raise ValueError("it is too large")
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or set(found) != set(document):
+            raise ValueError("it has other entries")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot resume {target}: {path} is damaged ({error}); add --restart to begin anew") from None
+    differing = list(differences(found["recipe"], document["recipe"]))
+    if not differing:
+        differing = list(differences(found["grid"], document["grid"], "grid"))
+    if differing:
+        rest = f"; and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+        raise InputError(
+            f"cannot resume {target}: {'; '.join(differing[:_SHOWN])}{rest}; give the same options, or --restart"
+        )
+
+
+def differences(was: Any, now: Any, name: str = "") -> Iterator[str]:
+    """One phrase for each entry in which two JSON values differ, such as ``world.seed was 1 and is 2``."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*was, *now]):
+            inner = f"{name}.{key}" if name else str(key)
+            yield from differences(was.get(key, _ABSENT), now.get(key, _ABSENT), inner)
+    elif was != now:
+        yield f"{name or 'the recipe'} was {_short(was)} and is {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:20]}...{text[-16:]}"

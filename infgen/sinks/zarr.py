@@ -1,0 +1,205 @@
+"""The sink of OME-Zarr pictures, in a folder or behind a URL: tiles are encoded and stored by a few threads, in any order."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from infgen.errors import InfgenError, InputError
+from infgen.sinks import pyramid
+from infgen.sinks.base import FORMATS, Format, Pixels, Progress
+from infgen.sinks.blobs import is_url
+from infgen.sinks.grid import Grid
+from infgen.sinks.recipe import Recipe
+from infgen.sinks.store import (
+    check_store,
+    check_tile,
+    create,
+    discard_empty,
+    downsample,
+    is_done,
+    listed,
+    picture_size,
+    publish,
+    read_recipe,
+    read_region,
+    target,
+    unfinished,
+    work_location,
+    write_chunk,
+)
+from infgen.sinks.work import Start
+
+__all__ = [
+    "Start",
+    "ZarrSink",
+    "check_store",
+    "create",
+    "downsample",
+    "hold",
+    "is_done",
+    "picture_size",
+    "publish",
+    "read_recipe",
+    "read_region",
+    "unfinished",
+    "write_chunk",
+]
+
+WRITERS = 4  # threads: zstd and storage wait without holding Python's lock
+PENDING = 2 * WRITERS  # tiles that wait to be stored, at most
+
+
+@contextmanager
+def hold(path: str) -> Iterator[None]:
+    """Be the one process that writes the local store ``path``; for a URL nothing is held, its protocols have no locks.
+
+    Raises InputError where another process holds it, which ends with that process, however it ends.
+    """
+    if is_url(path):
+        yield
+        return
+    name = Path(f"{work_location(path)}.lock")
+    descriptor = _lock(name, path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.rmdir(work_location(path))  # where nothing is left in it
+        name.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(name: Path, path: str) -> int:
+    """The descriptor of the locked file ``name``, in which the owner's pid stands."""
+    while True:
+        try:
+            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise InputError(f"output {path} cannot be written: {error.strerror}; choose another folder") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise InputError(f"{path} is being written by process {owner}; wait for it or stop it") from None
+        except OSError:  # a network file system without locks
+            return descriptor
+        if _same_file(descriptor, name):
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            return descriptor
+        os.close(descriptor)  # its owner has removed it in between
+
+
+def _same_file(descriptor: int, name: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), name.stat())
+    return False
+
+
+class ZarrSink:
+    """A ``Sink`` (see ``infgen.sinks.base``) that writes an OME-Zarr 0.5 store.
+
+    A local store is made in a hidden folder beside it and takes its name at the end; behind a URL it is made in place. A crash
+    loses the tiles in flight, at most ``PENDING`` and those that are being computed.
+    """
+
+    def __init__(self, path: str, grid: Grid, recipe: Recipe, *, start: Start = "new") -> None:
+        """Open or create the store. Raises what ``create`` and ``hold`` raise."""
+        check_store(path, grid, start)  # before a lock file is made
+        self._path = path if is_url(path) else str(target(path))
+        self._grid, self._recipe = grid, recipe
+        with ExitStack() as stack:
+            stack.enter_context(hold(self._path))
+            create(self._path, grid, recipe, start)
+            self._threads = stack.enter_context(ThreadPoolExecutor(WRITERS, "infgen-zarr"))
+            self._pending: dict[Future[None], int] = {}
+            self._done = self._verified() if start == "resume" else frozenset()
+            self._stored = set(self._done)
+            self._open: ExitStack | None = stack.pop_all()
+
+    @property
+    def format(self) -> Format:
+        """The format that is written."""
+        return next(one for one in FORMATS if ".zarr" in one.extensions)
+
+    @property
+    def done(self) -> frozenset[int]:
+        """See ``Sink.done``."""
+        return self._done
+
+    def write_tile(self, number: int, tile: Pixels) -> None:
+        """See ``Sink.write_tile``. ``tile`` is not copied and must not change any more."""
+        check_tile(self._grid, number, tile)
+        self._submit(number, write_chunk, self._path, self._grid, number, tile)
+        self._stored.update(self._wait(PENDING))
+
+    def finish(self, *, progress: Progress = lambda done, total: None) -> None:
+        """See ``Sink.finish``: makes the smaller copies, then the metadata."""
+        self._stored.update(self._wait(0))
+        missing = self._grid.count - len(self._stored)
+        if missing:
+            raise InfgenError(f"{self._path} lacks {missing} of {self._grid.count} tiles; render them with --resume")
+        levels = pyramid.levels(self._grid)
+        total, done = sum(one.width * one.height for one in levels[1:]), 0
+        for level, grid in enumerate(levels[1:], 1):  # one by one: each is made from the one before
+            for number in range(grid.count):
+                self._submit(number, downsample, self._path, self._grid, level, number)
+                done += sum(grid.box(n).pixels for n in self._wait(PENDING))
+                progress(done, total)
+            done += sum(grid.box(n).pixels for n in self._wait(0))
+            progress(done, total)
+        publish(self._path, self._grid, self._recipe)
+        self.close()
+
+    def close(self) -> None:
+        """See ``Sink.close``. Raises InfgenError where the last tiles cannot be stored."""
+        if self._open is None:
+            return
+        stack, self._open = self._open, None
+        with stack:
+            self._stored.update(self._wait(0))
+            if not self._stored:
+                discard_empty(self._path, self._grid)
+
+    def __enter__(self) -> Self:
+        """The sink itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, which does nothing after ``finish``."""
+        if kind is None:
+            self.close()
+            return
+        with suppress(InfgenError):  # the first error is the one to report
+            self.close()
+
+    def _submit(self, number: int, work: Callable[..., None], *arguments: object) -> None:
+        self._pending[self._threads.submit(work, *arguments)] = number
+
+    def _wait(self, limit: int) -> list[int]:
+        """Wait until at most ``limit`` pieces of work are pending; the numbers of those that ended. Raises the first error."""
+        ended: list[int] = []
+        while self._pending:
+            timeout = None if len(self._pending) > limit else 0
+            finished, _ = wait(self._pending, timeout, FIRST_COMPLETED)
+            if not finished:
+                break
+            for future in finished:
+                number = self._pending.pop(future)
+                future.result()
+                ended.append(number)
+        return ended
+
+    def _verified(self) -> frozenset[int]:
+        """Tiles of an earlier start that are whole."""
+        numbers = listed(self._path, self._grid)
+        verdicts = self._threads.map(lambda number: is_done(self._path, self._grid, number), numbers)
+        return frozenset(number for number, whole in zip(numbers, verdicts, strict=True) if whole)

@@ -1,0 +1,101 @@
+"""Renders in processes of their own, and what a process knows of itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infgen.bench import child
+from infgen.bench.fresh import Fresh, render_fresh
+from infgen.bench.machine import machine
+from infgen.errors import InfgenError
+from infgen.rendering.job import Options
+from infgen.rendering.plan import Region
+from infgen.world.world import World
+
+REGION = Region(0, 0, 160, 160)
+OPTIONS = Options(tile_px=101)
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def fresh(tiny_model: Path) -> Fresh:
+    """A process that renders four tiles."""
+    return render_fresh(World(), REGION, engine="eager", model=tiny_model, options=Options(tile_px=101, threads=1))
+
+
+@pytest.fixture
+def order(tiny_model: Path, tmp_path: Path) -> dict:
+    """What a process is told: four tiles of a world."""
+    World().save(tmp_path / "world.json")
+    return {
+        "engine": "eager",
+        "model": str(tiny_model),
+        "world": str(tmp_path / "world.json"),
+        "region": [0, 0, 160, 160],
+        "options": {"tile_px": 101},
+        "output": str(tmp_path / "picture.png"),
+        "only_first_tile": False,
+    }
+
+
+def test_every_part_of_a_process_takes_time(fresh: Fresh):
+    assert min(fresh.imports, fresh.model, fresh.preflight, fresh.tile, fresh.rest) > 0
+
+
+def test_the_first_tile_comes_after_all_parts_before_it(fresh: Fresh):
+    parts = fresh.imports, fresh.model, fresh.preflight, fresh.tile
+    assert fresh.until_first_tile == pytest.approx(sum(parts))
+
+
+def test_the_peak_is_that_of_a_process_with_pytorch(fresh: Fresh):
+    assert 50 * MIB < fresh.peak_bytes < 4096 * MIB
+
+
+def test_a_child_writes_the_whole_picture(order: dict, capsys: pytest.CaptureFixture[str]):
+    child.main(json.dumps(order))
+    assert Path(order["output"]).exists()
+    found = json.loads(capsys.readouterr().out)
+    assert found["imported"] <= found["loaded"] <= found["prepared"] <= found["first_tile"] <= found["finished"]
+
+
+def test_a_child_that_is_asked_for_the_first_tile_stops_there(order: dict, capsys: pytest.CaptureFixture[str]):
+    child.main(json.dumps(order | {"only_first_tile": True}))
+    assert not Path(order["output"]).exists()
+    assert "first_tile" in json.loads(capsys.readouterr().out)
+
+
+def test_a_child_that_cannot_render_says_why_in_one_line(order: dict):
+    with pytest.raises(SystemExit, match=r"^model file nowhere does not exist[^\n]*$"):
+        child.main(json.dumps(order | {"model": "nowhere"}))
+
+
+def test_a_process_that_fails_is_reported_in_its_own_words(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    failed = subprocess.CompletedProcess([], 1, stdout="", stderr="a warning\nthe reason\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(InfgenError, match=r"failed: the reason$"):
+        render_fresh(World(), REGION, engine="eager", model=tiny_model, options=OPTIONS)
+
+
+def peak_of_a_small_process(code: str = "") -> int:
+    words = f"{code}\nfrom infgen.bench.memory import peak_resident_bytes\nprint(peak_resident_bytes())"
+    return int(subprocess.run([sys.executable, "-c", words], capture_output=True, check=True).stdout)
+
+
+def test_the_peak_contains_what_was_held_and_given_back():
+    assert peak_of_a_small_process(f"held = b'x' * {100 * MIB}\ndel held") > 100 * MIB
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="only Linux says how much memory a process itself held"
+)
+def test_the_peak_of_a_child_does_not_contain_its_parent():
+    ballast = b"x" * (200 * MIB)
+    assert peak_of_a_small_process() < len(ballast)
+
+
+def test_the_machine_is_one_line():
+    assert "PyTorch" in machine()
+    assert "\n" not in machine()

@@ -1,0 +1,126 @@
+"""``infgen bench render`` as people call it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infgen.bench import render as bench_render
+from infgen.bench.fresh import Fresh
+from infgen.cli.bench import command
+from infgen.cli.main import main
+from infgen.errors import InputError
+
+SMALL = ("--side", 150, "--tile", 101, "--styles", "1,3", "--repeats", 2)
+
+
+def bench(*words: object) -> Result:
+    return CliRunner().invoke(command, ["render", *map(str, words)], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What a small run writes: two precisions, one and three styles, with files."""
+    path = tmp_path_factory.mktemp("bench") / "bench.json"
+    result = bench("--preset", "tiny", *SMALL, "--no-memory", "--write", "png,tiff", "--json", path)
+    assert result.exit_code == 0
+    return {**json.loads(path.read_text()), "stdout": result.stdout, "stderr": result.stderr}
+
+
+def test_there_is_a_row_for_every_engine_precision_and_number_of_styles(document: dict):
+    keys = [(row["engine"], row["precision"], row["styles"]) for row in document["rows"]]
+    assert keys == [("eager", p, k) for p in ("fp32", "bf16") for k in (1, 3)]
+
+
+def test_every_tile_of_every_repeat_was_timed(document: dict):
+    assert all(len(row["tile_seconds"]) == 2 * row["tiles"] == 8 for row in document["rows"])
+
+
+def test_the_first_number_of_styles_is_what_others_are_compared_with(document: dict):
+    assert all(row["ratio"] == {"median": 1.0, "mean": 1.0} for row in document["rows"] if row["styles"] == 1)
+
+
+def test_rates_are_work_by_time(document: dict):
+    for row in document["rows"]:
+        assert row["flops_per_second"] == pytest.approx(row["flops"] / row["seconds"])
+        assert row["pixels_per_second"] == pytest.approx(150 * 150 / row["seconds"])
+
+
+def test_the_document_says_how_it_was_measured(document: dict):
+    assert document["schema"] == 1
+    assert "PyTorch" in document["machine"]
+    assert document["options"]["tile_px"] == 101
+    assert len(document["model_sha256"]) == 64
+
+
+def test_every_format_was_written_with_the_first_number_of_styles(document: dict):
+    keys = [(w["file_format"], w["precision"], w["styles"]) for w in document["writing"]]
+    assert keys == [(f, p, 1) for p in ("fp32", "bf16") for f in ("png", "tiff")]
+
+
+def test_the_table_goes_to_standard_output_and_progress_to_standard_error(document: dict):
+    assert "vs 1" in document["stdout"]
+    assert "with and without a file" in document["stdout"]
+    assert "tiles/s" not in document["stdout"]
+    assert "tiles/s" in document["stderr"]
+
+
+def test_quiet_says_nothing_but_the_table(tiny_model: Path):
+    words = ("--model", tiny_model, "--side", 64, "--styles", 1, "--precisions", "fp32", "--repeats", 1)
+    assert not bench(*words, "--no-memory", "--quiet").stderr
+
+
+def test_first_tile_and_memory_come_from_a_process_for_each_row(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    seen = []
+
+    def fresh(world, region, *, engine, model, options):
+        seen.append((options.precision, len(world.layout.styles)))
+        return Fresh(1.0, 0.5, 0.25, 0.125, 9.0, peak_bytes=123 * 2**20)
+
+    monkeypatch.setattr(bench_render, "render_fresh", fresh)
+    result = bench("--model", tiny_model, "--side", 64, "--styles", "2,1", "--precisions", "bf16", "--repeats", 1)
+    assert seen == [("bf16", 2), ("bf16", 1)]
+    assert "vs 2" in result.stdout
+    assert all(found in result.stdout for found in ("1.88", "123"))
+
+
+BAD = [
+    (("--side", 0), "width 0"),
+    (("--side", 64, "--tile", 100), "nearest: 85 and 101"),
+    (("--styles", "1,x"), "--styles 'x' is not possible; give one or more of 1 to 16"),
+    (("--styles", "0"), "'0' is not possible"),
+    (("--styles", ""), "'' is not possible"),
+    (("--precisions", "fp32,fp4"), "--precisions 'fp4' is not possible; give one or more of fp32, bf16"),
+    (("--write", "png,gif"), "--write 'gif' is not possible"),
+    (("--side", 17_000, "--write", "webp"), "16,383"),
+    (("--repeats", 0), "repeats"),
+    (("--preset", "tiny"), "give one of them"),
+    (("--preset", "huge"), "huge"),
+    (("--device", "abacus"), "abacus"),
+    (("--json", "no/such/folder/a.json"), "no/such/folder"),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), BAD, ids=[" ".join(map(str, w)) for w, _ in BAD])
+def test_bad_options_give_one_line_and_exit_code_2(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str], words, expected
+):
+    with pytest.raises(SystemExit) as leave:
+        main(["bench", "render", "--model", str(tiny_model), *map(str, words)])
+    captured = capsys.readouterr()
+    assert leave.value.code == 2
+    assert captured.err.count("\n") == 1
+    assert expected in captured.err
+    assert not captured.out
+
+
+def test_a_failed_measurement_leaves_no_document(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise InputError("no")
+
+    monkeypatch.setattr(bench_render, "render_fresh", fail)
+    words = ("--side", 64, "--styles", 1, "--precisions", "fp32", "--repeats", 1, "--json", tmp_path / "a.json")
+    with pytest.raises(InputError):
+        bench("--model", tiny_model, *words)
+    assert not list(tmp_path.iterdir())
