@@ -11,6 +11,7 @@ import statistics
 import time
 
 import click
+import torch
 from rich.table import Table
 
 from benchmarks.render import console, machine
@@ -57,6 +58,8 @@ def main(
     pause: float,
 ) -> None:
     """Measure; see the module's docstring."""
+    if threads is not None:
+        torch.set_num_threads(threads)  # for the line about the machine; the processes set it on their own
     region, options = Region(0, -(side // 2), side, side), Options(tile, 1, precision, threads)
     with model_file(model=model, preset_name=preset) as path:
         for engine in ENGINES:

@@ -30,7 +30,9 @@ EXTENSIONS = ", ".join(e for f in FORMATS for e in f.extensions)
 @click.option("--y", type=int, help="Upper edge in px; the horizon is at 0. [default: half the height above it]")
 @click.option("--world", "world_file", type=click.Path(path_type=Path), help="World file; the options below change it.")
 @click.option("--seed", type=int, help="Any 64-bit integer. [default: 0]")
-@click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several styles and where each of them is.")
+@click.option(
+    "--styles", type=click.Path(path_type=Path), help="Layout file: several styles and where each of them is."
+)
 @click.option("--style-seed", type=int, help="Take the look from another seed.")
 @click.option("--mix-seed", type=int, help="Mix in the texture style of this seed ...")
 @click.option("--crossover", type=int, help="... from this style row on (coarse to fine).")
@@ -47,7 +49,9 @@ EXTENSIONS = ", ".join(e for f in FORMATS for e in f.extensions)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads, of each process.")
 @click.option("--device", help="cpu, cuda, cuda:1; several as cuda:0,cuda:1. [default: a GPU where there is one]")
 @click.option("--scheduler", help="Compute on a running dask cluster, tcp://host:8786; output .zarr.")
-@click.option("--preview", "preview_file", type=click.Path(path_type=Path), help="First write a small PNG of styles and image.")
+@click.option(
+    "--preview", "preview_file", type=click.Path(path_type=Path), help="First write a small PNG of styles and image."
+)
 @click.option("--dry-run", is_flag=True, help="Only print what it would take, and write the preview.")
 @click.option("--quiet", is_flag=True, help="No estimates, no progress.")
 def command(
@@ -114,7 +118,9 @@ def command(
 def _devices(device: str | None, scheduler: str | None) -> tuple[str, ...]:
     devices = tuple(part.strip() for part in device.split(",")) if device else ()
     if len(devices) > 1 and scheduler is not None:
-        raise InputError(f"--device {device} and --scheduler are both given; the cluster's workers have their own devices")
+        raise InputError(
+            f"--device {device} and --scheduler are both given; the cluster's workers have their own devices"
+        )
     return devices
 
 

@@ -34,4 +34,6 @@ def command(
         )
     if not quiet:
         exact = sum(check.largest == 0 for check in found.checks)
-        click.echo(f"{file}: {len(found.checks)} of {found.tiles_in_all} tiles drawn again, all agree, {exact} bit for bit")
+        click.echo(
+            f"{file}: {len(found.checks)} of {found.tiles_in_all} tiles drawn again, all agree, {exact} bit for bit"
+        )

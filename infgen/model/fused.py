@@ -63,15 +63,11 @@ class Mixer:
             rows_last(x)[:, rows].mul_(_product(planes[:, :, rows], scales))
         return x
 
-    @staticmethod
-    def terms(weights: Tensor) -> Tensor:
-        """What the squared norm is linear in: products of two of the weights (B, K, H, W), they themselves, and 1."""
-        first, second = _pairs(weights.shape[1], device=weights.device)
-        return _with_ones(torch.cat([weights[:, first] * weights[:, second], weights], dim=1))
-
-    def demodulation(self, terms: Tensor) -> Tensor:
-        """Factors (B, H, W, O) from terms (B, ., H, W)."""
+    def demodulation(self, weights: Tensor) -> Tensor:
+        """Factors (B, H, W, O) for weights (B, K, H, W): linear in products of two of them, in themselves, and in 1."""
         assert self.energy is not None
+        first, second = _pairs(weights.shape[1], device=weights.device)
+        terms = _with_ones(torch.cat([weights[:, first] * weights[:, second], weights], dim=1))
         return _product(terms, self.energy).rsqrt_()
 
 
@@ -125,10 +121,10 @@ class FusedConv:
     def __call__(self, x: Tensor, mixer: Mixer, weights: Tensor, noise: Tensor | None = None) -> Tensor:
         """(B, I, H, W), weights (B, K, H, W) on the same positions, noise (B, 1, H', W') -> (B, O, H', W')."""
         out = F.conv2d(mixer.scale_(x, weights), self.weight)
-        terms = mixer.terms(centre_crop(weights, *out.shape[-2:]))
+        inner = centre_crop(weights, *out.shape[-2:])
         for rows in _strips(out):
             strip = rows_last(out)[:, rows]
-            torch.addcmul(self.bias, strip, mixer.demodulation(terms[:, :, rows]).to(strip.dtype), out=strip)
+            torch.addcmul(self.bias, strip, mixer.demodulation(inner[:, :, rows]).to(strip.dtype), out=strip)
             finish(out[:, :, rows], None if noise is None else noise[:, :, rows], self.strength)
         return out
 
@@ -146,7 +142,7 @@ class FusedUpsampling:
         """(B, I, H, W), weights (B, K, H, W), noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
         x = mixer.scale_(x, weights)
         parts = [F.conv2d(x, weight) for weight in self.phases]
-        _demodulate_phases(parts, mixer, mixer.terms(weights))
+        _demodulate_phases(parts, mixer, weights)
         batch, channels, height, width = x.shape[0], self.bias.shape[0], 2 * x.shape[2] - 3, 2 * x.shape[3] - 3
         out = parts[0].new_empty(batch, height, width, channels).permute(0, 3, 1, 2)  # channels last
         for top, rows in strips(out):
@@ -155,14 +151,14 @@ class FusedUpsampling:
         return out
 
 
-def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, terms: Tensor) -> None:
+def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, weights: Tensor) -> None:
     """Multiply the four parities of rows and columns by the demodulation, bilinear between its positions, in place.
 
     ``PHASE_SHARES`` are in the weights already: here values between positions are sums of their neighbours.
     """
     for rows in _strips(parts[0]):
         with_next = slice(rows.start, rows.stop + 1)
-        factors = mixer.demodulation(terms[:, :, with_next]).to(parts[0].dtype)
+        factors = mixer.demodulation(weights[:, :, with_next]).to(parts[0].dtype)
         between = factors[:, :, :-1] + factors[:, :, 1:]
         count = rows.stop - rows.start
         for parity, values in enumerate((factors, between)):

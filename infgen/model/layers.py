@@ -58,6 +58,15 @@ def upsample_skip(rgb: Tensor) -> Tensor:
     return F.interpolate(inner, size=(2 * height - 5, 2 * width - 5), mode="bilinear", align_corners=True)
 
 
+def standard_normal(*shape: int, scale: float = 1.0) -> Tensor:
+    """Initial weights. On the meta device, where models are built before they are read from a file, only their shape.
+
+    PyTorch imports its compiler, a second's work, before it "draws" numbers for tensors without storage.
+    """
+    weight = torch.empty(shape)
+    return weight if weight.is_meta else torch.randn(shape) * scale
+
+
 class EqualizedLinear(nn.Module):
     """Linear layer with weights stored at unit variance and scaled at run time (equalised learning rate)."""
 
@@ -70,7 +79,7 @@ class EqualizedLinear(nn.Module):
         learning_rate_factor: float = 1.0,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / learning_rate_factor)
+        self.weight = nn.Parameter(standard_normal(out_features, in_features, scale=1 / learning_rate_factor))
         self.bias = nn.Parameter(torch.full((out_features,), bias_init))
         self.factor = learning_rate_factor
         self.scale = learning_rate_factor / math.sqrt(in_features)
@@ -100,7 +109,7 @@ class ModulatedConv(nn.Module):
         padding: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        self.weight = nn.Parameter(standard_normal(out_channels, in_channels, kernel, kernel))
         self.modulation = EqualizedLinear(style_dim, in_channels, bias_init=1.0)
         self.scale = 1 / math.sqrt(in_channels * kernel * kernel)
         self.demodulate = demodulate

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infgen.model.config import GeneratorConfig
-from infgen.model.layers import ModulatedConv, leaky_relu
+from infgen.model.layers import ModulatedConv, leaky_relu, standard_normal
 from infgen.world.geometry import STRUCTURE_HALO
 
 LAYERS = 4
@@ -82,7 +82,7 @@ class DirectInput(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         inputs = config.local_channels + config.coordinate_channels
-        self.weight = nn.Parameter(torch.randn(config.local_channels, inputs, 1, 1))
+        self.weight = nn.Parameter(standard_normal(config.local_channels, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(config.local_channels))
         self.scale = 1 / math.sqrt(inputs)
 

@@ -171,6 +171,8 @@ class Job:
 def prepare(studio: Studio, region: Region, output: Output, *, crew: Crew | None = None) -> Job:
     """Check and estimate the picture of ``region``. Raises InputError before any work is done."""
     crew = Crew() if crew is None else crew
+    for device in crew.devices:
+        pick_device(device)
     plan = studio.plan(region)
     file_format = check_picture(output.path, plan.grid, start=output.start, file_format=output.file_format)
     if crew.scheduler is not None and file_format.name != "OME-Zarr":

@@ -13,6 +13,7 @@ from infgen.rendering.cost import layer_costs, peak_bytes, tile_flops
 from infgen.rendering.plan import Plan, Region, make_plan
 from infgen.rendering.render import Scene, render_tiles
 
+MAX_STYLES_IN_TILE = 16  # that an estimate expects at most to meet in one tile
 BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library
 
 
@@ -55,7 +56,9 @@ def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Pref
     Raises LimitError where the machine does not have the memory.
     """
     config, engine = scene.engine.config, scene.engine
-    peak = plan.batch * peak_bytes(config, plan.cells, bytes_per_value=engine.bytes_per_value)
+    peak = plan.batch * (
+        peak_bytes(config, plan.cells, bytes_per_value=engine.bytes_per_value) + _map_bytes(scene, plan)
+    )
     memory = BASE_BYTES + 2 * weight_bytes(config) + max(peak, encode_memory)
     flops = tile_flops(config, plan.cells) * plan.batch_count * plan.batch
     _check_memory(memory, engine.device)
@@ -69,6 +72,13 @@ def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Pref
         disk=disk,
         seconds=flops / _flops_per_second(scene),
     )
+
+
+def _map_bytes(scene: Scene, plan: Plan) -> int:
+    """Bytes of the weights of styles in one tile: float32 on all lattices, and sums over pixels while they are made."""
+    styles = len(scene.palette.styles.z_g)
+    height, width = plan.tile_px
+    return 0 if styles == 1 else min(styles, MAX_STYLES_IN_TILE) * height * width * 12
 
 
 def _check_memory(needed: int, device: torch.device) -> None:

@@ -58,15 +58,16 @@ def _blocks(window: Window) -> Iterator[tuple[Span, Span]]:
 def _candidates(places: npt.NDArray[np.int64], block: Window) -> list[int]:
     """Indices of the centres that can be nearest to a pixel of ``block``, in order.
 
-    A centre farther from the middle than the nearest one by more than the diagonal is nearest to no pixel of it. Distances
-    are rounded (float64), so that a few more are kept.
+    A centre that is farther from the whole block than some other one is from its farthest corner is nearest to none.
+    Distances are rounded (float64), so that a few more are kept.
     """
     if len(places) == 1:
         return [0]
-    middle = np.array([block.x.start + block.x.size // 2, block.y.start + block.y.size // 2], np.int64)
-    distance = np.hypot(*(places - middle).astype(np.float64).T)
-    reach = distance.min() + 2 * BLOCK_PX + 1
-    return [int(i) for i in np.nonzero(distance <= reach * (1 + 1e-12))[0]]
+    low = np.array([block.x.start, block.y.start], np.int64) - places
+    high = np.array([block.x.stop - 1, block.y.stop - 1], np.int64) - places
+    nearest = np.hypot(*np.maximum(np.maximum(low, -high), 0).astype(np.float64).T)
+    farthest = np.hypot(*np.maximum(np.abs(low), np.abs(high)).astype(np.float64).T)
+    return [int(i) for i in np.flatnonzero(nearest <= farthest.min() * (1 + 1e-12))]
 
 
 def _nearest(centres: Sequence[Centre], block: Window) -> Labels:

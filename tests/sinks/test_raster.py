@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from infgen.errors import InfgenError
-from infgen.sinks import Grid, open_sink, raster
+from infgen.sinks import Grid, open_sink, raster, vips
 from tests.sinks.pictures import GRID, RECIPE, names, noise, save, smooth, write
 
 EXTENSIONS = ("png", "jpg", "webp")
@@ -53,6 +53,10 @@ def test_a_canvas_that_cannot_be_read_is_reported_in_one_line(
         write(sink, noise())
         with pytest.raises(InfgenError, match=r"\Athe working file cannot be read\Z"):
             sink.finish()
+
+
+def test_libvips_uses_one_thread_for_it_keeps_rows_for_each() -> None:
+    assert vips.load().concurrency_get() == 1
 
 
 def interrupted(done: int, total: int) -> None:
