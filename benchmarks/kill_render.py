@@ -91,7 +91,9 @@ def kill_again_and_again(job: Job, out: Path, delays: list[float]) -> list[int]:
             process.wait()
         kept, total = unfinished(str(out)) or (0, 0)
         losses.append(computed(out) - kept - sum(losses))
-        console.print(f"kill {len(losses)} after {seconds:.1f} s: {kept} of {total or '?'} tiles kept, {losses[-1]} lost")
+        console.print(
+            f"kill {len(losses)} after {seconds:.1f} s: {kept} of {total or '?'} tiles kept, {losses[-1]} lost"
+        )
     return losses
 
 
@@ -105,7 +107,7 @@ def main(side: int, tile: int, kills: int, seed: int, name: str) -> None:
     """Kill a render at random moments; exit code 1 where the file differs from that of an uninterrupted one."""
     torch.manual_seed(0)
     rng = random.Random(seed)
-    with TemporaryDirectory(dir=".") as folder:
+    with TemporaryDirectory() as folder:
         for part in ("whole", "killed"):
             (Path(folder) / part).mkdir()
         whole, killed = (Path(folder) / part / name for part in ("whole", "killed"))
@@ -115,7 +117,9 @@ def main(side: int, tile: int, kills: int, seed: int, name: str) -> None:
         tiles = computed(whole)
         console.print(f"{machine()}: {tiles} tiles in {seconds:.1f} s without interruption")
         starting = 4.0  # seconds; the kills' sum lets most of the picture be drawn
-        losses = kill_again_and_again(job, killed, [rng.uniform(0, 2 * (starting + seconds / kills)) for _ in range(kills)])
+        losses = kill_again_and_again(
+            job, killed, [rng.uniform(0, 2 * (starting + seconds / kills)) for _ in range(kills)]
+        )
         if not killed.exists():
             job.finish(killed)
         same, leftovers = digest(whole) == digest(killed), sorted(p.name for p in killed.parent.iterdir())

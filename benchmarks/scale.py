@@ -14,7 +14,8 @@ from infgen.model.config import GeneratorConfig, preset
 from infgen.rendering.cluster import LEVEL_CHUNKS
 from infgen.rendering.cost import tile_flops
 from infgen.rendering.plan import Plan, Region, make_plan
-from infgen.sinks import chunks, pyramid
+from infgen.sinks import pyramid
+from infgen.sinks.zarr import chunks
 
 SIDE_PX = 2**25
 # Of 4096 x 4096 px of the shipped model, on one core of an Intel Xeon server in a shared virtual machine (--measure 4096).

@@ -23,9 +23,11 @@ from infgen.rendering.plan import Plan
 from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
 from infgen.rendering.render import render_batch
 from infgen.sinks import pyramid
-from infgen.sinks.blobs import is_url
+from infgen.sinks.files.work import Start
 from infgen.sinks.recipe import Recipe
-from infgen.sinks.store import (
+from infgen.sinks.zarr import hold
+from infgen.sinks.zarr.blobs import is_url
+from infgen.sinks.zarr.store import (
     create,
     discard_empty,
     downsample,
@@ -35,8 +37,6 @@ from infgen.sinks.store import (
     target,
     write_chunk,
 )
-from infgen.sinks.work import Start
-from infgen.sinks.zarr import hold
 
 CONNECT_S = 10.0
 WORKERS_S = 10.0  # that a scheduler without workers is given

@@ -51,7 +51,7 @@ def weight_bytes(config: GeneratorConfig) -> int:
 def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Preflight:
     """Estimates for ``plan``; the speed is measured on two small tiles.
 
-    ``disk`` and ``encode_memory``: bytes that the output takes; encoding comes after the tiles, so memory is the larger one.
+    ``disk`` and ``encode_memory``: bytes that the output takes; encoding goes on beside the tiles.
 
     Raises LimitError where the machine does not have the memory.
     """
@@ -59,7 +59,7 @@ def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Pref
     peak = plan.batch * (
         peak_bytes(config, plan.cells, bytes_per_value=engine.bytes_per_value) + _map_bytes(scene, plan)
     )
-    memory = BASE_BYTES + 2 * weight_bytes(config) + max(peak, encode_memory)
+    memory = BASE_BYTES + 2 * weight_bytes(config) + peak + encode_memory
     flops = tile_flops(config, plan.cells) * plan.batch_count * plan.batch
     _check_memory(memory, engine.device)
     return Preflight(

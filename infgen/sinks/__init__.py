@@ -13,10 +13,10 @@ from infgen.sinks.base import (
     open_sink,
     unfinished,
 )
+from infgen.sinks.files.work import Start
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.read import picture_size, read_recipe, read_region
 from infgen.sinks.recipe import check_recipe
-from infgen.sinks.work import Start
 
 __all__ = [
     "FORMATS",

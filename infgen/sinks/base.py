@@ -18,14 +18,14 @@ import numpy.typing as npt
 from infgen.atomic import check_output
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PIXELS, MIB
-from infgen.sinks import work
-from infgen.sinks.background import QUEUE_BYTES
+from infgen.sinks.files import work
+from infgen.sinks.files.background import QUEUE_BYTES
+from infgen.sinks.files.work import Start
 from infgen.sinks.grid import Grid
 from infgen.sinks.recipe import Recipe
-from infgen.sinks.work import Start
 
 if TYPE_CHECKING:
-    from infgen.sinks.encoder import MakeEncoder
+    from infgen.sinks.encoders.encoder import MakeEncoder
 
 Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]  # (pixels done, pixels in all), called in the caller's thread
@@ -77,7 +77,7 @@ FORMATS: tuple[Format, ...] = (
     Format("png", "PNG", (".png",), 10**8, file_bytes=3.1, max_pixels=10**10, row_memory_bytes=2300),
     Format("jpeg", "JPEG", (".jpg", ".jpeg"), 65_500, file_bytes=4.5, row_memory_bytes=2300),
     Format("webp", "WebP", (".webp",), 16_383, file_bytes=3.1, memory_bytes=28),
-    Format("tiff", "TIFF", (".tif", ".tiff"), 10**8, file_bytes=4.1, tile_bytes=4096),
+    Format("tiff", "BigTIFF", (".tif", ".tiff"), 10**8, file_bytes=4.1, tile_bytes=4096),
     # Its tiles are first written in the order in which they come, then copied in the order of the format.
     Format("cog", "COG", (".tif", ".tiff"), 10**8, file_bytes=8.2, tile_bytes=8192),
     Format("dzi", "DeepZoom", (".dzi",), 10**8, file_bytes=4.1, tile_bytes=8192),
@@ -159,7 +159,7 @@ def check_picture(path: str | Path, grid: Grid, *, start: Start = "new", file_fo
         return chosen
     target = check_output(path)
     if chosen.key == "dzi":
-        from infgen.sinks.deepzoom import check_pair
+        from infgen.sinks.encoders.deepzoom import check_pair
 
         check_pair(target)
     work.check_start(target, start)
@@ -187,21 +187,21 @@ def open_sink(
         from infgen.sinks.zarr import ZarrSink
 
         return ZarrSink(str(path), grid, recipe, start=start)
-    from infgen.sinks.file_sink import FileSink  # the image library is loaded only where a picture is written
+    from infgen.sinks.files.file_sink import FileSink  # the image library is loaded only where a picture is written
 
     return FileSink(check_output(path), grid, recipe, start=start, file_format=chosen, encoder=_encoder(chosen.key))
 
 
 def _encoder(key: str) -> "MakeEncoder":
     if key == "dzi":
-        from infgen.sinks.deepzoom import DeepZoomEncoder
+        from infgen.sinks.encoders.deepzoom import DeepZoomEncoder
 
         return DeepZoomEncoder
     if key in ("tiff", "cog"):
-        from infgen.sinks.tiff import TiffEncoder
+        from infgen.sinks.encoders.tiff import TiffEncoder
 
         return partial(TiffEncoder, cog=key == "cog")
-    from infgen.sinks.raster import OPERATIONS, RasterEncoder
+    from infgen.sinks.encoders.raster import OPERATIONS, RasterEncoder
 
     return partial(RasterEncoder, operation=OPERATIONS[key])
 

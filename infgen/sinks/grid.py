@@ -20,7 +20,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture of ``width`` x ``height`` px in tiles of ``step_x`` x ``step_y`` px, numbered row by row; the last are cut off."""
+    """A picture of ``width`` x ``height`` px in tiles of ``step_x`` x ``step_y`` px, row by row; the last are cut off."""
 
     width: int
     height: int

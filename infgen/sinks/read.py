@@ -8,8 +8,9 @@ import numpy as np
 
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_RECIPE_MB, MIB
-from infgen.sinks import vips, xmp
-from infgen.sinks.canvas import CHANNELS, Pixels
+from infgen.sinks import xmp
+from infgen.sinks.encoders import vips
+from infgen.sinks.files.canvas import CHANNELS, Pixels
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.recipe import embedded_recipe, parse
 
@@ -51,7 +52,7 @@ def picture_size(path: str | Path) -> tuple[int, int]:
 
         return zarr.picture_size(str(path))
     if Path(path).suffix.lower() == _DESCRIPTION:
-        from infgen.sinks.deepzoom import read_description
+        from infgen.sinks.encoders.deepzoom import read_description
 
         return read_description(Path(path))[:2]
     image = _opened(Path(path))
@@ -110,7 +111,7 @@ def _damaged(path: Path, error: BaseException) -> InputError:
 
 def _from_tiles(path: Path, box: Box) -> Pixels:
     """Put the tiles of the largest scale of a DeepZoom picture together."""
-    from infgen.sinks.deepzoom import read_description, tiles_of
+    from infgen.sinks.encoders.deepzoom import read_description, tiles_of
 
     width, height, side, extension = read_description(path)
     folder = tiles_of(path) / str((max(width, height) - 1).bit_length())  # scales count from 1 x 1 px
@@ -138,7 +139,7 @@ def _overlap(a: Box, b: Box) -> Box:
 
 def _recipe_beside(path: Path) -> dict[str, Any] | None:
     """The recipe in the folder of tiles of the .dzi file ``path``."""
-    from infgen.sinks.deepzoom import RECIPE, read_description, tiles_of
+    from infgen.sinks.encoders.deepzoom import RECIPE, read_description, tiles_of
 
     read_description(path)
     limit = MAX_RECIPE_MB.value()

@@ -19,8 +19,9 @@ from infgen.rendering.job import Options, Studio, open_studio
 from infgen.rendering.plan import Plan, Region
 from infgen.rendering.remote import StudioSpec
 from infgen.rendering.render import render_array
-from infgen.sinks import pyramid, store
+from infgen.sinks import pyramid
 from infgen.sinks.grid import Box
+from infgen.sinks.zarr import store
 from infgen.world.world import World
 
 distributed: Any = pytest.importorskip("distributed")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from infgen.errors import InfgenError
-from infgen.sinks.canvas import Canvas, Pixels
+from infgen.sinks.files.canvas import Canvas, Pixels
 from infgen.sinks.grid import Box
 
 WIDTH, HEIGHT = 37, 23

@@ -7,7 +7,7 @@ from PIL import Image
 
 from infgen.errors import InputError
 from infgen.sinks import Box, open_sink, picture_size, read_recipe, read_region
-from infgen.sinks.cascade import half
+from infgen.sinks.encoders.cascade import half
 from tests.sinks.pictures import GRID, RECIPE, Pixels, begin, names, noise, save
 
 WIDTH, HEIGHT = 1301, 1030

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from infgen.errors import InfgenError
-from infgen.sinks import Grid, file_sink, open_sink, read_recipe, unfinished
-from infgen.sinks.canvas import Canvas
-from infgen.sinks.work import folder_of
+from infgen.sinks import Grid, open_sink, read_recipe, unfinished
+from infgen.sinks.files import file_sink
+from infgen.sinks.files.canvas import Canvas
+from infgen.sinks.files.work import folder_of
 from tests.sinks.pictures import (
     FILES,
     GRID,
@@ -217,8 +218,8 @@ def test_an_error_or_interrupt_between_tiles_keeps_what_is_finished(error: type[
 CRASH = """
 import os, sys
 from tests.sinks.pictures import *
-from infgen.sinks import journal
-from infgen.sinks.canvas import Canvas
+from infgen.sinks.files import journal
+from infgen.sinks.files.canvas import Canvas
 after = int(sys.argv[2])
 pwrite, calls = os.pwrite, [0]
 def dies(file, data, offset):
@@ -333,7 +334,7 @@ def test_a_picture_that_could_not_be_encoded_can_be_finished_later(
     with open_sink(tmp_path / "a.tif", GRID, RECIPE) as sink:
         write(sink, noise())
         with monkeypatch.context() as patch:
-            patch.setattr("infgen.sinks.tiff.replace", refuse)
+            patch.setattr("infgen.sinks.encoders.tiff.replace", refuse)
             with pytest.raises(InfgenError, match=r"\A[^\n]*a\.tif was not written: No space left[^\n]*kept\Z"):
                 sink.finish()
         sink.finish()
@@ -358,7 +359,8 @@ def test_threads_end_with_the_sink(tmp_path: Path) -> None:
 
 MEMORY = """
 import sys, numpy as np
-from infgen.sinks import open_sink, Grid, background
+from infgen.sinks import open_sink, Grid
+from infgen.sinks.files import background
 background.QUEUE_BYTES = 2**20
 def peak(height, path):
     grid = Grid(2048, height, 512, 512)

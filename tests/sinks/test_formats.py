@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from infgen.errors import InputError, LimitError, MissingExtraError
-from infgen.sinks import FORMATS, Format, Grid, check_picture, format_of, open_sink, picture_size, vips
-from infgen.sinks.work import folder_of
+from infgen.sinks import FORMATS, Format, Grid, check_picture, format_of, open_sink, picture_size
+from infgen.sinks.encoders import vips
+from infgen.sinks.files.work import folder_of
 from tests.sinks.pictures import FILES, GRID, RECIPE, begin, names, noise, save
 
 FILE_FORMATS = [f for f in FORMATS if f.key != "zarr"]
@@ -30,16 +31,16 @@ def refusal(path: Path, *, size: tuple[int, int] = (300, 200), file_format: str 
         (
             "a.jpg",
             (65_501, 8),
-            "JPEG holds at most 65,500 px per side, not 65,501 x 8 px; write PNG (.png) or TIFF (.tif)",
+            "JPEG holds at most 65,500 px per side, not 65,501 x 8 px; write PNG (.png) or BigTIFF (.tif)",
         ),
-        ("a.webp", (8, 16_384), "write PNG (.png) or JPEG (.jpg) or TIFF (.tif) or DeepZoom (.dzi)"),
-        ("a.webp", (8, 65_536), "write PNG (.png) or TIFF (.tif)"),
+        ("a.webp", (8, 16_384), "write PNG (.png) or JPEG (.jpg) or BigTIFF (.tif) or DeepZoom (.dzi)"),
+        ("a.webp", (8, 65_536), "write PNG (.png) or BigTIFF (.tif)"),
         (
             "a.png",
             (200_000, 200_000),
             "PNG holds at most 10,000,000,000 px in all, for programs to open it, not 200,000 x",
         ),
-        ("a.png", (200_000, 200_000), "; write TIFF (.tif) or DeepZoom (.dzi) or OME-Zarr (.zarr) instead"),
+        ("a.png", (200_000, 200_000), "; write BigTIFF (.tif) or DeepZoom (.dzi) or OME-Zarr (.zarr) instead"),
         ("a.png", (1, 100_000_001), "write OME-Zarr (.zarr) instead"),
         ("a.png", (0, 8), "is empty"),
         ("a.png", (8, -8), "is empty"),

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InfgenError
-from infgen.sinks import journal
-from infgen.sinks.journal import Journal, line
+from infgen.sinks.files import journal
+from infgen.sinks.files.journal import Journal, line
 
 ENTRIES = {number: (number * 0x9E3779B1) % 2**32 for number in range(12)}
 TEXT = b"".join(line(number, 12, checksum) for number, checksum in ENTRIES.items())

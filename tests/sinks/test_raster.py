@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from infgen.errors import InfgenError
-from infgen.sinks import Grid, open_sink, raster, vips
+from infgen.sinks import Grid, open_sink
+from infgen.sinks.encoders import raster, vips
 from tests.sinks.pictures import GRID, RECIPE, names, noise, save, smooth, write
 
 EXTENSIONS = ("png", "jpg", "webp")
@@ -48,7 +49,7 @@ def test_a_canvas_that_cannot_be_read_is_reported_in_one_line(
     def refuse(self: object, box: object) -> None:
         raise InfgenError("the working file cannot be read")
 
-    monkeypatch.setattr("infgen.sinks.canvas.Canvas.read", refuse)
+    monkeypatch.setattr("infgen.sinks.files.canvas.Canvas.read", refuse)
     with open_sink(tmp_path / f"a.{extension}", GRID, RECIPE) as sink:
         write(sink, noise())
         with pytest.raises(InfgenError, match=r"\Athe working file cannot be read\Z"):
@@ -71,7 +72,7 @@ def test_an_interrupt_stops_the_encoder_before_it_is_through(tmp_path: Path, mon
         put(self, data)
         written.append(len(data))
 
-    monkeypatch.setattr("infgen.sinks.file_sink.POLL_S", 0.01)
+    monkeypatch.setattr("infgen.sinks.files.file_sink.POLL_S", 0.01)
     monkeypatch.setattr(raster._Output, "_put", record)
     with open_sink(tmp_path / "a.png", Grid(4096, 2048, 4096, 2048), RECIPE) as sink:
         sink.write_tile(0, noise(width=4096, height=2048))

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InputError
-from infgen.sinks import Box, read_recipe, read_region, tiff
-from infgen.sinks.cascade import TILE, half, levels
-from infgen.sinks.tiff_layout import header
+from infgen.sinks import Box, read_recipe, read_region
+from infgen.sinks.encoders import tiff
+from infgen.sinks.encoders.cascade import TILE, half, levels
+from infgen.sinks.encoders.tiff_layout import header
 from tests.sinks.pictures import RECIPE, Pixels, noise, save
 
 tifffile: Any = pytest.importorskip("tifffile")
@@ -65,7 +66,7 @@ def test_the_kind_of_file_is_as_decided(kind: str, files: dict[str, Path]) -> No
 
 
 def test_a_file_that_could_pass_what_classic_tiff_holds_is_bigtiff(tmp_path: Path) -> None:
-    from infgen.sinks.feed import Completion, Feed
+    from infgen.sinks.files.feed import Completion, Feed
     from infgen.sinks.grid import Grid
 
     class Huge:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from infgen.errors import InputError
-from infgen.sinks import Grid, check_picture, open_sink, unfinished, work
-from infgen.sinks.work import differences, folder_of
+from infgen.sinks import Grid, check_picture, open_sink, unfinished
+from infgen.sinks.files import work
+from infgen.sinks.files.work import differences, folder_of
 from tests.sinks.pictures import GRID, RECIPE, begin, finish, names, noise, whole, write
 
 START_ANEW = r"\Aan unfinished render of \S*a\.png is there \(7 of 25 tiles\); add --resume [^\n]*--restart[^\n]*\Z"

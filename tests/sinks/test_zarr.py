@@ -18,16 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InfgenError, InputError, LimitError, MissingExtraError
-from infgen.sinks import chunks, pyramid, store
+from infgen.sinks import pyramid
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.zarr import (
     ZarrSink,
     check_store,
+    chunks,
     hold,
     is_done,
     picture_size,
     read_recipe,
     read_region,
+    store,
     unfinished,
     write_chunk,
 )
@@ -513,7 +515,7 @@ def test_a_place_that_takes_no_data_is_refused_in_one_line(url: str, monkeypatch
 
 
 def test_a_full_disk_keeps_the_tiles_that_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from infgen.sinks import blobs
+    from infgen.sinks.zarr import blobs
 
     sink = ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE)
     write(sink, noise(), [0, 1, 2])

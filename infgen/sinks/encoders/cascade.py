@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from infgen.sinks.canvas import Canvas, Pixels
-from infgen.sinks.feed import Feed
+from infgen.sinks.files.canvas import Canvas, Pixels
+from infgen.sinks.files.feed import Feed
 from infgen.sinks.grid import Grid
 from infgen.sinks.pyramid import halve
 

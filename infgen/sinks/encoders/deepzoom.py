@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from infgen.errors import InputError
-from infgen.sinks import vips
-from infgen.sinks.canvas import Pixels
-from infgen.sinks.cascade import TILE, Cascade, levels
-from infgen.sinks.encoder import replace, sync_folder
-from infgen.sinks.feed import Feed
+from infgen.sinks.encoders import vips
+from infgen.sinks.encoders.cascade import TILE, Cascade, levels
+from infgen.sinks.encoders.encoder import replace, sync_folder
+from infgen.sinks.files.canvas import Pixels
+from infgen.sinks.files.feed import Feed
+from infgen.sinks.files.work import remove
 from infgen.sinks.recipe import Recipe
-from infgen.sinks.work import remove
 
 RECIPE = "infgen.json"  # in the folder of tiles
 _DESCRIPTION = (

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from infgen.sinks.feed import Feed
+from infgen.sinks.files.feed import Feed
 from infgen.sinks.recipe import Recipe
 
 

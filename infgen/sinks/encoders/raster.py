@@ -15,9 +15,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from infgen.errors import InfgenError
-from infgen.sinks import vips, xmp
-from infgen.sinks.encoder import replace
-from infgen.sinks.feed import Feed
+from infgen.sinks import xmp
+from infgen.sinks.encoders import vips
+from infgen.sinks.encoders.encoder import replace
+from infgen.sinks.files.feed import Feed
 from infgen.sinks.recipe import Recipe, pack
 
 DOTS_PER_MM = 72 / 25.4  # the resolution that programs assume where none is known

@@ -12,14 +12,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from infgen.sinks import vips, xmp
-from infgen.sinks.canvas import Pixels
-from infgen.sinks.cascade import TILE, Cascade, levels
-from infgen.sinks.encoder import replace
-from infgen.sinks.feed import Feed
+from infgen.sinks import xmp
+from infgen.sinks.encoders import vips
+from infgen.sinks.encoders.cascade import TILE, Cascade, levels
+from infgen.sinks.encoders.encoder import replace
+from infgen.sinks.encoders.tiff_layout import Level, directories, header
+from infgen.sinks.files.canvas import Pixels
+from infgen.sinks.files.feed import Feed
 from infgen.sinks.grid import Grid
 from infgen.sinks.recipe import Recipe, creator, pack
-from infgen.sinks.tiff_layout import Level, directories, header
 
 # Offsets of classic TIFF end at 4 GiB, and some readers take them as signed. Decided by the largest possible size, before
 # the first byte.

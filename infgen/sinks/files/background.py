@@ -6,7 +6,7 @@ Threads are daemons: a process that ends without closing a sink is not held up b
 import threading
 from collections.abc import Callable
 
-from infgen.sinks.canvas import Pixels
+from infgen.sinks.files.canvas import Pixels
 
 Group = list[tuple[int, Pixels]]
 QUEUE_BYTES = 2**26  # pixels that wait to be stored; one tile is always taken, whatever its size

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 
-from infgen.sinks.canvas import CHANNELS, Canvas, Pixels
+from infgen.sinks.files.canvas import CHANNELS, Canvas, Pixels
 from infgen.sinks.grid import Box, Grid
 
 

@@ -12,16 +12,16 @@ from types import TracebackType
 from typing import Self
 
 from infgen.errors import InfgenError
-from infgen.sinks import journal
-from infgen.sinks.background import Group, Task, Writer
 from infgen.sinks.base import Format, Pixels, Progress
-from infgen.sinks.canvas import Canvas, check_tile
-from infgen.sinks.encoder import Encoder, MakeEncoder, sync_folder
-from infgen.sinks.feed import Completion, Feed
+from infgen.sinks.encoders.encoder import Encoder, MakeEncoder, sync_folder
+from infgen.sinks.files import journal
+from infgen.sinks.files.background import Group, Task, Writer
+from infgen.sinks.files.canvas import Canvas, check_tile
+from infgen.sinks.files.feed import Completion, Feed
+from infgen.sinks.files.journal import Journal
+from infgen.sinks.files.work import CANVAS, JOURNAL, LOCK, RECIPE, Start, Work, remove
 from infgen.sinks.grid import Grid
-from infgen.sinks.journal import Journal
 from infgen.sinks.recipe import Recipe, check_recipe
-from infgen.sinks.work import CANVAS, JOURNAL, LOCK, RECIPE, Start, Work, remove
 
 POLL_S = 0.1
 _KEPT = frozenset({LOCK, RECIPE, CANVAS, JOURNAL})  # of the work folder; the rest is made again

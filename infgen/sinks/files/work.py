@@ -13,7 +13,7 @@ from typing import Any, Literal
 from infgen.atomic import write_atomically
 from infgen.errors import InfgenError, InputError
 from infgen.limits import MAX_RECIPE_MB, MIB
-from infgen.sinks import journal
+from infgen.sinks.files import journal
 
 Start = Literal["new", "resume", "restart"]
 LOCK, RECIPE, CANVAS, JOURNAL = "lock", "recipe.json", "canvas", "journal"

@@ -12,10 +12,11 @@ from typing import Self
 from infgen.errors import InfgenError, InputError
 from infgen.sinks import pyramid
 from infgen.sinks.base import FORMATS, Format, Pixels, Progress
-from infgen.sinks.blobs import is_url
+from infgen.sinks.files.work import Start
 from infgen.sinks.grid import Grid
 from infgen.sinks.recipe import Recipe
-from infgen.sinks.store import (
+from infgen.sinks.zarr.blobs import is_url
+from infgen.sinks.zarr.store import (
     check_store,
     check_tile,
     create,
@@ -32,7 +33,6 @@ from infgen.sinks.store import (
     work_location,
     write_chunk,
 )
-from infgen.sinks.work import Start
 
 __all__ = [
     "Start",

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from infgen.errors import InfgenError, MissingExtraError
-from infgen.sinks.blobs import Blobs
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.pyramid import Planes
+from infgen.sinks.zarr.blobs import Blobs
 
 CHANNELS = 3
 ZSTD_LEVEL = 3

@@ -18,12 +18,12 @@ import numpy as np
 from infgen.errors import InfgenError, InputError, LimitError
 from infgen.limits import MAX_PHOTO_PIXELS, MAX_RECIPE_MB, MIB
 from infgen.sinks import pyramid
-from infgen.sinks.blobs import PARTIAL, Blobs, is_url, open_blobs
-from infgen.sinks.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, put_chunk, read_planes, stored
+from infgen.sinks.files.work import Start, differences, folder_of
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.pyramid import Planes
 from infgen.sinks.recipe import Recipe
-from infgen.sinks.work import Start, differences, folder_of
+from infgen.sinks.zarr.blobs import PARTIAL, Blobs, is_url, open_blobs
+from infgen.sinks.zarr.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, put_chunk, read_planes, stored
 
 ROOT = "zarr.json"
 FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group that hold the recipe
