@@ -31,7 +31,8 @@ from infgen.rendering import render
 draw, log = render.render_batch, os.open(sys.argv.pop(1), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 def counted(*arguments):
     tiles = draw(*arguments)
-    os.write(log, b"." * len(tiles))
+    if arguments[1].batch_count > 1:  # the two tiles that the estimate draws are not of the picture
+        os.write(log, b"." * len(tiles))
     return tiles
 render.render_batch = counted
 from infgen.cli.main import main
@@ -53,12 +54,30 @@ class Job:
         words += ["--model", str(self.model), "--w", str(self.side), "--h", str(self.side), "--tile", str(self.tile)]
         return subprocess.Popen([*words, "--threads", "1", "-o", str(out)], stdout=subprocess.DEVNULL)
 
-    def finish(self, out: Path) -> float:
-        """Run to the end; seconds that it took."""
+    def finish(self, out: Path) -> tuple[float, float]:
+        """Run to the end; seconds until the first tile, and after it."""
         begin = time.monotonic()
-        if (code := self.start(out).wait()) != 0:
+        process = self.start(out)
+        wait_for_a_tile(process, out)
+        first = time.monotonic()
+        if (code := process.wait()) != 0:
             raise click.ClickException(f"the render ended with exit code {code}")
-        return time.monotonic() - begin
+        return first - begin, time.monotonic() - first
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a process is killed: so many seconds after its start, or after the first tile that it computes."""
+
+    seconds: float
+    drawing: bool
+
+
+def wait_for_a_tile(process: subprocess.Popen[bytes], out: Path) -> None:
+    """Return when ``process`` has computed a tile, or ended."""
+    before = computed(out)
+    while process.poll() is None and computed(out) == before:
+        time.sleep(0.005)
 
 
 def computed_log(out: Path) -> Path:
@@ -78,28 +97,29 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def kill_again_and_again(job: Job, out: Path, delays: list[float]) -> list[int]:
-    """Tiles lost by each kill, ``delays`` seconds after each start. Ends early where the picture is finished before."""
+def kill_again_and_again(job: Job, out: Path, moments: list[Moment]) -> list[int]:
+    """Tiles lost by each kill. Ends early where the picture is finished before."""
     losses: list[int] = []
-    for seconds in delays:
+    for moment in moments:
         process = job.start(out)
+        if moment.drawing:
+            wait_for_a_tile(process, out)
         try:
-            process.wait(seconds)
+            process.wait(moment.seconds)
             break
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         kept, total = unfinished(str(out)) or (0, 0)
         losses.append(computed(out) - kept - sum(losses))
-        console.print(
-            f"kill {len(losses)} after {seconds:.1f} s: {kept} of {total or '?'} tiles kept, {losses[-1]} lost"
-        )
+        when = f"{moment.seconds:.2f} s after its {'first tile' if moment.drawing else 'start'}"
+        console.print(f"kill {len(losses)} {when}: {kept} of {total or '?'} tiles kept, {losses[-1]} lost")
     return losses
 
 
 @click.command()
 @click.option("--side", default=4096, show_default=True)
-@click.option("--tile", default=229, show_default=True)
+@click.option("--tile", default=101, show_default=True)
 @click.option("--kills", default=30, show_default=True)
 @click.option("--seed", default=5, show_default=True, help="Of the moments at which the render is killed.")
 @click.option("--name", default="out.png", show_default=True, help="Its extension chooses the format.")
@@ -113,13 +133,14 @@ def main(side: int, tile: int, kills: int, seed: int, name: str) -> None:
         whole, killed = (Path(folder) / part / name for part in ("whole", "killed"))
         job = Job(Path(folder) / "tiny.safetensors", side, tile)
         Generator(preset("tiny")).save_pretrained(job.model)
-        seconds = job.finish(whole)
+        starting, drawing = job.finish(whole)
         tiles = computed(whole)
-        console.print(f"{machine()}: {tiles} tiles in {seconds:.1f} s without interruption")
-        starting = 4.0  # seconds; the kills' sum lets most of the picture be drawn
-        losses = kill_again_and_again(
-            job, killed, [rng.uniform(0, 2 * (starting + seconds / kills)) for _ in range(kills)]
-        )
+        console.print(f"{machine()}: {tiles} tiles, {starting:.1f} s until the first and {drawing:.1f} s after it")
+        moments = []
+        for _ in range(kills):
+            busy = rng.random() < 0.8  # on average, the kills together let two thirds of the picture pass
+            moments.append(Moment(rng.uniform(0, 1.7 * drawing / kills if busy else starting), busy))
+        losses = kill_again_and_again(job, killed, moments)
         if not killed.exists():
             job.finish(killed)
         same, leftovers = digest(whole) == digest(killed), sorted(p.name for p in killed.parent.iterdir())
