@@ -1,7 +1,7 @@
 """Peak memory of ``infgen render`` as a whole process: a small picture against a large one.
 
-python benchmarks/memory.py                    # tiny model, 2048 x 2048 against 16384 x 16384, PNG
-python benchmarks/memory.py --name out.jpg
+python -m benchmarks.memory                    # tiny model, 2048 x 2048 against 16384 x 16384, PNG
+python -m benchmarks.memory --name out.jpg
 """
 
 import subprocess
