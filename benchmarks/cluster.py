@@ -92,12 +92,14 @@ def main(model: Path, side: int, tile: int, workers: int) -> None:
     table = Table("who", "seconds", "against alone", "picture", title=f"{side} x {side} px, tiles of {tile} px")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        alone = timed(render(model, side, tile, folder / "alone.zarr"))
-        expected = digest(folder / "alone.zarr")
+        for part in ("alone", "lost0", "lost1"):  # the name of a picture is in its metadata
+            (folder / part).mkdir()
+        alone = timed(render(model, side, tile, folder / "alone" / "out.zarr"))
+        expected = digest(folder / "alone" / "out.zarr")
         table.add_row("one process, one thread", f"{alone:.1f}", "1.00", expected[:12])
         found = {expected}
         for lost in (0, 1):
-            out = folder / f"lost{lost}.zarr"
+            out = folder / f"lost{lost}" / "out.zarr"
             with cluster(folder, workers) as (address, processes):
                 process = render(model, side, tile, out, "--scheduler", address)
                 begin = time.monotonic()
