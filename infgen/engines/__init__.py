@@ -2,5 +2,6 @@
 
 from infgen.engines.base import Engine, TileBatch
 from infgen.engines.eager import EagerEngine, pick_device
+from infgen.engines.onnx import OnnxEngine
 
-__all__ = ["EagerEngine", "Engine", "TileBatch", "pick_device"]
+__all__ = ["EagerEngine", "Engine", "OnnxEngine", "TileBatch", "pick_device"]

@@ -1,25 +1,49 @@
 """What every engine must do. A new engine joins by an entry in ``ENGINES``."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from infgen.engines import EagerEngine, Engine, TileBatch, pick_device
 from infgen.engines.base import to_pixels
+from infgen.engines.onnx_file import Precision
 from infgen.errors import InputError
+from infgen.model.fused import StyleWeights
 from infgen.model.generator import Generator
 from infgen.world.styles import world_palette
 from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
+from tests.export.files import onnx_engine
 
-ENGINES: dict[str, Callable[[Generator], Engine]] = {
-    "eager-fp32": lambda generator: EagerEngine(generator),
-    "eager-bf16": lambda generator: EagerEngine(generator, precision="bf16"),
-}
 WORLD = World(seed=11)
 CELLS = (11, 14)
-MIN_PSNR = {"eager-fp32": 90.0, "eager-bf16": 30.0}
+STYLES = 4
+MIXED = World.create(
+    seed=11,
+    layout={
+        "styles": [{"name": name, "seed": 40 + i} for i, name in enumerate("abcd")],
+        "centres": [{"style": name, "x": 60 * i, "y": 90 * (i % 2)} for i, name in enumerate("abcd")],
+        "transition": 63,
+    },
+)
+
+
+def onnx_file_engine(styles: int, precision: Precision) -> Engine:
+    return onnx_engine(CELLS, styles, precision)  # of the model that the fixture "tiny" gives
+
+
+# Each draws a batch of the given number of styles.
+ENGINES: dict[str, Callable[[Generator, int], Engine]] = {
+    "eager-fp32": lambda generator, styles: EagerEngine(generator),
+    "eager-bf16": lambda generator, styles: EagerEngine(generator, precision="bf16"),
+    "onnx-fp32": lambda generator, styles: onnx_file_engine(styles, "fp32"),
+    "onnx-fp16": lambda generator, styles: onnx_file_engine(styles, "fp16"),
+}
+MIN_PSNR = {"eager-fp32": 90.0, "eager-bf16": 30.0, "onnx-fp32": 90.0, "onnx-fp16": 45.0}
+STEP = 2 / 255  # of one grey level, in RGB from -1 to 1
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -29,7 +53,12 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def engine(name: str, tiny: Generator) -> Engine:
-    return ENGINES[name](tiny)
+    return ENGINES[name](tiny, 1)
+
+
+@pytest.fixture
+def mixing(name: str, tiny: Generator) -> Engine:
+    return ENGINES[name](tiny, STYLES)
 
 
 def inputs(generator: Generator, world: World = WORLD, count: int = 3) -> TileBatch:
@@ -37,6 +66,10 @@ def inputs(generator: Generator, world: World = WORLD, count: int = 3) -> TileBa
     palette = world_palette(world, generator)
     device = generator.mean_style.device
     return tile_batch(world, tiles, cells=CELLS, config=generator.config, palette=palette, device=device)
+
+
+def psnr(rgb: Tensor, expected: Tensor) -> float:
+    return float(10 * torch.log10(4 / (rgb - expected).square().mean()))
 
 
 def test_an_engine_gives_float_rgb_of_the_tile_size(engine: Engine, tiny: Generator):
@@ -50,8 +83,48 @@ def test_an_engine_agrees_with_the_unfolded_network(engine: Engine, name: str, t
     style = type(batch.style)(batch.style.z_g.expand(3, -1), batch.style.w_plus.expand(3, -1, -1))
     with torch.inference_mode():
         expected = tiny(batch.z_l, batch.coordinates, style, batch.noises)
-    error = (engine.render_float(batch) - expected).square().mean()
-    assert 10 * torch.log10(4 / error) > MIN_PSNR[name]
+    assert psnr(engine.render_float(batch), expected) > MIN_PSNR[name]
+
+
+def test_an_engine_mixes_styles_as_the_reference_does(mixing: Engine, name: str, tiny: Generator):
+    batch = inputs(tiny, MIXED)
+    assert len(batch.style.z_g) == STYLES
+    expected = EagerEngine(tiny).render_float(batch)
+    assert psnr(mixing.render_float(batch), expected) > MIN_PSNR[name]
+
+
+@pytest.mark.parametrize("world", [WORLD, MIXED], ids=["one style", "several styles"])
+def test_a_single_precision_engine_is_within_one_step_of_the_reference_everywhere(
+    name: str, tiny: Generator, world: World
+):
+    if not name.endswith("fp32"):
+        pytest.skip("half precision is held to a signal-to-noise ratio")
+    batch = inputs(tiny, world)
+    engine = ENGINES[name](tiny, len(batch.style.z_g))
+    difference = engine.render_float(batch) - EagerEngine(tiny).render_float(batch)
+    assert difference.abs().max() <= STEP
+
+
+def test_an_engine_follows_the_weights_of_styles(mixing: Engine, tiny: Generator):
+    batch = inputs(tiny, MIXED)
+    assert batch.weights is not None
+    turned = StyleWeights(batch.weights.structure.flip(1), tuple(w.flip(1) for w in batch.weights.texture))
+    assert not torch.equal(mixing.render_float(batch), mixing.render_float(replace(batch, weights=turned)))
+
+
+def test_mixing_is_deterministic(mixing: Engine, tiny: Generator):
+    batch = inputs(tiny, MIXED)
+    assert torch.equal(mixing.render_float(batch), mixing.render_float(batch))
+
+
+def test_a_mixed_tile_does_not_depend_on_its_neighbours_in_the_batch(mixing: Engine, tiny: Generator, name: str):
+    batch = inputs(tiny, MIXED)
+    together = mixing.render_float(batch)[:1]
+    assert batch.weights is not None
+    first = StyleWeights(batch.weights.structure[:1], tuple(w[:1] for w in batch.weights.texture))
+    fields = {"z_l": batch.z_l[:1], "coordinates": batch.coordinates[:1], "noises": tuple(n[:1] for n in batch.noises)}
+    alone = mixing.render_float(replace(batch, weights=first, **fields))
+    assert torch.allclose(alone, together, atol=1e-4 if name.endswith("fp32") else 0.1)
 
 
 def test_an_engine_is_deterministic(engine: Engine, tiny: Generator):
