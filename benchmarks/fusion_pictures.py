@@ -25,14 +25,15 @@ QUALITY = 88
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--seed", default=0, show_default=True)
 def main(out: Path, seed: int) -> None:
-    """Draw every example into OUT, as JPEG, and its preview."""
+    """Draw every example into OUT, as JPEG, and a preview."""
     out.mkdir(parents=True, exist_ok=True)
     for name, (width, height) in PICTURES.items():
         region = Region(0, -height // 2, width, height)
         layout = resolve(Layout.load(EXAMPLES / f"{name}.json"), region, folder=EXAMPLES)
         studio = open_studio(World(seed=seed, layout=layout), options=Options(precision="bf16"))
         Image.fromarray(studio.array(region)).save(out / f"{name}.jpg", quality=QUALITY)
-        Image.fromarray(preview(studio, region)).save(out / f"{name}-preview.png", optimize=True)
+        if name == "painted":
+            Image.fromarray(preview(studio, region)).save(out / f"{name}-preview.png", optimize=True)
 
 
 if __name__ == "__main__":

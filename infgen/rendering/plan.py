@@ -17,9 +17,7 @@ from infgen.world.world import PX_LIMIT
 
 MIN_TILE_CELLS = 7  # the smallest tile that moves on by a whole cell, wherever the region begins
 MAX_BATCH = 1024
-MAX_TILE_PX = (
-    820  # of several tiles: 1060 px would save 1 to 2 % of the work and take 1.7 times as long until the first is there
-)
+MAX_TILE_PX = 740  # of several tiles: 1060 px would save 1 to 3 % of the work and double the time to the first tile
 MAX_ONLY_TILE_PX = 1060  # of a side that one tile covers: two of half the size would cost 2 to 6 % more
 SPACING_CELLS = 5  # cells by which a tile's step is smaller than its z_S window
 OVERLAP_PX = 5  # a tile of n cells has this many px more than n - 5 cells
