@@ -11,6 +11,7 @@ these compiled by Inductor. All works run in lockstep, a round each, and are che
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import click
 import torch
@@ -73,6 +74,7 @@ class Task:
 
     def rivals(self) -> dict[str, Epilogue]:
         """What is timed, by name."""
+        torch.compiler.reset()  # it gives up on a function after eight sizes
         compiled = torch.compile(self.separate, dynamic=False)
         return {"kernel": self.operator, "separate operations": self.separate, "Inductor": compiled}
 
@@ -130,7 +132,7 @@ def measure(task: Task, tolerance: float, rounds: int) -> list[str]:
     del expected
     y = task.tensors[0]
     copy = torch.empty_like(y)
-    works = [repeated(lambda: copy.copy_(y)), *(repeated(lambda f=f: f(*task.tensors)) for f in rivals.values())]
+    works = [repeated(partial(copy.copy_, y)), *(repeated(partial(rival, *task.tensors)) for rival in rivals.values())]
     times = [statistics.median(turn.seconds for turn in turns) / REPEATS for turns in lockstep(works, rounds=rounds)]
     rate = 2 * y.numel() * y.element_size() / times[0]
     moved = task.bytes_moved()

@@ -27,7 +27,8 @@ def problems(wheel: Path) -> list[str]:
     found += [f"{n} does not belong in a wheel" for n in sizes if n.endswith((".pyc", ".pt", ".npz", ".ipynb"))]
     found += [f"{n} has {s} bytes" for n, s in sizes.items() if n.endswith(".safetensors") and s > MAX_MODEL_BYTES]
     sources = {f"infgen/{p.relative_to('infgen')}" for p in Path("infgen").rglob("*.py")}
-    sources |= {f"infgen/train/{p.relative_to('train')}" for p in Path("train").rglob("*.py")}
+    for folder in ("train", "export"):
+        sources |= {f"infgen/{p}" for p in Path(folder).rglob("*.py")}
     found += [f"{name} is in the sources and not in the wheel" for name in sorted(sources - set(sizes))]
     return found
 

@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Write MODEL for another runtime: a model file or Hugging Face hub id, by default the shipped model.
 
-    The file draws tiles of one size, and infgen render runs it as an engine.
+    The file draws tiles of one size.
     """
     if kind is None:
         raise InputError("no kind of file was chosen; give --onnx")

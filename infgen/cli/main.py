@@ -21,6 +21,7 @@ COMMANDS = {
     "eval": ("infgen.cli.eval", "Measure how good a model's pictures are."),
     "bench": ("infgen.cli.bench", "Measure how fast this machine renders."),
     "schema": ("infgen.cli.schema", "Print the JSON schema of layout or world files."),
+    "export": ("infgen.cli.export", "Write a model as a file for other runtimes."),
     "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
 }
 

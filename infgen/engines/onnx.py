@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from infgen.engines.base import TileBatch
-from infgen.engines.onnx_file import OUTPUT, TileFile, read_sealed
+from infgen.engines.onnx_file import OUTPUT, TileFile, read_sealed, stored_precision
 from infgen.errors import InfgenError, InputError, MissingExtraError, ModelFileError
 from infgen.model.config import GeneratorConfig
 from infgen.world.geometry import STRUCTURE_HALO
@@ -49,6 +49,11 @@ class OnnxEngine:
         if provider not in PROVIDERS:
             raise InputError(f"provider {provider!r} is unknown; choose one of {', '.join(PROVIDERS)}")
         data = read_sealed(self._path)
+        if provider == "cpu" and stored_precision(data) == "bf16":
+            raise InputError(
+                f"ONNX file {self._path} is of precision bf16, which ONNX Runtime does not compute on a CPU; use provider cuda, "
+                "or export the model with --precision fp32 or fp16"
+            )
         self._provider: Provider = provider
         self._session = _session(data, self._path, provider, threads, device_index)
         self._file = TileFile.from_metadata(self._session.get_modelmeta().custom_metadata_map, self._path)

@@ -102,6 +102,11 @@ class TileFile:
         )
 
 
+def stored_precision(data: bytes) -> Precision | None:
+    """The precision named in the metadata of a serialised model, before it is parsed; None where it is not found."""
+    return next((p for p in PRECISIONS if b"infgen.precision\x12\x04" + p.encode() in data), None)
+
+
 def seal(data: bytes) -> bytes:
     """``data``, a serialised model with an open seal, with the seal closed."""
     where = data.rindex(_SEAL_FIELD) + len(_SEAL_FIELD)

@@ -1,0 +1,143 @@
+"""ONNX files: the network for windows of one size, with any batch and any style, for every runtime that reads ONNX."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from infgen import __version__
+from infgen.atomic import write_atomically
+from infgen.engines.onnx_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, TileFile, seal
+from infgen.errors import InputError, MissingExtraError
+from infgen.export import functions
+from infgen.export.graph import TileGraph
+from infgen.model.config import GeneratorConfig
+from infgen.model.generator import Generator
+from infgen.world.geometry import STRUCTURE_HALO
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+EXAMPLE_BATCH = 2  # 1 would be taken for a constant
+
+
+def export_onnx(
+    generator: Generator,
+    path: str | Path,
+    *,
+    model_sha256: str,
+    cells: tuple[int, int],
+    styles: int = 1,
+    precision: Precision = "fp32",
+) -> TileFile:
+    """Write ``generator`` for windows of ``cells`` (rows, columns) of z_S to ``path``, whole or not at all.
+
+    ``model_sha256``: of the model's file, by which engines know it. ``styles``: 1, or how many can meet in one batch.
+    ``precision``: type of the convolution weights and activations; inputs and RGB are float32. Inputs are those of
+    ``TileGraph.forward``, named as ``TileFile.input_names``; their batch is free.
+    Raises InputError for cells that give no pixels, an unknown precision or too many styles, and MissingExtraError.
+    """
+    _check(generator.config, cells, styles, precision)
+    file = TileFile(generator.config, cells, styles, precision, model_sha256, __version__)
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(seal(_model_bytes(generator, file)))
+    return file
+
+
+def _check(config: GeneratorConfig, cells: tuple[int, int], styles: int, precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}")
+    if not 1 <= styles <= MAX_STYLES:
+        raise InputError(f"styles {styles} is out of range; allowed are 1 to {MAX_STYLES}")
+    try:
+        config.noise_shapes(cells)
+    except ValueError as error:
+        raise InputError(f"a window of {cells[0]} x {cells[1]} cells cannot be exported: {error}") from None
+
+
+def _model_bytes(generator: Generator, file: TileFile) -> bytes:
+    """The checked model with metadata, its seal open."""
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 -- the exporter needs it
+    except ImportError as error:
+        raise MissingExtraError(f"ONNX export needs {error.name}; run: pip install 'infgen[cpu]'") from None
+    model = _translated(generator, file)
+    model.functions.extend(functions.functions(functions.OPSETS[file.precision]))
+    _plain(model)
+    onnx.helper.set_model_props(model, file.to_metadata())
+    onnx.checker.check_model(model, full_check=True)
+    return cast(bytes, model.SerializeToString(deterministic=True))
+
+
+def _translated(generator: Generator, file: TileFile) -> Any:
+    """The network as ``onnx.ModelProto``, with a node for each epilogue."""
+    network = TileGraph(generator, styles=file.styles, dtype=DTYPES[file.precision]).eval()
+    functions.register_schemas()
+    with _silent():
+        program = torch.onnx.export(
+            network,
+            example_inputs(file),
+            input_names=file.input_names,
+            output_names=[OUTPUT],
+            dynamic_shapes=_free_batch(file),
+            opset_version=functions.OPSETS[file.precision],
+            custom_translation_table=functions.translations(),
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def example_inputs(file: TileFile) -> tuple[Any, ...]:
+    """Zeros in the shapes of ``TileGraph.forward``'s inputs, for a batch of two."""
+    config, batch = file.config, EXAMPLE_BATCH
+    rows, columns = (side + 2 * STRUCTURE_HALO for side in file.cells)
+    noises = [torch.zeros(batch, 1, *shape) for shape in config.noise_shapes(file.cells)]
+    lattices = [(rows, columns), file.cells, *config.noise_shapes(file.cells)[:-1]]
+    weights = [torch.zeros(batch, file.styles, *shape) for shape in lattices]
+    always: tuple[Any, ...] = (
+        torch.zeros(batch, config.local_channels, rows, columns),
+        torch.zeros(batch, config.coordinate_channels, rows, columns),
+        noises,
+        torch.ones(()),
+        torch.zeros(file.styles, config.global_channels),
+        torch.zeros(file.styles, config.style_layers, config.global_channels),
+    )
+    return always if file.styles == 1 else (*always, weights)
+
+
+def _free_batch(file: TileFile) -> tuple[Any, ...]:
+    """The batch of everything but noise strength and styles is dynamic."""
+    batch = {0: torch.export.Dim("batch")}
+    noises = [batch] * len(file.config.texture_channels)
+    always: tuple[Any, ...] = (batch, batch, noises, {}, {}, {})
+    return always if file.styles == 1 else (*always, [batch, *noises])
+
+
+def _plain(model: Any) -> None:
+    """Remove what the exporter notes about its own machine and source lines, so that equal models give equal files."""
+    graph = model.graph
+    graph.name = "infgen"
+    del graph.metadata_props[:]
+    for entry in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del entry.metadata_props[:]
+        entry.doc_string = ""
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the exporter's remarks on its own deprecations and on libraries that are not installed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,79 @@
+"""ONNX files of the tiny model, each exported once a process, and scenes that draw with them."""
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from infgen.engines.base import Engine, TileBatch
+from infgen.engines.onnx import OnnxEngine
+from infgen.engines.onnx_file import Precision
+from infgen.export.onnx import export_onnx
+from infgen.model.checkpoint import file_hash
+from infgen.model.config import preset
+from infgen.model.generator import Generator
+from infgen.rendering.render import Scene
+from infgen.world.styles import world_palette
+from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.world.world import World
+from tests.model.networks import random_generator
+
+
+@cache
+def tiny_generator() -> Generator:
+    """The model of the fixture ``tiny``."""
+    return random_generator(preset("tiny"), seed=7)
+
+
+@cache
+def _folder() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="infgen-onnx-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+@cache
+def tiny_file() -> Path:
+    """Its model file."""
+    path = _folder() / "tiny.safetensors"
+    tiny_generator().save_pretrained(path)
+    return path
+
+
+def onnx_file(*, styles: int = 1, precision: Precision = "fp32") -> Path:
+    """An ONNX file of the tiny model for tiles of 101 px. Not to be changed: copy it first."""
+    return _exported(styles, precision)
+
+
+def onnx_engine(*, styles: int = 1, precision: Precision = "fp32") -> OnnxEngine:
+    """An engine that runs it on the CPU, on one thread."""
+    return _opened(styles, precision)
+
+
+@cache
+def _exported(styles: int, precision: Precision) -> Path:
+    path, hashed = _folder() / f"{styles}-{precision}.onnx", file_hash(tiny_file())
+    export_onnx(tiny_generator(), path, model_sha256=hashed, cells=(11, 11), styles=styles, precision=precision)
+    return path
+
+
+@cache
+def _opened(styles: int, precision: Precision) -> OnnxEngine:
+    return OnnxEngine(_exported(styles, precision), threads=1)
+
+
+def scene_of(engine: Engine, **world: object) -> Scene:
+    """``World`` of the given values, drawn by ``engine``, which runs the tiny model."""
+    document = World.create(**world)
+    return Scene(document, world_palette(document, tiny_generator()), engine)
+
+
+def batch_of(world: World, *, cells: tuple[int, int] = (11, 11), count: int = 2) -> TileBatch:
+    """Inputs of the tiny model for tiles around the origin."""
+    generator = tiny_generator()
+    tiles = [TilePosition(7 * i - 5, 3 - i) for i in range(count)]
+    palette = world_palette(world, generator)
+    return tile_batch(world, tiles, cells=cells, config=generator.config, palette=palette, device=torch.device("cpu"))

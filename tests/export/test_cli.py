@@ -1,0 +1,57 @@
+"""``infgen export``."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infgen.cli.export import command, default_tile_cells
+from infgen.errors import InputError, exit_code
+from infgen.world.geometry import tile_px
+from tests.export.files import onnx_file, tiny_file
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments])
+
+
+def test_the_command_writes_what_the_library_writes(tmp_path: Path):
+    path = tmp_path / "tiny.onnx"
+    result = run(tiny_file(), "--onnx", "-o", path, "--tile", 101)
+    assert result.exit_code == 0
+    assert path.read_bytes() == onnx_file().read_bytes()
+    assert "tiles of 101 x 101 px, one style, fp32" in result.stderr
+    assert result.stdout.split() == [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--onnx", "--tile", 100), "nearest: 85 and 101"),
+        (("--onnx", "--tile", 20), "nearest: 37"),
+        ((), "give --onnx"),
+    ],
+)
+def test_what_cannot_be_exported_is_named_with_the_way_out(tmp_path: Path, arguments: tuple[object, ...], message: str):
+    result = run(tiny_file(), "-o", tmp_path / "out.onnx", *arguments)
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+    assert exit_code(result.exception) == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [("--styles", 0), ("--styles", 17), ("--precision", "int8")])
+def test_options_out_of_range_are_refused(tmp_path: Path, arguments: tuple[object, ...]):
+    result = run(tiny_file(), "--onnx", "-o", tmp_path / "out.onnx", *arguments)
+    assert result.exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_folder_that_does_not_exist_is_refused(tmp_path: Path):
+    result = run(tiny_file(), "--onnx", "-o", tmp_path / "none" / "out.onnx", "--tile", 101)
+    assert isinstance(result.exception, InputError)
+
+
+@pytest.mark.parametrize(("levels", "px"), [(1, 485), (4, 485), (5, 485), (6, 453), (7, 389), (9, 1029)])
+def test_the_default_tile_is_the_largest_up_to_485_px_or_the_smallest(levels: int, px: int):
+    assert tile_px(default_tile_cells(levels), levels=levels) == px
