@@ -8,7 +8,6 @@ stored tile. The first repeat may read the program from the disk, later ones hav
 """
 
 import statistics
-import time
 
 import click
 import torch
@@ -46,7 +45,6 @@ def show(title: str, runs: list[Fresh]) -> None:
 @click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True)
 @click.option("--threads", type=int)
 @click.option("--repeats", default=5, show_default=True)
-@click.option("--pause", default=0.0, show_default=True, help="Seconds between processes.")
 def main(
     model: str | None,
     preset: str | None,
@@ -55,7 +53,6 @@ def main(
     precision: Precision,
     threads: int | None,
     repeats: int,
-    pause: float,
 ) -> None:
     """Measure; see the module's docstring."""
     if threads is not None:
@@ -63,14 +60,10 @@ def main(
     region, options = Region(0, -(side // 2), side, side), Options(tile, 1, precision, threads)
     with model_file(model=model, preset_name=preset) as path:
         for engine in ENGINES:
-            runs = []
-            for _ in range(repeats):
-                time.sleep(pause)
-                runs.append(
-                    render_fresh(
-                        World(seed=0), region, engine=engine, model=path, options=options, only_first_tile=True
-                    )
-                )
+            runs = [
+                render_fresh(World(seed=0), region, engine=engine, model=path, options=options, only_first_tile=True)
+                for _ in range(repeats)
+            ]
             show(f"{path.name}, {engine}, {precision}, {side} x {side} px", runs)
     console.print(machine())
 

@@ -70,12 +70,20 @@ class FoldedUpsampling:
     def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
         """(B, I, H, W) and noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
         parts = [F.conv2d(x, weight) for weight in self.phases]
-        batch, channels, height, width = x.shape[0], self.bias.shape[0], 2 * x.shape[2] - 3, 2 * x.shape[3] - 3
-        out = parts[0].new_empty(batch, height, width, channels).permute(0, 3, 1, 2)  # channels last
-        for top, rows in strips(out):
-            strip = F.conv2d(interleave(parts, top, rows + 2), self.blur, self.bias, groups=channels)
-            out[:, :, top : top + rows] = finish(strip, noise[:, :, top : top + rows], self.strength)
-        return out
+        return blurred(parts, self.blur, self.bias, noise, self.strength)
+
+
+def blurred(parts: Sequence[Tensor], blur: Tensor, bias: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
+    """Blur, noise and activation of the fine image of which ``parts`` are the four parities of rows and columns.
+
+    ``parts[0]`` (B, O, H, W), ``blur`` (O, 1, 3, 3), ``bias`` (O,), ``noise`` (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3).
+    """
+    batch, channels, height, width = parts[0].shape
+    out = parts[0].new_empty(batch, 2 * height - 3, 2 * width - 3, channels).permute(0, 3, 1, 2)  # channels last
+    for top, rows in strips(out):
+        strip = F.conv2d(interleave(parts, top, rows + 2), blur, bias, groups=channels)
+        out[:, :, top : top + rows] = finish(strip, noise[:, :, top : top + rows], strength)
+    return out
 
 
 def interleave(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infgen.model.folded import FoldedInput, check_seamless, finish, interleave, stored, strips, upsampling_kernels
+from infgen.model.folded import FoldedInput, blurred, check_seamless, finish, stored, upsampling_kernels
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import EPS, GAIN, ModulatedConv, StyledConv, ToRGB, upsample_skip
 from infgen.model.structure import CoordinateConv, DirectInput, centre_crop, trimmed
@@ -143,12 +143,7 @@ class FusedUpsampling:
         x = mixer.scale_(x, weights)
         parts = [F.conv2d(x, weight) for weight in self.phases]
         _demodulate_phases(parts, mixer, weights)
-        batch, channels, height, width = x.shape[0], self.bias.shape[0], 2 * x.shape[2] - 3, 2 * x.shape[3] - 3
-        out = parts[0].new_empty(batch, height, width, channels).permute(0, 3, 1, 2)  # channels last
-        for top, rows in strips(out):
-            strip = F.conv2d(interleave(parts, top, rows + 2), self.blur, self.bias, groups=channels)
-            out[:, :, top : top + rows] = finish(strip, noise[:, :, top : top + rows], self.strength)
-        return out
+        return blurred(parts, self.blur, self.bias, noise, self.strength)
 
 
 def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, weights: Tensor) -> None:
