@@ -11,7 +11,8 @@ import torch
 
 from infgen import __version__
 from infgen.atomic import write_atomically
-from infgen.engines.onnx_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, TileFile, seal
+from infgen.engines.onnx_file import OPEN_SEAL, SEAL_KEY, seal
+from infgen.engines.tile_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError, MissingExtraError
 from infgen.export import functions
 from infgen.export.graph import TileGraph
@@ -67,7 +68,7 @@ def _model_bytes(generator: Generator, file: TileFile) -> bytes:
     model = _translated(generator, file)
     model.functions.extend(functions.functions(functions.OPSETS[file.precision]))
     _plain(model)
-    onnx.helper.set_model_props(model, file.to_metadata())
+    onnx.helper.set_model_props(model, file.to_metadata() | {SEAL_KEY: OPEN_SEAL})
     onnx.checker.check_model(model, full_check=True)
     return cast(bytes, model.SerializeToString(deterministic=True))
 

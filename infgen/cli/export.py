@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from infgen.engines.onnx_file import MAX_STYLES, PRECISIONS, Precision, TileFile
+from infgen.engines.tile_file import MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells

@@ -36,6 +36,18 @@ class Engine(Protocol):
         """Sizes of the model that runs in the engine."""
 
     @property
+    def name(self) -> str:
+        """What computes, for people."""
+
+    @property
+    def precision(self) -> str:
+        """fp32, bf16 or fp16: the type of weights and activations."""
+
+    @property
+    def fixed_cells(self) -> tuple[int, int] | None:
+        """(rows, columns) of z_S in every window, where it draws no others."""
+
+    @property
     def device(self) -> torch.device:
         """Where inputs are best made."""
 

@@ -61,6 +61,7 @@ class EagerEngine:
             raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(DTYPES)}")
         check_seamless(generator.config)
         self._generator = generator
+        self._precision = precision
         self._dtype = DTYPES[precision]
         self._folded: _Recent[FoldedGenerator] = _Recent(KEPT_FOLDED, self._fold)
         self._mixers: _Recent[Mixers] = _Recent(KEPT_MIXERS, lambda style, noise_strength: mixers(generator, style))
@@ -79,6 +80,20 @@ class EagerEngine:
     def config(self) -> GeneratorConfig:
         """Sizes of the model."""
         return self._generator.config
+
+    @property
+    def name(self) -> str:
+        """Eager."""
+        return "eager"
+
+    @property
+    def precision(self) -> str:
+        """As chosen."""
+        return self._precision
+
+    @property
+    def fixed_cells(self) -> None:
+        """Windows may have any size."""
 
     @property
     def device(self) -> torch.device:

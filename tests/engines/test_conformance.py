@@ -57,7 +57,7 @@ def mixing(name: str, tiny: Generator) -> Engine:
 
 
 def inputs(engine: Engine, generator: Generator, world: World = WORLD, *, count: int = 3) -> TileBatch:
-    cells = getattr(engine, "fixed_cells", None) or ANY_CELLS
+    cells = engine.fixed_cells or ANY_CELLS
     tiles = [TilePosition(7 * i - 5, 3 - i) for i in range(count)]
     palette = world_palette(world, generator)
     device = generator.mean_style.device

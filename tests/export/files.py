@@ -10,7 +10,7 @@ import torch
 
 from infgen.engines.base import Engine, TileBatch
 from infgen.engines.onnx import OnnxEngine
-from infgen.engines.onnx_file import Precision
+from infgen.engines.tile_file import Precision
 from infgen.export.onnx import export_onnx
 from infgen.model.checkpoint import file_hash
 from infgen.model.config import preset
@@ -73,7 +73,11 @@ def scene_of(engine: Engine, **world: object) -> Scene:
 
 def batch_of(world: World, *, cells: tuple[int, int] = (11, 11), count: int = 2) -> TileBatch:
     """Inputs of the tiny model for tiles around the origin."""
+    return batch_at(world, [TilePosition(7 * i - 5, 3 - i) for i in range(count)], cells=cells)
+
+
+def batch_at(world: World, tiles: list[TilePosition], *, cells: tuple[int, int] = (11, 11)) -> TileBatch:
+    """Inputs of the tiny model for ``tiles``."""
     generator = tiny_generator()
-    tiles = [TilePosition(7 * i - 5, 3 - i) for i in range(count)]
     palette = world_palette(world, generator)
     return tile_batch(world, tiles, cells=cells, config=generator.config, palette=palette, device=torch.device("cpu"))

@@ -17,8 +17,9 @@ from infgen.engines.onnx import OnnxEngine
 from infgen.engines.onnx_file import OPEN_SEAL, seal
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.model.checkpoint import file_hash
+from infgen.world.tile_inputs import TilePosition
 from infgen.world.world import World
-from tests.export.files import batch_of, onnx_engine, onnx_file, tiny_file, tiny_generator
+from tests.export.files import batch_at, batch_of, onnx_engine, onnx_file, tiny_file, tiny_generator
 from tests.rendering.test_fused_seams import four_styles
 
 ONE = World.create(seed=5)
@@ -54,7 +55,7 @@ def test_a_file_of_four_styles_draws_batches_that_fewer_reach(world: World, reac
 
 
 def test_more_styles_than_the_file_mixes_are_refused_with_their_number():
-    with pytest.raises(InputError, match=r"4 styles reach one batch.*mixes 1.*--styles 4"):
+    with pytest.raises(InputError, match=r"styles reach one tile.*draws one style.*--styles"):
         onnx_engine().render_float(batch_of(FOUR))
 
 
@@ -64,7 +65,7 @@ def test_tiles_of_another_size_are_refused_with_both_sizes():
 
 
 def test_a_file_of_one_style_refuses_a_layout_before_work():
-    with pytest.raises(InputError, match=r"draws one style, the layout has 4.*--styles"):
+    with pytest.raises(InputError, match=r"4 styles reach one tile.*draws one style.*--styles 4"):
         onnx_engine().check(styles=4)
 
 
@@ -206,7 +207,7 @@ def test_a_batch_that_does_not_fit_the_memory_is_drawn_in_parts():
 
 
 def test_a_tile_that_does_not_fit_the_memory_is_named():
-    with pytest.raises(InfgenError, match=r"one tile of 101 x 101 px does not fit.*smaller --tile"):
+    with pytest.raises(InfgenError, match=r"one tile of 101 x 101 px of ONNX file .* does not fit.*smaller --tile"):
         cramped(0).render_float(batch_of(FOUR))
 
 
@@ -220,3 +221,18 @@ def test_other_failures_are_not_taken_for_lack_of_memory():
 def test_a_copy_of_its_model_is_accepted(tmp_path: Path):
     copy = shutil.copy(tiny_file(), tmp_path / "copy.safetensors")
     onnx_engine().check(model_sha256=file_hash(copy))
+
+
+def test_a_batch_that_more_styles_reach_than_the_file_mixes_is_drawn_tile_by_tile():
+    apart = World.create(
+        seed=5,
+        layout={
+            "styles": [{"name": name, "seed": 40 + i} for i, name in enumerate("abc")],
+            "centres": [{"style": name, "x": 1000 * i, "y": 0} for i, name in enumerate("abc")],
+            "transition": 31,
+        },
+    )
+    batch = batch_at(apart, [TilePosition(cell, 0) for cell in (-10, 27, 62, 90)])
+    assert len(batch.style.z_g) == 3
+    expected = EagerEngine(tiny_generator()).render_float(batch)
+    torch.testing.assert_close(onnx_engine(styles=2).render_float(batch), expected, rtol=0, atol=1e-3)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from infgen.engines import EagerEngine, OnnxEngine
-from infgen.engines.onnx_file import TileFile, read_sealed
+from infgen.engines.onnx_file import read_sealed
+from infgen.engines.tile_file import TileFile
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.export import functions
 from infgen.export.onnx import export_onnx
@@ -91,7 +92,7 @@ def test_metadata_name_the_model_and_the_window():
 def test_metadata_are_read_back():
     path = onnx_file(styles=4)
     data = {entry.key: entry.value for entry in load(4).metadata_props}
-    file = TileFile.from_metadata(data, path)
+    file = TileFile.from_metadata(data, source=str(path), made_by="")
     assert file == TileFile(
         tiny_generator().config, (11, 11), 4, "fp32", file_hash(tiny_file()), data["infgen.version"]
     )

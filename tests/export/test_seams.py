@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infgen.engines import EagerEngine
-from infgen.engines.onnx_file import Precision
+from infgen.engines.tile_file import Precision
 from infgen.rendering.plan import Region
 from infgen.rendering.render import Pixels
 from tests.export.files import onnx_engine, scene_of, tiny_generator

@@ -1,0 +1,90 @@
+"""What an exported file draws: windows of one size, in so many styles, by one model. Every runtime's file carries this record."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+from infgen.errors import InputError, ModelFileError
+from infgen.model.config import GeneratorConfig
+from infgen.world.geometry import tile_px
+
+Precision = Literal["fp32", "fp16", "bf16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+OUTPUT = "rgb"
+FORMAT, VERSION = "infgen-tile", "1"
+MAX_STYLES = 16  # products of two weights are read at every position: 136 for 16 styles
+
+
+@dataclass(frozen=True)
+class TileFile:
+    """A file that draws windows of ``cells`` (rows, columns) in up to ``styles`` styles, by the model ``model_sha256``."""
+
+    config: GeneratorConfig
+    cells: tuple[int, int]
+    styles: int
+    precision: Precision
+    model_sha256: str
+    infgen_version: str
+
+    @property
+    def tile_px(self) -> tuple[int, int]:
+        """(height, width) of the windows, px."""
+        rows, columns = self.cells
+        return tile_px(rows, levels=self.config.levels), tile_px(columns, levels=self.config.levels)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the graph's inputs, in the order of ``infgen.export.graph.TileGraph.forward``."""
+        convs = range(len(self.config.texture_channels))
+        names = ["z_l", "coordinates", *(f"noise_{i}" for i in convs), "noise_strength", "z_g", "w_plus"]
+        return names if self.styles == 1 else [*names, "weights_structure", *(f"weights_{i}" for i in convs)]
+
+    def to_metadata(self) -> dict[str, str]:
+        """The record as entries of a file's metadata; ``from_metadata`` reads them."""
+        height, width = self.tile_px
+        return {
+            "infgen.format": FORMAT,
+            "infgen.format_version": VERSION,
+            "infgen.version": self.infgen_version,
+            "infgen.model_sha256": self.model_sha256,
+            "infgen.config": json.dumps(self.config.to_dict(), separators=(",", ":")),
+            "infgen.cells": f"{self.cells[0]}x{self.cells[1]}",
+            "infgen.tile_px": f"{height}x{width}",
+            "infgen.styles": str(self.styles),
+            "infgen.precision": self.precision,
+        }
+
+    @classmethod
+    def from_metadata(cls, data: Mapping[str, str], *, source: str, made_by: str) -> Self:
+        """Read what ``to_metadata`` made. ``source`` and ``made_by`` (a command): for messages.
+
+        Raises ModelFileError for anything else.
+        """
+        if data.get("infgen.format") != FORMAT:
+            raise ModelFileError(f"{source} was not made by infgen; make one with: {made_by}")
+        if data.get("infgen.format_version") != VERSION:
+            raise ModelFileError(
+                f"{source} has format version {str(data.get('infgen.format_version'))[:20]!r}; this infgen reads "
+                f"version {VERSION}: export the model again"
+            )
+        try:
+            return cls._parse(data)
+        except (KeyError, ValueError, TypeError, InputError) as error:
+            raise ModelFileError(f"{source} has metadata that cannot be read ({error}); export it again") from None
+
+    @classmethod
+    def _parse(cls, data: Mapping[str, str]) -> Self:
+        config: Any = json.loads(data["infgen.config"])
+        rows, columns = (int(part) for part in data["infgen.cells"].split("x"))
+        precision = data["infgen.precision"]
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision {precision[:20]!r}")
+        return cls(
+            GeneratorConfig.from_dict(config),
+            (rows, columns),
+            int(data["infgen.styles"]),
+            precision,
+            data["infgen.model_sha256"],
+            data["infgen.version"],
+        )
