@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.render import console, machine
 from infgen.bench.fresh import Fresh, render_fresh
-from infgen.bench.subjects import ENGINES, model_file
+from infgen.bench.subjects import model_file
 from infgen.engines.eager import DTYPES, Precision
 from infgen.model.config import PRESETS
 from infgen.rendering.job import Options
@@ -59,12 +59,11 @@ def main(
         torch.set_num_threads(threads)  # for the line about the machine; the processes set it on their own
     region, options = Region(0, -(side // 2), side, side), Options(tile, 1, precision, threads)
     with model_file(model=model, preset_name=preset) as path:
-        for engine in ENGINES:
-            runs = [
-                render_fresh(World(seed=0), region, engine=engine, model=path, options=options, only_first_tile=True)
-                for _ in range(repeats)
-            ]
-            show(f"{path.name}, {engine}, {precision}, {side} x {side} px", runs)
+        runs = [
+            render_fresh(World(seed=0), region, model=path, options=options, only_first_tile=True)
+            for _ in range(repeats)
+        ]
+        show(f"{path.name}, {precision}, {side} x {side} px", runs)
     console.print(machine())
 
 

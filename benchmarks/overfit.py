@@ -2,8 +2,8 @@
 
     python -m benchmarks.overfit PHOTOS RUN --steps 400
 
-Takes the first eight photographs, trains without what works against copying (augmentation, the diversity loss), and
-measures the Frechet distance of the averaged model from their patches as it goes. Prints the curve and its running mean over
+Takes the first eight photographs, each brought to the size of a patch so that a patch shows all of its height, trains without
+what works against copying (augmentation, the diversity loss), and measures the Frechet distance of the averaged model from their patches as it goes. Prints the curve and its running mean over
 three points, which must fall from point to point; leaves a sheet of the photographs beside samples. Left on a run that is
 there, it goes on from its checkpoint.
 """
@@ -67,7 +67,9 @@ def main(
     vgg_weights: Path | None,
 ) -> None:
     """Train on COUNT of the PHOTOS in RUN_FOLDER and print the curve."""
-    made_by = recipe(preset).changed(beyond=0.0, augment="none", diversity_weight=0.0)
+    made_by = recipe(preset).changed(
+        patches=False, position_weight=0.0, beyond=0.0, augment="none", diversity_weight=0.0
+    )
     data = few(photos, run_folder / "photos", count)
     names = ["effnet", *(["vgg"] if vgg_weights else [])]
     networks = [load_network(name, WeightFiles(vgg=vgg_weights)) for name in names]

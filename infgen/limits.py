@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from infgen.errors import InputError
 
+KIB = 2**10  # bytes in the unit "KiB"
 MIB = 2**20  # bytes in the unit "MiB"
 _MAX_DIGITS = 18  # keeps every limit inside 64 bits
 
@@ -44,12 +45,35 @@ MAX_PHOTO_PIXELS = Limit(
 MAX_PHOTO_MB = Limit(
     "INFGEN_MAX_PHOTO_MB", 512, "MiB", "size of one encoded photograph; a larger one is skipped before it is read"
 )
+MAX_SHRUNK_PHOTO_PIXELS = Limit(
+    "INFGEN_MAX_SHRUNK_PHOTO_PIXELS",
+    500_000_000,
+    "px",
+    "pixels of one photograph to be continued; over INFGEN_MAX_PHOTO_PIXELS it is shrunk while it is read",
+)
+MAX_INVERSION_PIXELS = Limit(
+    "INFGEN_MAX_INVERSION_PIXELS", 1_000_000, "px", "pixels of one photograph, as it is scaled to be inverted"
+)
+MAX_JOINED_PIXELS = Limit(
+    "INFGEN_MAX_JOINED_PIXELS", 100_000_000, "px", "pixels of one picture made of photographs, which is held in memory"
+)
 MAX_SHARD_MB = Limit("INFGEN_MAX_SHARD_MB", 65_536, "MiB", "size of one compressed tar shard when decompressed")
 MAX_SHARDS = Limit("INFGEN_MAX_SHARDS", 100_000, "shards", "shards that one brace pattern may name")
 MAX_MODEL_MB = Limit(
     "INFGEN_MAX_MODEL_MB", 4096, "MiB", "size of a model file; a larger one is refused before it is read"
 )
 MAX_RECIPE_MB = Limit("INFGEN_MAX_RECIPE_MB", 64, "MiB", "size of the recipe embedded in a picture, written or read")
+MAX_ANCHOR_MB = Limit(
+    "INFGEN_MAX_ANCHOR_MB", 1024, "MiB", "size of one file with latents of a photograph; a larger one is not read"
+)
+MAX_REQUEST_KB = Limit("INFGEN_MAX_REQUEST_KB", 256, "KiB", "size of one request to a server")
+MAX_REQUEST_PIXELS = Limit(
+    "INFGEN_MAX_REQUEST_PIXELS", 2_000_000, "px", "pixels computed for one request, with the borders of the tiles"
+)
+MAX_REQUEST_STYLES = Limit("INFGEN_MAX_REQUEST_STYLES", 16, "styles", "styles in the layout of one request")
+MAX_REQUEST_CENTRES = Limit("INFGEN_MAX_REQUEST_CENTRES", 256, "centres", "centres in the layout of one request")
+MAX_REQUEST_TRANSITION = Limit("INFGEN_MAX_REQUEST_TRANSITION", 1024, "px", "transition of the layout of one request")
+MAX_RESPONSE_KB = Limit("INFGEN_MAX_RESPONSE_KB", 6300, "KiB", "size of the picture that answers one request")
 TILE_MEMORY_MB = Limit(
     "INFGEN_TILE_MEMORY_MB", 6144, "MiB", "memory that one batch of tiles may take while it is computed"
 )
@@ -61,10 +85,20 @@ ALL: tuple[Limit, ...] = (
     MAX_PIXELS,
     MAX_PHOTO_PIXELS,
     MAX_PHOTO_MB,
+    MAX_SHRUNK_PHOTO_PIXELS,
+    MAX_INVERSION_PIXELS,
+    MAX_JOINED_PIXELS,
     MAX_SHARD_MB,
     MAX_SHARDS,
     MAX_MODEL_MB,
     MAX_RECIPE_MB,
+    MAX_ANCHOR_MB,
+    MAX_REQUEST_KB,
+    MAX_REQUEST_PIXELS,
+    MAX_REQUEST_STYLES,
+    MAX_REQUEST_CENTRES,
+    MAX_REQUEST_TRANSITION,
+    MAX_RESPONSE_KB,
     TILE_MEMORY_MB,
     DATA_CACHE_MB,
 )

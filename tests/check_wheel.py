@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 MAX_MODEL_BYTES = 20_000_000
-PACKAGES = ("cli", "engines", "model", "rendering", "sinks", "train", "world")
+PACKAGES = ("bench", "cli", "engines", "export", "inversion", "model", "rendering", "serve", "sinks", "train", "world")
 FILES = (
     "infgen/py.typed",
     "infgen/assets/scenery.safetensors",
@@ -27,7 +27,7 @@ def problems(wheel: Path) -> list[str]:
     found += [f"{n} does not belong in a wheel" for n in sizes if n.endswith((".pyc", ".pt", ".npz", ".ipynb"))]
     found += [f"{n} has {s} bytes" for n, s in sizes.items() if n.endswith(".safetensors") and s > MAX_MODEL_BYTES]
     sources = {f"infgen/{p.relative_to('infgen')}" for p in Path("infgen").rglob("*.py")}
-    for folder in ("train", "export"):
+    for folder in ("train", "export", "serve"):
         sources |= {f"infgen/{p}" for p in Path(folder).rglob("*.py")}
     found += [f"{name} is in the sources and not in the wheel" for name in sorted(sources - set(sizes))]
     return found

@@ -1,6 +1,6 @@
 """What ``infgen render`` does, with the clock read on the way: the process that ``infgen.bench.fresh`` starts.
 
-    python -m infgen.bench.child '{"engine": "eager", "model": ..., "world": ..., "region": [x, y, w, h], ...}'
+    python -m infgen.bench.child '{"model": ..., "world": ..., "region": [x, y, w, h], ...}'
 
 Prints one JSON object: the time of the day (seconds) at which each part was done, and the peak memory (bytes).
 """
@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from infgen.bench.memory import peak_resident_bytes
-from infgen.bench.subjects import ENGINES
 from infgen.bench.timing import Progress
 from infgen.cli.main import COMMANDS, LARGE_PAGES
 from infgen.errors import InfgenError
-from infgen.rendering.job import Options, Output, prepare
+from infgen.rendering.job import Options, Output, open_studio, prepare
 from infgen.rendering.plan import Region
 from infgen.world.world import World
 
@@ -46,7 +45,7 @@ def run(order: dict[str, Any]) -> dict[str, float]:
     importlib.import_module(COMMANDS["render"][0])  # with everything that the command line imports
     clock.mark("imported")
     world = World.load(Path(order["world"]))
-    studio = ENGINES[order["engine"]](world, Path(order["model"]), Options(**order["options"]))
+    studio = open_studio(world, model=order["model"], options=Options(**order["options"]))
     clock.mark("loaded")
     job = prepare(studio, Region(*order["region"]), Output(order["output"]))
     clock.mark("prepared")

@@ -36,7 +36,6 @@ def render_fresh(
     world: World,
     region: Region,
     *,
-    engine: str,
     model: Path,
     options: Options,
     only_first_tile: bool = False,
@@ -48,7 +47,6 @@ def render_fresh(
     with TemporaryDirectory() as folder:
         world.save(Path(folder) / "world.json")
         order = {
-            "engine": engine,
             "model": str(model),
             "world": str(Path(folder) / "world.json"),
             "region": [region.x, region.y, region.w, region.h],

@@ -10,7 +10,6 @@ from infgen.bench.bound import Convolution, largest_convolution
 from infgen.bench.fresh import render_fresh
 from infgen.bench.subjects import Request, Subject
 from infgen.bench.timing import Progress, Ratio, Turn, Work, lockstep
-from infgen.engines.eager import DTYPES, Precision
 from infgen.rendering.cost import tile_flops
 from infgen.rendering.render import render_batch
 
@@ -28,7 +27,7 @@ class Row:
     """
 
     engine: str
-    precision: Precision
+    precision: str
     styles: int
     tiles: int
     tile_px: tuple[int, int]
@@ -67,10 +66,8 @@ def measure_renders(subjects: list[Subject], request: Request, *, phase: Phase) 
 
 def _measure(subject: Subject, repeats: int, progress: Progress) -> list[Row]:
     """All numbers of styles in lockstep: tile by tile, the convolution alone between them."""
-    plan, scene = subject.plan, next(iter(subject.studios.values())).scene
-    convolution = largest_convolution(
-        plan, scene.engine.config, dtype=DTYPES[subject.precision], device=scene.engine.device
-    )
+    plan, engine = subject.plan, subject.scene.engine
+    convolution = largest_convolution(plan, engine.config, dtype=subject.dtype, device=engine.device)
     convolution.run()
     works = [_tile_by_tile(subject, styles) for styles in subject.studios]
     turns = lockstep(works, rounds=repeats * plan.batch_count, probe=convolution.run, progress=progress)
@@ -110,12 +107,10 @@ def _row(subject: Subject, styles: int, turns: list[Turn], first: list[Turn], co
 
 def _with_fresh(rows: list[Row], subjects: list[Subject], request: Request, progress: Progress) -> list[Row]:
     """``rows`` with what processes of their own say."""
-    worlds = {(s.engine, s.precision, k): (s, studio.scene.world) for s in subjects for k, studio in s.studios.items()}
-    complete = []
-    for row in rows:
-        subject, world = worlds[row.engine, row.precision, row.styles]
-        options = request.options(subject.precision)
-        found = render_fresh(world, request.region, engine=row.engine, model=request.model, options=options)
+    drawn = [(subject.options, studio.scene.world) for subject in subjects for studio in subject.studios.values()]
+    complete: list[Row] = []
+    for row, (options, world) in zip(rows, drawn, strict=True):
+        found = render_fresh(world, request.region, model=request.model, options=options)
         complete.append(replace(row, first_tile=found.until_first_tile, peak_bytes=found.peak_bytes))
         progress(len(complete), len(rows))
     return complete

@@ -1,23 +1,24 @@
 """What is measured: a model in an engine, ready to draw one region in worlds of one, two, four ... styles."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
 from infgen.engines.eager import Precision
+from infgen.engines.exported import ExportedEngine
 from infgen.errors import InputError, LimitError
 from infgen.model.checkpoint import SHIPPED, resolve
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.rendering.job import Options, Studio, open_studio
 from infgen.rendering.plan import Plan, Region
-from infgen.rendering.preflight import Preflight, estimate
-from infgen.rendering.render import render_tiles
+from infgen.rendering.preflight import Preflight, check_styles, estimate
+from infgen.rendering.render import Scene, render_tiles
 from infgen.world.layout import ResolvedCentre, ResolvedLayout, ResolvedStyle
 from infgen.world.world import World
 
@@ -25,19 +26,14 @@ TRANSITION_PX = 127  # the paper's
 MAX_STYLES = 16  # in one tile; the demodulation of K styles has K (K + 3) / 2 maps as large as the tile
 MAX_TILES = 4096
 MIN_RADIUS_PX = 8
-
-OpenStudio = Callable[[World, Path, Options], Studio]
-
-# Every engine that renders are measured with, by the name in the results.
-ENGINES: Mapping[str, OpenStudio] = {
-    "eager": lambda world, model, options: open_studio(world, model=model, options=options)
-}
+HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Request:
     """What to measure: the square of ``side`` px around the origin of world 0, with every engine, precision and number of styles.
 
+    Engines are PyTorch at every one of ``precisions``, and what runs each of ``engine_files``, whose tile all then have.
     ``styles[0]`` is what the others are compared with. ``write``: keys of file formats. ``fresh``: whether to render each
     configuration once more in a process of its own.
     """
@@ -52,26 +48,48 @@ class Request:
     device: str | None = None
     write: tuple[str, ...] = ()
     fresh: bool = True
+    engine_files: tuple[str, ...] = ()
 
     @property
     def region(self) -> Region:
         """The region that is drawn, the horizon in its middle. Raises InputError where ``side`` is no size."""
         return Region(-(self.side // 2), -(self.side // 2), self.side, self.side)
 
-    def options(self, precision: Precision) -> Options:
-        """How it is computed."""
-        return Options(self.tile_px, 1, precision, self.threads, self.device)
+    def options(self) -> list[Options]:
+        """How it is computed: each engine, once for each precision that it has."""
+        common = Options(self.tile_px, 1, None, self.threads, self.device)
+        eager = [replace(common, precision=precision) for precision in self.precisions]
+        return eager + [replace(common, engine_file=file) for file in self.engine_files]
 
 
 @dataclass(frozen=True)
 class Subject:
     """One engine at one precision. ``studios`` by number of styles share the engine."""
 
-    engine: str
-    precision: Precision
+    options: Options
     plan: Plan
     studios: Mapping[int, Studio]
     preflight: Preflight
+
+    @property
+    def scene(self) -> Scene:
+        """That of the first number of styles."""
+        return next(iter(self.studios.values())).scene
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine, in the results."""
+        return self.scene.engine.name
+
+    @property
+    def precision(self) -> str:
+        """Of weights and activations."""
+        return self.scene.engine.precision
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type in which it computes: float32 wherever its activations take four bytes."""
+        return torch.float32 if self.scene.engine.bytes_per_value == 4 else HALF[self.precision]
 
 
 def open_subjects(request: Request) -> list[Subject]:
@@ -79,21 +97,27 @@ def open_subjects(request: Request) -> list[Subject]:
 
     Raises InputError for a model, device, size or tile that cannot be used, LimitError where memory is short.
     """
-    return [_open_subject(request, engine, precision) for engine in ENGINES for precision in request.precisions]
+    if request.engine_files and request.tile_px is None:
+        first = open_studio(World(seed=0), model=request.model, options=request.options()[-len(request.engine_files)])
+        request = replace(request, tile_px=first.plan(request.region).tile_px[0])
+    return [_open_subject(request, options) for options in request.options()]
 
 
-def _open_subject(request: Request, engine: str, precision: Precision) -> Subject:
+def _open_subject(request: Request, options: Options) -> Subject:
     for styles in request.styles:
         if not 1 <= styles <= MAX_STYLES:
             raise InputError(f"styles {styles} is out of range; allowed are 1 to {MAX_STYLES}")
-    studio = ENGINES[engine](World(seed=0), request.model, request.options(precision))
+    studio = open_studio(World(seed=0), model=request.model, options=options)
     plan = studio.plan(request.region)
     if plan.tile_count > MAX_TILES:
         raise LimitError(
             f"side {request.side} px makes {plan.tile_count} tiles; at most {MAX_TILES} are measured: give a smaller side"
         )
     studios = {k: studio.with_world(ring_world(plan, k)) for k in request.styles}
-    return Subject(engine, precision, plan, studios, estimate(studio.scene, plan, disk=0, encode_memory=0))
+    for drawn in studios.values():
+        if isinstance(drawn.scene.engine, ExportedEngine):
+            check_styles(drawn.scene, plan, drawn.scene.engine)
+    return Subject(options, plan, studios, estimate(studio.scene, plan, disk=0, encode_memory=0))
 
 
 def ring_centres(plan: Plan, styles: int) -> tuple[ResolvedCentre, ...]:

@@ -50,6 +50,9 @@ def command() -> None:
 @click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
 @click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
+@click.option(
+    "--engine-file", "engine_files", multiple=True, help="Also what runs this file of infgen export; repeatable."
+)
 @click.option("--write", "formats", default="", help="Also write files, such as png,tiff, to the temporary folder.")
 @click.option("--no-memory", is_flag=True, help="No processes of their own: no peak memory, no time to first tile.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
@@ -64,6 +67,7 @@ def render(
     tile: int | None,
     threads: int | None,
     device: str | None,
+    engine_files: tuple[str, ...],
     formats: str,
     no_memory: bool,
     json_file: Path | None,
@@ -71,8 +75,8 @@ def render(
 ) -> None:
     """Render one square in several precisions and with several styles in every tile.
 
-    Compares the speed with the machine's own convolutions, measured between the tiles, and styles with one another, tile
-    by tile in turn. docs/benchmarks.md says what each figure means.
+    With engine files, all have the tile of the first. Compares the speed with the machine's own convolutions, measured between
+    the tiles, and styles with one another, tile by tile in turn. docs/benchmarks.md says what each figure means.
     """
     if json_file is not None:
         check_output(json_file)
@@ -88,6 +92,7 @@ def render(
             device=device,
             write=listed("--write", formats, list(EXTENSIONS)) if formats else (),
             fresh=not no_memory,
+            engine_files=engine_files,
         )
         _measure(request, json_file, quiet=quiet)
 
@@ -95,7 +100,7 @@ def render(
 def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
     subjects = open_subjects(request)
     check_writing(subjects, request)
-    where = machine(next(iter(subjects[0].studios.values())).scene.engine.device)
+    where = machine(subjects[0].scene.engine.device)
     if not quiet:
         click.echo(f"at least {expected_seconds(subjects, request):.0f} s", err=True)
     rows = measure_renders(subjects, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet))

@@ -14,6 +14,7 @@ from infgen.errors import exit_code
 COMMANDS = {
     "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
     "styles": ("infgen.cli.styles", "Draw a sheet of styles to choose from."),
+    "resample": ("infgen.cli.resample", "Draw a part of a world again, or undo that."),
     "verify": ("infgen.cli.verify", "Compare a rendered picture with its own recipe."),
     "info": ("infgen.cli.info", "Say what a model, a world or a rendered image is."),
     "data": ("infgen.cli.data", "Check photographs before training, and pack them into shards."),

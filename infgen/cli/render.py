@@ -9,7 +9,9 @@ from PIL import Image
 
 from infgen.atomic import write_atomically
 from infgen.cli.progress import progress
-from infgen.engines.eager import DTYPES, Precision
+from infgen.engines.onnx import PROVIDERS
+from infgen.engines.opening import AUTO, NAMES
+from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
 from infgen.rendering.job import Crew, Job, Options, Output, Studio, open_studio, prepare
 from infgen.rendering.plan import Region
@@ -45,7 +47,10 @@ EXTENSIONS = ", ".join(e for f in FORMATS for e in f.extensions)
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted render left.")
 @click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
 @click.option("--batch", type=int, default=1, show_default=True, help="Tiles computed together.")
-@click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), help="[default: fp32, or that of the engine's file]")
+@click.option("--engine", default=AUTO, show_default=True, help=f"What computes: {', '.join(NAMES)}.")
+@click.option("--engine-file", help="A file of infgen export, .onnx or .engine.")
+@click.option("--provider", type=click.Choice(list(PROVIDERS)), help="Of ONNX Runtime. [default: that of the device]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads, of each process.")
 @click.option("--device", help="cpu, cuda, cuda:1; several as cuda:0,cuda:1. [default: a GPU where there is one]")
 @click.option("--scheduler", help="Compute on a running dask cluster, tcp://host:8786; output .zarr.")
@@ -75,7 +80,10 @@ def command(
     restart: bool,
     tile: int | None,
     batch: int,
-    precision: Precision,
+    precision: Precision | None,
+    engine: str,
+    engine_file: str | None,
+    provider: str | None,
     threads: int | None,
     device: str | None,
     scheduler: str | None,
@@ -100,7 +108,7 @@ def command(
         period=period,
     )
     devices = _devices(device, scheduler)
-    options = Options(tile, batch, precision, threads, devices[0] if devices else None)
+    options = Options(tile, batch, precision, threads, devices[0] if devices else None, engine, engine_file, provider)
     target = Output(output, _start(resume, restart), file_format)
     studio = open_studio(world, model=model, options=options)
     job = prepare(studio, region, target, crew=Crew(devices, scheduler))
@@ -154,7 +162,7 @@ def describe(job: Job) -> str:
     height, width = estimate.tile_px
     return (
         f"{region.w} x {region.h} px at ({region.x}, {region.y}): {estimate.pixels / 1e6:.2f} Mpx in {estimate.tiles} tiles "
-        f"of {width} x {height} px, batches of {estimate.batch}\n"
+        f"of {width} x {height} px, batches of {estimate.batch}, engine {job.studio.scene.engine.name}\n"
         f"about {estimate.seconds:.0f} s, {estimate.memory / 2**20:.0f} MiB of memory, "
         f"up to {estimate.disk / 2**20:.0f} MiB of disk while it works"
     )

@@ -56,7 +56,7 @@ class _Recent(Generic[_Made]):
 class EagerEngine:
     """Runs ``generator`` with PyTorch. fp32 is the reference; bf16 halves memory and is faster where hardware has it."""
 
-    def __init__(self, generator: Generator, *, precision: Precision = "fp32") -> None:
+    def __init__(self, generator: Generator, *, precision: str = "fp32") -> None:
         if precision not in DTYPES:
             raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(DTYPES)}")
         check_seamless(generator.config)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from infgen.engines.base import TileBatch
-from infgen.engines.tile_file import TileFile
+from infgen.engines.tile_file import StylesPer, TileFile
 from infgen.errors import InfgenError, InputError
 from infgen.model.config import GeneratorConfig
 from infgen.model.fused import StyleWeights
@@ -16,6 +16,7 @@ from infgen.model.generator import Style
 from infgen.world.geometry import STRUCTURE_HALO
 
 Feed = dict[str, Tensor]
+PER_BATCH = ("noise_strength", "z_g", "w_plus")  # inputs without a batch, unless each tile has its own styles
 
 
 class OutOfDeviceMemory(Exception):
@@ -52,6 +53,11 @@ class ExportedEngine(ABC):
     def precision(self) -> str:
         """fp32, fp16 or bf16: the file's."""
         return self._file.precision
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What computes, for people."""
 
     @property
     @abstractmethod
@@ -118,7 +124,7 @@ class ExportedEngine(ABC):
         """The tiles; where memory does not suffice, half of them at a time."""
         count = len(batch.z_l)
         try:
-            return self._run(inputs(batch, styles=self._file.styles), count)
+            return self._run(inputs(batch, styles=self._file.styles, styles_per=self._file.styles_per), count)
         except OutOfDeviceMemory:
             if count == 1:
                 height, width = self._file.tile_px
@@ -157,10 +163,11 @@ def with_its_styles(batch: TileBatch) -> TileBatch:
     )
 
 
-def inputs(batch: TileBatch, *, styles: int) -> Feed:
+def inputs(batch: TileBatch, *, styles: int, styles_per: StylesPer = "batch") -> Feed:
     """``batch`` as the inputs of a file for ``styles`` styles, float32, by name, in the order of ``TileFile.input_names``.
 
-    Where fewer styles reach the batch, its first one fills up the rest, at weight 0.
+    Where fewer styles reach the batch, its first one fills up the rest, at weight 0. Where ``styles_per`` is "tile", each tile
+    gets a copy of noise strength and styles.
     """
     spare = styles - batch.style.z_g.shape[0]
     feed = {"z_l": batch.z_l, "coordinates": batch.coordinates}
@@ -168,6 +175,10 @@ def inputs(batch: TileBatch, *, styles: int) -> Feed:
     feed["noise_strength"] = torch.tensor(batch.noise_strength)
     for name, rows in (("z_g", batch.style.z_g), ("w_plus", batch.style.w_plus)):
         feed[name] = torch.cat([rows, rows[:1].expand(spare, *rows.shape[1:])])
+    if styles_per == "tile":
+        feed["noise_strength"] = feed["noise_strength"].view(1, 1, 1)
+        for name in PER_BATCH:
+            feed[name] = feed[name].expand(len(batch.z_l), *feed[name].shape)
     if styles > 1:
         for name, shares in zip(("structure", *range(len(batch.noises))), _weights(batch), strict=True):
             nothing = shares.new_zeros(()).expand(shares.shape[0], spare, *shares.shape[2:])

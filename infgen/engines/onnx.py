@@ -60,8 +60,8 @@ class OnnxEngine(ExportedEngine):
 
     @property
     def name(self) -> str:
-        """onnx, and what computes."""
-        return f"onnx ({self.provider})"
+        """onnx, and the provider that computes."""
+        return f"onnx-{self._provider}"
 
     @property
     def device(self) -> torch.device:

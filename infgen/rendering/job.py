@@ -9,16 +9,18 @@ from typing import Any, Self
 import torch
 
 from infgen import __version__
-from infgen.engines import EagerEngine, pick_device
-from infgen.engines.eager import Precision
+from infgen.engines import EagerEngine, Engine, pick_device
+from infgen.engines.exported import ExportedEngine
+from infgen.engines.opening import AUTO, engine_kind, open_exported
+from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.model.generator import Generator
 from infgen.rendering.plan import Plan, Region, make_plan
-from infgen.rendering.preflight import Preflight, estimate, tile_memory
+from infgen.rendering.preflight import Preflight, check_styles, estimate, tile_memory
 from infgen.rendering.render import Pixels, Scene, render_array, render_to
 from infgen.sinks import Sink, Start, check_picture, check_recipe, open_sink
-from infgen.world.styles import world_palette
+from infgen.world.styles import check_anchors, world_palette
 from infgen.world.world import World
 
 Progress = Callable[[int, int], None]
@@ -35,9 +37,12 @@ class Options:
 
     tile_px: int | None = None  # None: the planner's choice
     batch: int = 1
-    precision: Precision = "fp32"
+    precision: Precision | None = None  # None: fp32, or that of the engine's file
     threads: int | None = None  # CPU threads
     device: str | None = None  # None: a GPU where there is one
+    engine: str = AUTO  # a name of infgen.engines.opening.NAMES
+    engine_file: str | None = None  # what infgen export made
+    provider: str | None = None  # of ONNX Runtime; None: that of the device
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Studio:
 
     def with_world(self, world: World) -> Self:
         """The same model in another world. Raises WorldError where the model cannot draw it."""
+        check_anchors(world, model_sha256=self.model_hash)
         scene = Scene(world, world_palette(world, self.generator), self.scene.engine)
         return replace(self, scene=scene)
 
@@ -64,6 +70,7 @@ class Studio:
             memory=tile_memory(engine.device),
             bytes_per_value=engine.bytes_per_value,
             tile_px=self.options.tile_px,
+            fixed_cells=engine.fixed_cells,
             batch=self.options.batch,
         )
 
@@ -73,7 +80,7 @@ class Studio:
 
     def recipe(self, plan: Plan) -> dict[str, Any]:
         """Everything needed to draw the same picture again."""
-        region, options = plan.region, self.options
+        region, engine = plan.region, self.scene.engine
         return {
             "infgen": __version__,
             "model": {"name": self.model_path.name, "sha256": self.model_hash},
@@ -81,8 +88,9 @@ class Studio:
             "region": {"x": region.x, "y": region.y, "w": region.w, "h": region.h},
             "tile": list(plan.tile_px),
             "batch": plan.batch,
-            "precision": options.precision,
-            "device": self.scene.engine.device.type,
+            "engine": engine.name,
+            "precision": engine.precision,
+            "device": engine.device.type,
         }
 
 
@@ -92,9 +100,28 @@ def open_studio(world: World, *, model: str | Path | None = None, options: Optio
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     path = SHIPPED if model is None else resolve(model)
-    generator = load(path, device=pick_device(options.device))
-    engine = EagerEngine(generator, precision=options.precision)
-    return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, file_hash(path))
+    generator, engine = _engine(path, options)
+    model_hash = file_hash(path)
+    check_anchors(world, model_sha256=model_hash)
+    if isinstance(engine, ExportedEngine):
+        engine.check(model_sha256=model_hash)
+    return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, model_hash)
+
+
+def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
+    """The model, for styles, and what draws with it."""
+    if engine_kind(options.engine, options.engine_file, provider=options.provider) == "eager":
+        generator = load(model, device=pick_device(options.device))
+        return generator, EagerEngine(generator, precision=options.precision or "fp32")
+    engine = open_exported(
+        options.engine,
+        options.engine_file,
+        device=options.device,
+        threads=options.threads,
+        provider=options.provider,
+        precision=options.precision,
+    )
+    return load(model, device=engine.device), engine
 
 
 @dataclass(frozen=True)
@@ -180,6 +207,8 @@ def prepare(studio: Studio, region: Region, output: Output, *, crew: Crew | None
             f"output {output.path} is {file_format.name}, which one process writes; with a scheduler give a .zarr folder or URL"
         )
     check_recipe(studio.recipe(plan))
+    if isinstance(studio.scene.engine, ExportedEngine):
+        check_styles(studio.scene, plan, studio.scene.engine)
     preflight = estimate(
         studio.scene,
         plan,

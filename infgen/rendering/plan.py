@@ -188,12 +188,14 @@ def make_plan(
     memory: int,
     bytes_per_value: int = 4,
     tile_px: int | None = None,
+    fixed_cells: tuple[int, int] | None = None,
     batch: int = 1,
 ) -> Plan:
     """The tiles for ``region``.
 
     ``tile_px``: side of every tile; None chooses the largest whose batch fits ``memory`` bytes and shrinks it until the
-    tiles just cover the region. Raises InputError for an illegal tile or batch, LimitError for too many pixels.
+    tiles just cover the region. ``fixed_cells``: (rows, columns) of z_S in every tile, of an engine that draws no others.
+    Raises InputError for an illegal tile or batch, LimitError for too many pixels.
     """
     limit = MAX_PIXELS.value()
     if region.pixels > limit:
@@ -202,6 +204,8 @@ def make_plan(
             f"raise it with the environment variable {MAX_PIXELS.name} or render a smaller region"
         )
     _check_batch(batch)
+    if fixed_cells is not None:
+        return _fixed_plan(region, fixed_cells, levels=config.levels, tile_px=tile_px, batch=batch)
     levels, exact = config.levels, tile_px is not None
     if tile_px is None:
         only = largest_tile_cells(config, batch=batch, memory=memory, bytes_per_value=bytes_per_value)
@@ -211,6 +215,26 @@ def make_plan(
     across = _axis(region.x, region.w, cells=cells, only=only, exact=exact, levels=levels)
     down = _axis(region.y, region.h, cells=cells, only=only, exact=exact, levels=levels)
     return Plan(region, across, down, min(batch, across.count * down.count) if not exact else batch)
+
+
+def _fixed_plan(region: Region, cells: tuple[int, int], *, levels: int, tile_px: int | None, batch: int) -> Plan:
+    height, width = (geometry.tile_px(n, levels=levels) for n in cells)
+    if tile_px not in (None, height) or tile_px not in (None, width):
+        raise InputError(
+            f"tile {tile_px} px was asked, and the engine draws tiles of {width} x {height} px only; leave --tile out, or "
+            "export the model with this --tile"
+        )
+    if min(cells) < MIN_TILE_CELLS:
+        least = geometry.tile_px(MIN_TILE_CELLS, levels=levels)
+        raise InputError(
+            f"the engine draws tiles of {width} x {height} px, too small to put beside one another; export the model with a "
+            f"--tile of {least} px or more"
+        )
+    down, across = (
+        _axis(start, size, cells=n, only=n, exact=True, levels=levels)
+        for start, size, n in ((region.y, region.h, cells[0]), (region.x, region.w, cells[1]))
+    )
+    return Plan(region, across, down, min(batch, across.count * down.count))
 
 
 def same_plan(region: Region, *, tile_px: tuple[int, int], batch: int, levels: int) -> Plan:

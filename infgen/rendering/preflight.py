@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from infgen.engines.exported import ExportedEngine
 from infgen.errors import LimitError
 from infgen.limits import TILE_MEMORY_MB
 from infgen.model.config import PATCH_CELLS, GeneratorConfig
 from infgen.rendering.cost import layer_costs, peak_bytes, tile_flops
 from infgen.rendering.plan import Plan, Region, make_plan
 from infgen.rendering.render import Scene, render_tiles
+from infgen.world.tile_inputs import styles_reaching
 
 MAX_STYLES_IN_TILE = 16  # that an estimate expects at most to meet in one tile
 BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library
@@ -74,6 +76,17 @@ def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Pref
     )
 
 
+def check_styles(scene: Scene, plan: Plan, engine: ExportedEngine) -> None:
+    """Raise InputError where more styles reach a tile of ``plan`` than the file of ``engine`` mixes."""
+    layout = scene.world.layout
+    if layout is None or len(layout.styles) <= engine.file.styles:
+        return
+    for index in range(plan.tile_count):
+        position = plan.tile(index).position
+        reaching = styles_reaching(scene.world, position, cells=plan.cells, levels=engine.config.levels)
+        engine.check(styles=len(reaching))
+
+
 def _map_bytes(scene: Scene, plan: Plan) -> int:
     """Bytes of the weights of styles in one tile: float32 on all lattices, and sums over pixels while they are made."""
     styles = len(scene.palette.styles.z_g)
@@ -93,8 +106,14 @@ def _check_memory(needed: int, device: torch.device) -> None:
 def _flops_per_second(scene: Scene) -> float:
     """Speed on one training patch, the second of two (the first one folds the style and warms up)."""
     config = scene.engine.config
-    side = config.patch_px
-    probe = make_plan(Region(0, 0, side - 4, side - 4), config, memory=2**40, tile_px=side)
+    side, fixed = config.patch_px, scene.engine.fixed_cells
+    probe = make_plan(
+        Region(0, 0, side - 4, side - 4) if fixed is None else Region(0, 0, 1, 1),
+        config,
+        memory=2**40,
+        tile_px=side if fixed is None else None,
+        fixed_cells=fixed,
+    )
     seconds = 0.0
     for _ in range(2):
         start = time.perf_counter()

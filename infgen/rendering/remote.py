@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 from infgen.errors import InfgenError
@@ -16,22 +17,31 @@ _NAMED = 5  # failures that a message lists
 
 @dataclass(frozen=True)
 class StudioSpec:
-    """A studio as plain values, which travel to other processes. ``model`` None: the shipped one, wherever it lies there."""
+    """A studio as plain values, which travel to other processes. ``model`` None: the shipped one, wherever it lies there.
+
+    ``folder``: where the files of the world's anchors lie, there as here.
+    """
 
     world_json: str
     model: str | None
     options: Options
+    folder: str | None = None
 
     @classmethod
     def of(cls, studio: Studio) -> Self:
         """The description of ``studio``."""
         model = None if studio.model_path == SHIPPED else str(studio.model_path)
-        return cls(studio.scene.world.to_json(), model, studio.options)
+        options = studio.options
+        if options.engine_file is not None:
+            options = replace(options, engine_file=str(Path(options.engine_file).resolve()))
+        world = studio.scene.world
+        return cls(world.to_json(), model, options, None if world.folder is None else str(world.folder))
 
     def open(self, *, device: str | None = None) -> Studio:
         """The studio, on ``device`` instead of its own where given. Raises InputError where the model is not to be had."""
         options = self.options if device is None else replace(self.options, device=device)
-        return open_studio(World.from_json(self.world_json), model=self.model, options=options)
+        world = World.from_json(self.world_json).in_folder(self.folder)
+        return open_studio(world, model=self.model, options=options)
 
 
 def failure(plan: Plan, reasons: Mapping[int, str]) -> InfgenError:

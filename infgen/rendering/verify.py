@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from infgen import __version__
 from infgen.engines.eager import DTYPES
+from infgen.engines.opening import engine_kind
+from infgen.engines.tile_file import PRECISIONS
 from infgen.errors import InputError
 from infgen.rendering.job import Options, open_studio
 from infgen.rendering.plan import Plan, Region, same_plan
@@ -60,10 +62,10 @@ def verify(
     options: Options | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verification:
-    """Draw ``tiles`` random tiles of the picture file ``path`` again and compare.
+    """Draw ``tiles`` random tiles of the picture file ``path`` again and compare. Files of anchors lie beside it.
 
-    ``options``: threads and device; the rest comes from the recipe. Raises InputError where the file has no recipe, its model is
-    another one, or its size is not the recipe's.
+    ``options``: threads, device and engine; the rest comes from the recipe. Raises InputError where the file has no recipe,
+    its model is another one, or its size is not the recipe's.
     """
     recipe = read_recipe(path)
     if recipe is None:
@@ -101,12 +103,17 @@ def _scene_and_plan(
         document = dict(recipe["world"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"the recipe in {path} is incomplete ({error!r}); it was written by another program") from None
-    if precision not in DTYPES:
+    if precision not in PRECISIONS:
         raise InputError(
-            f"the recipe in {path} has precision {precision!r}; this infgen {__version__} knows {', '.join(DTYPES)}"
+            f"the recipe in {path} has precision {precision!r}; this infgen {__version__} knows {', '.join(PRECISIONS)}"
         )
-    chosen = Options(precision=precision, threads=options.threads, device=options.device)
-    studio = open_studio(World.create(**document), model=model, options=chosen)
+    if engine_kind(options.engine, options.engine_file) == "eager" and precision not in DTYPES:
+        raise InputError(
+            f"{path} was drawn in {precision} by engine {recipe.get('engine')}; give the file that it ran with --engine-file"
+        )
+    chosen = replace(options, precision=precision, tile_px=None)
+    world = World.create(**document).in_folder(Path(path).parent)
+    studio = open_studio(world, model=model, options=chosen)
     if studio.model_hash != model_hash:
         raise InputError(
             f"{path} was drawn by model {recipe['model'].get('name')} ({str(model_hash)[:12]}...) and {studio.model_path} is "

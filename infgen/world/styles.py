@@ -30,7 +30,7 @@ class Palette:
 
 
 def check_world(world: World, config: GeneratorConfig) -> None:
-    """Raise WorldError where ``world`` asks for what a model of ``config`` cannot do."""
+    """Raise WorldError where ``world`` asks for what a model of ``config`` cannot do, or its anchors cannot be read."""
     if world.period is not None and world.period % config.cell_px:
         below = world.period // config.cell_px * config.cell_px
         raise WorldError(
@@ -38,6 +38,7 @@ def check_world(world: World, config: GeneratorConfig) -> None:
             f"nearest are {below or config.cell_px} and {below + config.cell_px}"
         )
     _check_mix(world.style.mix, "style", config)
+    _check_fields(world, config)
     if world.layout is None:
         return
     for style in world.layout.styles:
@@ -45,6 +46,16 @@ def check_world(world: World, config: GeneratorConfig) -> None:
             if source is not None:
                 _check_mix(source.mix, f"style {where!r}", config)
                 _check_latent(source.latent, f"style {where!r}", config)
+
+
+def check_anchors(world: World, *, model_sha256: str) -> None:
+    """Raise WorldError where an anchor was inverted with another model than the one with hash ``model_sha256``."""
+    for anchor, placed in zip(world.anchors, world.placed_anchors, strict=True):
+        if (found := placed.latents.model_sha256) != model_sha256:
+            raise WorldError(
+                f"anchor {anchor.file} was inverted with model {found[:12]}... and this model is {model_sha256[:12]}...; "
+                "give the right one with --model"
+            )
 
 
 def _check_mix(mix: Mix | None, where: str, config: GeneratorConfig) -> None:
@@ -64,6 +75,22 @@ def _check_latent(latent: Latent | None, where: str, config: GeneratorConfig) ->
             f"{where}: its latent has {found[0]} rows of {found[1]} values and this model {wanted[0]} of {wanted[1]}; "
             "give a latent that was made with this model"
         )
+
+
+def _check_fields(world: World, config: GeneratorConfig) -> None:
+    wanted = config.levels, config.local_channels
+    for anchor, placed in zip(world.anchors, world.placed_anchors, strict=True):
+        if (found := (placed.latents.levels, placed.latents.local_channels)) != wanted:
+            raise WorldError(
+                f"anchor {anchor.file} has {found[0]} levels and {found[1]} local channels, and this model {wanted[0]} and "
+                f"{wanted[1]}; give the model that it was inverted with"
+            )
+    for i, edit in enumerate(world.edits):
+        if edit.mean is not None and len(edit.mean) != config.local_channels:
+            raise WorldError(
+                f"edit {i} has statistics of {len(edit.mean)} channels, and this model has {config.local_channels} local "
+                "channels; give the model that it was made for"
+            )
 
 
 @torch.inference_mode()

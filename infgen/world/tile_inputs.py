@@ -10,7 +10,7 @@ from torch import Tensor
 from infgen.engines.base import TileBatch
 from infgen.model.config import GeneratorConfig
 from infgen.model.fused import StyleWeights
-from infgen.world import coordinates, fields
+from infgen.world import coordinates, world_fields
 from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, lattice_period, layer_spans
 from infgen.world.layout import ResolvedLayout
 from infgen.world.mixing import StyleCounts, covering
@@ -46,7 +46,9 @@ def tile_batch(
     ]
     numbers, weights = _styles(world.layout, spans, period=world.period, levels=config.levels)
     return TileBatch(
-        z_l=torch.stack([_local(world, x, y, config, device) for x, y in spans]),
+        z_l=torch.stack(
+            [world_fields.local_latent(world, Window(x.local, y.local), sizes=config, device=device) for x, y in spans]
+        ),
         coordinates=_coordinates(world, spans, config).to(device),
         noises=tuple(
             torch.stack([_noise(world, x, y, i, config, device) for x, y in spans])
@@ -59,6 +61,12 @@ def tile_batch(
 
 
 Spans = tuple[LayerSpans, LayerSpans]  # x, y
+
+
+def styles_reaching(world: World, tile: TilePosition, *, cells: tuple[int, int], levels: int) -> tuple[int, ...]:
+    """Numbers of the layout's styles that the tile's inputs would carry."""
+    x, y = layer_spans(tile.cell_x, cells[1], levels=levels), layer_spans(tile.cell_y, cells[0], levels=levels)
+    return _styles(world.layout, [(x, y)], period=world.period, levels=levels)[0]
 
 
 def _styles(
@@ -99,30 +107,11 @@ def _on(weights: StyleWeights, device: torch.device) -> StyleWeights:
     return StyleWeights(weights.structure.to(device), tuple(w.to(device) for w in weights.texture))
 
 
-def _period(world: World, level: int, config: GeneratorConfig) -> int | None:
-    return None if world.period is None else lattice_period(world.period, level, levels=config.levels)
-
-
-def _local(world: World, x: LayerSpans, y: LayerSpans, config: GeneratorConfig, device: torch.device) -> Tensor:
-    return fields.local_latent(
-        world.seed,
-        Window(x.local, y.local),
-        channels=config.local_channels,
-        period=_period(world, 0, config),
-        device=device,
-    )
-
-
 def _noise(
     world: World, x: LayerSpans, y: LayerSpans, conv: int, config: GeneratorConfig, device: torch.device
 ) -> Tensor:
-    return fields.noise(
-        world.seed,
-        Window(x.noise[conv], y.noise[conv]),
-        conv=conv,
-        period=_period(world, conv // 2 + 1, config),
-        device=device,
-    )
+    window = Window(x.noise[conv], y.noise[conv])
+    return world_fields.noise(world, window, conv=conv, levels=config.levels, device=device)
 
 
 def _coordinates(world: World, spans: Sequence[tuple[LayerSpans, LayerSpans]], config: GeneratorConfig) -> Tensor:
@@ -131,4 +120,5 @@ def _coordinates(world: World, spans: Sequence[tuple[LayerSpans, LayerSpans]], c
 
     cell_x = positions([x.local.start for x, _ in spans], spans[0][0].local.size)
     cell_y = positions([y.local.start for _, y in spans], spans[0][1].local.size)
-    return coordinates.encode(cell_x, cell_y, system=config.coordinates, period_cells=_period(world, 0, config))
+    period = None if world.period is None else lattice_period(world.period, 0, levels=config.levels)
+    return coordinates.encode(cell_x, cell_y, system=config.coordinates, period_cells=period)

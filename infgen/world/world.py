@@ -1,19 +1,29 @@
 """``World``: one implicit image as a small, versioned JSON document. Together with a model it fixes every pixel there is."""
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from infgen.atomic import write_atomically
-from infgen.world.document import PX_LIMIT, Document, Mix, Seed, VersionedDocument, checked
+from infgen.errors import WorldError
+from infgen.world import anchoring
+from infgen.world.anchoring import MAX_ANCHORS, Anchor, PlacedAnchor
+from infgen.world.document import MAX_DOCUMENT_BYTES, PX_LIMIT, Document, Mix, Seed, VersionedDocument, checked
+from infgen.world.edits import FIELDS, MAX_EDITS, Edit, EditTable, FieldName
 from infgen.world.layout import ResolvedLayout
 
-if TYPE_CHECKING:  # rendering imports worlds
+if TYPE_CHECKING:  # rendering and fields import worlds
+    from infgen.rendering.plan import Region
     from infgen.rendering.render import Pixels
     from infgen.rendering.view import View
+    from infgen.world.world_fields import Sizes
 
-__all__ = ["PX_LIMIT", "Mix", "StyleSource", "World"]
+__all__ = ["PX_LIMIT", "Anchor", "Edit", "Mix", "StyleSource", "World"]
+
+_LISTS = ("anchors", "edits")  # left out of documents where they are empty
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -44,12 +54,54 @@ class World(VersionedDocument):
     """Multiplies the learnt strengths of fine noise."""
     period: Annotated[int, Field(strict=True, ge=1, le=PX_LIMIT)] | None = None
     """The image repeats along x after so many px, a multiple of the model's cell."""
+    anchors: Annotated[tuple[Anchor, ...], Field(max_length=MAX_ANCHORS)] = ()
+    """Blocks of latents of photographs, stored beside the world file; they win over the seed."""
+    edits: Annotated[tuple[Edit, ...], Field(max_length=MAX_EDITS)] = ()
+    """Rectangles that are drawn again from other seeds, in the order of their making; the last wins, also over anchors."""
+
+    _folder: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
-    def _one_look(self) -> Self:
+    def _consistent(self) -> Self:
         if self.layout is not None and self.style != StyleSource():
             raise ValueError("style beside layout would change nothing; leave one out")
+        for i, edit in enumerate(self.edits):
+            if self.period is not None and edit.w > self.period:
+                raise ValueError(f"edit {i} is {edit.w} px wide; allowed is at most the period, {self.period} px")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_lists(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
+
+    def __eq__(self, other: object) -> bool:
+        """Worlds are equal by what they say, wherever their files lie."""
+        names = type(self).model_fields
+        return isinstance(other, World) and all(getattr(self, name) == getattr(other, name) for name in names)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files of anchors lie: the world file's folder, or that of ``in_folder``."""
+        return self._folder
+
+    def in_folder(self, folder: str | Path | None) -> Self:
+        """The same world, whose anchors' files lie in ``folder``."""
+        world = self.model_copy()
+        world._folder = None if folder is None else Path(folder).absolute()
+        return world
+
+    @property
+    def placed_anchors(self) -> tuple[PlacedAnchor, ...]:
+        """The stored latents; each file is read once in a process.
+
+        Raises WorldError where a file is missing, altered or damaged, or was made at another height or for another period.
+        """
+        return anchoring.place(self.anchors, folder=self._folder, period=self.period)
+
+    @cached_property
+    def edit_tables(self) -> Mapping[FieldName, EditTable]:
+        """The edits of each field."""
+        return {field: EditTable.of(self.edits, field) for field in FIELDS}
 
     @property
     def style_seed(self) -> int:
@@ -65,7 +117,8 @@ class World(VersionedDocument):
         **values: object,
     ) -> Self:
         """The world with some values replaced; None leaves a value as it is. Raises WorldError for illegal values."""
-        document = self.model_dump(by_alias=True, exclude={"layout"}) | {"layout": self.layout}
+        parts = {"layout": self.layout, "anchors": self.anchors, "edits": self.edits}
+        document = self.model_dump(by_alias=True, exclude=set(parts)) | parts
         document |= {k: v for k, v in values.items() if v is not None}
         if style_seed is not None:
             document["style"]["seed"] = style_seed
@@ -73,17 +126,77 @@ class World(VersionedDocument):
             mix = document["style"]["mix"] or {}
             changes = {"seed": mix_seed, "crossover": crossover}
             document["style"]["mix"] = mix | {k: v for k, v in changes.items() if v is not None}
-        return self.create(**document)
+        return self.create(**document).in_folder(self._folder)
 
     @classmethod
     def create(cls, **values: object) -> Self:
         """A world from keyword values. Raises WorldError with one line for the first illegal one."""
         return checked(cls, values, source=cls.kind)
 
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file; its anchors' files lie beside it. Raises WorldError where it is missing, too large or no world."""
+        return super().load(path).in_folder(path.parent)
+
+    @classmethod
+    def from_inversions(
+        cls,
+        files: Sequence[str | Path],
+        *,
+        seed: int = 0,
+        transition: int = 127,
+        positions: Sequence[int] | None = None,
+    ) -> Self:
+        """A world around saved latents of photographs: each is an anchor, and its style rules where it is nearest.
+
+        ``files``: of one folder. ``seed``: of everything outside. ``transition``: side in px of the square over which styles are
+        averaged. ``positions``: the first column (cells) of each anchor, where it is not the one it was inverted at.
+        The period is that of the inversions. Raises WorldError where files cannot be read or do not go together.
+        """
+        paths = [Path(file) for file in files]
+        anchors, placed = anchoring.opened(paths, positions=positions)
+        layout = anchoring.anchor_layout(placed, transition=transition)
+        world = cls.create(seed=seed, period=placed[0].latents.period, layout=layout, anchors=anchors)
+        return world.in_folder(paths[0].parent)
+
+    def resampled(
+        self,
+        region: "Region",
+        *,
+        seed: int,
+        sizes: "Sizes",
+        fields: Sequence[FieldName] = FIELDS,
+        like: "Region | None" = None,
+    ) -> Self:
+        """The world with one more edit: ``region`` (px) drawn again from ``seed``.
+
+        ``sizes``: the model's configuration, or an anchor's latents. ``fields``: "local" and "noise", or one of them.
+        ``like``: a region (px) whose mean and standard deviation, for each channel of z_l, the new latents take. Raises
+        WorldError for a region without a cell, a ``like`` of less than 2 cells, and too many edits.
+        """
+        from infgen.world.world_fields import resampling
+
+        edit = resampling(self, region, seed=seed, sizes=sizes, fields=fields, like=like)
+        return self.changed(edits=(*self.edits, edit))
+
+    def without_last_edit(self) -> Self:
+        """The world before its last edit. Raises WorldError where there is none."""
+        if not self.edits:
+            raise WorldError("world has no edits; there is nothing to undo")
+        return self.changed(edits=self.edits[:-1])
+
     def save(self, path: Path) -> None:
-        """Write the document to ``path``, whole or not at all."""
+        """Write the document to ``path``, whole or not at all, and put the files of its anchors beside it.
+
+        Raises WorldError for a document that is too large to be read again, or another file under an anchor's name.
+        """
+        text = self.to_json() + "\n"
+        if (size := len(text.encode())) > MAX_DOCUMENT_BYTES:
+            raise WorldError(f"world takes {size} bytes, over {MAX_DOCUMENT_BYTES}; keep fewer edits or anchors")
+        if self._folder is not None:
+            anchoring.copy_files(self.anchors, self._folder, Path(path).parent)
         with write_atomically(path) as temporary:
-            temporary.write_text(self.to_json() + "\n")
+            temporary.write_text(text)
 
     def render(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> "Pixels":
         """The pixels of the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8.

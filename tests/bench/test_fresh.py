@@ -23,7 +23,7 @@ MIB = 2**20
 @pytest.fixture(scope="module")
 def fresh(tiny_model: Path) -> Fresh:
     """A process that renders four tiles."""
-    return render_fresh(World(), REGION, engine="eager", model=tiny_model, options=Options(tile_px=101, threads=1))
+    return render_fresh(World(), REGION, model=tiny_model, options=Options(tile_px=101, threads=1))
 
 
 @pytest.fixture
@@ -31,7 +31,6 @@ def order(tiny_model: Path, tmp_path: Path) -> dict:
     """What a process is told: four tiles of a world."""
     World().save(tmp_path / "world.json")
     return {
-        "engine": "eager",
         "model": str(tiny_model),
         "world": str(tmp_path / "world.json"),
         "region": [0, 0, 160, 160],
@@ -76,7 +75,7 @@ def test_a_process_that_fails_is_reported_in_its_own_words(tiny_model: Path, mon
     failed = subprocess.CompletedProcess([], 1, stdout="", stderr="a warning\nthe reason\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(InfgenError, match=r"failed: the reason$"):
-        render_fresh(World(), REGION, engine="eager", model=tiny_model, options=OPTIONS)
+        render_fresh(World(), REGION, model=tiny_model, options=OPTIONS)
 
 
 def peak_of_a_small_process(code: str = "") -> int:

@@ -74,7 +74,7 @@ def test_quiet_says_nothing_but_the_table(tiny_model: Path):
 def test_first_tile_and_memory_come_from_a_process_for_each_row(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     seen = []
 
-    def fresh(world, region, *, engine, model, options):
+    def fresh(world, region, *, model, options):
         seen.append((options.precision, len(world.layout.styles)))
         return Fresh(1.0, 0.5, 0.25, 0.125, 9.0, peak_bytes=123 * 2**20)
 

@@ -43,26 +43,26 @@ def tiny_file() -> Path:
     return path
 
 
-def onnx_file(*, styles: int = 1, precision: Precision = "fp32") -> Path:
-    """An ONNX file of the tiny model for tiles of 101 px. Not to be changed: copy it first."""
-    return _exported(styles, precision)
+def onnx_file(*, styles: int = 1, precision: Precision = "fp32", cells: int = 11) -> Path:
+    """An ONNX file of the tiny model, for square tiles. Not to be changed: copy it first."""
+    return _exported(styles, precision, cells)
 
 
-def onnx_engine(*, styles: int = 1, precision: Precision = "fp32") -> OnnxEngine:
+def onnx_engine(*, styles: int = 1, precision: Precision = "fp32", cells: int = 11) -> OnnxEngine:
     """An engine that runs it on the CPU, on one thread."""
-    return _opened(styles, precision)
+    return _opened(styles, precision, cells)
 
 
 @cache
-def _exported(styles: int, precision: Precision) -> Path:
-    path, hashed = _folder() / f"{styles}-{precision}.onnx", file_hash(tiny_file())
-    export_onnx(tiny_generator(), path, model_sha256=hashed, cells=(11, 11), styles=styles, precision=precision)
+def _exported(styles: int, precision: Precision, cells: int) -> Path:
+    path, hashed = _folder() / f"{styles}-{precision}-{cells}.onnx", file_hash(tiny_file())
+    export_onnx(tiny_generator(), path, model_sha256=hashed, cells=(cells, cells), styles=styles, precision=precision)
     return path
 
 
 @cache
-def _opened(styles: int, precision: Precision) -> OnnxEngine:
-    return OnnxEngine(_exported(styles, precision), threads=1)
+def _opened(styles: int, precision: Precision, cells: int) -> OnnxEngine:
+    return OnnxEngine(_exported(styles, precision, cells), threads=1)
 
 
 def scene_of(engine: Engine, **world: object) -> Scene:

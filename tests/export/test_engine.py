@@ -227,12 +227,12 @@ def test_a_batch_that_more_styles_reach_than_the_file_mixes_is_drawn_tile_by_til
     apart = World.create(
         seed=5,
         layout={
-            "styles": [{"name": name, "seed": 40 + i} for i, name in enumerate("abc")],
-            "centres": [{"style": name, "x": 1000 * i, "y": 0} for i, name in enumerate("abc")],
+            "styles": [{"name": name, "seed": 40 + i} for i, name in enumerate("abcde")],
+            "centres": [{"style": name, "x": 1000 * i, "y": 0} for i, name in enumerate("abcde")],
             "transition": 31,
         },
     )
-    batch = batch_at(apart, [TilePosition(cell, 0) for cell in (-10, 27, 62, 90)])
-    assert len(batch.style.z_g) == 3
+    batch = batch_at(apart, [TilePosition(cell, 0) for cell in (-10, 27, 62, 90, 156, 190, 250)])
+    assert len(batch.style.z_g) == 5
     expected = EagerEngine(tiny_generator()).render_float(batch)
-    torch.testing.assert_close(onnx_engine(styles=2).render_float(batch), expected, rtol=0, atol=1e-3)
+    torch.testing.assert_close(onnx_engine(styles=4).render_float(batch), expected, rtol=0, atol=1e-3)

@@ -19,5 +19,6 @@ def make_scene(generator: Generator, *, precision: Precision = "fp32", **world: 
 
 def picture(scene: Scene, region: Region, *, tile: int | None = None, batch: int = 1) -> Pixels:
     """Pixels of ``region``."""
-    plan = make_plan(region, scene.engine.config, memory=PLENTY, tile_px=tile, batch=batch)
+    fixed = scene.engine.fixed_cells
+    plan = make_plan(region, scene.engine.config, memory=PLENTY, tile_px=tile, fixed_cells=fixed, batch=batch)
     return render_array(scene, plan)

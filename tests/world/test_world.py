@@ -1,6 +1,7 @@
 """World documents: what is read back, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,18 @@ from infgen.model.generator import Generator
 from infgen.world.layout import ResolvedLayout
 from infgen.world.styles import check_world, world_palette
 from infgen.world.world import World
+
+PAGE = Path(__file__).parents[2] / "docs" / "worlds.md"
+
+
+@pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL))
+def test_an_example_of_the_page_on_worlds_is_a_world(text: str):
+    World.from_json(text)
+
+
+def test_the_page_on_worlds_names_every_entry():
+    entries = [field.alias or name for name, field in World.model_fields.items()]
+    assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE) == entries
 
 
 def refusal_of(text: str | bytes) -> str:
@@ -109,6 +122,48 @@ def test_a_document_that_is_not_a_world_is_refused_in_one_line(text: str, words:
 )
 def test_no_json_document_gives_anything_but_a_world_or_a_refusal(data):
     assert "\n" not in refusal_of(json.dumps(data))
+
+
+values = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=3)
+)
+RECTANGLE = {"x": 0, "y": 0, "w": 64, "h": 64, "seed": 1}
+BLOCK = {"file": "a", "sha256": "0" * 64, "cell_x": 0, "cell_y": 0}
+STATISTICS = {"fields": ["local"], "mean": [0.5], "std": [0.1]}
+
+
+def changed(entry: dict[str, object], more: list[str]) -> st.SearchStrategy[dict[str, object]]:
+    """``entry`` with some values replaced, some added and some left out."""
+    changes = st.dictionaries(st.sampled_from([*entry, *more]), values, max_size=2)
+    left_out = st.sets(st.sampled_from(list(entry)), max_size=1)
+    return st.builds(lambda c, out: {k: v for k, v in (entry | c).items() if k not in out}, changes, left_out)
+
+
+@given(
+    st.lists(changed(RECTANGLE, ["fields", "mean", "std", "z"]) | changed(RECTANGLE | STATISTICS, []), max_size=3),
+    st.lists(changed(BLOCK, ["z"]), max_size=3) | values,
+    st.none() | st.integers(1, 2**41),
+)
+def test_no_edits_and_anchors_give_anything_but_a_world_or_a_refusal(edits, anchors, period):
+    document = json.dumps({"edits": edits, "anchors": anchors, "period": period})
+    refusal = refusal_of(document)
+    assert "\n" not in refusal
+    if not refusal:
+        assert World.from_json(World.from_json(document).to_json()) == World.from_json(document)
+
+
+def test_edits_and_anchors_survive_writing_and_reading_to_the_last_bit():
+    edit = RECTANGLE | {"mean": [1e-45, 1 / 3], "std": [3e38, 0], "fields": ["local"]}
+    world = World.create(edits=[edit, RECTANGLE], anchors=[BLOCK])
+    assert World.from_json(world.to_json()) == world
+    assert World.from_json(json.dumps(world.to_dict())) == world
+
+
+def test_a_world_too_large_to_be_read_is_not_written(tmp_path: Path):
+    edit = RECTANGLE | {"mean": [1 / 3] * 8192, "std": [1 / 3] * 8192}
+    with pytest.raises(WorldError, match=r"world takes \d+ bytes, over 16777216; keep fewer edits or anchors"):
+        World.create(edits=[edit] * 60).save(tmp_path / "w.json")
+    assert not list(tmp_path.iterdir())
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,183 @@
+"""Anchors: latents of an inverted photograph, stored beside the world that they are a block of.
+
+Inside the block (``rows + 24`` x ``columns + 24`` cells of z_l, and the noise windows that belong to it) the stored values
+win over the seed's.
+"""
+
+import json
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from infgen.atomic import write_atomically
+from infgen.errors import WorldError
+from infgen.limits import MAX_ANCHOR_MB, MIB
+from infgen.world.document import PX_LIMIT, check_file, cut, listed
+from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Window, cell_px, layer_spans, tile_px
+
+FORMAT = "infgen-anchor"
+VERSION = 1
+_MAX_LEVELS = 10
+# One entry, as the file format writes several in a random order: equal latents give equal files.
+_ENTRY = "infgen"
+_NUMBERS = ("cell_x", "cell_y", "model_sha256", "period")
+
+
+@dataclass(frozen=True, eq=False)
+class AnchoredLatents:
+    """What a photograph became: every latent of one window of n x m cells (rows, columns) of z_S.
+
+    Raises WorldError where shapes contradict each other, a value is not finite, or a number is out of range.
+    """
+
+    cell_x: int  # first column of the z_S window, cells of the world that it was inverted in
+    cell_y: int  # first row; 0 is the horizon
+    z_l: Tensor  # (C, n + 24, m + 24), begins 12 cells before the z_S window
+    noises: tuple[Tensor, ...]  # (1, h_i, w_i) for each texture convolution, on its output lattice
+    z_g: Tensor  # (D,)
+    w_plus: Tensor  # (rows, D), one row more than noises
+    model_sha256: str  # of the model file
+    period: int | None = None  # px, of the world that it was inverted in: coordinates depend on it
+
+    def __post_init__(self) -> None:
+        _check_shapes(self)
+        _check_numbers(self)
+        for name, tensor in _tensors(self).items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise WorldError(f"{name} holds values that are not finite numbers; invert the photograph again")
+
+    @property
+    def levels(self) -> int:
+        """L, upsampling levels of the model: two noises each."""
+        return len(self.noises) // 2
+
+    @property
+    def local_channels(self) -> int:
+        """Channels of z_l."""
+        return self.z_l.shape[0]
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(rows, columns) of the z_S window."""
+        return self.z_l.shape[1] - 2 * STRUCTURE_HALO, self.z_l.shape[2] - 2 * STRUCTURE_HALO
+
+    def spans(self, *, cell_x: int | None = None) -> tuple[LayerSpans, LayerSpans]:
+        """Spans of every layer along x and y, where it was inverted or with ``cell_x`` as first column."""
+        rows, columns = self.cells
+        x = layer_spans(self.cell_x if cell_x is None else cell_x, columns, levels=self.levels)
+        return x, layer_spans(self.cell_y, rows, levels=self.levels)
+
+    @property
+    def pixels(self) -> Window:
+        """The window of px that the latents give, where it was inverted."""
+        x, y = self.spans()
+        return Window(x.pixels, y.pixels)
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file, float32. It appears whole or not at all; equal latents give equal files."""
+        numbers = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in _NUMBERS}}
+        tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in _tensors(self).items()}
+        with write_atomically(path) as temporary:
+            save_file(tensors, temporary, metadata={_ENTRY: json.dumps(numbers)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a file that ``save`` wrote, onto the CPU. Nothing in it is executed.
+
+        Raises WorldError where it is missing, over INFGEN_MAX_ANCHOR_MB, damaged, of another kind, or contradicts itself.
+        """
+        check_file(Path(path), what="anchor file", limit=MAX_ANCHOR_MB.value() * MIB)
+        try:
+            with safe_open(path, framework="pt", device="cpu") as file:
+                numbers = _numbers(file.metadata(), path)
+                names = list(file.keys())
+                _check_names({name: file.get_slice(name).get_dtype() for name in names}, path)
+                tensors = {name: file.get_tensor(name) for name in names}
+        except (SafetensorError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise WorldError(
+                f"anchor file {path} is damaged or not a safetensors file ({reason}); get it again"
+            ) from None
+        noises = tuple(tensors[f"noise.{i}"] for i in range(len(tensors) - 3))
+        z_l, z_g, w_plus = (tensors[name] for name in ("z_l", "z_g", "w_plus"))
+        try:
+            return cls(z_l=z_l, noises=noises, z_g=z_g, w_plus=w_plus, **numbers)
+        except WorldError as error:
+            raise WorldError(f"anchor file {path}: {error}") from None
+
+
+def _tensors(latents: AnchoredLatents) -> dict[str, Tensor]:
+    noises = {f"noise.{i}": noise for i, noise in enumerate(latents.noises)}
+    return {"z_l": latents.z_l, "z_g": latents.z_g, "w_plus": latents.w_plus, **noises}
+
+
+def _check_shapes(latents: AnchoredLatents) -> None:
+    count, z_l, z_g = len(latents.noises), latents.z_l, latents.z_g
+    if count % 2 or not 2 <= count <= 2 * _MAX_LEVELS:
+        raise WorldError(f"{count} noises given; allowed are 2 for each of 1 to {_MAX_LEVELS} levels")
+    if z_l.dim() != 3 or z_l.shape[0] < 1 or min(tile_px(n, levels=latents.levels) for n in latents.cells) < 1:
+        raise WorldError(f"z_l has shape {tuple(z_l.shape)}; at {latents.levels} levels it gives no pixels")
+    if z_g.dim() != 1 or z_g.shape[0] < 1:
+        raise WorldError(f"z_g has shape {tuple(z_g.shape)}; (D,) is needed")
+    down, across = (layer_spans(0, n, levels=latents.levels).noise for n in latents.cells)
+    needed: dict[str, tuple[int, ...]] = {"w_plus": (count + 1, z_g.shape[0])}
+    needed |= {f"noise.{i}": (1, down[i].size, across[i].size) for i in range(count)}
+    for name, shape in needed.items():
+        if (found := tuple(_tensors(latents)[name].shape)) != shape:
+            raise WorldError(f"{name} has shape {found}, and beside the others {shape} is needed")
+
+
+def _check_numbers(latents: AnchoredLatents) -> None:
+    spacing = cell_px(latents.levels)
+    limit = PX_LIMIT // spacing
+    for name, value in (("cell_x", latents.cell_x), ("cell_y", latents.cell_y)):
+        if type(value) is not int or not -limit <= value <= limit:
+            raise WorldError(f"{name} is {cut(repr(value))}; allowed are whole numbers from {-limit} to {limit}")
+    if not _is_sha256(latents.model_sha256):
+        raise WorldError(f"model_sha256 is {cut(repr(latents.model_sha256))}; 64 hexadecimal digits are needed")
+    if (period := latents.period) is None:
+        return
+    least = latents.z_l.shape[2] * spacing
+    if type(period) is not int or period % spacing or not least <= period <= PX_LIMIT:
+        raise WorldError(
+            f"period is {cut(repr(period))}; allowed are multiples of {spacing} px from {least}, the width of z_l"
+        )
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64 and set(value) <= set(string.digits + "abcdef")
+
+
+def _numbers(metadata: Mapping[str, str] | None, path: str | Path) -> dict[str, Any]:
+    """The entries of the metadata that are no tensors. Raises WorldError where they are another program's."""
+    try:
+        found: Any = json.loads((metadata or {})[_ENTRY])
+    except (KeyError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise WorldError(f"anchor file {path} holds no latents of an inverted photograph; give one that infgen wrote")
+    if found.get("version") != VERSION:
+        raise WorldError(
+            f"anchor file {path} has version {cut(repr(found.get('version')))}; this infgen reads version {VERSION}: "
+            "update infgen"
+        )
+    if set(found) != {"format", "version", *_NUMBERS}:
+        raise WorldError(f"anchor file {path} has entries {listed(sorted(found))}; {listed(_NUMBERS)} are needed")
+    return {name: found[name] for name in _NUMBERS}
+
+
+def _check_names(kinds: Mapping[str, str], path: str | Path) -> None:
+    """Raise WorldError unless there are exactly z_l, z_g, w_plus and noise.0, noise.1 ..., all float32."""
+    needed = {"z_l", "z_g", "w_plus", *(f"noise.{i}" for i in range(len(kinds) - 3))}
+    if set(kinds) != needed or set(kinds.values()) != {"F32"}:
+        raise WorldError(
+            f"anchor file {path} holds {listed([f'{name} {kind}' for name, kind in sorted(kinds.items())])}; "
+            "float32 z_l, z_g, w_plus, noise.0, noise.1 ... are needed"
+        )

@@ -1,0 +1,36 @@
+"""Where a block of lattice positions lies in a window: once in an endless world, once in every period of a cyclic one."""
+
+from collections.abc import Iterator
+
+from infgen.world.geometry import Span, Window
+
+Part = tuple[slice, slice]  # rows, columns
+
+
+def overlaps(window: Span, block: Span, *, period: int | None = None) -> Iterator[tuple[slice, slice]]:
+    """Where copies of ``block`` lie in ``window``, along one axis: (slice of the window, slice of the block).
+
+    ``period``: a copy every so many positions; of a block no wider than that, no two copies overlap.
+    """
+    first, last = 0, 0
+    if period is not None:
+        first = (window.start - block.stop) // period + 1
+        last = (window.stop - 1 - block.start) // period
+    for copy in range(first, last + 1):
+        shifted = block.start + copy * (period or 0)
+        start, stop = max(window.start, shifted), min(window.stop, shifted + block.size)
+        if start < stop:
+            yield slice(start - window.start, stop - window.start), slice(start - shifted, stop - shifted)
+
+
+def overlapping(window: Window, block: Window, *, period: int | None = None) -> Iterator[tuple[Part, Part]]:
+    """The same for rectangles: (rows and columns of the window, rows and columns of the block). ``period`` is along x."""
+    for rows, block_rows in overlaps(window.y, block.y):
+        for columns, block_columns in overlaps(window.x, block.x, period=period):
+            yield (rows, columns), (block_rows, block_columns)
+
+
+def positions_in(px: int, size: int, *, spacing: int) -> Span:
+    """Lattice positions j whose pixel ``spacing * j`` lies in the ``size`` px from ``px``; the span may be empty."""
+    start = -(-px // spacing)
+    return Span(start, -(-(px + size) // spacing) - start)

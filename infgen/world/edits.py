@@ -1,0 +1,137 @@
+"""Edits: rectangles of a world whose local latents or noises are drawn again, from another seed.
+
+Nothing is stored per pixel: an edit is one line of the world document, and the fields look up which edits touch a window.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from infgen.world.blocks import overlapping, positions_in
+from infgen.world.document import PX_LIMIT, Document, Seed
+from infgen.world.geometry import Span, Window
+from infgen.world.layout import MAX_FLOAT, Float32, Px, Size
+
+MAX_EDITS = 10_000
+MAX_STATISTICS = 8192  # channels
+
+FieldName = Literal["local", "noise"]
+FIELDS: tuple[FieldName, ...] = ("local", "noise")
+
+Deviation = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=MAX_FLOAT)]
+
+
+class Edit(Document):
+    """A rectangle that is drawn again, from another seed. A cell or noise position belongs to it when its pixel does."""
+
+    x: Px
+    """Left edge in px."""
+    y: Px
+    """Upper edge in px; 0 is the horizon."""
+    w: Size
+    """Width in px, in a cyclic world at most its period."""
+    h: Size
+    """Height in px."""
+    fields: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=len(FIELDS))] = FIELDS
+    """What is drawn again: local latents (what is there), noise (its grain)."""
+    seed: Seed
+    """Any 64-bit integer; the seed of the world itself gives back what was there."""
+    mean: Annotated[tuple[Float32, ...], Field(min_length=1, max_length=MAX_STATISTICS)] | None = None
+    """Mean of the local latents, one value for each channel; 0 where it is not given."""
+    std: Annotated[tuple[Deviation, ...], Field(min_length=1, max_length=MAX_STATISTICS)] | None = None
+    """Standard deviation of the local latents, one value for each channel; 1 where it is not given."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.fields)) < len(self.fields):
+            raise ValueError("fields names one field twice; give each once")
+        for name, low, size in (("x", self.x, self.w), ("y", self.y, self.h)):
+            if low + size > PX_LIMIT:
+                raise ValueError(f"{name} from {low} to {low + size} px leaves the canvas; allowed is -2^40 to 2^40")
+        given = [len(values) for values in (self.mean, self.std) if values is not None]
+        if len(given) == 1:
+            raise ValueError("mean and std belong together; give both or none")
+        if len(set(given)) > 1:
+            raise ValueError(f"mean has {given[0]} values and std {given[1]}; give one of each for every channel")
+        if given and "local" not in self.fields:
+            raise ValueError("mean and std are of local latents; add local to fields, or leave them out")
+        return self
+
+    def block(self, *, spacing: int) -> Window:
+        """The positions of a lattice, ``spacing`` px apart, that belong to it."""
+        return Window(positions_in(self.x, self.w, spacing=spacing), positions_in(self.y, self.h, spacing=spacing))
+
+    def moved(self, normals: Tensor) -> Tensor:
+        """Standard normals (C, H, W) brought to its mean and standard deviation."""
+        if self.mean is None or self.std is None:
+            return normals
+        mean, std = (normals.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return normals.mul(std).add_(mean)
+
+
+@dataclass(frozen=True, eq=False)
+class EditTable:
+    """The edits that concern one field, in order. ``corners`` (N, 4) int64: x, y, w, h in px."""
+
+    edits: tuple[Edit, ...]
+    corners: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, edits: Sequence[Edit], field: FieldName) -> "EditTable":
+        """The table of those of ``edits`` that concern ``field``."""
+        concerned = tuple(edit for edit in edits if field in edit.fields)
+        corners = np.array([(e.x, e.y, e.w, e.h) for e in concerned], np.int64).reshape(-1, 4)
+        return cls(concerned, corners)
+
+    def touching(self, pixels: Window, *, period: int | None) -> list[Edit]:
+        """Those that share a pixel with the window ``pixels``, in order; ``period`` of the world in px."""
+        x, y, w, h = self.corners.T
+        across, down = pixels.x, pixels.y
+        hit = (y < down.stop) & (y + h > down.start)
+        if period is None:
+            hit &= (x < across.stop) & (x + w > across.start)
+        else:
+            hit &= ((x - across.start) % period < across.size) | ((across.start - x) % period < w)
+        return [self.edits[i] for i in np.flatnonzero(hit)]
+
+
+Draw = Callable[[Edit, Window], Tensor]
+
+
+def redraw(values: Tensor, window: Window, edits: EditTable, draw: Draw, *, spacing: int, period: int | None) -> None:
+    """Write into ``values`` (C, H, W) of ``window`` what the edits say; where several concern a position, the last wins.
+
+    ``window``: positions of a lattice ``spacing`` px apart. ``draw(edit, part)``: values (C, h, w) that an edit has in a part
+    of the window. ``period``: of the world, in px. What later edits hide is not drawn.
+    """
+    pixels = Window(_pixels(window.x, spacing), _pixels(window.y, spacing))
+    if not edits.edits or not (touching := edits.touching(pixels, period=period)):
+        return
+    lattice_period = None if period is None else period // spacing
+    free = np.ones(window.shape, np.bool_)
+    for edit in reversed(touching):
+        for (rows, columns), _ in overlapping(window, edit.block(spacing=spacing), period=lattice_period):
+            open_here = free[rows, columns]
+            if not open_here.any():
+                continue
+            drawn, target = (
+                draw(edit, Window(_part(window.x, columns), _part(window.y, rows))),
+                values[:, rows, columns],
+            )
+            target.copy_(torch.where(torch.from_numpy(open_here).to(values.device), drawn, target))
+            open_here[...] = False
+
+
+def _pixels(span: Span, spacing: int) -> Span:
+    """From the pixel of the first position to that of the last one."""
+    return Span(span.start * spacing, (span.size - 1) * spacing + 1)
+
+
+def _part(span: Span, part: slice) -> Span:
+    return Span(span.start + part.start, part.stop - part.start)

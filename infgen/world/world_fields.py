@@ -1,0 +1,119 @@
+"""The random fields of a world: what its seed draws, then its anchors, then its edits. Every value depends on its place only."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from infgen.errors import WorldError
+from infgen.world import fields as seeded
+from infgen.world.anchoring import lay
+from infgen.world.blocks import positions_in
+from infgen.world.document import checked
+from infgen.world.edits import FIELDS, Edit, FieldName, redraw
+from infgen.world.geometry import Window, cell_px, lattice_period
+from infgen.world.world import World
+
+if TYPE_CHECKING:  # planning imports worlds
+    from infgen.rendering.plan import Region
+
+MAX_LIKE_CELLS = 2**16  # whose statistics are taken
+
+
+class Sizes(Protocol):
+    """Sizes of a model that fields need: those of a ``GeneratorConfig``, or of an ``AnchoredLatents``."""
+
+    @property
+    def levels(self) -> int:
+        """L, upsampling levels: a cell has 2**L px."""
+
+    @property
+    def local_channels(self) -> int:
+        """Channels of z_l."""
+
+
+def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.device | str = "cpu") -> Tensor:
+    """z_l of a window of cells: (C, H, W), float32. Raises WorldError where an anchor's file is not to be had."""
+    spacing = cell_px(sizes.levels)
+    period = _period(world, 0, sizes.levels)
+
+    def draw(seed: int, part: Window) -> Tensor:
+        return seeded.local_latent(seed, part, channels=sizes.local_channels, period=period, device=device)
+
+    def redrawn(edit: Edit, part: Window) -> Tensor:
+        return edit.moved(draw(edit.seed, part))
+
+    values = draw(world.seed, window)
+    lay(values, window, world.placed_anchors, lambda a: a.local, spacing=spacing, period=world.period)
+    redraw(values, window, world.edit_tables["local"], redrawn, spacing=spacing, period=world.period)
+    return values
+
+
+def noise(world: World, window: Window, *, conv: int, levels: int, device: torch.device | str = "cpu") -> Tensor:
+    """z_n of texture convolution ``conv`` on a window of the lattice of level conv // 2 + 1: (1, H, W), float32.
+
+    Raises WorldError where an anchor's file is not to be had.
+    """
+    level = conv // 2 + 1
+    spacing = cell_px(levels) >> level
+    period = _period(world, level, levels)
+
+    def draw(seed: int, part: Window) -> Tensor:
+        return seeded.noise(seed, part, conv=conv, period=period, device=device)
+
+    values = draw(world.seed, window)
+    lay(values, window, world.placed_anchors, lambda a: a.noise(conv), spacing=spacing, period=world.period)
+    tables = world.edit_tables
+    redraw(values, window, tables["noise"], lambda e, part: draw(e.seed, part), spacing=spacing, period=world.period)
+    return values
+
+
+def _period(world: World, level: int, levels: int) -> int | None:
+    return None if world.period is None else lattice_period(world.period, level, levels=levels)
+
+
+def resampling(
+    world: World,
+    region: "Region",
+    *,
+    seed: int,
+    sizes: Sizes,
+    fields: Sequence[FieldName] = FIELDS,
+    like: "Region | None" = None,
+) -> Edit:
+    """The edit that ``World.resampled`` appends; see there."""
+    size = cell_px(sizes.levels)
+    if "local" in fields and 0 in cells_in(region, sizes.levels).shape:
+        raise WorldError(
+            f"region of {region.w} x {region.h} px at ({region.x}, {region.y}) holds no centre of a cell; centres lie on "
+            f"multiples of {size} px: give a region of {size} x {size} px or more, or only the field noise"
+        )
+    if like is not None and "local" not in fields:
+        raise WorldError("statistics of another region are those of local latents; add local to fields")
+    values = {"x": region.x, "y": region.y, "w": region.w, "h": region.h, "fields": tuple(fields), "seed": seed}
+    if like is not None:
+        values["mean"], values["std"] = local_statistics(world, cells_in(like, sizes.levels), sizes=sizes)
+    return checked(Edit, values, source="edit")
+
+
+def cells_in(region: "Region", levels: int) -> Window:
+    """The cells whose centres lie in ``region`` (px)."""
+    spacing = cell_px(levels)
+    return Window(positions_in(region.x, region.w, spacing=spacing), positions_in(region.y, region.h, spacing=spacing))
+
+
+def local_statistics(world: World, cells: Window, *, sizes: Sizes) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of z_l over a window of ``cells``, rounded to float32.
+
+    Raises WorldError for fewer than 2 cells or more than ``MAX_LIKE_CELLS``.
+    """
+    count, size = cells.x.size * cells.y.size, cell_px(sizes.levels)
+    if not 2 <= count <= MAX_LIKE_CELLS:
+        raise WorldError(
+            f"region whose statistics are asked holds {count} cells of {size} px; allowed are 2 to {MAX_LIKE_CELLS}: "
+            f"give a {'larger' if count < 2 else 'smaller'} one"
+        )
+    values = local_latent(world, cells, sizes=sizes).double().flatten(1)
+    mean, std = (statistic.float().tolist() for statistic in (values.mean(1), values.std(1)))
+    return tuple(mean), tuple(std)
