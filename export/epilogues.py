@@ -10,6 +10,8 @@ Both take these tensors, in this order, positionally, as operators do:
   demodulates output channel o. With one style T is 1 and terms are 1; with K styles see ``infgen.model.fused.Mixer``.
 - ``noise`` (B, 1, H', W') of any floating type, on the output's positions; ``strength``, a scalar float32.
 - ``bias`` (O,) float32. The gain of the activation, sqrt(2), is in energy, strength and bias already.
+
+Where every tile has its own styles, ``energy`` is (B, T, O) and ``strength`` (B, 1, 1, 1); faster kernels need not take that.
 """
 
 import torch
@@ -22,9 +24,9 @@ BLUR = ((0.25, 0.5, 0.25), (0.5, 1.0, 0.5), (0.25, 0.5, 0.25))  # outer([1, 2, 1
 
 
 def demodulation(terms: Tensor, energy: Tensor) -> Tensor:
-    """Factors (B or 1, O, H or 1, W or 1), float32, of terms (B or 1, T, H or 1, W or 1) and energy (T, O)."""
-    total = energy.float().t() @ terms.float().flatten(2)
-    return total.view(-1, energy.shape[1], terms.shape[2], terms.shape[3]).rsqrt()
+    """Factors (B or 1, O, H or 1, W or 1), float32, of terms (B or 1, T, H or 1, W or 1) and energy (T, O) or (B, T, O)."""
+    total = energy.float().mT @ terms.float().flatten(2)
+    return total.view(-1, energy.shape[-1], terms.shape[2], terms.shape[3]).rsqrt()
 
 
 def doubled(factors: Tensor) -> Tensor:

@@ -19,11 +19,15 @@ DOMAIN_VERSION = 1
 OPSETS = {"fp32": 18, "fp16": 18, "bf16": 22}  # by precision: the oldest in which convolutions take it
 PLUGIN: Mapping[str, str] = {"plugin_namespace": "infgen", "plugin_version": "1"}
 
-# sum_t terms * energy, float32: (T, O)^T times (B, T, H * W), so that no plane is transposed
+# sum_t terms * energy, float32: (1 or B, T, O)^T times (B, T, H * W), so that no plane is transposed
 _DEMODULATION = """
   flat = Constant <value_ints = [0, 0, -1]> ()
   planes = Reshape (terms, flat)
-  by_channel = Transpose <perm = [1, 0]> (energy)
+  any = Constant <value_ints = [-1]> ()
+  matrix = Shape <start = -2> (energy)
+  stacked = Concat <axis = 0> (any, matrix)
+  energies = Reshape (energy, stacked)
+  by_channel = Transpose <perm = [0, 2, 1]> (energies)
   flat_energy = MatMul (by_channel, planes)
   kept = Constant <value_ints = [0, 0]> ()
   size = Shape <start = 2, end = 4> (terms)
@@ -74,15 +78,17 @@ _MODULATION = f"""
   linear = MatMul (styles, affine)
   raw = Add (linear, shift)
   magnitude = Abs (raw)
-  most = ReduceMax <keepdims = 0> (magnitude)
+  matrix = Constant <value_ints = [-2, -1]> ()
+  most = ReduceMax <keepdims = 1> (magnitude, matrix)
   tiny = Constant <value_float = {TINY}> ()
-  size = Max (most, tiny)
-  scales = Div (raw, size)
-  first_scales = Gather <axis = 0> (scales, first)
-  second_scales = Gather <axis = 0> (scales, second)
+  divisor = Max (most, tiny)
+  size = Squeeze (divisor, matrix)
+  scales = Div (raw, divisor)
+  first_scales = Gather <axis = -2> (scales, first)
+  second_scales = Gather <axis = -2> (scales, second)
   products = Mul (first_scales, second_scales)
   once = MatMul (products, kernel)
-  square = Mul (size, size)
+  square = Mul (divisor, divisor)
   share = Div (floor, square)
   raised = Add (once, share)
   energy = Mul (raised, times)

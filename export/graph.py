@@ -24,7 +24,7 @@ from infgen.world.geometry import STRUCTURE_HALO
 
 @dataclass(frozen=True)
 class Modulation:
-    """Styles as one layer needs them (see ``infgen.export.modulation``)."""
+    """Styles as one layer needs them (see ``infgen.export.modulation``). All begin with B where tiles have their own styles."""
 
     scales: Tensor  # (K, I), within -1 .. 1
     size: Tensor  # (), what they were divided by
@@ -34,8 +34,8 @@ class Modulation:
         """``x`` (B, I, H, W) times the scales of one style, or of K by their ``weights`` (B, K, H, W) on its positions."""
         scales = self.scales.to(x.dtype)
         if weights is None:
-            return x * scales[:, :, None, None]
-        return x * (scales.t() @ weights.to(x.dtype).flatten(2)).view(-1, x.shape[1], x.shape[2], x.shape[3])
+            return x * scales.mT[..., None]  # (I, 1, 1) or (B, I, 1, 1)
+        return x * (scales.mT @ weights.to(x.dtype).flatten(2)).view(-1, x.shape[1], x.shape[2], x.shape[3])
 
 
 class ConstantConv(nn.Module):
@@ -73,7 +73,7 @@ class ConstantConv(nn.Module):
             self.register_buffer(name, buffer)
 
     def modulation(self, styles: Tensor) -> Modulation:
-        """Of ``styles`` (K, D)."""
+        """Of ``styles`` (K, D) or (B, K, D)."""
         constants = self.affine, self.shift, self.kernel, self.floor, self.first, self.second, self.times
         return Modulation(*modulation(styles, *constants))
 
@@ -165,7 +165,7 @@ class ColourLayer(nn.Module):
         """(B, C, H, W), styles (K, D), weights around the same centre -> (B, 3, H, W), float32."""
         style = self.conv.modulation(styles)
         y: Tensor = self.conv(x, style, _middle(weights, x))
-        return y.float() * (self.conv.size * style.size)[:, None, None] + self.bias
+        return y.float() * (self.conv.size * style.size[..., None])[..., None, None] + self.bias
 
 
 def _middle(weights: Tensor | None, x: Tensor) -> Tensor | None:
@@ -208,8 +208,9 @@ class TileGraph(nn.Module):
         """RGB (B, 3, H, W), float32, about [-1, 1], not clipped. All inputs are float32.
 
         ``z_l`` (B, C, n+24, m+24), ``coordinates`` (B, channels, n+24, m+24), ``noises[i]`` (B, 1, h_i, w_i), ``noise_strength``
-        (), ``z_g`` (K, D), ``w_plus`` (K, rows, D). ``weights``, empty for one style: (B, K, n+24, m+24) on cells, then
-        (B, K, h, w) on the input lattice of every texture convolution; they sum to 1 over K.
+        (), ``z_g`` (K, D), ``w_plus`` (K, rows, D), or (B, 1, 1, 1), (B, K, D) and (B, K, rows, D) where every tile has its own
+        styles. ``weights``, empty for one style: (B, K, n+24, m+24) on cells, then (B, K, h, w) on the input lattice of every
+        texture convolution; they sum to 1 over K.
         """
         x, coordinates = z_l.to(self.dtype), coordinates.to(self.dtype)
         here, maps = (weights[0], weights[1:]) if weights else (None, [None] * len(self.convs))
@@ -218,8 +219,8 @@ class TileGraph(nn.Module):
         rgb = None
         for level, to_rgb in enumerate(self.to_rgbs):
             for i in (2 * level, 2 * level + 1):
-                x = self.convs[i](x, w_plus[:, i], noises[i], noise_strength, maps[i])
-            contribution = to_rgb(x, w_plus[:, self.rgb_rows[level]], maps[2 * level + 1])
+                x = self.convs[i](x, w_plus[..., i, :], noises[i], noise_strength, maps[i])
+            contribution = to_rgb(x, w_plus[..., self.rgb_rows[level], :], maps[2 * level + 1])
             rgb = contribution if rgb is None else upsample_skip(rgb) + contribution
         assert rgb is not None
         return rgb

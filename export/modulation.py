@@ -22,15 +22,16 @@ def modulation(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scales within -1 .. 1 (K, I), their size (), and the energy (P, O) that demodulation needs, float32.
 
-    ``styles`` (K, D); ``affine`` (D, I) and ``shift`` (I,) make scales of them. ``kernel`` (I, O): squares of the weight, summed
-    over the kernel; ``floor`` (O,): the epsilon of demodulation. ``first`` and ``second`` (P,): all pairs k <= l of styles, each
-    counted ``times`` (P, 1). Weights of styles sum to 1 everywhere, so that shift and floor can be shared out among styles.
+    ``styles`` (K, D), or (B, K, D) where every tile has its own: then all results begin with B, too. ``affine`` (D, I) and
+    ``shift`` (I,) make scales of them. ``kernel`` (I, O): squares of the weight, summed over the kernel; ``floor`` (O,): the
+    epsilon of demodulation. ``first`` and ``second`` (P,): all pairs k <= l of styles, each counted ``times`` (P, 1). Weights
+    of styles sum to 1 everywhere, so that shift and floor can be shared out among styles.
     """
     raw = styles @ affine + shift
-    size = raw.abs().max().clamp_min(TINY)
+    size = raw.abs().amax((-2, -1), keepdim=True).clamp_min(TINY)
     scales = raw / size
-    products = scales[first] * scales[second]
-    return scales, size, (products @ kernel + floor / (size * size)) * times
+    products = scales.index_select(-2, first) * scales.index_select(-2, second)
+    return scales, size[..., 0, 0].clone(), (products @ kernel + floor / (size * size)) * times
 
 
 @modulation.register_fake
@@ -44,9 +45,9 @@ def _(
     second: Tensor,
     times: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    count = styles.shape[0]
+    *tiles, count, _ = styles.shape
     return (
-        styles.new_empty(count, affine.shape[1]),
-        styles.new_empty(()),
-        styles.new_empty(first.shape[0], kernel.shape[1]),
+        styles.new_empty(*tiles, count, affine.shape[1]),
+        styles.new_empty(tiles),
+        styles.new_empty(*tiles, first.shape[0], kernel.shape[1]),
     )

@@ -12,7 +12,7 @@ import torch
 from infgen import __version__
 from infgen.atomic import write_atomically
 from infgen.engines.onnx_file import OPEN_SEAL, SEAL_KEY, seal
-from infgen.engines.tile_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, TileFile
+from infgen.engines.tile_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, StylesPer, TileFile
 from infgen.errors import InputError, MissingExtraError
 from infgen.export import functions
 from infgen.export.graph import TileGraph
@@ -32,16 +32,18 @@ def export_onnx(
     cells: tuple[int, int],
     styles: int = 1,
     precision: Precision = "fp32",
+    styles_per: StylesPer = "batch",
 ) -> TileFile:
     """Write ``generator`` for windows of ``cells`` (rows, columns) of z_S to ``path``, whole or not at all.
 
     ``model_sha256``: of the model's file, by which engines know it. ``styles``: 1, or how many can meet in one batch.
     ``precision``: type of the convolution weights and activations; inputs and RGB are float32. Inputs are those of
-    ``TileGraph.forward``, named as ``TileFile.input_names``; their batch is free.
+    ``TileGraph.forward``, named as ``TileFile.input_names``; their batch is free. ``styles_per``: styles and noise strength
+    come once for a batch, or for each tile, (B, K, D), (B, K, rows, D) and (B, 1, 1, 1), for servers that join batches.
     Raises InputError for cells that give no pixels, an unknown precision or too many styles, and MissingExtraError.
     """
     _check(generator.config, cells, styles, precision)
-    file = TileFile(generator.config, cells, styles, precision, model_sha256, __version__)
+    file = TileFile(generator.config, cells, styles, precision, model_sha256, __version__, styles_per)
     with write_atomically(path) as temporary:
         temporary.write_bytes(seal(_model_bytes(generator, file)))
     return file
@@ -101,22 +103,24 @@ def example_inputs(file: TileFile) -> tuple[Any, ...]:
     noises = [torch.zeros(batch, 1, *shape) for shape in config.noise_shapes(file.cells)]
     lattices = [(rows, columns), file.cells, *config.noise_shapes(file.cells)[:-1]]
     weights = [torch.zeros(batch, file.styles, *shape) for shape in lattices]
+    tiles = (batch,) if file.styles_per == "tile" else ()
     always: tuple[Any, ...] = (
         torch.zeros(batch, config.local_channels, rows, columns),
         torch.zeros(batch, config.coordinate_channels, rows, columns),
         noises,
-        torch.ones(()),
-        torch.zeros(file.styles, config.global_channels),
-        torch.zeros(file.styles, config.style_layers, config.global_channels),
+        torch.ones(*tiles, 1, 1, 1) if tiles else torch.ones(()),
+        torch.zeros(*tiles, file.styles, config.global_channels),
+        torch.zeros(*tiles, file.styles, config.style_layers, config.global_channels),
     )
     return always if file.styles == 1 else (*always, weights)
 
 
 def _free_batch(file: TileFile) -> tuple[Any, ...]:
-    """The batch of everything but noise strength and styles is dynamic."""
+    """The batch is dynamic; noise strength and styles have one where they are given for each tile."""
     batch = {0: torch.export.Dim("batch")}
     noises = [batch] * len(file.config.texture_channels)
-    always: tuple[Any, ...] = (batch, batch, noises, {}, {}, {})
+    style = batch if file.styles_per == "tile" else {}
+    always: tuple[Any, ...] = (batch, batch, noises, style, style, style)
     return always if file.styles == 1 else (*always, [batch, *noises])
 
 

@@ -1,39 +1,78 @@
 """``infgen export``: model file -> file for another runtime."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from infgen.engines.tile_file import MAX_STYLES, PRECISIONS, Precision, TileFile
+from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
 from infgen.world.geometry import cells_covering
 
 DEFAULT_TILE_PX = 485  # or the next smaller size of the model
+TILES = ("onnx", "trt", "triton")  # kinds that draw tiles of one size
+# Options that not every kind has, with those that do.
+ONLY_FOR: Mapping[str, tuple[str, ...]] = {
+    "tile": TILES,
+    "styles": TILES,
+    "precision": TILES,
+    "batch": ("trt", "triton"),
+    "workspace": ("trt",),
+    "plan": ("triton",),
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to write and where; ``tell`` says what happens."""
+
+    model: str | None
+    source: Path
+    output: Path
+    tile: int | None
+    styles: int
+    precision: Precision
+    batch: int
+    workspace: int | None
+    plan: bool
+    tell: Callable[[str], None]
+
+    def tiles(self) -> dict[str, Any]:
+        """Model and window, as all exports of tiles take them."""
+        generator = load(self.source)
+        levels = generator.config.levels
+        cells = default_tile_cells(levels) if self.tile is None else tile_option_cells(self.tile, levels=levels)
+        return {
+            "generator": generator,
+            "model_sha256": file_hash(self.source),
+            "cells": (cells, cells),
+            "styles": self.styles,
+            "precision": self.precision,
+        }
 
 
 @click.command("export")
 @click.argument("model", required=False)
 @click.option("--onnx", "kind", flag_value="onnx", help="An ONNX file, for ONNX Runtime and all that reads its files.")
 @click.option("--trt", "kind", flag_value="trt", help="A TensorRT engine, for NVIDIA GPUs.")
-@click.option("--torchserve", "kind", flag_value="torchserve", help="A TorchServe archive (.mar); legacy.")
 @click.option(
     "--triton", "kind", flag_value="triton", help="A model in a repository folder of Triton Inference Server."
 )
+@click.option("--torchserve", "kind", flag_value="torchserve", help="A TorchServe archive (.mar); legacy.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write, or folder.")
 @click.option("--tile", type=int, help=f"Side of the tiles that it draws, px. [default: about {DEFAULT_TILE_PX}]")
 @click.option(
     "--styles",
     type=click.IntRange(1, MAX_STYLES),
-    default=1,
-    show_default=True,
-    help="How many styles of a layout can meet in one tile.",
+    help="How many styles of a layout can meet in one tile. [default: 1]",
 )
-@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
-@click.option("--batch", type=int, help="Tiles at once at most (--trt, --triton). [default: 8]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="[default: fp32]")
+@click.option("--batch", type=int, help=f"Tiles at once at most (--trt, --triton). [default: {DEFAULT_BATCH}]")
 @click.option("--workspace", type=int, help="Most memory of a layer, MiB (--trt). [default: TensorRT's choice]")
 @click.option("--plan", is_flag=True, help="A TensorRT engine for the GPU here in place of an ONNX file (--triton).")
 @click.option("--quiet", is_flag=True, help="Only the name of the file.")
@@ -42,8 +81,8 @@ def command(
     kind: str | None,
     output: Path,
     tile: int | None,
-    styles: int,
-    precision: Precision,
+    styles: int | None,
+    precision: Precision | None,
     batch: int | None,
     workspace: int | None,
     plan: bool,
@@ -53,59 +92,80 @@ def command(
 
     ONNX files, TensorRT engines and models for Triton draw tiles of one size; a TorchServe archive draws windows of any size.
     """
+    given = {"tile": tile, "styles": styles, "precision": precision, "batch": batch, "workspace": workspace}
+    kind = _checked(kind, {name for name, value in given.items() if value is not None} | ({"plan"} if plan else set()))
+    order = Order(
+        model=model,
+        source=SHIPPED if model is None else resolve(model),
+        output=output,
+        tile=tile,
+        styles=styles or 1,
+        precision=precision or "fp32",
+        batch=DEFAULT_BATCH if batch is None else batch,
+        workspace=workspace,
+        plan=plan,
+        tell=(lambda line: None) if quiet else partial(click.echo, err=True),
+    )
+    click.echo(WRITERS[kind](order))
+
+
+def _checked(kind: str | None, given: set[str]) -> str:
+    """The kind. Raises InputError where there is none, or where one of the options ``given`` is not for it."""
     if kind is None:
-        raise InputError("no kind of file was chosen; give --onnx, --trt, --torchserve or --triton")
-    if plan and kind != "triton":
-        raise InputError("--plan is for --triton; leave it out")
-    if batch is not None and kind not in ("trt", "triton"):
-        raise InputError("--batch is for --trt and --triton; leave it out")
-    if workspace is not None and kind != "trt":
-        raise InputError("--workspace is for --trt; leave it out")
-    source = SHIPPED if model is None else resolve(model)
-    if kind == "torchserve":
-        refuse_tile_options(tile=tile is not None, styles=styles > 1, precision=precision != "fp32")
-        from infgen.export.torchserve import export_torchserve
-
-        name = export_torchserve(source, output)
-        if not quiet:
-            click.echo(f"model {name!r} for TorchServe, {output.stat().st_size / 2**20:.1f} MiB", err=True)
-        click.echo(output)
-        return
-    generator = load(source)
-    levels = generator.config.levels
-    cells = default_tile_cells(levels) if tile is None else tile_option_cells(tile, levels=levels)
-    what: Any = {"model_sha256": file_hash(source), "cells": (cells, cells), "styles": styles, "precision": precision}
-    if kind == "triton":
-        from infgen.export.triton_repository import DEFAULT_BATCH, export_triton, model_name
-
-        name = model_name(str(model or SHIPPED))
-        file = export_triton(
-            generator, output, name=name, batch=DEFAULT_BATCH if batch is None else batch, plan=plan, **what
-        )
-        output = next((output / name / "1").iterdir())
-    elif kind == "trt":
-        from infgen.export import tensorrt
-
-        tiles = tensorrt.DEFAULT_BATCH if batch is None else batch
-        tell = partial(click.echo, err=True) if not quiet else lambda line: None
-        engine = tensorrt.export_tensorrt(generator, output, batch=tiles, workspace_mb=workspace, report=tell, **what)
-        tell(engine.describe())
-        file = engine.record.tile
-    else:
-        from infgen.export.onnx import export_onnx
-
-        file = export_onnx(generator, output, **what)
-    if not quiet:
-        click.echo(describe(file, output), err=True)
-    click.echo(output)
+        raise InputError(f"no kind of file was chosen; give one of {_flags(tuple(WRITERS))}")
+    for name, kinds in ONLY_FOR.items():
+        if name in given and kind not in kinds:
+            raise InputError(f"--{name} is for {_flags(kinds)}; leave it out")
+    return kind
 
 
-def refuse_tile_options(**given: bool) -> None:
-    """Raise InputError where an option was given that only files for tiles of one size have."""
-    if name := next((name for name, is_given in given.items() if is_given), None):
-        raise InputError(
-            f"--{name} is for files that draw tiles of one size; a TorchServe archive has none: leave it out"
-        )
+def _flags(kinds: tuple[str, ...]) -> str:
+    return " and ".join(", ".join(f"--{kind}" for kind in kinds).rsplit(", ", 1))
+
+
+def _onnx(order: Order) -> Path:
+    from infgen.export.onnx import export_onnx
+
+    file = export_onnx(path=order.output, **order.tiles())
+    order.tell(describe(file, order.output))
+    return order.output
+
+
+def _trt(order: Order) -> Path:
+    from infgen.export.tensorrt import export_tensorrt
+
+    engine = export_tensorrt(
+        path=order.output, batch=order.batch, workspace_mb=order.workspace, report=order.tell, **order.tiles()
+    )
+    order.tell(engine.describe())
+    order.tell(describe(engine.record.tile, order.output))
+    return order.output
+
+
+def _triton(order: Order) -> Path:
+    from infgen.export.triton_repository import export_triton, model_name
+
+    name = model_name(str(order.model or SHIPPED))
+    file = export_triton(repository=order.output, name=name, batch=order.batch, plan=order.plan, **order.tiles())
+    written = next((order.output / name / "1").iterdir())
+    order.tell(describe(file, written))
+    return written
+
+
+def _torchserve(order: Order) -> Path:
+    from infgen.export.torchserve import export_torchserve
+
+    name = export_torchserve(order.source, order.output)
+    order.tell(f"model {name!r} for TorchServe, {order.output.stat().st_size / 2**20:.1f} MiB")
+    return order.output
+
+
+WRITERS: Mapping[str, Callable[[Order], Path]] = {
+    "onnx": _onnx,
+    "trt": _trt,
+    "triton": _triton,
+    "torchserve": _torchserve,
+}
 
 
 def default_tile_cells(levels: int) -> int:

@@ -11,14 +11,20 @@ from infgen.world.geometry import tile_px
 
 Precision = Literal["fp32", "fp16", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+StylesPer = Literal["batch", "tile"]
+STYLES_PER: tuple[StylesPer, ...] = get_args(StylesPer)
 OUTPUT = "rgb"
 FORMAT, VERSION = "infgen-tile", "1"
+DEFAULT_BATCH = 8  # tiles at once at most, for runtimes that have to be told
 MAX_STYLES = 16  # products of two weights are read at every position: 136 for 16 styles
 
 
 @dataclass(frozen=True)
 class TileFile:
-    """A file that draws windows of ``cells`` (rows, columns) in up to ``styles`` styles, by the model ``model_sha256``."""
+    """A file that draws windows of ``cells`` (rows, columns) in up to ``styles`` styles, by the model ``model_sha256``.
+
+    ``styles_per``: styles and noise strength are given once for a batch, or for each tile of it.
+    """
 
     config: GeneratorConfig
     cells: tuple[int, int]
@@ -26,6 +32,7 @@ class TileFile:
     precision: Precision
     model_sha256: str
     infgen_version: str
+    styles_per: StylesPer = "batch"
 
     @property
     def tile_px(self) -> tuple[int, int]:
@@ -52,6 +59,7 @@ class TileFile:
             "infgen.cells": f"{self.cells[0]}x{self.cells[1]}",
             "infgen.tile_px": f"{height}x{width}",
             "infgen.styles": str(self.styles),
+            "infgen.styles_per": self.styles_per,
             "infgen.precision": self.precision,
         }
 
@@ -77,9 +85,11 @@ class TileFile:
     def _parse(cls, data: Mapping[str, str]) -> Self:
         config: Any = json.loads(data["infgen.config"])
         rows, columns = (int(part) for part in data["infgen.cells"].split("x"))
-        precision = data["infgen.precision"]
+        precision, styles_per = data["infgen.precision"], data["infgen.styles_per"]
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision[:20]!r}")
+        if styles_per not in STYLES_PER:
+            raise ValueError(f"styles per {styles_per[:20]!r}")
         return cls(
             GeneratorConfig.from_dict(config),
             (rows, columns),
@@ -87,4 +97,5 @@ class TileFile:
             precision,
             data["infgen.model_sha256"],
             data["infgen.version"],
+            styles_per,
         )

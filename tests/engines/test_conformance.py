@@ -16,6 +16,7 @@ from infgen.world.styles import world_palette
 from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 from tests.export.files import onnx_engine
+from tests.export.kserve import triton_engine
 
 WORLD = World(seed=11)
 STYLES = 4
@@ -35,8 +36,9 @@ ENGINES: dict[str, Callable[[Generator, int], Engine]] = {
     "eager-bf16": lambda generator, styles: EagerEngine(generator, precision="bf16"),
     "onnx-fp32": lambda generator, styles: onnx_engine(styles=styles),
     "onnx-fp16": lambda generator, styles: onnx_engine(styles=styles, precision="fp16"),
+    "triton-fp32": lambda generator, styles: triton_engine(styles),
 }
-MIN_PSNR = {"eager-fp32": 90.0, "eager-bf16": 30.0, "onnx-fp32": 90.0, "onnx-fp16": 45.0}
+MIN_PSNR = {"eager-fp32": 90.0, "eager-bf16": 30.0, "onnx-fp32": 90.0, "onnx-fp16": 45.0, "triton-fp32": 90.0}
 ANY_CELLS = (11, 14)  # for engines that draw windows of any size
 STEP = 2 / 255  # one grey level, in RGB from -1 to 1
 

@@ -29,7 +29,7 @@ def test_the_command_writes_what_the_library_writes(tmp_path: Path):
     [
         (("--onnx", "--tile", 100), "nearest: 85 and 101"),
         (("--onnx", "--tile", 20), "nearest: 37"),
-        ((), "give --onnx"),
+        ((), "give one of --onnx"),
     ],
 )
 def test_what_cannot_be_exported_is_named_with_the_way_out(tmp_path: Path, arguments: tuple[object, ...], message: str):

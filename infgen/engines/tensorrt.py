@@ -1,0 +1,93 @@
+"""An engine that runs an engine file of ``infgen export --trt`` on an NVIDIA GPU.
+
+Windows have the one size of the file; batches may have any, and are computed so many tiles at once as the file was built for.
+"""
+
+import threading
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from infgen.engines.exported import ExportedEngine, Feed, OutOfDeviceMemory
+from infgen.engines.tensorrt_file import EngineRecord, check_runs, read_engine
+from infgen.engines.tensorrt_library import Library, cuda_device, gpu, make_logger, required
+from infgen.engines.tensorrt_run import Runner
+from infgen.engines.tile_file import OUTPUT
+from infgen.errors import InputError, ModelFileError
+
+
+class TensorRTEngine(ExportedEngine):
+    """Runs the engine file ``path`` on GPU ``device_index``.
+
+    Raises InputError where no GPU is, or the file was built for another one or by another version of TensorRT;
+    ModelFileError for a file that is damaged or was changed; MissingExtraError without the TensorRT that built it.
+    """
+
+    def __init__(self, path: str | Path, *, device_index: int = 0) -> None:
+        path = Path(path)
+        self._record, engine = read_engine(path)
+        super().__init__(self._record.tile, f"engine file {path}")
+        here = gpu(device_index)
+        if here is None:
+            raise InputError(
+                f"{self._source} needs an NVIDIA GPU, and PyTorch sees none here; use --engine eager or onnx"
+            )
+        library = required(self._record.builder, what=self._source)
+        check_runs(self._record, library, here, path=path)
+        self._device = cuda_device(device_index)
+        self._fitting = self._record.batch
+        self._lock = threading.Lock()
+        with torch.cuda.device(self._device):
+            self._runner = self._opened(library, engine)
+
+    def _opened(self, library: Library, engine: bytes) -> Runner:
+        log = make_logger(library)
+        self._runtime = library.module.Runtime(log)  # the engine needs it as long as it lives
+        found = self._runtime.deserialize_cuda_engine(engine)
+        if found is None:
+            reason = (log.errors() or ["no reason was given"])[-1][:300]
+            raise ModelFileError(f"{self._source} is not accepted by {library.title}: {reason}")
+        names = {found.get_tensor_name(i) for i in range(found.num_io_tensors)}
+        if not names - {OUTPUT} <= set(self._record.tile.input_names) or OUTPUT not in names:
+            raise ModelFileError(f"{self._source} has other inputs than its header says; export it again")
+        return Runner(library, found, self._device, log=log)
+
+    @property
+    def record(self) -> EngineRecord:
+        """What the file says about itself and the GPUs that it was built for."""
+        return self._record
+
+    @property
+    def name(self) -> str:
+        """trt, and which TensorRT."""
+        return f"trt ({self._record.library})"
+
+    @property
+    def device(self) -> torch.device:
+        """The GPU."""
+        return self._device
+
+    @property
+    def most_tiles(self) -> int:
+        """What the file was built for, or fewer where memory did not suffice."""
+        return self._fitting
+
+    @property
+    def bytes_per_value(self) -> int:
+        """4 for fp32, 2 for fp16 and bf16."""
+        return 4 if self._file.precision == "fp32" else 2
+
+    @property
+    def layers(self) -> list[str]:
+        """One line for each layer that runs, as TensorRT's inspector describes it."""
+        return self._runner.layers()
+
+    @torch.inference_mode()
+    def _run(self, feed: Feed, count: int) -> Tensor:
+        with self._lock:
+            try:
+                return self._runner.run(feed, count)
+            except OutOfDeviceMemory:
+                self._fitting = max(1, count // 2)
+                raise
