@@ -22,7 +22,8 @@ from benchmarks.engines import compare, numbers
 from benchmarks.render import console, machine
 from infgen.bench.subjects import model_file
 from infgen.engines.tensorrt import TensorRTEngine
-from infgen.export.tensorrt import DEFAULT_BATCH, export_tensorrt
+from infgen.engines.tile_file import DEFAULT_BATCH
+from infgen.export.tensorrt import export_tensorrt
 from infgen.limits import MIB
 from infgen.model.checkpoint import file_hash, load
 from infgen.rendering.plan import tile_option_cells
