@@ -3,9 +3,9 @@
     python -m benchmarks.overfit PHOTOS RUN --steps 400
 
 Takes the first eight photographs, each brought to the size of a patch so that a patch shows all of its height, trains without
-what works against copying (augmentation, the diversity loss), and measures the Frechet distance of the averaged model from their patches as it goes. Prints the curve and its running mean over
-three points, which must fall from point to point; leaves a sheet of the photographs beside samples. Left on a run that is
-there, it goes on from its checkpoint.
+what works against copying (augmentation, the diversity loss), and measures the Frechet distance of the averaged model from
+their patches as it goes. Prints the curve and its running mean over three points, which must fall from point to point; leaves
+a sheet of the photographs beside samples. Left on a run that is there, it goes on from its checkpoint.
 """
 
 import itertools

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from infgen.errors import InfgenError, InputError
 
 if TYPE_CHECKING:
+    from infgen.inversion.invert import invert
     from infgen.model.config import GeneratorConfig
     from infgen.model.generator import Generator
     from infgen.rendering.plan import Region
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Generator", "GeneratorConfig", "InfgenError", "InputError", "Region", "World", "__version__"]
+__all__ = ["Generator", "GeneratorConfig", "InfgenError", "InputError", "Region", "World", "__version__", "invert"]
 
 _HOMES = {
     "Generator": "infgen.model.generator",
     "GeneratorConfig": "infgen.model.config",
     "Region": "infgen.rendering.plan",
     "World": "infgen.world.world",
+    "invert": "infgen.inversion.invert",
 }
 
 

@@ -74,6 +74,37 @@ MAX_REQUEST_STYLES = Limit("INFGEN_MAX_REQUEST_STYLES", 16, "styles", "styles in
 MAX_REQUEST_CENTRES = Limit("INFGEN_MAX_REQUEST_CENTRES", 256, "centres", "centres in the layout of one request")
 MAX_REQUEST_TRANSITION = Limit("INFGEN_MAX_REQUEST_TRANSITION", 1024, "px", "transition of the layout of one request")
 MAX_RESPONSE_KB = Limit("INFGEN_MAX_RESPONSE_KB", 6300, "KiB", "size of the picture that answers one request")
+MAX_WORLD_KB = Limit("INFGEN_MAX_WORLD_KB", 4096, "KiB", "size of one JSON document sent to the canvas server")
+MAX_UPLOAD_MB = Limit("INFGEN_MAX_UPLOAD_MB", 64, "MiB", "size of one photograph sent to the canvas server")
+REQUEST_SECONDS = Limit(
+    "INFGEN_REQUEST_SECONDS", 30, "s", "time in which the next part of a request must reach the canvas server"
+)
+MAX_CANVAS_STYLES = Limit("INFGEN_MAX_CANVAS_STYLES", 64, "styles", "styles in one world of the canvas server")
+MAX_CANVAS_CENTRES = Limit(
+    "INFGEN_MAX_CANVAS_CENTRES", 1024, "centres", "style centres in one world of the canvas server"
+)
+MAX_WORLDS = Limit("INFGEN_MAX_WORLDS", 1000, "worlds", "worlds that the canvas server keeps")
+MAX_REVISIONS = Limit("INFGEN_MAX_REVISIONS", 200, "revisions", "revisions of one world that can be undone")
+MAX_QUEUE = Limit(
+    "INFGEN_MAX_QUEUE", 256, "tiles", "tiles that wait to be drawn; when more come, the oldest are refused"
+)
+TILE_SECONDS = Limit("INFGEN_TILE_SECONDS", 60, "s", "time in which the canvas server must have drawn a tile")
+TILE_CACHE_MB = Limit("INFGEN_TILE_CACHE_MB", 128, "MiB", "memory for tiles that were drawn")
+TILE_DISK_MB = Limit("INFGEN_TILE_DISK_MB", 1024, "MiB", "disk space for tiles that were drawn")
+MAX_EXPORT_PIXELS = Limit(
+    "INFGEN_MAX_EXPORT_PIXELS", 100_000_000, "px", "pixels of one picture exported from the canvas"
+)
+MAX_OUTPAINT_STEPS = Limit(
+    "INFGEN_MAX_OUTPAINT_STEPS", 1000, "steps", "steps that one inversion on the canvas server may be asked to take"
+)
+JOB_SECONDS = Limit("INFGEN_JOB_SECONDS", 3600, "s", "time that one export or inversion of the canvas server may take")
+JOBS_AT_ONCE = Limit("INFGEN_JOBS_AT_ONCE", 2, "jobs", "exports and inversions that run at the same time")
+MAX_JOBS = Limit("INFGEN_MAX_JOBS", 16, "jobs", "exports and inversions that wait or run")
+KEPT_JOBS = Limit("INFGEN_KEPT_JOBS", 16, "jobs", "finished exports and inversions whose files the canvas server keeps")
+MAX_STREAMS = Limit("INFGEN_MAX_STREAMS", 64, "streams", "clients that follow jobs at the same time")
+DRAIN_SECONDS = Limit(
+    "INFGEN_DRAIN_SECONDS", 30, "s", "time that the canvas server takes to finish its work when it is told to stop"
+)
 TILE_MEMORY_MB = Limit(
     "INFGEN_TILE_MEMORY_MB", 6144, "MiB", "memory that one batch of tiles may take while it is computed"
 )
@@ -99,6 +130,25 @@ ALL: tuple[Limit, ...] = (
     MAX_REQUEST_CENTRES,
     MAX_REQUEST_TRANSITION,
     MAX_RESPONSE_KB,
+    MAX_WORLD_KB,
+    MAX_UPLOAD_MB,
+    REQUEST_SECONDS,
+    MAX_CANVAS_STYLES,
+    MAX_CANVAS_CENTRES,
+    MAX_WORLDS,
+    MAX_REVISIONS,
+    MAX_QUEUE,
+    TILE_SECONDS,
+    TILE_CACHE_MB,
+    TILE_DISK_MB,
+    MAX_EXPORT_PIXELS,
+    MAX_OUTPAINT_STEPS,
+    JOB_SECONDS,
+    JOBS_AT_ONCE,
+    MAX_JOBS,
+    KEPT_JOBS,
+    MAX_STREAMS,
+    DRAIN_SECONDS,
     TILE_MEMORY_MB,
     DATA_CACHE_MB,
 )

@@ -14,6 +14,9 @@ from infgen.errors import exit_code
 COMMANDS = {
     "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
     "styles": ("infgen.cli.styles", "Draw a sheet of styles to choose from."),
+    "outpaint": ("infgen.cli.outpaint", "Continue a photograph on any side."),
+    "inbetween": ("infgen.cli.inbetween", "Join photographs by what could lie between them."),
+    "panorama": ("infgen.cli.panorama", "Close a circle around a photograph."),
     "resample": ("infgen.cli.resample", "Draw a part of a world again, or undo that."),
     "verify": ("infgen.cli.verify", "Compare a rendered picture with its own recipe."),
     "info": ("infgen.cli.info", "Say what a model, a world or a rendered image is."),
@@ -21,6 +24,7 @@ COMMANDS = {
     "train": ("infgen.cli.train", "Train a model on photographs."),
     "eval": ("infgen.cli.eval", "Measure how good a model's pictures are."),
     "bench": ("infgen.cli.bench", "Measure how fast this machine renders."),
+    "serve": ("infgen.cli.serve", "Explore and paint endless pictures in a browser."),
     "schema": ("infgen.cli.schema", "Print the JSON schema of layout or world files."),
     "export": ("infgen.cli.export", "Write a model as a file for other runtimes."),
     "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),

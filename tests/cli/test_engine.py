@@ -48,7 +48,10 @@ def test_a_picture_in_half_precision_is_verified_with_its_own_file(draw: Call, c
     [
         (("--engine", "onnx"), "needs a file; make one with: infgen export --onnx"),
         (("--engine", "trt"), "needs a file; make one with: infgen export --trt"),
-        (("--engine", "abacus"), "engine 'abacus' is unknown; choose one of auto, eager, onnx, trt, triton://host:8001"),
+        (
+            ("--engine", "abacus"),
+            "engine 'abacus' is unknown; choose one of auto, eager, onnx, trt, triton://host:8001",
+        ),
         (("--engine-file", "none.onnx"), "ONNX file none.onnx does not exist"),
         (("--engine-file", onnx_file, "--tile", 229), "leave --tile out, or export the model with this --tile"),
         (("--engine-file", onnx_file, "--precision", "bf16"), "precision bf16 was asked"),

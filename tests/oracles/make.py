@@ -20,6 +20,7 @@ STRUCTURE_CONV = "structure_synthesizer.implicit_model.conv_stack.{}.conv.conv.w
 DROPPED: dict[str, tuple[str, ...]] = {
     "coords": (),
     "losses": (),
+    "inversion": (),
     "discriminator_small": (),
     "generator_small": ("B_", "A_rgb_3", "A_ss_3"),
     "trainstep_small": (),
@@ -28,6 +29,7 @@ DROPPED: dict[str, tuple[str, ...]] = {
 # Cut: keys that begin so keep this part; the first row that fits counts. Everything else is kept whole.
 CUT: dict[str, tuple[tuple[str, Slices], ...]] = {
     "coords": (),
+    "inversion": (),
     "losses": (("r1_grad_input", EVERY_3RD),),
     "discriminator_small": (("block_0_sample0", EVERY_3RD), ("block_1_sample0", EVERY_2ND)),
     "generator_small": (("A_feat_7", (slice(0, 1), slice(None), *EVERY_2ND[2:])), ("A_feat_", FIRST), ("A_ss_", FIRST)),

@@ -291,21 +291,3 @@ def test_warnings_are_as_before_whatever_threads_decode(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert list(warnings.filters) == before
-
-
-@pytest.mark.parametrize(("limit", "alone"), [(100, True), (10**9, False)])
-def test_only_large_photographs_are_decoded_one_at_a_time(
-    limit: int, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = save(tmp_path, "a.png", landscape(0))
-    seen: list[bool] = []
-    decode = photos._upright_rgb
-
-    def noted(image: Image.Image) -> Image.Image:
-        seen.append(photos._one_large_at_a_time.locked())
-        return decode(image)
-
-    monkeypatch.setattr(photos, "LARGE_PIXELS", limit)
-    monkeypatch.setattr(photos, "_upright_rgb", noted)
-    read_view(path, VIEW)
-    assert seen == [alone]

@@ -1,0 +1,105 @@
+"""A photograph's latents in one call, and whether stored ones are those of a photograph."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from infgen.errors import InputError
+from infgen.inversion.optimise import Inversion, Settings, Step, optimise
+from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
+from infgen.inversion.window import Cover
+from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
+from infgen.model.config import GeneratorConfig
+from infgen.model.generator import Generator
+from infgen.perceptual import MIN_PX
+from infgen.photo import PhotoSource, open_photograph
+from infgen.world.anchors import AnchoredLatents
+
+# Weight of the prior of styles. The small one of Settings() recovers a picture best; with it, styles leave those that the model
+# knows, and what they draw beyond the photograph breaks up. The photograph's own pixels stand in the result anyway.
+STYLE_WEIGHT = 0.3
+SMALLEST_PX = MIN_PX  # short side of a photograph: less than that would only be blown up
+
+
+def continuing(settings: Settings | None = None) -> Settings:
+    """``settings`` for a photograph that is to go on: its styles stay near those of a world, at some cost in PSNR."""
+    settings = Settings() if settings is None else settings
+    return replace(settings, weights=replace(settings.weights, style=STYLE_WEIGHT))
+
+
+def invert(
+    photo: PhotoSource,
+    generator: Generator | str | Path | None = None,
+    *,
+    model_sha256: str | None = None,
+    mask: PhotoSource | None = None,
+    height: int = WORKING_HEIGHT_PX,
+    horizon: float | None = None,
+    x: int = 0,
+    period: int | None = None,
+    settings: Settings | None = None,
+    seconds: float | None = None,
+    progress: Callable[[Step], None] | None = None,
+) -> Inversion:
+    """The latents of ``photo``: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8.
+
+    ``generator``: a model file, a hub id, None for the shipped model, or a Generator together with ``model_sha256``, the hash
+    of its file, by which worlds know it. ``mask``: a picture of the same size, white where the photograph counts. ``height``:
+    px to which it is scaled; ``horizon``: a fraction of the height, None estimates it; ``x``: world px of its left edge;
+    ``period``: of a cyclic world, px. ``settings``: None is ``continuing()``. Others as for ``optimise``. Raises InputError for
+    what cannot be used.
+    """
+    photograph = open_photograph(photo, short_px=SMALLEST_PX)
+    if mask is not None:
+        photograph = photograph.masked(mask)
+    placed = place(photograph, height=height, horizon=horizon, x=x)
+    network, sha256 = _model(generator, model_sha256)
+    return optimise(
+        placed.target(),
+        network,
+        model_sha256=sha256,
+        settings=continuing() if settings is None else settings,
+        period=period,
+        seconds=seconds,
+        progress=progress,
+    )
+
+
+def _model(generator: Generator | str | Path | None, sha256: str | None) -> tuple[Generator, str]:
+    """The network, and the hash of its file."""
+    if isinstance(generator, Generator):
+        if sha256 is None:
+            raise InputError(
+                "a Generator does not know the hash of its file; give model_sha256, or the model file instead of the Generator"
+            )
+        return generator, sha256
+    path = SHIPPED if generator is None else resolve(generator)
+    return load(path), file_hash(path)
+
+
+def check_latents(
+    path: Path, placed: Placed, *, config: GeneratorConfig, model_sha256: str, period: int | None = None
+) -> None:
+    """Raise InputError unless the file ``path`` holds latents of ``placed`` (or another picture in its window) for this model.
+
+    ``period``: of the world that they are wanted for, px.
+    """
+    latents = AnchoredLatents.load(path)
+    if latents.model_sha256 != model_sha256:
+        raise InputError(
+            f"latents {path} were made with model {latents.model_sha256[:12]}... and this one is {model_sha256[:12]}...; give "
+            "the right one with --model"
+        )
+    cover = Cover.of(placed.target(), config, period=period)
+    found = latents.cell_x, latents.cell_y, latents.cells, latents.period
+    if found != (cover.x.structure.start, cover.y.structure.start, cover.cells, period):
+        pixels, window = latents.pixels, placed.region
+        raise InputError(
+            f"latents {path} are of {pixels.x.size} x {pixels.y.size} px at ({pixels.x.start}, {pixels.y.start}), "
+            f"{_round(latents.period)}, and {placed.photograph.name} lies on {window.w} x {window.h} px at ({window.x}, "
+            f"{window.y}), {_round(period)}; give the photograph, --height, --horizon and width that they were made with"
+        )
+
+
+def _round(period: int | None) -> str:
+    return "no circle" if period is None else f"a circle of {period} px"

@@ -1,0 +1,122 @@
+"""The objective of an inversion: latents -> image -> loss terms."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from infgen.inversion import losses
+from infgen.inversion.network import draw
+from infgen.inversion.prior import StylePrior
+from infgen.inversion.settings import Weights
+from infgen.inversion.window import Cover, Latents, Target
+from infgen.model.generator import Generator
+from infgen.perceptual import Lpips
+
+
+@dataclass(frozen=True, eq=False)
+class Variables:
+    """What is optimised: ``z_l``, ``z_g``, whitened styles (1, rows, D), and noises before they are normalised."""
+
+    z_l: Tensor
+    z_g: Tensor
+    styles: Tensor
+    noises: tuple[Tensor, ...]
+
+    @property
+    def structure(self) -> list[Tensor]:
+        """What the structure synthesizer reads."""
+        return [self.z_l, self.z_g]
+
+    @property
+    def texture(self) -> list[Tensor]:
+        """What the texture synthesizer reads."""
+        return [self.styles, *self.noises]
+
+    @property
+    def all(self) -> list[Tensor]:
+        """Every tensor."""
+        return [*self.structure, *self.texture]
+
+    def detached(self, *, scale: float = 1.0) -> "Variables":
+        """A copy that is optimised on its own, noises times ``scale``."""
+
+        def leaf(tensor: Tensor, factor: float = 1.0) -> Tensor:
+            return tensor.detach().mul(factor).requires_grad_()
+
+        return Variables(
+            leaf(self.z_l), leaf(self.z_g), leaf(self.styles), tuple(leaf(noise, scale) for noise in self.noises)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One look at the objective. ``terms``: each by its name, not weighted. ``image`` (1, 3, h, w): the target's window."""
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    reconstruction: Tensor
+    image: Tensor
+
+
+class Objective:
+    """Compares what ``generator`` draws in the window ``cover`` with ``target``."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        target: Target,
+        *,
+        cover: Cover,
+        weights: Weights,
+        metric: Lpips,
+        prior: StylePrior,
+    ) -> None:
+        device = generator.mean_style.device
+        self.generator, self.prior = generator, prior
+        self._target, self._cover, self._weights, self._metric = target, cover, weights, metric
+        self._coordinates = cover.coordinates(generator.config, device)
+        self._picture = target.picture.to(device, torch.float32).unsqueeze(0)
+        self._known = None if target.mask is None else target.mask.to(device)
+        with torch.no_grad():
+            self._features = metric.trunk(self._picture)
+
+    def latents(self, variables: Variables) -> Latents:
+        """The latents that ``variables`` stand for."""
+        noises = tuple(losses.renormalised(noise) for noise in variables.noises)
+        return Latents(variables.z_l, variables.z_g, self.prior.style(variables.styles), noises)
+
+    def image(self, latents: Latents) -> Tensor:
+        """What is drawn in the target's window, (1, 3, h, w), about [-1, 1]."""
+        return self._cover.cut(draw(self.generator, latents, self._coordinates), self._target)
+
+    def psnr(self, image: Tensor) -> float:
+        """Of the known pixels of ``image`` (1, 3, h, w), dB."""
+        return float(losses.psnr(image.detach(), self._picture, self._known))
+
+    def perceptual(self, image: Tensor) -> Tensor:
+        """LPIPS of ``image`` (1, 3, h, w), laid over the picture where that is known, so that the rest adds nothing."""
+        if self._known is not None:
+            image = torch.where(self._known, image, self._picture)
+        return self._metric.between(self._metric.trunk(image), self._features).sum()
+
+    def __call__(self, variables: Variables) -> Evaluation:
+        """All terms whose weight is not 0."""
+        latents, weights = self.latents(variables), self._weights
+        image = self.image(latents)
+        terms = {"pixel": losses.pixel(image, self._picture, self._known)}
+        if weights.lpips:
+            terms["lpips"] = self.perceptual(image)
+        reconstruction = sum((getattr(weights, name) * terms[name] for name in terms), image.new_zeros(()))
+        if weights.noise:
+            terms["noise"] = torch.stack([losses.noise_regularity(noise) for noise in latents.noises]).sum()
+        if weights.z_g:
+            terms["z_g"] = losses.root_mean_square(latents.z_g)
+        if weights.z_l:
+            terms["z_l"] = losses.root_mean_square(latents.z_l)
+        if weights.z_l_excess:
+            terms["z_l_excess"] = losses.excess(latents.z_l)
+        if weights.style:
+            terms["style"] = losses.mahalanobis(variables.styles)
+        loss = sum((getattr(weights, name) * value for name, value in terms.items()), image.new_zeros(()))
+        return Evaluation(loss, terms, reconstruction, image)

@@ -1,0 +1,204 @@
+"""Inversion: latents whose picture is a given one, by gradient through the generator (paper Section 4.3, Appendix K).
+
+Adam finds the neighbourhood, L-BFGS (Liu and Nocedal 1989) goes on from there: the objective is deterministic, so its
+curvature can be learnt from past gradients.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from infgen.inversion.drift import Drift
+from infgen.inversion.network import checkpointed, frozen, needs_checkpointing
+from infgen.inversion.objective import Objective, Variables
+from infgen.inversion.prior import StylePrior
+from infgen.inversion.run import End, Ended, Run, Step
+from infgen.inversion.schedule import rate_factor
+from infgen.inversion.settings import Settings
+from infgen.inversion.window import Cover, Latents, Target
+from infgen.model.folded import check_seamless
+from infgen.model.generator import Generator
+from infgen.perceptual import Lpips
+from infgen.world import fields
+from infgen.world.anchors import AnchoredLatents
+
+__all__ = ["Inversion", "Settings", "Step", "Target", "optimise"]
+
+
+@dataclass(frozen=True, eq=False)
+class Inversion:
+    """The best latents of a run. ``reconstruction`` (3, h, w) in [-1, 1] is what they draw, on the CPU.
+
+    ``psnr`` (dB) and ``lpips`` compare it with the picture where that is known. ``end`` says why the run was over.
+    """
+
+    latents: AnchoredLatents
+    reconstruction: Tensor
+    psnr: float
+    lpips: float
+    drift: Drift
+    steps: int
+    seconds: float
+    end: End
+    checkpointed: bool
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self.end == "interrupted"
+
+
+def optimise(
+    target: Target,
+    generator: Generator,
+    *,
+    model_sha256: str,
+    settings: Settings | None = None,
+    period: int | None = None,
+    seconds: float | None = None,
+    progress: Callable[[Step], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Inversion:
+    """Invert ``target`` with ``generator``, whose file has the hash ``model_sha256``, on the device of its weights.
+
+    ``period``: px after which the world repeats along x. ``seconds``: most time, to which the schedule adapts; without it
+    equal arguments give equal results. ``progress`` is called after every step, ``stop`` before: true ends the run, and so
+    does Ctrl-C; the best latents so far are returned. Raises InputError for a picture, place, period or model that cannot be
+    inverted, LimitError where it takes too much memory, DivergenceError where a loss term is not finite.
+    """
+    settings = settings or Settings()
+    check_seamless(generator.config)
+    cover = Cover.of(target, generator.config, period=period)
+    device = generator.mean_style.device
+    checkpointing = needs_checkpointing(cover, generator.config, settings, device)
+    network = frozen(generator)
+    with torch.random.fork_rng(devices=[]):  # layers draw weights before they get the right ones
+        metric = Lpips.load(settings.lpips, settings.lpips_weights).to(device)
+    objective = Objective(
+        checkpointed(network) if checkpointing else network,
+        target,
+        cover=cover,
+        weights=settings.weights,
+        metric=metric,
+        prior=StylePrior.of(network),
+    )
+    starts = [_start(objective, cover, settings, index) for index in range(settings.starts)]
+    _anchored(objective.latents(starts[0]), cover, model_sha256)  # whatever it refuses, it refuses before the work
+    run = Run(objective, settings, seconds=seconds, progress=progress, stop=stop, checkpointing=checkpointing)
+    end = _search(run, starts)
+    return _result(run, starts[0] if run.best is None else run.best[1], cover, model_sha256=model_sha256, end=end)
+
+
+def _start(objective: Objective, cover: Cover, settings: Settings, index: int) -> Variables:
+    """The mean style for ``index`` 0, styles of drawn latents for others; z_l and noises of the world of ``settings.seed``."""
+    generator = objective.generator
+    config, mean = generator.config, generator.mean_style
+    z_g, styles = mean.new_zeros(1, config.global_channels), mean.new_zeros(1, config.style_layers, mean.shape[0])
+    if index:
+        z_g = fields.global_latent(settings.seed, channels=config.global_channels, index=index).to(mean).unsqueeze(0)
+        styles = objective.prior.whitened(generator.mapping(z_g)).unsqueeze(1).expand_as(styles)
+    z_l = cover.local_latent(settings.seed, config, mean.device)
+    return Variables(z_l, z_g, styles, cover.noises(settings.seed, mean.device)).detached()
+
+
+class _Descent:
+    """Adam from ``variables`` on, which it changes."""
+
+    def __init__(self, variables: Variables, settings: Settings) -> None:
+        self.variables, self.loss, self._step = variables, float("inf"), 0
+        self._rates = (settings.rate * settings.structure_rate, settings.rate)
+        self._ramps = {"ramp_up": settings.ramp_up, "ramp_down": settings.ramp_down}
+        self._adam = torch.optim.Adam([{"params": variables.structure}, {"params": variables.texture}])
+
+    def advance(self, run: Run, to: int) -> None:
+        """Go on until step ``to`` of the schedule. Raises Ended."""
+        leaves = self.variables.all
+        while self._step < to and ((over := run.descent_progress(self._step)) < 1 or run.best is None):
+            factor = rate_factor(min(over, 1.0), **self._ramps)
+            for group, rate in zip(self._adam.param_groups, self._rates, strict=True):
+                group["lr"] = rate * factor
+            evaluation, gradients = run.look(self.variables, leaves)
+            self.loss = float(evaluation.loss.detach())
+            for leaf, gradient in zip(leaves, gradients, strict=True):
+                leaf.grad = gradient
+            self._adam.step()
+            self._step += 1
+
+
+def _search(run: Run, starts: list[Variables]) -> End:
+    """All stages of the run; why it ended."""
+    try:
+        descents = [_Descent(start, run.settings) for start in starts]
+        if len(descents) > 1:
+            for number, descent in enumerate(descents, 1):
+                run.stage = f"start {number}"
+                descent.advance(run, min(run.settings.start_steps, run.settings.descent_steps))
+        run.stage = "adam"
+        min(descents, key=lambda descent: descent.loss).advance(run, run.settings.descent_steps)
+        _refine(run)
+    except Ended as ended:
+        return ended.end
+    except KeyboardInterrupt:
+        return "interrupted"
+    return "converged" if run.steps < run.settings.steps else "steps"
+
+
+def _refine(run: Run) -> None:
+    """L-BFGS from the best variables on, with the remaining steps. Raises Ended."""
+    left, scale = run.settings.steps - run.steps, run.settings.noise_scale
+    if run.best is None or left < 1:
+        raise Ended("steps")
+    run.stage = "l-bfgs"
+    scaled = run.best[1].detached(scale=1 / scale)
+    leaves = scaled.all
+    optimiser = torch.optim.LBFGS(
+        leaves,
+        max_iter=left,
+        max_eval=left,
+        history_size=run.settings.history,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=0,
+        tolerance_change=0,
+    )
+
+    def closure() -> Tensor:
+        noises = tuple(noise * scale for noise in scaled.noises)
+        evaluation, gradients = run.look(Variables(scaled.z_l, scaled.z_g, scaled.styles, noises), leaves)
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            leaf.grad = gradient
+        return evaluation.loss.detach()
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _anchored(latents: Latents, cover: Cover, model_sha256: str) -> AnchoredLatents:
+    return AnchoredLatents(
+        cell_x=cover.x.structure.start,
+        cell_y=cover.y.structure.start,
+        z_l=latents.z_l[0].detach().cpu(),
+        noises=tuple(noise[0].detach().cpu() for noise in latents.noises),
+        z_g=latents.z_g[0].detach().cpu(),
+        w_plus=latents.w_plus[0].detach().cpu(),
+        model_sha256=model_sha256,
+        period=cover.period,
+    )
+
+
+@torch.no_grad()
+def _result(run: Run, variables: Variables, cover: Cover, *, model_sha256: str, end: End) -> Inversion:
+    objective = run.objective
+    latents = objective.latents(variables)
+    image = objective.image(latents).clamp(-1, 1)
+    return Inversion(
+        latents=_anchored(latents, cover, model_sha256),
+        reconstruction=image[0].cpu(),
+        psnr=objective.psnr(image),
+        lpips=float(objective.perceptual(image)),
+        drift=Drift.of(latents, objective.prior),
+        steps=run.steps,
+        seconds=run.elapsed,
+        end=end,
+        checkpointed=run.checkpointing,
+    )

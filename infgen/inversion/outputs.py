@@ -1,0 +1,160 @@
+"""The files that come of photographs: pictures, a sheet of samples, worlds, and latents, side by side under one name.
+
+out.png  out.world.json  out.5f3a09c1.safetensors            one picture
+out-1.png  out-1.world.json ...  out-sheet.png               several samples; their worlds share the latents
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from infgen.atomic import TEMPORARY_PREFIX, check_output, write_atomically
+from infgen.errors import InputError, LimitError
+from infgen.inversion.arrangement import Arrangement
+from infgen.rendering.job import Studio
+from infgen.rendering.render import Pixels
+from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
+from infgen.world.anchoring import file_sha256
+from infgen.world.anchors import AnchoredLatents
+
+MAX_SAMPLES = 64
+SHEET_SIDE_PX = 1024  # of one sample on the sheet
+_SEEDS = 2**64
+_DIGITS = 8  # of the latents' hash, in their name
+# Extension -> (Pillow's name, longest side in px, options). JPEG is the only one that changes pixels.
+_SAVERS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
+    ".png": ("PNG", 2**31 - 1, {}),
+    ".jpg": ("JPEG", 65_500, {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", 65_500, {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", 16_383, {"lossless": True}),
+    ".tif": ("TIFF", 2**31 - 1, {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", 2**31 - 1, {"compression": "tiff_adobe_deflate"}),
+}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Names of the files of one run. ``picture``: the name that was asked for; ``samples``: pictures of different seeds."""
+
+    picture: Path
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.samples <= MAX_SAMPLES:
+            raise InputError(f"{self.samples} samples are out of range; allowed are 1 to {MAX_SAMPLES}")
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """One file for each sample."""
+        if self.samples == 1:
+            return (self.picture,)
+        return tuple(self.picture.with_stem(f"{self.picture.stem}-{i + 1}") for i in range(self.samples))
+
+    @property
+    def sheet(self) -> Path | None:
+        """The file that shows all samples; None for one."""
+        return None if self.samples == 1 else self.picture.with_name(f"{self.picture.stem}-sheet.png")
+
+    def check(self, arrangement: Arrangement) -> None:
+        """Raise InputError, or LimitError, where the pictures of ``arrangement`` cannot be written. Creates nothing."""
+        width, height = arrangement.size
+        if self.picture.suffix.lower() not in _SAVERS:
+            raise InputError(f"output {self.picture} has no known ending; give one of {', '.join(_SAVERS)}")
+        name, longest, _ = _SAVERS[self.picture.suffix.lower()]
+        if max(width, height) > longest:
+            raise LimitError(
+                f"{name} holds at most {longest} px per side, not {width} x {height} px; write .png instead"
+            )
+        for picture in self.pictures:
+            check_output(picture)
+            check_output(_world_file(picture))
+        if self.sheet is not None:
+            check_sheet(self.sheet, Sheet(self.samples, _columns(width, height), *_shown(width, height)))
+
+    def save_latents(self, latents: AnchoredLatents) -> Path:
+        """Write ``latents`` beside the picture, named after it and their own hash. Returns the path."""
+        folder = check_output(self.picture).parent
+        temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.safetensors"
+        try:
+            latents.save(temporary)
+            path = folder / f"{self.picture.stem}.{file_sha256(temporary)[:_DIGITS]}.safetensors"
+            os.replace(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        return path
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How a picture is made of what the model draws: see ``Arrangement.finished``."""
+
+    keep: bool = True
+    feather: int | None = None
+
+
+def draw(
+    arrangement: Arrangement,
+    latents: Sequence[Path],
+    *,
+    studio: Studio,
+    outputs: Outputs,
+    seed: int,
+    joining: Joining,
+    progress: Progress = lambda done, total: None,
+) -> list[Path]:
+    """Draw and write all pictures, their worlds and the sheet. Returns the pictures, the sheet last.
+
+    ``latents``: files, one for each photograph; sample i lies in the world of seed ``seed`` + i. ``progress(samples done,
+    samples in all)``. Raises InputError where a file cannot be written or latents do not fit the model.
+    """
+    shown: list[tuple[str, Pixels]] = []
+    for i, path in enumerate(outputs.pictures):
+        world = arrangement.world(latents, seed=(seed + i) % _SEEDS)
+        world.save(_world_file(path))
+        generated = studio.with_world(world).array(arrangement.region)
+        picture = arrangement.finished(generated, keep=joining.keep, feather=joining.feather)
+        _save(picture, path)
+        if outputs.sheet is not None:
+            shown.append((f"{path.name}, seed {world.seed}", _thumbnail(picture)))
+        progress(i + 1, outputs.samples)
+    if outputs.sheet is None:
+        return list(outputs.pictures)
+    height, width, _ = shown[0][1].shape
+    sheet = Sheet(outputs.samples, _columns(*arrangement.size), width, height)
+    save_sheet(draw_sheet(sheet, shown), outputs.sheet)
+    return [*outputs.pictures, outputs.sheet]
+
+
+def _world_file(picture: Path) -> Path:
+    return picture.with_name(f"{picture.stem}.world.json")
+
+
+def _save(pixels: Pixels, path: Path) -> None:
+    name, _, options = _SAVERS[path.suffix.lower()]
+    with write_atomically(path) as temporary:
+        Image.fromarray(pixels).save(temporary, name, **options)
+
+
+def _shown(width: int, height: int) -> tuple[int, int]:
+    """Size of a sample on the sheet, px."""
+    scale = min(1.0, SHEET_SIDE_PX / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _columns(width: int, height: int) -> int:
+    return 1 if width > 2 * height else 2
+
+
+def _thumbnail(pixels: Pixels) -> Pixels:
+    height, width, _ = pixels.shape
+    return np.asarray(Image.fromarray(pixels).resize(_shown(width, height), Image.Resampling.LANCZOS))

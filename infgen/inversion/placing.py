@@ -1,0 +1,191 @@
+"""A photograph gets its size and its place in the world: scaled to the working height, its horizon at world row 0."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from infgen.errors import InputError, LimitError
+from infgen.inversion.window import Target
+from infgen.limits import MAX_INVERSION_PIXELS
+from infgen.perceptual import MIN_PX
+from infgen.photo import HALF, Known, Photograph
+from infgen.rendering.plan import Region
+from infgen.rendering.render import Pixels
+
+WORKING_HEIGHT_PX = 197  # short side of the views that the shipped model was trained on: things have the size it knows
+HORIZON_LIMITS = (-1.0, 2.0)  # a picture of the ground alone has its horizon above its upper edge
+MIDDLE = 0.5
+_SAMPLES = (96, 128)  # rows and columns that a horizon is looked for in
+_SEARCHED = (0.25, 0.75)
+_SPREAD = 0.15  # standard deviation of the normal prior around the middle
+_INDEPENDENT_ROWS = 8  # rows of a photograph resemble their neighbours: so many count as observations
+_LEAST_CONFIDENCE = 0.2
+
+_Profile = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Row of the horizon as a fraction of the height: 0 the upper edge, 1 the lower one.
+
+    ``confidence``: how much of the change of colour along the picture its row explains, 0 to 1; None where a person gave it.
+    """
+
+    fraction: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A photograph at working size, (h, w, 3) uint8, at (``x``, ``y``) px of the world; ``known`` (h, w)."""
+
+    photograph: Photograph
+    pixels: Pixels
+    known: Known
+    x: int
+    y: int
+    horizon: Horizon
+
+    @property
+    def region(self) -> Region:
+        """Its window of the world, px."""
+        height, width = self.known.shape
+        return Region(self.x, self.y, width, height)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Px of the file for one working px, (across, down)."""
+        image = self.photograph.image
+        return image.width / self.known.shape[1], image.height / self.known.shape[0]
+
+    def target(self) -> Target:
+        """What is to be inverted: the picture (3, h, w) in [-1, 1] and which pixels are known."""
+        picture = torch.from_numpy(self.pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1).contiguous()
+        mask = None if self.known.all() else torch.from_numpy(self.known)
+        return Target(picture, mask, self.x, self.y)
+
+
+def place(
+    photograph: Photograph, *, height: int = WORKING_HEIGHT_PX, horizon: float | None = None, x: int = 0
+) -> Placed:
+    """Scale ``photograph`` to ``height`` px and put its left edge at ``x`` and its horizon at row 0 of the world.
+
+    ``horizon``: a fraction of the height; None estimates it, see ``find_horizon``. Raises InputError for a height or a horizon
+    out of range and a photograph that would become too narrow, LimitError over INFGEN_MAX_INVERSION_PIXELS.
+    """
+    image = photograph.image
+    width = round(image.width * height / image.height)
+    _check_size(photograph, width, height)
+    found = find_horizon(photograph) if horizon is None else Horizon(_checked(horizon))
+    pixels, known = _scaled(photograph, (width, height))
+    return Placed(photograph, pixels, known, x, -round(found.fraction * height), found)
+
+
+def find_horizon(photograph: Photograph) -> Horizon:
+    """The row that best parts two bodies of colour, between a quarter and three quarters of the height.
+
+    Mean colour and grain of each row are followed from top to bottom. A row is better the more of their deviation from one
+    straight line goes away with one line above and another one below it (two-phase regression, Hinkley, Biometrika 57,
+    1970), and the nearer it is to the middle, where models have learnt their horizon. Where even the best row explains
+    little, the horizon is the middle, with confidence 0.
+    """
+    profile = _profile(photograph)
+    rows = len(profile)
+    above, below = _residuals(profile), _residuals(profile[::-1])[::-1]
+    first, last = (round(share * rows) for share in _SEARCHED)
+    split = np.arange(first, last + 1)
+    total = float(above[rows])
+    if total <= 1e-9 * rows:
+        return Horizon(MIDDLE, 0.0)
+    explained = 1 - (above[split] + below[split]) / total
+    likely = -_INDEPENDENT_ROWS / 2 * np.log(1 - explained + 1e-3) - ((split / rows - MIDDLE) / _SPREAD) ** 2 / 2
+    best = int(np.argmax(likely))
+    confidence = float(explained[best])
+    if confidence < _LEAST_CONFIDENCE:
+        return Horizon(MIDDLE, 0.0)
+    return Horizon(float(split[best]) / rows, confidence)
+
+
+def _profile(photograph: Photograph) -> _Profile:
+    """Luminance, both colour differences and grain of each row, (rows, 4), of known pixels only."""
+    rows, columns = _SAMPLES
+    small, known = _resized(photograph, (columns, rows), Image.Resampling.BOX)
+    colour = np.asarray(small.convert("YCbCr"), np.float64) / 255
+    weight = known.astype(np.float64) / 255
+    pairs = weight[:, 1:] * weight[:, :-1]
+    grain = np.abs(np.diff(colour[:, :, 0], axis=1))
+    means = [_mean(colour[:, :, i], weight) for i in range(3)]
+    return np.column_stack([means[0], 2 * means[1], 2 * means[2], 4 * _mean(grain, pairs)])  # about equally large
+
+
+def _mean(values: _Profile, weight: _Profile) -> _Profile:
+    """Weighted mean of each row; rows without weight take what lies between their neighbours."""
+    total = weight.sum(1)
+    seen = np.flatnonzero(total > 0)
+    if not len(seen):
+        return np.zeros(len(values))
+    means = (values * weight).sum(1)[seen] / total[seen]
+    return np.interp(np.arange(len(values)), seen, means)
+
+
+def _residuals(profile: _Profile) -> _Profile:
+    """Squared error of the best straight line through the first k rows, summed over columns, for k = 0 .. rows."""
+    n = np.arange(1, len(profile) + 1, dtype=np.float64)
+    t = n - 1
+    y = profile - profile.mean(0)  # keeps sums small
+    sum_t, sum_tt = t.cumsum(), (t * t).cumsum()
+    sum_y, sum_yy, sum_ty = y.cumsum(0), (y * y).cumsum(0), (t[:, None] * y).cumsum(0)
+    spread_t = np.maximum(sum_tt - sum_t**2 / n, 1e-12)[:, None]
+    spread_y = sum_yy - sum_y**2 / n[:, None]
+    together = sum_ty - sum_t[:, None] * sum_y / n[:, None]
+    error = np.maximum(spread_y - together**2 / spread_t, 0).sum(1)
+    return np.concatenate([[0.0], error])
+
+
+def _scaled(photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, Known]:
+    if photograph.image.size == size:
+        return photograph.pixels()
+    image, known = _resized(photograph, size, Image.Resampling.LANCZOS)
+    return np.asarray(image), known >= HALF
+
+
+def _resized(
+    photograph: Photograph, size: tuple[int, int], method: Image.Resampling
+) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """RGB of ``size`` into which no unknown pixel is mixed, and how far each pixel is known, (h, w) uint8."""
+    if photograph.known is None:
+        image = photograph.image.resize(size, method, reducing_gap=3.0)
+        return image, np.full(size[::-1], 255, np.uint8)
+    both = photograph.image.copy()
+    both.putalpha(Image.fromarray(photograph.known.astype(np.uint8) * 255))
+    both = both.resize(size, method, reducing_gap=3.0)  # Pillow weights colours with their alpha
+    return both.convert("RGB"), np.asarray(both.getchannel("A"))
+
+
+def _checked(horizon: float) -> float:
+    low, high = HORIZON_LIMITS
+    if not low <= horizon <= high:
+        raise InputError(
+            f"horizon {horizon} is out of range; allowed are fractions of the height from {low:g} to {high:g}, or auto"
+        )
+    return horizon
+
+
+def _check_size(photograph: Photograph, width: int, height: int) -> None:
+    limit = MAX_INVERSION_PIXELS.value()
+    image = photograph.image
+    if height < MIN_PX:
+        raise InputError(f"height {height} px is too small; allowed are {MIN_PX} px and more")
+    if width < MIN_PX:
+        raise InputError(
+            f"{photograph.name} of {image.width} x {image.height} px would be {width} px wide at the working height of "
+            f"{height} px; it needs {MIN_PX} px: give a larger height or a wider photograph"
+        )
+    if width * height > limit:
+        raise LimitError(
+            f"{photograph.name} would have {width} x {height} px at the working height of {height} px, over the limit of "
+            f"{limit} pixels; give a smaller height or raise {MAX_INVERSION_PIXELS.name}"
+        )

@@ -1,0 +1,148 @@
+"""One inversion while it runs: its budget, the best latents so far, and who is told of each step."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from infgen.errors import DivergenceError, InfgenError
+from infgen.inversion.network import checkpointed
+from infgen.inversion.objective import Evaluation, Objective, Variables
+from infgen.inversion.settings import Settings
+
+End = Literal["steps", "seconds", "patience", "converged", "stopped", "interrupted"]
+LEAST_GAIN = 1e-3  # an improvement by less than this share does not count for patience
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one step found. ``terms``: every loss term by its name, not weighted. ``image`` (3, h, w), about [-1, 1]."""
+
+    stage: str  # "start 2", "adam" or "l-bfgs"
+    step: int  # counted from 1 over all stages
+    steps: int  # that the settings allow
+    seconds: float
+    loss: float
+    terms: dict[str, float]
+    psnr: float
+    image: Tensor
+
+
+class Ended(Exception):
+    """The run is over, for the reason ``end``."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+class Run:
+    """Looks at ``objective`` until steps, seconds, patience or the caller's ``stop`` end it."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        settings: Settings,
+        *,
+        seconds: float | None,
+        progress: Callable[[Step], None] | None,
+        stop: Callable[[], bool] | None,
+        checkpointing: bool,
+    ) -> None:
+        self.objective, self.settings, self.checkpointing = objective, settings, checkpointing
+        self.stage = "adam"
+        self.steps = 0
+        self.best: tuple[float, Variables] | None = None
+        self._seconds, self._progress, self._stop = seconds, progress, stop
+        self._began = time.monotonic()
+        self._improved = 0, math.inf  # step and value of the last improvement that counts
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._began
+
+    def descent_progress(self, step: int) -> float:
+        """How much of Adam's share of the budget is over at its ``step``: of its steps, or of its seconds if that is more."""
+        settings = self.settings
+        of_steps = (step + 0.5) / settings.descent_steps
+        if self._seconds is None:
+            return of_steps
+        return max(of_steps, self.elapsed / (self._seconds * settings.descent_steps / settings.steps))
+
+    def look(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
+        """The objective at ``variables`` and its gradient for every one of ``leaves``.
+
+        Raises Ended when the budget is used up, and DivergenceError for a term or gradient that is not finite.
+        """
+        self._check_budget()
+        evaluation, gradients = self._gradients(variables, leaves)
+        self.steps += 1
+        terms = {name: float(value.detach()) for name, value in evaluation.terms.items()}
+        self._check_finite(terms, gradients)
+        self._keep(float(evaluation.reconstruction.detach()), variables)
+        if self._progress is not None:
+            image = evaluation.image.detach()
+            loss, psnr = float(evaluation.loss.detach()), self.objective.psnr(image)
+            found = Step(self.stage, self.steps, self.settings.steps, self.elapsed, loss, terms, psnr, image[0])
+            self._progress(found)
+        return evaluation, gradients
+
+    def _check_budget(self) -> None:
+        if self.steps >= self.settings.steps:
+            raise Ended("steps")
+        if self._stop is not None and self._stop():
+            raise Ended("stopped")
+        if self.best is None:  # whatever the time, one step
+            return
+        if self._seconds is not None and self.elapsed >= self._seconds:
+            raise Ended("seconds")
+        if self.steps - self._improved[0] >= self.settings.patience:
+            raise Ended("patience")
+
+    def _gradients(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
+        try:
+            return self._differentiated(variables, leaves)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            if self.checkpointing:
+                raise InfgenError(
+                    "the machine has not enough memory to invert a picture of this size, even with checkpointing; make "
+                    "the picture smaller, or end other programs"
+                ) from None
+        self.checkpointing = True
+        self.objective.generator = checkpointed(self.objective.generator)
+        return self._gradients(variables, leaves)
+
+    def _differentiated(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
+        evaluation = self.objective(variables)
+        return evaluation, list(torch.autograd.grad(evaluation.loss, leaves, materialize_grads=True))
+
+    def _check_finite(self, terms: dict[str, float], gradients: list[Tensor]) -> None:
+        wrong = next((name for name, value in terms.items() if not math.isfinite(value)), None)
+        if wrong is None and not all(bool(gradient.isfinite().all()) for gradient in gradients):
+            wrong = "gradient"
+        if wrong is not None:
+            raise DivergenceError(
+                f"inversion diverged at step {self.steps}: loss term {wrong} is {terms.get(wrong, math.nan):g}; "
+                "try another seed or a lower rate"
+            )
+
+    def _keep(self, reconstruction: float, variables: Variables) -> None:
+        """Remember the variables with the best reconstruction: its terms only, since priors are best at the start."""
+        if self.best is None or reconstruction < self.best[0]:
+            self.best = reconstruction, variables.detached()
+        if reconstruction < self._improved[1] * (1 - LEAST_GAIN):
+            self._improved = self.steps, reconstruction
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "allocate memory" in text or "not enough memory" in text
+    )

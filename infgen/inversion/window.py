@@ -1,0 +1,134 @@
+"""The picture that is inverted, the smallest window of cells that covers it, and the latents and coordinates there."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from infgen.errors import InputError
+from infgen.model.config import GeneratorConfig
+from infgen.perceptual import MIN_PX
+from infgen.rendering.plan import Region
+from infgen.world import coordinates, fields
+from infgen.world.geometry import (
+    LayerSpans,
+    Window,
+    cells_covering,
+    first_cell,
+    first_px,
+    lattice_period,
+    layer_spans,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A picture at its place in the world.
+
+    ``picture`` (3, h, w) in [-1, 1]; ``mask`` (h, w) bool, true where it is known, None: everywhere. ``x``, ``y``: world px of
+    its upper left corner; y counts from the horizon. Raises InputError for a picture that cannot be inverted, LimitError for
+    a place beyond the canvas.
+    """
+
+    picture: Tensor
+    mask: Tensor | None
+    x: int
+    y: int
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.picture.shape)
+        if len(shape) != 3 or shape[0] != 3:
+            raise InputError(f"the picture has shape {shape}; allowed is (3, height, width)")
+        if min(shape[1:]) < MIN_PX:
+            raise InputError(f"the picture is {shape[2]} x {shape[1]} px; allowed are sides from {MIN_PX} px")
+        if not bool(self.picture.isfinite().all()) or float(self.picture.abs().max()) > 1:
+            raise InputError("the picture holds values outside -1 to 1; divide 8-bit values by 127.5 and subtract 1")
+        if self.mask is not None and (self.mask.shape != self.picture.shape[1:] or self.mask.dtype != torch.bool):
+            raise InputError(
+                f"the mask is {self.mask.dtype} {tuple(self.mask.shape)}; allowed is bool {shape[1:]}, as the picture"
+            )
+        if self.mask is not None and not bool(self.mask.any()):
+            raise InputError("the mask is false everywhere, so nothing is known of the picture; mark what is known")
+        Region(self.x, self.y, shape[2], shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """What a window of cells is drawn from, a batch of one.
+
+    ``z_l`` (1, C, n+24, m+24), ``z_g`` (1, D), ``w_plus`` (1, rows, D), ``noises[i]`` (1, 1, h_i, w_i).
+    """
+
+    z_l: Tensor
+    z_g: Tensor
+    w_plus: Tensor
+    noises: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Cover:
+    """The smallest window of cells whose pixels cover a target; the target begins at (``left``, ``top``) px of them."""
+
+    x: LayerSpans
+    y: LayerSpans
+    left: int
+    top: int
+    levels: int
+    period: int | None
+
+    @classmethod
+    def of(cls, target: Target, config: GeneratorConfig, *, period: int | None) -> Self:
+        """The cover of ``target`` in a world of ``period`` px. Raises InputError where the window is longer than the period."""
+        height, width = target.picture.shape[1:]
+        x, left = _covering(target.x, width, levels=config.levels)
+        y, top = _covering(target.y, height, levels=config.levels)
+        needed = x.local.size * config.cell_px
+        if period is not None and (period % config.cell_px or period < needed):
+            raise InputError(
+                f"period {period} px does not fit a picture {width} px wide; allowed are multiples of {config.cell_px} px "
+                f"from {needed}"
+            )
+        return cls(x, y, left, top, config.levels, period)
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(rows, columns) of z_S."""
+        return self.y.structure.size, self.x.structure.size
+
+    def cut(self, image: Tensor, target: Target) -> Tensor:
+        """The target's own pixels of what the window draws, (1, 3, H, W) -> (1, 3, h, w)."""
+        height, width = target.picture.shape[1:]
+        return image[..., self.top : self.top + height, self.left : self.left + width]
+
+    def coordinates(self, config: GeneratorConfig, device: torch.device) -> Tensor:
+        """Coordinates (1, K, n+24, m+24) of the window."""
+        columns = torch.arange(self.x.local.start, self.x.local.stop)[None]
+        rows = torch.arange(self.y.local.start, self.y.local.stop)[None]
+        encoded = coordinates.encode(columns, rows, system=config.coordinates, period_cells=self._period(0))
+        return encoded.to(device)
+
+    def local_latent(self, seed: int, config: GeneratorConfig, device: torch.device) -> Tensor:
+        """z_l (1, C, n+24, m+24) of the world of ``seed``."""
+        window = Window(self.x.local, self.y.local)
+        return fields.local_latent(
+            seed, window, channels=config.local_channels, period=self._period(0), device=device
+        ).unsqueeze(0)
+
+    def noises(self, seed: int, device: torch.device) -> tuple[Tensor, ...]:
+        """Noises (1, 1, h_i, w_i) of the world of ``seed``, one for each texture convolution."""
+        windows = [Window(x, y) for x, y in zip(self.x.noise, self.y.noise, strict=True)]
+        return tuple(
+            fields.noise(seed, window, conv=i, period=self._period(i // 2 + 1), device=device).unsqueeze(0)
+            for i, window in enumerate(windows)
+        )
+
+    def _period(self, level: int) -> int | None:
+        return None if self.period is None else lattice_period(self.period, level, levels=self.levels)
+
+
+def _covering(start: int, size: int, *, levels: int) -> tuple[LayerSpans, int]:
+    """Spans, along one axis, of the fewest cells that cover ``size`` px from ``start``, and how many px come before it."""
+    cell = first_cell(start, levels=levels)
+    before = start - first_px(cell, levels=levels)
+    return layer_spans(cell, cells_covering(before + size, levels=levels), levels=levels), before

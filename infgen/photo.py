@@ -1,0 +1,288 @@
+"""A photograph -> upright RGB pixels: all of them, or of the size wanted. Headers are checked before anything is decoded."""
+
+import io
+import math
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from infgen.errors import InputError, LimitError
+from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+LARGE_PIXELS = 2**24  # one at a time, or every thread would hold hundreds of megabytes
+HALF = 128  # from this value of 255 on, alpha and masks mean "known"
+# EXIF orientation -> what makes it upright. (ImageOps.exif_transpose rewrites all metadata, and fails on odd ones.)
+_UPRIGHT: Mapping[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "WebP": "webpload", "TIFF": "tiffload"}  # libvips' names
+
+Known = npt.NDArray[np.bool_]  # (H, W), True where a pixel is known
+PhotoSource = str | Path | Image.Image | npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photograph: upright RGB ``image`` of the size asked for; ``width``, ``height`` in px as in the file."""
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """All pixels of a photograph: upright RGB ``image``, and which of them are ``known`` (H, W); None: all.
+
+    ``name``: what messages call it. ``remarks``: what a person should know of how it was read.
+    """
+
+    name: str
+    image: Image.Image
+    known: Known | None = None
+    remarks: tuple[str, ...] = ()
+
+    def pixels(self) -> tuple[npt.NDArray[np.uint8], Known]:
+        """(H, W, 3) uint8 and which are known (H, W)."""
+        pixels = np.asarray(self.image)
+        return pixels, np.ones(pixels.shape[:2], np.bool_) if self.known is None else self.known
+
+    def masked(self, source: PhotoSource) -> Self:
+        """Only the pixels where the picture ``source`` is white, or at least light grey and opaque, stay known.
+
+        Raises InputError where it cannot be read, has another size, or leaves nothing.
+        """
+        mask = open_photograph(source, what="mask")
+        if mask.image.size != self.image.size:
+            raise InputError(
+                f"mask {mask.name} has {_size(mask.image)} and photograph {self.name} {_size(self.image)} when upright; "
+                "give a mask of the photograph's size"
+            )
+        known = np.asarray(mask.image.convert("L")) >= HALF
+        for other in (mask.known, self.known):
+            known = known if other is None else known & other
+        if not known.any():
+            raise InputError(
+                f"mask {mask.name} leaves no pixel of {self.name}; what is to be kept must be white in the mask"
+            )
+        return replace(self, known=None if known.all() else known)
+
+
+def open_photograph(source: PhotoSource, *, short_px: int = 1, what: str = "photograph") -> Photograph:
+    """The photograph ``source``: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8.
+
+    EXIF orientation is applied; grey, palette and CMYK become RGB; pixels that are more than half transparent are not known.
+    Over INFGEN_MAX_PHOTO_PIXELS the pixels of a file are shrunk while they are read. Raises InputError that names the file
+    (messages call it ``what``) where it cannot be used: damaged, smaller than ``short_px``, transparent all over, or over
+    INFGEN_MAX_PHOTO_MB or INFGEN_MAX_SHRUNK_PHOTO_PIXELS.
+    """
+    if isinstance(source, str | Path):
+        return _named(Path(source), short_px=short_px, what=what)
+    image = source if isinstance(source, Image.Image) else _from_array(source)
+    with _plain_errors(what), _quiet_pillow():
+        _check_header(image, short_px=short_px, limit=MAX_PHOTO_PIXELS.value())
+        return _whole(image, "image" if image is source else "array")
+
+
+def _named(path: Path, *, short_px: int, what: str) -> Photograph:
+    content = _bytes_of(path, what)
+    with _plain_errors(f"{what} {path}"), _quiet_pillow():
+        try:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if image.width * image.height <= MAX_PHOTO_PIXELS.value():
+                    _check_header(image, short_px=short_px, limit=MAX_PHOTO_PIXELS.value())
+                    with _one_large_at_a_time if image.width * image.height > LARGE_PIXELS else nullcontext():
+                        return _whole(image, str(path))
+        except Image.DecompressionBombError:
+            pass  # Pillow's own guard, a little above our limit
+        with _one_large_at_a_time:
+            return _shrunk(path, short_px=short_px)
+
+
+def _bytes_of(path: Path, what: str) -> bytes:
+    limit = MAX_PHOTO_MB.value()
+    try:
+        if (size := path.stat().st_size) > limit * MIB:
+            raise LimitError(
+                f"{what} {path} has {size / MIB:.0f} MiB; allowed are {limit} ({MAX_PHOTO_MB.name}); save it smaller"
+            )
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{what} {str(path)[:200]!r} cannot be read ({reason}); give an existing picture") from None
+
+
+@contextmanager
+def _plain_errors(name: str | None = None) -> Iterator[None]:
+    """Turn whatever Pillow raises for damaged files into one line, begun with ``name``."""
+    begin = "" if name is None else f"{name}: "
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{begin}{error}") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{begin}it cannot be read (no JPEG, PNG, WebP or TIFF picture, or a torn one)") from None
+    except Exception as error:  # Pillow raises many kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{begin}it cannot be read ({reason})") from None
+
+
+def _from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
+    shape = getattr(array, "shape", None)
+    if getattr(array, "dtype", None) != np.uint8 or shape is None:
+        raise InputError(
+            f"photograph is {type(array).__name__} of {getattr(array, 'dtype', 'no type')}; give a file, a Pillow image or "
+            "an array of uint8"
+        )
+    if 0 in shape or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))):
+        raise InputError(f"photograph has shape {shape}; allowed are (H, W), (H, W, 3) and (H, W, 4)")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _whole(image: Image.Image, name: str) -> Photograph:
+    remarks = []
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        remarks.append(f"holds {frames} pictures; the first is used")
+    if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+        remarks.append("has 16 bits per channel; the upper 8 are used")
+    if image.mode == "CMYK":
+        remarks.append("is CMYK; converted to RGB without its colour profile")
+    return _split(_upright(image), name, tuple(remarks))
+
+
+def _split(upright: Image.Image, name: str, remarks: tuple[str, ...]) -> Photograph:
+    """Colours and transparency apart: a pixel is known where it is at least half opaque."""
+    if not _has_alpha(upright):
+        return Photograph(name, upright.convert("RGB"), None, remarks)
+    rgba = upright.convert("RGBA")
+    known = np.asarray(rgba.getchannel("A")) >= HALF
+    if not known.any():
+        raise InputError("it is transparent all over; give one with opaque pixels")
+    return Photograph(name, rgba.convert("RGB"), None if known.all() else known, remarks)
+
+
+def _shrunk(path: Path, *, short_px: int) -> Photograph:
+    """A photograph over the limit, brought below it by libvips, which holds a few rows only (of most files)."""
+    from infgen.sinks import xmp
+    from infgen.sinks.encoders import vips
+
+    limit, most = MAX_PHOTO_PIXELS.value(), MAX_SHRUNK_PHOTO_PIXELS.value()
+    library: Any = vips.load()
+    image = getattr(library.Image, _LOADERS[xmp.kind_of(path)])(str(path), access="sequential", fail_on="error")
+    width, height = image.width, image.height
+    if width * height > most:
+        raise LimitError(
+            f"{width} x {height} px is over the limit of {most} pixels ({MAX_SHRUNK_PHOTO_PIXELS.name}); save it smaller"
+        )
+    if min(width, height) < short_px:
+        raise InputError(_too_small(width, height, short_px))
+    scale = math.sqrt(limit / (width * height))
+    across, down = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+    small = image.colourspace("srgb").resize(across / width, vscale=down / height).autorot()
+    remark = (
+        f"has {width} x {height} px, over the limit of {limit} pixels; resized to {small.width} x {small.height} px"
+    )
+    mode = "RGBA" if small.hasalpha() else "RGB"
+    return _split(Image.frombytes(mode, (small.width, small.height), small.write_to_memory()), str(path), (remark,))
+
+
+def read_photo(content: bytes, *, short_px: int) -> Photo:
+    """Decode ``content`` and bring its short side down to ``short_px``.
+
+    EXIF orientation is applied; grey, palette and CMYK become RGB; transparency is laid over white. Raises InputError
+    with the reason where the photograph cannot be used: damaged, too large, smaller than ``short_px``, not 8 bits.
+    """
+    limit = MAX_PHOTO_PIXELS.value()
+    with _plain_errors(), _quiet_pillow(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        _check_header(image, short_px=short_px, limit=limit)
+        width, height = image.size
+        image.draft("RGB", (short_px, short_px))
+        with _one_large_at_a_time if image.width * image.height > LARGE_PIXELS else nullcontext():
+            upright = _over_white(_upright(image))
+            turned = (upright.width > upright.height) != (width > height)
+            return Photo(scaled(upright, short_px), *((height, width) if turned else (width, height)))
+
+
+def scaled(rgb: Image.Image, short_px: int) -> Image.Image:
+    """The picture with its short side exactly ``short_px``."""
+    scale = short_px / min(rgb.size)
+    size = (max(short_px, round(rgb.width * scale)), max(short_px, round(rgb.height * scale)))
+    return rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _check_header(image: Image.Image, *, short_px: int, limit: int) -> None:
+    width, height = image.size
+    if width * height > limit:
+        raise InputError(f"{width} x {height} px is over the limit of {limit} pixels ({MAX_PHOTO_PIXELS.name})")
+    if min(width, height) < short_px:
+        raise InputError(_too_small(width, height, short_px))
+    if image.mode not in MODES:
+        raise InputError(f"colour mode {image.mode} is not supported; save it as RGB or grey with 8 bits per channel")
+
+
+def _too_small(width: int, height: int, short_px: int) -> str:
+    return f"{width} x {height} px is too small; the short side must be at least {short_px} px"
+
+
+def _size(image: Image.Image) -> str:
+    return f"{image.width} x {image.height} px"
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # turns a TIFF by itself, and removes its orientation
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    return image if turn is None else image.transpose(turn)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if not _has_alpha(image):
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+_one_large_at_a_time = threading.Lock()
+_quiet_lock = threading.Lock()
+_quiet_users: list["warnings.catch_warnings[None]"] = []  # one entry for each thread inside
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings: of odd metadata, and of sizes that are checked here.
+
+    Warning filters belong to the process: the first thread that comes in sets them, the last one to go restores them.
+    """
+    with _quiet_lock:
+        guard = warnings.catch_warnings() if not _quiet_users else _quiet_users[0]
+        if not _quiet_users:
+            guard.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        _quiet_users.append(guard)
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_users.pop()
+            if not _quiet_users:
+                guard.__exit__(None, None, None)

@@ -1,0 +1,16 @@
+"""The infinite canvas: a tile server and its web page (installed as ``infgen.serve``)."""
+
+from infgen.errors import MissingExtraError
+
+try:
+    import fastapi  # noqa: F401
+    import prometheus_client  # noqa: F401
+    import python_multipart  # noqa: F401  # FastAPI asks for it where forms come
+    import uvicorn  # noqa: F401
+except ImportError as missing:
+    raise MissingExtraError(f"{missing.name} is not installed; run: pip install 'infgen[serve]'") from None
+
+from infgen.serve.app import create_app
+from infgen.serve.lifecycle import serve
+
+__all__ = ["create_app", "serve"]

@@ -1,0 +1,285 @@
+"""Work that takes longer than a request: exports and inversions, one line for all worlds, followed and cancelled by id.
+
+Each job has a folder with its ``job.json`` and its result. A job that a stopped server left unfinished is found cancelled or
+failed afterwards, with the reason; results stay until newer jobs take their place.
+"""
+
+import json
+import logging
+import queue
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from infgen.atomic import write_atomically
+from infgen.errors import InfgenError, LimitError
+from infgen.limits import JOB_SECONDS, JOBS_AT_ONCE, KEPT_JOBS, MAX_JOBS
+from infgen.rendering.plan import Region
+from infgen.serve.errors import FAILED, BusyError, NotFoundError, StoppingError
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["export", "outpaint"]
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+ENDED = ("done", "failed", "cancelled")
+STATE_FILE = "job.json"
+BUSY_RETRY = 30  # seconds
+PREVIEW_SECONDS = 1.0  # between two previews
+_LOST = "the server was stopped before this was finished; start it again"
+
+
+class JobCancelled(Exception):
+    """Somebody cancelled the job, or the server stops."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work. Its own thread changes it; others read it, and may ``cancel`` it."""
+
+    id: str
+    kind: Kind
+    world: str
+    folder: Path
+    created: str
+    state: State = "queued"
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+    terms: dict[str, float] = field(default_factory=dict)  # of the loss, of an inversion
+    region: Region | None = None  # px of the world that the result shows
+    revision: str | None = None  # of the world with the photograph in it
+    result: str | None = None  # name of the file
+    error: str | None = None
+    preview: bytes | None = field(default=None, repr=False)  # WebP
+    previewed: float = 0.0  # when, on the monotonic clock
+    _began: float = 0.0
+    _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ENDED
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it is to stop."""
+        return self._cancelled.is_set()
+
+    def begin(self) -> None:
+        """It runs from now on."""
+        self.state, self._began = "running", time.monotonic()
+
+    def cancel(self) -> None:
+        """Ask it to stop at its next step."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise JobCancelled where it is to stop, LimitError where it has run for too long."""
+        if self.cancelled:
+            raise JobCancelled
+        if time.monotonic() - self._began > JOB_SECONDS.value():
+            raise LimitError(
+                f"this took longer than {JOB_SECONDS.value()} s; ask for less, or raise {JOB_SECONDS.name}"
+            )
+
+    def tell(self, done: int, total: int, *, terms: dict[str, float] | None = None) -> None:
+        """``done`` of ``total`` are done. Raises what ``check`` raises."""
+        self.check()
+        self.done, self.total = done, total
+        elapsed = time.monotonic() - self._began
+        self.seconds_left = elapsed / done * (total - done) if done else None
+        if terms is not None:
+            self.terms = terms
+
+    def show(self, encode: Callable[[], bytes]) -> None:
+        """Take what ``encode()`` gives as preview, unless the last one is young."""
+        now = time.monotonic()
+        if self.preview is None or now - self.previewed >= PREVIEW_SECONDS:
+            self.preview, self.previewed = encode(), now
+
+
+Run = Callable[[Job], None]
+_STORED = ("id", "kind", "world", "created", "state", "done", "total", "region", "revision", "result", "error")
+
+
+class JobBoard:
+    """All jobs, in ``folder``. Any thread may call it; ``start`` starts the threads that work."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._line: queue.SimpleQueue[tuple[Job, Run] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._stopping = False
+        folder.mkdir(parents=True, exist_ok=True)
+        self._jobs = {job.id: job for job in _found(folder)}
+
+    def start(self) -> None:
+        """Begin to work."""
+        for _ in range(JOBS_AT_ONCE.value()):
+            thread = threading.Thread(target=self._work, name="job", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def count(self, state: State) -> int:
+        """How many jobs are in ``state``."""
+        with self._lock:
+            return sum(job.state == state for job in self._jobs.values())
+
+    def get(self, id: str) -> Job:
+        """Raises NotFoundError for an unknown job."""
+        with self._lock:
+            if id not in self._jobs:
+                raise NotFoundError(f"there is no job {id[:40]!r}; finished ones are kept for a while only")
+            return self._jobs[id]
+
+    def new(self, kind: Kind, world: str) -> Job:
+        """A job with an empty folder, to be given to ``submit`` or ``discard``.
+
+        Raises BusyError where too many wait or run, StoppingError while the server stops.
+        """
+        with self._lock:
+            if self._stopping:
+                raise StoppingError("the server is about to stop and starts no more jobs; ask again in a while")
+            open_jobs = sum(not job.ended for job in self._jobs.values())
+            if open_jobs >= MAX_JOBS.value():
+                message = (
+                    f"{open_jobs} jobs wait or run, and allowed are {MAX_JOBS.value()}; wait for one, or cancel one"
+                )
+                raise BusyError(message, retry_after=BUSY_RETRY)
+            id = secrets.token_hex(8)
+            folder = self._folder / id
+            folder.mkdir()
+            job = Job(id, kind, world, folder, datetime.now(UTC).isoformat(timespec="milliseconds"))
+            self._jobs[id] = job
+        return job
+
+    def submit(self, job: Job, run: Run) -> None:
+        """Put ``job`` in line; ``run(job)`` does it, in a thread."""
+        _store(job)
+        self._line.put((job, run))
+
+    def discard(self, job: Job) -> None:
+        """Forget a job and its files."""
+        with self._lock:
+            self._jobs.pop(job.id, None)
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+    def cancel(self, id: str) -> Job:
+        """Cancel a job that waits or runs, discard one that has ended. Raises NotFoundError for an unknown one."""
+        job = self.get(id)
+        if job.ended:
+            self.discard(job)
+            return job
+        job.cancel()
+        with self._lock:
+            waiting = job.state == "queued"
+            if waiting:
+                job.state = "cancelled"
+        if waiting:
+            _store(job)
+        return job
+
+    def _work(self) -> None:
+        while (item := self._line.get()) is not None:
+            job, run = item
+            with self._lock:
+                if job.state != "queued":
+                    continue
+                job.begin()
+            _store(job)
+            self._finish(job, run)
+            self._prune()
+
+    def _finish(self, job: Job, run: Run) -> None:
+        state: State = "failed"
+        try:
+            run(job)
+            state = "done"
+        except JobCancelled:
+            state = "cancelled"
+            job.error = _LOST if self._stopping else None
+        except InfgenError as error:
+            job.error = " ".join(str(error).split())
+        except Exception:
+            logger.exception("job %s failed", job.id)
+            job.error = FAILED
+        with self._lock:
+            job.state, job.seconds_left = state, None
+        _store(job)
+        if state != "done":
+            _clear(job.folder)
+
+    def _prune(self) -> None:
+        with self._lock:
+            ended = sorted((job for job in self._jobs.values() if job.ended), key=lambda job: job.created)
+        for job in ended[: max(0, len(ended) - KEPT_JOBS.value())]:
+            self.discard(job)
+
+    def stop(self, seconds: float) -> None:
+        """Cancel all jobs, and wait up to ``seconds`` for those that run to end."""
+        self._stopping = True
+        with self._lock:
+            open_jobs = [job for job in self._jobs.values() if not job.ended]
+        for job in open_jobs:
+            with suppress(NotFoundError):
+                self.cancel(job.id)
+        for _ in self._threads:
+            self._line.put(None)
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+
+def _store(job: Job) -> None:
+    """Write ``job.json``; where the disk is full the job goes on without."""
+    values = {name: getattr(job, name) for name in _STORED}
+    if job.region is not None:
+        values["region"] = [job.region.x, job.region.y, job.region.w, job.region.h]
+    try:
+        with write_atomically(job.folder / STATE_FILE) as temporary:
+            temporary.write_text(json.dumps(values))
+    except (InfgenError, OSError) as error:
+        logger.warning("the state of job %s was not kept: %s", job.id, error)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an unfinished job left, its state excepted."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != STATE_FILE:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _found(folder: Path) -> list[Job]:
+    """The jobs that an earlier server left; those that it could not finish have failed."""
+    jobs = []
+    for path in folder.iterdir():
+        job = _read(path)
+        if job is None:
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        if not job.ended:
+            job.state, job.error = "failed", _LOST
+        jobs.append(job)
+    return jobs
+
+
+def _read(folder: Path) -> Job | None:
+    try:
+        values: dict[str, Any] = json.loads((folder / STATE_FILE).read_text())
+        region = values.pop("region")
+        job = Job(folder=folder, region=None if region is None else Region(*region), **values)
+        known = job.state in get_args(State) and job.id == folder.name
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, InfgenError):
+        return None
+    return job if known else None

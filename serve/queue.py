@@ -1,0 +1,183 @@
+"""The line of tiles to draw: bounded, the newest first, each drawn once however many wait for it, none for which nobody waits."""
+
+import asyncio
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from infgen.limits import MAX_QUEUE, TILE_SECONDS
+from infgen.rendering.render import Pixels
+from infgen.serve.errors import BusyError, DeadlineError, StoppingError
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.005  # an idle engine waits so long for neighbours that come with a first tile
+PATIENCE = 3  # a tile that waited for this share of its deadline is drawn before newer ones
+FIRST_GUESS = 0.2  # seconds for a tile of cost 1, before one was drawn
+MEMORY = 0.8  # share of the past in the mean time of a tile
+
+
+class Work(Protocol):
+    """Something to draw."""
+
+    @property
+    def key(self) -> str:
+        """Names its result: equal keys, equal pixels."""
+
+    @property
+    def group(self) -> object:
+        """What can be drawn together has equal groups."""
+
+    @property
+    def cost(self) -> float:
+        """Work for it alone, in units of a full-size tile."""
+
+
+W = TypeVar("W", bound=Work)
+Draw = Callable[[Sequence[W]], dict[str, Pixels]]  # pixels by key; more than was asked where it comes for free
+Finish = Callable[[str, Pixels], bytes]  # (key, pixels) -> what those who wait for the key get
+
+
+@dataclass(eq=False)
+class _Entry(Generic[W]):
+    work: W
+    result: "asyncio.Future[bytes]"
+    arrived: float = field(default_factory=time.monotonic)
+    waiting: int = 0
+
+
+class TileQueue(Generic[W]):
+    """Draws what is asked for. All methods belong to one event loop.
+
+    ``draw`` runs on ``engine``, one call at a time; ``finish`` on ``encoders``, beside the next call.
+    """
+
+    def __init__(self, draw: Draw[W], finish: Finish, *, engine: Executor, encoders: Executor) -> None:
+        self._draw, self._finish = draw, finish
+        self._engine, self._encoders = engine, encoders
+        self._waiting: OrderedDict[str, _Entry[W]] = OrderedDict()  # the newest last
+        self._drawing: dict[str, _Entry[W]] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._arrival = asyncio.Event()
+        self._stopping = False
+        self.unit_seconds = FIRST_GUESS
+        self.dropped = 0  # tiles that nobody waited for any more, or that newer ones took the place of
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._drawing) + len(self._finishing)
+
+    async def get(self, work: W) -> bytes:
+        """The result of ``work``; whoever gives up waiting cancels this call.
+
+        Raises BusyError where newer requests took its place in a full queue, DeadlineError after INFGEN_TILE_SECONDS,
+        StoppingError while the server stops, and what ``draw`` raises.
+        """
+        entry = self._entry(work)
+        entry.waiting += 1
+        try:
+            async with asyncio.timeout(TILE_SECONDS.value()):
+                return await asyncio.shield(entry.result)
+        except TimeoutError:
+            raise DeadlineError(
+                f"the tile was not drawn within {TILE_SECONDS.value()} s; ask again, or raise {TILE_SECONDS.name}"
+            ) from None
+        finally:
+            entry.waiting -= 1
+            if not entry.waiting and self._waiting.get(work.key) is entry:
+                del self._waiting[work.key]
+                entry.result.cancel()
+                self.dropped += 1
+
+    def _entry(self, work: W) -> _Entry[W]:
+        if work.key in self._drawing:
+            return self._drawing[work.key]
+        if work.key not in self._waiting:
+            if self._stopping:
+                raise StoppingError("the server is about to stop and draws no more tiles; ask again in a while")
+            self._waiting[work.key] = _Entry(work, asyncio.get_running_loop().create_future())
+            self._make_room()
+            self._arrival.set()
+        self._waiting.move_to_end(work.key)
+        return self._waiting[work.key]
+
+    def _make_room(self) -> None:
+        """Send the oldest away while the queue is too long, or would take longer than its tiles may wait."""
+        longest = TILE_SECONDS.value() / PATIENCE
+        while len(self._waiting) > 1:
+            seconds = self.unit_seconds * sum(entry.work.cost for entry in self._waiting.values())
+            if len(self._waiting) <= MAX_QUEUE.value() and seconds <= longest:
+                return
+            _, oldest = self._waiting.popitem(last=False)
+            retry = max(1, math.ceil(min(seconds, longest)))
+            message = f"the queue of tiles is full, newer ones went first; ask again in {retry} s"
+            oldest.result.set_exception(BusyError(message, retry_after=retry))
+            self.dropped += 1
+
+    async def run(self) -> None:
+        """Draw until cancelled."""
+        while True:
+            await self._arrival.wait()
+            self._arrival.clear()
+            await asyncio.sleep(GATHER_SECONDS)
+            while self._waiting:
+                await self._draw_some()
+
+    async def _draw_some(self) -> None:
+        entries = self._take()
+        self._drawing |= {entry.work.key: entry for entry in entries}
+        start = time.monotonic()
+        try:
+            works = [entry.work for entry in entries]
+            drawn = await asyncio.get_running_loop().run_in_executor(self._engine, self._draw, works)
+        except Exception as error:
+            for entry in entries:
+                self._fail(entry, error)
+            return
+        took = (time.monotonic() - start) / sum(entry.work.cost for entry in entries)
+        self.unit_seconds = MEMORY * self.unit_seconds + (1 - MEMORY) * took
+        for key, pixels in drawn.items():
+            task = asyncio.create_task(self._hand_out(key, pixels))
+            self._finishing.add(task)
+            task.add_done_callback(self._finishing.discard)
+
+    def _take(self) -> list[_Entry[W]]:
+        """The newest tile, or the oldest one if it has waited for too long, and all that can be drawn with it."""
+        oldest = next(iter(self._waiting.values()))
+        impatient = time.monotonic() - oldest.arrived > TILE_SECONDS.value() / PATIENCE
+        first = oldest if impatient else next(reversed(self._waiting.values()))
+        together = [entry for entry in self._waiting.values() if entry.work.group == first.work.group]
+        for entry in together:
+            del self._waiting[entry.work.key]
+        return together
+
+    async def _hand_out(self, key: str, pixels: Pixels) -> None:
+        entry = self._drawing.get(key)
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._encoders, self._finish, key, pixels)
+        except Exception as error:
+            if entry is not None:
+                self._fail(entry, error)
+            return
+        if entry is not None:
+            self._drawing.pop(key, None)
+            if not entry.result.done():
+                entry.result.set_result(result)
+
+    def _fail(self, entry: _Entry[W], error: Exception) -> None:
+        self._drawing.pop(entry.work.key, None)
+        if not entry.result.done():
+            entry.result.set_exception(error)
+            entry.result.exception()  # seen: nobody may be waiting any more
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no new tiles, and finish those in line within ``seconds``. Returns whether all were."""
+        self._stopping = True
+        end = time.monotonic() + seconds
+        while len(self) and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+        return not len(self)

@@ -1,0 +1,139 @@
+/** The server's API, one function for each request. Addresses are relative, so that the page works under any prefix. */
+
+import { parse, stringify } from "./json.js";
+
+/** @typedef {number | bigint} Seed any 64-bit integer */
+/** @typedef {{x: number, y: number, w: number, h: number}} Rect px of the world: x to the right, y down */
+/** @typedef {{seed?: Seed, mean?: true, truncation?: number, mix?: {seed: Seed, crossover: number}, latent?: object}} Source */
+/** @typedef {Source & {name: string, texture?: Source}} Style */
+/** @typedef {{style: string, x: number, y: number}} Centre */
+/** @typedef {{schema: 1, styles: Style[], centres?: Centre[], painting?: object, transition: number}} Layout */
+/** @typedef {{seed: Seed, style?: Source, layout?: Layout, edits?: (Rect & {seed: Seed})[]}} World */
+/** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */
+/** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} WorldRecord */
+/** @typedef {{min: number, max: number, exact: number}} Zoom */
+/** @typedef {{model: {name: string, sha256: string}, zoom: Zoom, limits: Object<string, number>}} Info */
+
+/** A request that failed: the server's own line, or what happened to the connection. */
+export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status HTTP status; 0 where no answer came
+   */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/**
+ * @param {string} path below the API's root
+ * @returns {string}
+ */
+function address(path) {
+  return new URL(`api/v1/${path}`, document.baseURI).href;
+}
+
+/**
+ * @param {string} path
+ * @param {{method?: string, json?: unknown, form?: FormData, match?: string}} [options] `match`: revision that is replaced
+ * @returns {Promise<any>} the answer's JSON, null where it has none
+ */
+async function request(path, { method = "GET", json, form, match } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json" };
+  if (json !== undefined) headers["Content-Type"] = "application/json";
+  if (match !== undefined) headers["If-Match"] = `"${match}"`;
+  const body = json === undefined ? form : stringify(json);
+  const response = await answer(address(path), { method, headers, body, cache: "no-store" });
+  const text = await response.text();
+  if (!response.ok) throw new ApiError(complaint(text, response.status), response.status);
+  return text ? parse(text) : null;
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} init
+ */
+async function answer(url, init) {
+  try {
+    return await fetch(url, init);
+  } catch {
+    throw new ApiError("The server does not answer. Is infgen serve still running?", 0);
+  }
+}
+
+/**
+ * The one line of an error's body.
+ * @param {string} text
+ * @param {number} status
+ * @returns {string}
+ */
+export function complaint(text, status) {
+  try {
+    const { error } = JSON.parse(text);
+    if (typeof error === "string") return error;
+  } catch {
+    // a proxy's own page
+  }
+  return `The server answered with status ${status}.`;
+}
+
+/** @param {WorldRecord} record */
+const match = (record) => record.revision;
+/** @param {{id: string}} world */
+const path = (world) => `worlds/${encodeURIComponent(world.id)}`;
+
+/** @returns {Promise<Info>} */
+export const info = () => request("info");
+/** @returns {Promise<WorldEntry[]>} */
+export const worlds = () => request("worlds");
+/** @type {(id: string) => Promise<WorldRecord>} */
+export const world = (id) => request(path({ id }));
+/** @type {(body: {name?: string, world: {seed: Seed}}) => Promise<WorldRecord>} */
+export const createWorld = (json) => request("worlds", { method: "POST", json });
+/** @type {(id: string) => Promise<null>} */
+export const deleteWorld = (id) => request(path({ id }), { method: "DELETE" });
+/** @type {(record: WorldRecord, world: World) => Promise<WorldRecord>} */
+export const putWorld = (record, changed) =>
+  request(path(record), { method: "PUT", json: { world: changed }, match: match(record) });
+/** @type {(record: WorldRecord, body: Rect & {fields: string[], seed: Seed}) => Promise<WorldRecord>} */
+export const resample = (record, json) =>
+  request(`${path(record)}/resample`, { method: "POST", json, match: match(record) });
+/** @type {(record: WorldRecord) => Promise<WorldRecord>} */
+export const undo = (record) => request(`${path(record)}/undo`, { method: "POST", match: match(record) });
+/** @type {(record: WorldRecord) => Promise<WorldRecord>} */
+export const redo = (record) => request(`${path(record)}/redo`, { method: "POST", match: match(record) });
+
+/** @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} State */
+/**
+ * @typedef {object} Job
+ * @property {string} id
+ * @property {State} state
+ * @property {{done: number, total: number}} progress total 0: not known yet
+ * @property {number | null} seconds_left
+ * @property {Record<string, number>} terms of an inversion
+ * @property {string | null} preview path of a picture
+ * @property {Rect | null} region what the result shows
+ * @property {string | null} result path of the file
+ * @property {string | null} error
+ */
+
+/** @type {(record: WorldRecord, body: Rect & {format: string}) => Promise<Job>} */
+export const startExport = (record, body) =>
+  request(`${path(record)}/exports`, { method: "POST", json: { ...body, revision: record.revision } });
+/** @type {(record: WorldRecord, form: FormData) => Promise<Job>} */
+export const startOutpaint = (record, form) => request(`${path(record)}/outpaint`, { method: "POST", form });
+/** @type {(id: string) => Promise<Job>} */
+export const job = (id) => request(`jobs/${id}`);
+/** @type {(id: string) => Promise<unknown>} */
+export const cancelJob = (id) => request(`jobs/${id}`, { method: "DELETE" });
+
+/** @param {string} id */
+export const jobEventsUrl = (id) => address(`jobs/${id}/events`);
+/** @param {string} path relative to the API, as jobs name their pictures */
+export const fileUrl = (path) => address(path);
+/** @type {(world: {id: string, revision: string}, z: number, x: number, y: number) => string} */
+export const tileUrl = (world, z, x, y) => address(`${path(world)}/${world.revision}/tiles/${z}/${x}/${y}.webp`);
+/** @param {Seed} seed */
+export const styleUrl = (seed) => address(`styles/${seed}.webp?size=96`);

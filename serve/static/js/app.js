@@ -1,0 +1,162 @@
+/** Where the page begins: which world and place to show, and how its parts hear of each other. */
+
+import * as api from "./api.js";
+import { Canvas } from "./canvas.js";
+import { startExporting } from "./export.js";
+import { formatLink, parseLink, parsePx } from "./link.js";
+import { attempt, element, listen, spaced, startPanels, toast } from "./page.js";
+import { startPalette } from "./palette.js";
+import { startPhotographs } from "./photo.js";
+import { RectanglePicker } from "./rectangle.js";
+import { startResampling } from "./resample.js";
+import { Session } from "./session.js";
+import { startTheme } from "./theme.js";
+import { startWorlds } from "./worlds.js";
+
+const HOME = { x: 0, y: 0, z: 0 };
+const WITH_RECTANGLE = new Set(["resample", "export"]);
+
+const session = new Session();
+
+async function start() {
+  startTheme();
+  const info = await api.info();
+  const canvas = new Canvas(element("canvas"), info, (error) => toast(error.message, { kind: "error" }));
+  const picker = new RectanglePicker(canvas);
+  const pins = startPalette(session, canvas, info);
+  startResampling(session, canvas, picker);
+  startExporting(session, canvas, picker, info);
+  startPhotographs(session, canvas);
+  const panels = startPanels((open) => {
+    pins.visible(open === "styles");
+    picker.show(WITH_RECTANGLE.has(open ?? ""));
+    if (open === "worlds") void attempt(listWorlds);
+  });
+  const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
+  startKeys(panels, picker);
+  startBar(canvas);
+  session.addEventListener("change", () => showWorld(canvas));
+  session.addEventListener("busy", () => document.body.classList.add("pending"));
+  session.addEventListener("idle", () => document.body.classList.remove("pending"));
+  canvas.addEventListener("move", () => showPlace(canvas));
+  const place = parseLink(location.hash);
+  canvas.goTo({ ...HOME, ...place });
+  await openWorld(place);
+  listen(window, "hashchange", () => follow(canvas));
+}
+
+/**
+ * The world of a link; else one with its seed, the world that was changed last, or a first one.
+ * @param {import("./link.js").Place} place
+ */
+async function openWorld({ world, seed }) {
+  if (world !== undefined) {
+    try {
+      return await session.open(world);
+    } catch (error) {
+      if (!(error instanceof api.ApiError) || error.status !== 404 || seed === undefined) throw error;
+      toast("The world of this link is not on this server; a new one has its seed.");
+    }
+  }
+  if (seed !== undefined) return session.create({ world: { seed } });
+  const entries = await api.worlds();
+  const [newest] = entries.sort((a, b) => b.modified.localeCompare(a.modified));
+  return newest ? session.open(newest.id) : session.create({ world: { seed: 0 } });
+}
+
+/**
+ * The address was changed by hand.
+ * @param {Canvas} canvas
+ */
+async function follow(canvas) {
+  const place = parseLink(location.hash);
+  if (place.world !== session.record?.id) await openWorld(place);
+  canvas.goTo({ ...canvas.view, ...place });
+}
+
+/** @param {Canvas} canvas */
+function showWorld(canvas) {
+  const { name, can_undo: undoable, can_redo: redoable, world } = session.current;
+  element("world-title").textContent = name;
+  element("seed").textContent = `seed ${world.seed}`;
+  element("undo", HTMLButtonElement).disabled = !undoable;
+  element("redo", HTMLButtonElement).disabled = !redoable;
+  document.title = `${name} · infgen`;
+  canvas.show(session.current);
+  showPlace(canvas);
+}
+
+/** @param {Canvas} canvas */
+function showPlace(canvas) {
+  const { x, y, z } = canvas.view;
+  element("place").textContent = `${spaced(x)}, ${spaced(y)}`;
+  element("scale").textContent = z < 0 ? `1 : ${spaced(2 ** -z)}` : `${100 * 2 ** z} %`;
+  const { record } = session;
+  if (!record) return;
+  history.replaceState(null, "", formatLink({ world: record.id, seed: record.world.seed, x, y, z }));
+}
+
+/** @param {Canvas} canvas */
+function startBar(canvas) {
+  listen(element("undo"), "click", () => session.undo());
+  listen(element("redo"), "click", () => session.redo());
+  listen(element("zoom-in"), "click", () => canvas.map.zoomIn());
+  listen(element("zoom-out"), "click", () => canvas.map.zoomOut());
+  listen(element("home"), "click", () => canvas.goTo(HOME));
+  listen(element("share"), "click", async () => {
+    await navigator.clipboard.writeText(location.href);
+    toast("The link to this place is copied.");
+  });
+  const help = element("help-dialog", HTMLDialogElement);
+  listen(element("help"), "click", () => help.showModal());
+  startGoTo(canvas);
+}
+
+/** @param {Canvas} canvas */
+function startGoTo(canvas) {
+  const dialog = element("go-dialog", HTMLDialogElement);
+  const [x, y] = [element("go-x", HTMLInputElement), element("go-y", HTMLInputElement)];
+  listen(element("position"), "click", () => {
+    [x.value, y.value] = [String(canvas.view.x), String(canvas.view.y)];
+    dialog.showModal();
+    x.select();
+  });
+  listen(element("go-form"), "submit", () => {
+    const place = { x: parsePx(x.value), y: parsePx(y.value) };
+    if (place.x === null || place.y === null) throw new Error("Positions are whole numbers of px within ±2^40.");
+    canvas.goTo({ x: place.x, y: place.y });
+  });
+}
+
+/**
+ * @param {{close: () => void, isOpen: () => boolean}} panels
+ * @param {RectanglePicker} picker
+ */
+function startKeys(panels, picker) {
+  const leave = () => {
+    if (document.querySelector("dialog[open]")) return; // it closes itself
+    if (picker.drawing) picker.draw(false);
+    else if (panels.isOpen()) panels.close();
+  };
+  listen(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Escape") return leave();
+    const change = changeOf(event);
+    if (!change) return undefined;
+    event.preventDefault();
+    return change === "redo" ? session.redo() : session.undo();
+  });
+}
+
+/**
+ * What the keys ask for; nothing while a person types, who means the text.
+ * @param {KeyboardEvent} event
+ */
+function changeOf({ key, target, ctrlKey, metaKey, altKey, shiftKey }) {
+  const typing = target instanceof HTMLInputElement && target.type !== "range";
+  if (typing || altKey || !(ctrlKey || metaKey)) return null;
+  if (key.toLowerCase() === "y") return "redo";
+  if (key.toLowerCase() !== "z") return null;
+  return shiftKey ? "redo" : "undo";
+}
+
+void attempt(start);

@@ -1,0 +1,99 @@
+/** Work of the server that takes a while: followed by server-sent events, shown with a bar, cancelled on request. */
+
+import * as api from "./api.js";
+
+const ENDED = new Set(["done", "failed", "cancelled"]);
+const SOON_S = 3;
+const AGAIN_MS = 2000;
+
+/**
+ * Follow a job until it ends.
+ * @param {api.Job} job
+ * @param {(job: api.Job) => void} told each time there is news
+ * @returns {Promise<api.Job>} the job as it ended; rejects with the reason where it failed or was lost
+ */
+async function follow(job, told) {
+  const events = new EventSource(api.jobEventsUrl(job.id));
+  try {
+    const ended = await new Promise((resolve, reject) => {
+      /** @param {api.Job} news */
+      const hear = (news) => {
+        told(news);
+        if (ENDED.has(news.state)) resolve(news);
+      };
+      const ask = () => void api.job(job.id).then(hear, reject);
+      for (const type of ["progress", "end"]) {
+        events.addEventListener(type, (event) => hear(JSON.parse(/** @type {MessageEvent} */ (event).data)));
+      }
+      // The connection broke: the browser opens the stream again, and where it cannot, the job itself is asked for.
+      events.addEventListener("error", () => setTimeout(ask, AGAIN_MS));
+    });
+    if (ended.error) throw new Error(ended.error);
+    return ended;
+  } finally {
+    events.close();
+  }
+}
+
+/**
+ * How far a job is, in words; `done` says it of one that runs.
+ * @param {api.Job} job
+ * @param {(job: api.Job) => string} done
+ */
+function words(job, done) {
+  if (job.state === "queued") return "Waiting for its turn";
+  if (!job.progress.total) return "Preparing";
+  const left = job.seconds_left === null ? "" : `, ${duration(job.seconds_left)} left`;
+  return done(job) + left;
+}
+
+/** @param {number} seconds */
+function duration(seconds) {
+  if (seconds < SOON_S) return "moments";
+  return seconds < 100 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** A bar with one line of words and a button that cancels; hidden while nothing runs. */
+export class JobBar {
+  #root;
+  #bar;
+  #words;
+  /** @type {string | null} */
+  #id = null;
+
+  /** @param {HTMLElement} root an element with a progress, a .job-words and a [data-action=cancel] in it */
+  constructor(root) {
+    this.#root = root;
+    this.#bar = /** @type {HTMLProgressElement} */ (root.querySelector("progress"));
+    this.#words = /** @type {HTMLElement} */ (root.querySelector(".job-words"));
+    const cancel = /** @type {HTMLButtonElement} */ (root.querySelector("[data-action=cancel]"));
+    cancel.addEventListener("click", () => {
+      if (this.#id) void api.cancelJob(this.#id).catch(() => undefined); // it has ended meanwhile
+    });
+  }
+
+  /**
+   * Show the bar while the job runs. `done`: what to say of one that runs; `told` hears all news.
+   * @param {api.Job} job
+   * @param {{done: (job: api.Job) => string, told?: (job: api.Job) => void}} shown
+   */
+  async run(job, { done: said, told = () => undefined }) {
+    this.#id = job.id;
+    this.#root.hidden = false;
+    /** @param {api.Job} news */
+    const show = (news) => {
+      const { done, total } = news.progress;
+      if (total) this.#bar.value = done / total;
+      else this.#bar.removeAttribute("value");
+      this.#words.textContent = words(news, said);
+      told(news);
+    };
+    try {
+      show(job);
+      return await follow(job, show);
+    } finally {
+      this.#id = null;
+      this.#root.hidden = true;
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** The place in the address bar: world, seed, centre of the view in px and zoom, such as #world=ab12&seed=7&x=0&y=0&z=-1. */
+
+import { number } from "./json.js";
+
+const WHOLE = /^-?\d{1,20}$/;
+export const LIMIT_PX = 2 ** 40; // windows lie within so many px of the origin
+
+/** @typedef {{world?: string, seed?: number | bigint, x?: number, y?: number, z?: number}} Place */
+
+/**
+ * What a link says; parts that are missing or make no sense are left out.
+ * @param {string} hash
+ * @returns {Place}
+ */
+export function parseLink(hash) {
+  const parts = new URLSearchParams(hash.replace(/^#/, ""));
+  /** @type {Place} */
+  const place = {};
+  const world = parts.get("world");
+  if (world) place.world = world;
+  const seed = parseSeed(parts.get("seed") ?? "");
+  if (seed !== null) place.seed = seed;
+  for (const axis of /** @type {const} */ (["x", "y"])) {
+    const value = parsePx(parts.get(axis) ?? "");
+    if (value !== null) place[axis] = value;
+  }
+  const zoom = parts.get("z") ?? "";
+  if (/^-?\d{1,2}$/.test(zoom)) place.z = Number(zoom);
+  return place;
+}
+
+/**
+ * @param {Place} place
+ * @returns {string}
+ */
+export function formatLink(place) {
+  const { world, seed, x, y, z } = place;
+  const pairs = Object.entries({ world, seed, x, y, z }).filter(([, value]) => value !== undefined);
+  return `#${new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]))}`;
+}
+
+/**
+ * A 64-bit integer, null for anything else.
+ * @param {string} text
+ * @returns {number | bigint | null}
+ */
+export function parseSeed(text) {
+  if (!WHOLE.test(text.trim())) return null;
+  const exact = BigInt(text.trim());
+  return exact >= -(2n ** 63n) && exact < 2n ** 64n ? number(text.trim()) : null;
+}
+
+/**
+ * A position in px, at most 2^40 from the origin; null for anything else.
+ * @param {string} text
+ * @returns {number | null}
+ */
+export function parsePx(text) {
+  if (!WHOLE.test(text.trim())) return null;
+  const value = Number(text);
+  return Math.abs(value) <= LIMIT_PX ? value : null;
+}

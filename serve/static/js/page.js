@@ -1,0 +1,116 @@
+/** What all parts of the page share: elements by id, toasts, panels, tasks whose failure is told. */
+
+const TOAST_MS = 7000;
+
+/**
+ * The element called `id`, of class `kind`.
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {{new (): T}} [kind]
+ * @returns {T}
+ */
+export function element(id, kind) {
+  const found = document.getElementById(id);
+  if (!(found instanceof (kind ?? HTMLElement))) throw new Error(`page has no such element: ${id}`);
+  return /** @type {T} */ (found);
+}
+
+/**
+ * Run `act` on each event; where it fails, say why.
+ * @param {EventTarget} target
+ * @param {string} type
+ * @param {(event: any) => unknown} act
+ */
+export function listen(target, type, act) {
+  target.addEventListener(type, (event) => void attempt(() => act(event)));
+}
+
+/**
+ * Run `act`; where it fails, say why.
+ * @param {() => unknown} act
+ */
+export async function attempt(act) {
+  try {
+    await act();
+  } catch (error) {
+    toast(error instanceof Error ? error.message : String(error), { kind: "error" });
+  }
+}
+
+/**
+ * One line that goes away by itself; the same line is not shown twice at once.
+ * @param {string} text
+ * @param {{kind?: "error" | "note"}} [options]
+ */
+export function toast(text, { kind = "note" } = {}) {
+  const place = element(kind === "error" ? "alerts" : "notes");
+  for (const shown of place.children) if (shown.firstElementChild?.textContent === text) return;
+  const line = document.createElement("div");
+  line.className = `toast ${kind}`;
+  const words = document.createElement("p");
+  words.textContent = text;
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "toast-close";
+  close.setAttribute("aria-label", "Dismiss");
+  close.textContent = "×";
+  close.addEventListener("click", () => line.remove());
+  line.append(words, close);
+  place.append(line);
+  setTimeout(() => line.remove(), TOAST_MS);
+}
+
+const PICTURE_TRIES = 6;
+const PICTURE_MS = 1500; // longer after each failure: the server is busy
+
+/**
+ * Show the picture at `url`, and ask again where it cannot be had yet.
+ * @param {HTMLImageElement} picture
+ * @param {string} url
+ */
+export function load(picture, url) {
+  let tries = 0;
+  picture.classList.add("waiting");
+  picture.addEventListener("load", () => picture.classList.remove("waiting"));
+  picture.addEventListener("error", () => {
+    tries += 1;
+    if (tries < PICTURE_TRIES) setTimeout(() => (picture.src = url), PICTURE_MS * tries);
+  });
+  picture.src = url;
+}
+
+/**
+ * Panels of which one at most is open, each with a button that opens and closes it.
+ * @param {(name: string | null) => void} changed
+ */
+export function startPanels(changed) {
+  const buttons = /** @type {HTMLButtonElement[]} */ ([...document.querySelectorAll("button[data-panel]")]);
+  /** @type {HTMLButtonElement | null} */
+  let open = null;
+
+  /** @param {HTMLButtonElement | null} wanted */
+  const show = (wanted) => {
+    const leaving = open;
+    open = wanted;
+    for (const button of buttons) {
+      const panel = element(`panel-${button.dataset.panel}`);
+      panel.hidden = button !== open;
+      button.setAttribute("aria-expanded", String(button === open));
+    }
+    document.body.classList.toggle("panel-open", open !== null);
+    if (open) element(`panel-${open.dataset.panel}`).focus({ preventScroll: true });
+    else leaving?.focus({ preventScroll: true });
+    changed(open?.dataset.panel ?? null);
+  };
+  for (const button of buttons) button.addEventListener("click", () => show(button === open ? null : button));
+  for (const close of document.querySelectorAll("[data-close]")) close.addEventListener("click", () => show(null));
+  return { close: () => show(null), isOpen: () => open !== null };
+}
+
+/**
+ * A whole number with thin spaces between thousands and a real minus sign.
+ * @param {number} value
+ */
+export function spaced(value) {
+  return String(Math.round(value)).replace("-", "−").replace(/\B(?=(\d{3})+$)/g, "\u202f");
+}

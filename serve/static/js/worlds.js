@@ -1,0 +1,120 @@
+/** The panel of worlds: a new one by seed, and those that the server keeps. */
+
+import * as api from "./api.js";
+import { parseSeed } from "./link.js";
+import { element, listen, load } from "./page.js";
+import { randomSeed } from "./resample.js";
+
+const THUMBNAIL_ZOOM = -2; // a tile shows 1,024 px
+
+/**
+ * @param {import("./session.js").Session} session
+ * @param {import("./canvas.js").Canvas} canvas
+ * @param {{opened: () => void, zoom: api.Zoom}} page
+ * @returns {() => Promise<void>} fills the list anew
+ */
+export function startWorlds(session, canvas, { opened, zoom }) {
+  const list = element("worlds");
+  const seedField = element("world-seed", HTMLInputElement);
+  const nameField = element("world-name", HTMLInputElement);
+
+  /** @param {api.WorldEntry} entry */
+  const row = (entry) => worldRow(entry, { current: entry.id === session.record?.id, zoom, open, remove });
+  /** @param {api.WorldEntry} entry */
+  const open = async (entry) => {
+    await session.open(entry.id);
+    opened();
+  };
+  /** @param {api.WorldEntry} entry */
+  const remove = async (entry) => {
+    await api.deleteWorld(entry.id);
+    await fill();
+  };
+  const fill = async () => {
+    const entries = await api.worlds();
+    entries.sort((a, b) => b.modified.localeCompare(a.modified));
+    list.replaceChildren(...entries.map(row));
+  };
+  listen(element("world-dice"), "click", () => (seedField.value = String(randomSeed())));
+  listen(element("world-form"), "submit", async (event) => {
+    event.preventDefault();
+    const seed = parseSeed(seedField.value);
+    if (seed === null) throw new Error("The seed of a world is a whole number of at most 64 bits.");
+    const name = nameField.value.trim();
+    await session.create({ ...(name ? { name } : {}), world: { seed } });
+    nameField.value = "";
+    canvas.goTo({ x: 0, y: 0, z: 0 });
+    opened();
+  });
+  return fill;
+}
+
+/**
+ * @param {api.WorldEntry} entry
+ * @param {object} context
+ * @param {boolean} context.current
+ * @param {api.Zoom} context.zoom
+ * @param {(entry: api.WorldEntry) => Promise<void>} context.open
+ * @param {(entry: api.WorldEntry) => Promise<void>} context.remove
+ */
+function worldRow(entry, { current, zoom, open, remove }) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "row";
+  if (current) button.setAttribute("aria-current", "true");
+  const words = document.createElement("span");
+  words.textContent = entry.name;
+  const when = document.createElement("small");
+  when.textContent = new Date(entry.modified).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  button.append(thumbnail(entry, Math.max(zoom.min, THUMBNAIL_ZOOM)), words, when);
+  listen(button, "click", () => open(entry));
+  item.append(button);
+  if (!current) item.append(removeButton(entry, remove));
+  return item;
+}
+
+/**
+ * Two tiles, of which CSS shows what lies above and below the horizon.
+ * @param {api.WorldEntry} entry
+ * @param {number} zoom
+ */
+function thumbnail(entry, zoom) {
+  const frame = document.createElement("span");
+  frame.className = "world-picture";
+  for (const y of [-1, 0]) {
+    const half = document.createElement("img");
+    Object.assign(half, { alt: "", loading: "lazy" });
+    load(half, api.tileUrl(entry, zoom, 0, y));
+    frame.append(half);
+  }
+  return frame;
+}
+
+/**
+ * The first press asks, the second one deletes.
+ * @param {api.WorldEntry} entry
+ * @param {(entry: api.WorldEntry) => Promise<void>} remove
+ */
+function removeButton(entry, remove) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "icon small";
+  const calm = () => {
+    button.textContent = "×";
+    button.setAttribute("aria-label", `Delete ${entry.name}`);
+    button.classList.remove("danger");
+  };
+  calm();
+  button.addEventListener("blur", calm);
+  listen(button, "click", async () => {
+    if (button.classList.contains("danger")) {
+      await remove(entry);
+      return;
+    }
+    button.textContent = "Delete?";
+    button.setAttribute("aria-label", `Delete ${entry.name} for good?`);
+    button.classList.add("danger");
+  });
+  return button;
+}

@@ -1,0 +1,94 @@
+"""``infgen inbetween`` as people call it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infgen.cli import photographs as module
+from infgen.world.world import World
+from tests.cli.conftest import Call
+from tests.cli.photographs import QUICK, interrupt_after, photograph, pixels
+
+
+@pytest.fixture
+def inbetween(call: Call, tiny_model: Path) -> Call:
+    """``infgen inbetween`` with the tiny model, one step and small pictures."""
+    return lambda *words: call("inbetween", *QUICK, "--model", tiny_model, *words)
+
+
+def row(folder: Path, count: int = 2) -> list[Path]:
+    """Photographs of 60 x 40 px."""
+    return [photograph(folder, f"{i}.png", seed=i) for i in range(count)]
+
+
+def test_photographs_stand_in_a_row_with_the_gap_between_them(inbetween: Call, tmp_path: Path) -> None:
+    photos = row(tmp_path, 3)
+    assert inbetween(*photos, "--gap", 50, "--feather", 5, "-o", tmp_path / "a.png")[0] == 0
+    picture = pixels(tmp_path / "a.png")
+    assert picture.shape == (40, 3 * 60 + 2 * 50, 3)
+    for i, inside in enumerate((slice(0, 55), slice(5, 55), slice(5, 60))):
+        assert np.array_equal(picture[:, i * 110 : i * 110 + 60][:, inside], pixels(photos[i])[:, inside])
+
+
+def test_the_world_has_an_anchor_and_a_style_for_each_photograph(inbetween: Call, tmp_path: Path) -> None:
+    assert inbetween(*row(tmp_path), "--gap", 600, "--quiet", "-o", tmp_path / "a.png")[0] == 0
+    world = World.load(tmp_path / "a.world.json")
+    assert world.layout is not None
+    assert (len(world.anchors), len(world.layout.styles)) == (2, 2)
+    assert len(list(tmp_path.glob("a.*.safetensors"))) == 2
+
+
+def test_styles_meet_in_the_middle_of_the_gap_whatever_the_widths(inbetween: Call, tmp_path: Path) -> None:
+    photos = [photograph(tmp_path, "narrow.png", width=40), photograph(tmp_path, "wide.png", width=300)]
+    assert inbetween(*photos, "--gap", 100, "--quiet", "-o", tmp_path / "a.png")[0] == 0
+    layout = World.load(tmp_path / "a.world.json").layout
+    assert layout is not None
+    labels = layout.labels_at(range(440), [0])[0]
+    assert abs(int(np.flatnonzero(np.diff(labels))[0]) - (40 + 50)) <= 1
+
+
+def test_photographs_of_other_heights_are_brought_to_one_and_that_is_said(inbetween: Call, tmp_path: Path) -> None:
+    photos = [photograph(tmp_path, "a.png"), photograph(tmp_path, "b.png", width=180, height=120)]
+    code, _, err = inbetween(*photos, "--gap", 20, "-o", tmp_path / "c.png")
+    assert code == 0
+    assert "heights of 40 to 120 px are brought to 40 px" in err
+    assert "styles fade into each other over 11 px" in err
+    assert pixels(tmp_path / "c.png").shape == (40, 140, 3)
+
+
+def test_interrupted_at_the_second_photograph_both_are_kept(
+    inbetween: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_after(4, patch)
+        code, _, err = inbetween(*row(tmp_path), "--gap", 20, "--steps", 3, "-o", tmp_path / "a.png")
+    assert code == 130
+    files = [word for word in err.split() if word.endswith(".safetensors")][-2:]
+    monkeypatch.setattr(module, "optimise", lambda *_, **__: pytest.fail("it was inverted again"))
+    again = [word for file in files for word in ("--latents", file)]
+    assert inbetween(*row(tmp_path), "--gap", 20, *again, "-o", tmp_path / "a.png")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "message"),
+    [
+        (1, ("--gap", 20), "1 photographs given; allowed are 2 to 32"),
+        (33, ("--gap", 20), "33 photographs given; allowed are 2 to 32"),
+        (2, ("--gap", 0), "gap 0 px is not possible"),
+        (2, ("--gap", -3), "gap -3 px is not possible"),
+        (2, ("--gap", 10**12), "gap 1000000000000 px is not possible"),
+        (2, ("--gap", 5_000_000), "INFGEN_MAX_JOINED_PIXELS"),
+        (2, (), "--gap"),
+        (0, ("--gap", 20), "PHOTOS"),
+    ],
+)
+def test_bad_input_gives_one_line_and_no_file(
+    count: int, words: tuple[object, ...], message: str, inbetween: Call, tmp_path: Path
+) -> None:
+    photo = photograph(tmp_path)
+    code, _, err = inbetween(*[photo] * count, *words, "-o", tmp_path / "a.png")
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == [photo.name]

@@ -1,0 +1,79 @@
+"""A rectangle of the canvas as a file."""
+
+from pathlib import Path
+
+import pytest
+
+from infgen import World
+from tests.cli.conftest import Call, call
+from tests.serve.browser.conftest import Open
+from tests.serve.browser.visit import Visit
+
+__all__ = ["call"]
+SIDES = {"x": -70, "y": -33, "w": 301, "h": 150}
+
+
+def choose(page: Visit, **sides: int) -> None:
+    page.panel("export")
+    for side, value in sides.items():
+        page.page.fill(f"#export-region [name={side}]", str(value))
+    page.page.keyboard.press("Tab")
+
+
+def download(page: Visit, to: Path) -> Path:
+    """Export and save the file under the name ``to``."""
+    page.page.click("#export-start")
+    page.page.wait_for_selector("#export-result:not([hidden])")
+    with page.page.expect_download() as started:
+        page.page.click("#export-result")
+    started.value.save_as(to)
+    return to
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_an_exported_picture_is_bit_for_bit_what_the_command_line_renders(
+    visit: Open, call: Call, tiny_model: Path, tmp_path: Path, ending: str
+) -> None:
+    page = visit()
+    choose(page, **SIDES)
+    page.page.select_option("#export-format", ending)
+    exported = download(page, tmp_path / f"canvas.{ending}")
+    World.create(**page.record["world"]).save(tmp_path / "world.json")
+    numbers = [word for side, value in SIDES.items() for word in (f"--{side}", value)]
+    where = tmp_path / f"line.{ending}"
+    code, _, _ = call(
+        "render", "--model", tiny_model, "--quiet", "--world", tmp_path / "world.json", *numbers, "-o", where
+    )
+    assert code == 0
+    assert exported.read_bytes() == where.read_bytes()
+
+
+def test_the_visible_part_is_what_no_panel_covers(visit: Open) -> None:
+    page = visit()
+    page.panel("export")
+    page.page.click("#panel-export [data-action=view]")
+    values = [int(page.page.input_value(f"#export-region [name={side}]")) for side in "xywh"]
+    assert values == [-216, -400, 856, 800]
+
+
+def test_the_size_is_estimated_before_anything_is_drawn(visit: Open) -> None:
+    page = visit()
+    choose(page, x=0, y=0, w=4000, h=2000)
+    assert "8.00 Mpx" in page.page.inner_text("#export-estimate")
+
+
+def test_what_a_format_cannot_hold_is_refused_by_the_page(visit: Open) -> None:
+    page = visit()
+    choose(page, x=0, y=0, w=20_000, h=10)
+    page.page.select_option("#export-format", "webp")
+    assert "choose TIFF or PNG" in page.page.inner_text("#export-estimate")
+    assert page.page.is_disabled("#export-start")
+
+
+def test_an_export_can_be_cancelled(visit: Open) -> None:
+    page = visit()
+    choose(page, x=0, y=0, w=8192, h=8192)
+    page.page.click("#export-start")
+    page.page.click("#export-job [data-action=cancel]")
+    page.page.wait_for_selector("#export-start:enabled")
+    assert not page.page.is_visible("#export-result")

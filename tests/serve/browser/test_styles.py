@@ -1,0 +1,143 @@
+"""Styles: dropped, moved, deleted, and how one fades into the next."""
+
+import numpy as np
+
+from infgen import World
+from tests.serve.browser.conftest import Open
+from tests.serve.browser.visit import Visit
+
+
+def carry(page: Visit, seed: int, x: float, y: float) -> None:
+    """Drag a style from the palette to a point of the window."""
+    box = page.page.locator(f".swatch[data-seed='{seed}']").bounding_box()
+    assert box is not None
+    page.drag((box["x"] + 20, box["y"] + 20), (x, y))
+    page.settle()
+
+
+def centres(page: Visit) -> list[tuple[str, int, int]]:
+    layout = page.record["world"].get("layout", {"centres": []})
+    return [(c["style"], c["x"], c["y"]) for c in layout["centres"]]
+
+
+def test_a_dropped_style_lies_where_it_was_dropped(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    carry(page, 3, 900, 300)
+    assert ("style 3", 260, -100) in centres(page)
+
+
+def test_the_first_style_leaves_the_worlds_own_look_on_the_other_side(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    carry(page, 3, 1100, 400)
+    (own, x, _), _ = centres(page)
+    assert own == "own"
+    assert x < 200
+
+
+def test_two_styles_fade_into_each_other_as_the_document_says(visit: Open, tiny_model: object) -> None:
+    page = visit("seed=7&x=0&y=0&z=0")
+    page.panel("styles")
+    carry(page, 3, 700, 300)
+    carry(page, 5, 1100, 500)
+    shown = page.tile(0, 1, -1).astype(int)
+    assert np.abs(shown - page.served(0, 1, -1, "webp")).max() <= 1
+    world = World.create(**page.record["world"])
+    expected = world.render(256, -256, 256, 256, model=str(tiny_model)).astype(int)
+    different = np.abs(page.served(0, 1, -1, "png") - expected) > 1
+    assert different.mean() < 0.001
+
+
+def test_a_wider_transition_changes_the_document(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    carry(page, 3, 900, 300)
+    page.page.focus("#transition")
+    page.page.keyboard.press("ArrowRight")
+    page.settle()
+    assert page.record["world"]["layout"]["transition"] == 145
+
+
+def test_a_dragged_pin_moves_its_centre(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    carry(page, 3, 900, 300)
+    page.drag((900, 300), (1000, 350))
+    page.settle()
+    assert ("style 3", 360, -50) in centres(page)
+
+
+def test_without_pins_the_world_has_its_own_look_again(visit: Open) -> None:
+    page = visit()
+    before = page.picture()
+    page.panel("styles")
+    carry(page, 3, 900, 300)
+    for _ in range(2):
+        page.page.locator("#centres li button.icon").first.click()
+        page.settle()
+    assert "layout" not in page.record["world"]
+    assert np.array_equal(page.picture(), before)
+
+
+def test_undo_takes_a_dropped_style_back(visit: Open) -> None:
+    page = visit()
+    before = page.picture()
+    page.panel("styles")
+    carry(page, 3, 900, 300)
+    page.page.click("#undo")
+    assert np.array_equal(page.settle().picture(), before)
+
+
+def test_a_style_is_placed_and_moved_and_removed_with_keys_alone(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    page.page.focus(".swatch[data-seed='3']")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector(".pin-face")
+    ((_, x, y),) = [c for c in centres(page) if c[0] == "style 3"]
+    page.page.locator(".pin-face").nth(1).focus()
+    page.page.keyboard.press("ArrowRight")
+    page.until("document.body.classList.contains('pending')")
+    assert ("style 3", x + 16, y) in centres(page.settle())
+    page.page.keyboard.press("Delete")
+    page.until("document.querySelectorAll('.pin-face').length === 1")
+    assert [name for name, _, _ in centres(page.settle())] == ["own"]
+
+
+def test_a_style_of_any_seed_can_be_added(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    page.page.fill("#style-seed", str(2**63 + 1))
+    page.page.keyboard.press("Enter")
+    page.page.keyboard.press("Enter")  # the new thumbnail has the focus
+    page.page.wait_for_selector(".pin-face")
+    assert page.record["world"]["layout"]["styles"][1]["seed"] == 2**63 + 1
+
+
+def test_more_styles_are_offered_on_request(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    page.page.click("#more-styles")
+    assert page.page.locator(".swatch").count() == 48
+
+
+def test_a_finger_drops_a_style_on_a_phone(visit: Open) -> None:
+    page = visit(size=(390, 844), has_touch=True)
+    page.panel("styles")
+    page.settle()
+    box = page.page.locator(".swatch[data-seed='1']").bounding_box()
+    assert box is not None
+    devtools = page.page.context.new_cdp_session(page.page)
+    x, y = box["x"] + 30, box["y"] + 30
+    for kind, down in (
+        ("touchStart", 0),
+        ("touchMove", -20),
+        ("touchMove", -150),
+        ("touchMove", -300),
+        ("touchEnd", None),
+    ):
+        points = [] if down is None else [{"x": x, "y": y + down}]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.page.wait_for_selector(".pin-face")
+    assert "style 1" in [name for name, _, _ in centres(page.settle())]

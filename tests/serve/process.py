@@ -1,0 +1,64 @@
+"""A real server process for tests and benchmarks."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ADDRESS = re.compile(r"http://[^\s/]+/")
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server that answers at ``url``."""
+
+    popen: "subprocess.Popen[str]"
+    url: str
+
+    def client(self) -> httpx.Client:
+        """Requests from the root."""
+        return httpx.Client(base_url=self.url, timeout=60)
+
+    def kill(self) -> None:
+        """As kill -9 does."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM; its exit code."""
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(60)
+
+
+def words(data: Path, *options: object) -> list[str]:
+    """The command line of a server in folder ``data``."""
+    return [sys.executable, "-m", "infgen", "serve", "--port", "0", "--data", str(data), *map(str, options)]
+
+
+@contextmanager
+def serving(data: Path, *options: object, **environment: str) -> Iterator[Process]:
+    """A server on a free port; killed at the end if it still runs."""
+    command = words(data, "--threads", 1, *options)
+    popen = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
+    )
+    assert popen.stdout is not None
+    said: list[str] = []
+    try:
+        for line in popen.stdout:
+            said.append(line)
+            if found := ADDRESS.search(line):
+                yield Process(popen, found[0])
+                return
+        raise AssertionError(f"the server did not start: {''.join(said)}")
+    finally:
+        popen.kill()
+        popen.wait()
+        popen.stdout.close()

@@ -1,0 +1,129 @@
+"""A real server: starting, stopping, being killed, and staying the same size."""
+
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from infgen.serve.app import API
+from tests.serve.process import Process, serving, words
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with serving(tmp_path_factory.mktemp("data"), "--model", tiny_model) as server:
+        yield server
+
+
+def test_descriptors_stay_flat_over_a_thousand_requests(server: Process) -> None:
+    with server.client() as client:
+        record = client.post(f"{API}/worlds", json={"world": {"seed": 1}}).json()
+        tile = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-3/0/0.webp"
+        paths = [tile, f"{API}/worlds", f"{API}/info", "/health/ready", "/nowhere"]
+
+        def ask(times: int) -> int:
+            for i in range(times):
+                client.get(paths[i % len(paths)])
+            return psutil.Process(server.popen.pid).num_fds()
+
+        assert abs(ask(900) - ask(100)) <= 2
+
+
+def test_a_client_that_goes_away_leaves_no_work_behind(server: Process) -> None:
+    with server.client() as client:
+        record = client.post(f"{API}/worlds", json={"world": {"seed": 2}}).json()
+        path = f"{API}/worlds/{record['id']}/{record['revision']}/tiles"
+
+        def impatient(x: int) -> None:
+            with suppress(httpx.TimeoutException):
+                httpx.get(f"{server.url.rstrip('/')}{path}/-4/{x}/0.webp", timeout=0.3)
+
+        visitors = [threading.Thread(target=impatient, args=(x,)) for x in range(12)]
+        for visitor in visitors:
+            visitor.start()
+        for visitor in visitors:
+            visitor.join()
+        wait_for(client, lambda counted: counted["infgen_queue_tiles"] == 0)
+        assert wait_for(client, lambda counted: True)["infgen_dropped_tiles"] >= 1
+
+
+def wait_for(client: httpx.Client, good: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+    """The metrics, once they are good."""
+    for _ in range(400):
+        lines = [line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#"]
+        counted = {name: float(value) for name, value in lines}
+        if good(counted):
+            return counted
+        time.sleep(0.02)
+    raise AssertionError(counted)
+
+
+def test_a_second_server_in_the_same_folder_is_refused(server: Process, tiny_model: Path) -> None:
+    data = Path(server.popen.args[server.popen.args.index("--data") + 1])  # type: ignore[union-attr,index,arg-type]
+    found = subprocess.run(words(data, "--model", tiny_model), capture_output=True, text=True, timeout=60)
+    assert (found.returncode, f"process {server.popen.pid}" in found.stderr) == (2, True)
+
+
+def edit_for_ever(client: httpx.Client, kept: dict[str, int]) -> None:
+    """Make worlds and change them; ``kept``: id -> last seed that was answered."""
+    record: dict[str, str] = {}
+    for seed in range(100_000):
+        body = {"world": {"seed": seed}}
+        if seed % 10 == 0:
+            record = client.post(f"{API}/worlds", json=body).json()
+        else:
+            headers = {"If-Match": f'"{record["revision"]}"'}
+            record = client.put(f"{API}/worlds/{record['id']}", json=body, headers=headers).json()
+        kept[record["id"]] = seed
+
+
+def test_killed_at_any_moment_no_world_is_lost_or_half_written(tiny_model: Path, tmp_path: Path) -> None:
+    kept: dict[str, int] = {}
+    chance = random.Random(0)
+    for _ in range(2):
+        with serving(tmp_path, "--model", tiny_model) as server, server.client() as client:
+            threading.Timer(chance.uniform(0.2, 0.8), server.kill).start()
+            with pytest.raises(httpx.TransportError):
+                edit_for_ever(client, kept)
+    with serving(tmp_path, "--model", tiny_model) as server, server.client() as client:
+        found = {entry["id"]: client.get(f"{API}/worlds/{entry['id']}") for entry in client.get(f"{API}/worlds").json()}
+        assert {answer.status_code for answer in found.values()} == {200}
+        seeds = {id: answer.json()["world"]["seed"] for id, answer in found.items()}
+    # What was answered is there; the change that was on its way may be there, too.
+    assert [id for id, seed in kept.items() if seeds.get(id) not in (seed, seed + 1)] == []
+
+
+def test_sigterm_finishes_tiles_refuses_new_work_and_leaves_with_zero(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, "--model", tiny_model) as server, server.client() as client:
+        record = client.post(f"{API}/worlds", json={"world": {"seed": 1}}).json()
+        path = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-4"
+        job = client.post(f"{API}/worlds/{record['id']}/exports", json={"x": 0, "y": 0, "w": 9000, "h": 9000}).json()
+        answers: list[httpx.Response] = []
+        visitors = [
+            threading.Thread(
+                target=lambda x=x: answers.append(httpx.get(f"{server.url[:-1]}{path}/{x}/0.webp", timeout=60))
+            )
+            for x in range(4)
+        ]
+        for visitor in visitors:
+            visitor.start()
+        wait_for(client, lambda counted: counted["infgen_queue_tiles"] >= len(visitors))
+        server.popen.send_signal(signal.SIGTERM)
+        while client.get("/health/ready").status_code == 200:
+            time.sleep(0.01)
+        assert client.get("/health/ready").status_code == 503
+        assert client.get("/health/live").status_code == 200
+        assert client.get(f"{path}/9/9.webp").status_code == 503
+        for visitor in visitors:
+            visitor.join()
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert server.popen.wait(60) == 0
+    assert '"cancelled"' in (tmp_path / "jobs" / job["id"] / "job.json").read_text()

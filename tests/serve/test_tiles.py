@@ -1,0 +1,157 @@
+"""Tiles over HTTP: their pixels, their levels, and how they are kept."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infgen.rendering.plan import Region
+from infgen.rendering.render import Pixels
+from infgen.serve.tiles import Address, TileArtist, mean_of_blocks
+from infgen.world.world import World
+from tests.serve.client import Client, tile_path
+
+TILE = 256
+FAR = 2**40 // TILE
+
+
+def pixels_of(content: bytes) -> Pixels:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def world_pixels(client: Client, region: Region, **world: Any) -> Pixels:
+    return client.canvas.studio.with_world(World.create(**world)).array(region)
+
+
+def close(found: Pixels, expected: Pixels) -> bool:
+    """What the engines' contract allows: one step of 255, on one value in a thousand."""
+    difference = np.abs(found.astype(int) - expected)
+    return bool(difference.max() <= 1 and (difference == 0).mean() >= 0.999)
+
+
+@pytest.fixture(scope="module")
+def record(client: Client) -> dict[str, Any]:
+    return client.new_world(seed=7)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (-3, -1), (FAR - 1, -FAR), (2**31 // TILE, 5)])
+def test_a_tile_has_the_pixels_of_its_region(client: Client, record: dict[str, Any], x: int, y: int) -> None:
+    expected = world_pixels(client, Region(x * TILE, y * TILE, TILE, TILE), seed=7)
+    assert close(pixels_of(client.tile(record, 0, x, y).content), expected)
+
+
+def test_webp_shows_the_same_tile(client: Client, record: dict[str, Any]) -> None:
+    sharp, soft = (pixels_of(client.tile(record, -3, 0, 0, suffix).content) for suffix in ("png", "webp"))
+    assert np.abs(sharp.astype(int) - soft).mean() < 16  # the tiny model draws coloured grain
+
+
+def test_neighbours_asked_together_are_drawn_together_and_agree_with_single_ones(client: Client) -> None:
+    record = client.new_world(seed=8)
+    calls = int(metric(client, "infgen_draw_seconds_count"))
+    places = [(0, 0), (1, 0), (0, 1), (1, 1)]
+    answers = client.together([tile_path(record, 0, x, y) for x, y in places])
+    assert metric(client, "infgen_draw_seconds_count") - calls == 1
+    for (x, y), answer in zip(places, answers, strict=True):
+        expected = world_pixels(client, Region(x * TILE, y * TILE, TILE, TILE), seed=8)
+        assert close(pixels_of(answer.content), expected)
+
+
+def test_one_level_out_is_full_resolution_averaged(client: Client, record: dict[str, Any]) -> None:
+    expected = mean_of_blocks(world_pixels(client, Region(0, -512, 512, 512), seed=7), 2)
+    assert close(pixels_of(client.tile(record, -1, 0, -1).content), expected)
+
+
+def test_the_farthest_level_is_the_mean_of_the_one_before(client: Client, record: dict[str, Any]) -> None:
+    whole = pixels_of(client.tile(record, -4, -1, 0).content)
+    corner = pixels_of(client.tile(record, -3, -1, 1).content)
+    np.testing.assert_array_equal(whole[128:, 128:], mean_of_blocks(corner, 2))
+
+
+def test_means_are_rounded_to_the_nearest() -> None:
+    pixels = np.array([[0, 1], [1, 0], [255, 255], [255, 254]], np.uint8)[:, :, None].repeat(3, 2)
+    assert mean_of_blocks(pixels, 2)[:, 0, 0].tolist() == [1, 255]
+
+
+def test_asked_again_a_tile_comes_from_memory(client: Client, record: dict[str, Any]) -> None:
+    first = client.tile(record, 0, 40, 0)
+    kept = metric(client, 'infgen_tiles_total{source="memory"}')
+    assert client.tile(record, 0, 40, 0).content == first.content
+    assert metric(client, 'infgen_tiles_total{source="memory"}') == kept + 1
+
+
+def test_asked_by_many_at_once_a_tile_is_drawn_once(client: Client, record: dict[str, Any]) -> None:
+    calls = metric(client, "infgen_draw_seconds_count")
+    answers = client.together([tile_path(record, 0, 50, 0)] * 8)
+    assert len({answer.content for answer in answers}) == 1
+    assert metric(client, "infgen_draw_seconds_count") == calls + 1
+
+
+def test_a_client_that_has_the_tile_is_told_so_without_drawing(client: Client, record: dict[str, Any]) -> None:
+    tag = client.tile(record, 0, 0, 0).headers["ETag"]
+    answer = client.get(tile_path(record, 0, 0, 0), headers={"If-None-Match": tag})
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_tiles_may_be_kept_for_ever(client: Client, record: dict[str, Any]) -> None:
+    assert "immutable" in client.tile(record, 0, 0, 0).headers["Cache-Control"]
+
+
+def test_after_undo_the_same_tiles_come_again(client: Client) -> None:
+    record = client.new_world(seed=21)
+    before = client.tile(record, 0, 0, 0).content
+    body = {"x": 0, "y": 0, "w": 128, "h": 128, "seed": 5}
+    headers = {"If-Match": f'"{record["revision"]}"'}
+    edited = client.post(f"/worlds/{record['id']}/resample", json=body, headers=headers).json()
+    assert client.tile(edited, 0, 0, 0).content != before
+    headers = {"If-Match": f'"{edited["revision"]}"'}
+    undone = client.post(f"/worlds/{record['id']}/undo", headers=headers).json()
+    assert client.tile(undone, 0, 0, 0).content == before
+
+
+@pytest.mark.parametrize("address", [(1, 0, 0), (-5, 0, 0), (0, FAR, 0), (0, 0, -FAR - 1), (-4, FAR // 16, 0)])
+def test_a_tile_beyond_levels_or_canvas_is_not_found(
+    client: Client, record: dict[str, Any], address: tuple[int, int, int]
+) -> None:
+    assert client.tile(record, *address).status_code == 404
+
+
+def test_an_unknown_revision_is_not_found(client: Client, record: dict[str, Any]) -> None:
+    answer = client.tile({**record, "revision": "0" * 20}, 0, 0, 0)
+    assert (answer.status_code, "no revision" in answer.json()["error"]) == (404, True)
+
+
+def test_styles_have_pictures_of_the_size_asked_for(client: Client) -> None:
+    shown = [pixels_of(client.get(f"/styles/{seed}.webp?size=32").content) for seed in (1, -2)]
+    assert [picture.shape for picture in shown] == [(32, 32, 3)] * 2
+    assert not np.array_equal(*shown)
+
+
+def test_a_world_that_its_tiles_cannot_show_fails_in_one_line(
+    client: Client, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("secret")
+
+    monkeypatch.setattr(TileArtist, "draw", fail)
+    answer = client.tile(record, 0, 99, 99)
+    assert (answer.status_code, "secret" in answer.text, list(answer.json())) == (500, False, ["error"])
+
+
+def test_every_level_costs_what_it_computes(client: Client) -> None:
+    artist = client.canvas.painter.artist
+    costs = [artist.cost(z) for z in range(0, -5, -1)]
+    assert costs[0] == 1
+    assert costs[1] == pytest.approx(4, rel=0.25)
+    assert costs[2] < 16
+    assert costs[4] == 4 * costs[3]
+
+
+def test_a_tile_knows_the_four_that_show_the_same() -> None:
+    assert Address(-4, -1, 2).parts == [Address(-3, -2, 4), Address(-3, -1, 4), Address(-3, -2, 5), Address(-3, -1, 5)]
+
+
+def metric(client: Client, name: str) -> float:
+    lines = client.get("//metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name + " ")), 0.0)

@@ -1,0 +1,304 @@
+"""Photographs of every kind as upright RGB with known pixels, and the refusals of what cannot be used."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
+
+from infgen import photo
+from infgen.errors import InputError, LimitError
+from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
+from infgen.photo import Photograph, open_photograph, read_photo
+from tests.train.photos import coordinates_image, landscape, plain, save
+from tests.train.test_data_photos import KINDS, STORED, encoded, png
+
+RED = (200, 30, 40)
+
+
+def opened(path: Path, **options: Any) -> np.ndarray:
+    return np.asarray(open_photograph(path, **options).image)
+
+
+def refusal(source: object, **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        open_photograph(source, **options)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Whole photographs
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
+def test_a_whole_photograph_is_upright(orientation: int, name: str, tmp_path: Path) -> None:
+    upright = coordinates_image(41, 57)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    lossless: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
+    Image.fromarray(np.ascontiguousarray(STORED[orientation](upright))).save(tmp_path / name, exif=exif, **lossless)
+    assert np.array_equal(opened(tmp_path / name), upright)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if "transparen" not in k])
+def test_every_common_kind_becomes_rgb(kind: str, tmp_path: Path) -> None:
+    make, name, options, colour = KINDS[kind]
+    make(Image.new("RGB", (60, 50), RED)).save(tmp_path / name, **options)
+    assert np.abs(opened(tmp_path / name).astype(int) - colour).max() <= 3
+
+
+def test_pixels_that_are_more_than_half_transparent_are_not_known(tmp_path: Path) -> None:
+    rgba = np.dstack([plain(RED), np.full((50, 60), 255, np.uint8)])
+    rgba[:, :20, 3], rgba[:, 20:40, 3] = 127, 128
+    found = open_photograph(save(tmp_path, "a.png", rgba))
+    assert found.known is not None
+    assert found.known.sum(0).tolist() == [0] * 20 + [50] * 40
+
+
+def test_colours_below_transparent_pixels_are_kept_as_they_are(tmp_path: Path) -> None:
+    rgba = np.dstack([landscape(0), np.full((220, 300), 255, np.uint8)])
+    rgba[:, :20, 3] = 0
+    assert np.array_equal(opened(save(tmp_path, "a.png", rgba)), landscape(0))
+
+
+def test_an_opaque_photograph_is_known_all_over(tmp_path: Path) -> None:
+    assert (
+        open_photograph(save(tmp_path, "a.png", np.dstack([plain(RED), plain(RED)[:, :, 0] * 0 + 255]))).known is None
+    )
+
+
+def test_a_photograph_that_is_transparent_all_over_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, "a.png", np.zeros((50, 60, 4), np.uint8))
+    assert refusal(path) == f"photograph {path}: it is transparent all over; give one with opaque pixels"
+
+
+@pytest.mark.parametrize(
+    ("make", "remark"),
+    [
+        (lambda p: Image.new("CMYK", (60, 50)).save(p / "a.jpg"), "is CMYK; converted to RGB"),
+        (lambda p: (p / "a.png").write_bytes(png(9, 9, depth=16, body=bytes(9 * 55))), "has 16 bits per channel"),
+        (
+            lambda p: Image.new("RGB", (9, 9)).save(
+                p / "a.webp", save_all=True, append_images=[Image.new("RGB", (9, 9), "red")]
+            ),
+            "holds 2 pictures; the first is used",
+        ),
+        (
+            lambda p: Image.new("RGB", (9, 9)).save(
+                p / "a.tif", save_all=True, append_images=[Image.new("RGB", (9, 9), "red")] * 2
+            ),
+            "holds 3 pictures; the first is used",
+        ),
+    ],
+)
+def test_what_is_lost_in_reading_is_said(make: Callable[[Path], object], remark: str, tmp_path: Path) -> None:
+    make(tmp_path)
+    (path,) = tmp_path.iterdir()
+    assert [r[: len(remark)] for r in open_photograph(path).remarks] == [remark]
+
+
+def test_nothing_is_said_of_an_ordinary_photograph(tmp_path: Path) -> None:
+    assert open_photograph(save(tmp_path, "a.jpg", landscape(0))).remarks == ()
+
+
+def test_an_animation_of_another_format_is_refused(tmp_path: Path) -> None:
+    Image.new("P", (60, 50)).save(tmp_path / "a.gif")
+    assert "no JPEG, PNG, WebP or TIFF picture" in refusal(tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F", "LAB"])
+def test_a_colour_mode_that_cannot_be_used_is_refused_by_name(mode: str, tmp_path: Path) -> None:
+    Image.new(mode, (60, 50)).save(tmp_path / "a.tif")
+    assert f"a.tif: colour mode {mode} is not supported" in refusal(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("name", ["none.jpg", "", "a" * 5000, "a\0b"])
+def test_a_file_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+    assert "cannot be read (" in refusal(tmp_path / name)
+
+
+def test_a_photograph_that_is_too_small_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, "a.png", plain(RED, height=1, width=1))
+    assert refusal(path, short_px=32) == (
+        f"photograph {path}: 1 x 1 px is too small; the short side must be at least 32 px"
+    )
+
+
+def test_a_file_over_the_limit_of_bytes_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(bytes(MIB + 1))
+    monkeypatch.setenv(MAX_PHOTO_MB.name, "1")
+    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("it was read"))
+    assert "INFGEN_MAX_PHOTO_MB" in refusal(tmp_path / "a.png")
+
+
+@given(
+    source=st.sampled_from([encoded(kind) for kind in photo.FORMATS]),
+    changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=8),
+    length=st.integers(0, 2**14),
+)
+def test_a_damaged_file_is_either_opened_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, source: bytes, changes: list[tuple[int, int]], length: int
+) -> None:
+    damaged = bytearray(source[: max(length, 1)])
+    for position, value in changes:
+        damaged[position % len(damaged)] = value
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(damaged)
+    try:
+        found = open_photograph(path)
+    except InputError:
+        return
+    assert found.image.mode == "RGB"
+
+
+# Very large ones
+
+
+def large(folder: Path, name: str, image: Image.Image, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Photograph:
+    """The photograph when half of its pixels are allowed."""
+    image.save(folder / name, **options)
+    monkeypatch.setenv(MAX_PHOTO_PIXELS.name, str(image.width * image.height // 2))
+    return open_photograph(folder / name)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
+def test_a_photograph_over_the_limit_of_pixels_is_shrunk_below_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = large(tmp_path, name, Image.fromarray(landscape(0)), monkeypatch)
+    assert found.image.size == (212, 155)
+    assert found.remarks == ("has 300 x 220 px, over the limit of 33000 pixels; resized to 212 x 155 px",)
+
+
+def test_a_shrunk_photograph_looks_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.fromarray(landscape(0))
+    found = large(tmp_path, "a.png", image, monkeypatch).image
+    assert (
+        np.abs(np.asarray(found, int) - np.asarray(image.resize(found.size, Image.Resampling.LANCZOS), int)).mean() < 2
+    )
+
+
+def test_a_shrunk_photograph_is_upright(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    found = large(tmp_path, "a.jpg", Image.fromarray(landscape(0)), monkeypatch, exif=exif).image
+    assert found.width < found.height
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "P"])
+def test_a_photograph_of_any_kind_is_shrunk_to_rgb(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.new("RGB", (60, 50), RED).convert(mode, palette=Image.Palette.ADAPTIVE)
+    expected = np.asarray(image.convert("RGB"))[0, 0].astype(int)
+    found = large(tmp_path, "a.tif" if mode == "CMYK" else "a.png", image, monkeypatch)
+    tolerance = 40 if mode == "CMYK" else 3  # libvips converts CMYK as a printer would
+    assert np.abs(np.asarray(found.image).astype(int) - expected).max() <= tolerance
+
+
+def test_what_is_transparent_stays_unknown_when_it_is_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rgba = np.dstack([landscape(0), np.full((220, 300), 255, np.uint8)])
+    rgba[:, :150, 3] = 0
+    known = large(tmp_path, "a.png", Image.fromarray(rgba), monkeypatch).known
+    assert known is not None
+    assert known[:, :105].sum() + (~known[:, 107:]).sum() == 0
+
+
+def test_a_photograph_over_the_last_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MAX_SHRUNK_PHOTO_PIXELS.name, "65999")
+    with pytest.raises(LimitError, match="300 x 220 px is over the limit of 65999 pixels"):
+        large(tmp_path, "a.png", Image.fromarray(landscape(0)), monkeypatch)
+
+
+def test_what_pillow_itself_refuses_is_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 32_000)
+    assert large(tmp_path, "a.png", Image.fromarray(landscape(0)), monkeypatch).image.size == (212, 155)
+
+
+# Pictures and arrays from Python
+
+
+@pytest.mark.parametrize("shape", [(50, 60), (50, 60, 3), (50, 60, 4)])
+def test_an_array_is_a_photograph(shape: tuple[int, ...]) -> None:
+    array = np.full(shape, 255, np.uint8)
+    assert np.array_equal(np.asarray(open_photograph(array).image), np.full((50, 60, 3), 255))
+
+
+def test_a_pillow_image_is_turned_by_its_metadata() -> None:
+    image = Image.fromarray(landscape(0))
+    image.getexif()[ExifTags.Base.Orientation] = 8
+    assert open_photograph(image).image.size == (220, 300)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((50, 60, 3), np.float32), "ndarray of float32; give a file, a Pillow image or an array of uint8"),
+        (np.zeros((50, 60, 2), np.uint8), "shape (50, 60, 2); allowed are"),
+        (np.zeros((0, 60, 3), np.uint8), "shape (0, 60, 3); allowed are"),
+        (None, "NoneType of no type"),
+    ],
+)
+def test_what_is_no_picture_is_refused(array: object, message: str) -> None:
+    assert message in refusal(array)
+
+
+# Masks
+
+
+def test_what_is_white_in_the_mask_stays_known() -> None:
+    mask = np.zeros((50, 60), np.uint8)
+    mask[:, :20], mask[:, 20:40] = 127, 128
+    known = open_photograph(plain(RED)).masked(mask).known
+    assert known is not None
+    assert known.sum(0).tolist() == [0] * 20 + [50] * 20 + [0] * 20
+
+
+def test_a_mask_and_transparency_both_count() -> None:
+    rgba = np.dstack([plain(RED), np.full((50, 60), 255, np.uint8)])
+    rgba[:, :30, 3] = 0
+    mask = np.zeros((50, 60), np.uint8)
+    mask[:25] = 255
+    known = open_photograph(rgba).masked(mask).known
+    assert known is not None
+    assert known.sum() == 25 * 30
+    assert known[:25, 30:].all()
+
+
+def test_a_white_mask_changes_nothing() -> None:
+    assert open_photograph(plain(RED)).masked(np.full((50, 60), 255, np.uint8)).known is None
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(InputError, match="has 60 x 49 px and photograph array 60 x 50 px"):
+        open_photograph(plain(RED)).masked(np.zeros((49, 60), np.uint8))
+
+
+def test_a_mask_that_keeps_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="leaves no pixel of array; what is to be kept must be white"):
+        open_photograph(plain(RED)).masked(np.zeros((50, 60), np.uint8))
+
+
+# Threads
+
+
+@pytest.mark.parametrize(("limit", "alone"), [(100, True), (10**9, False)])
+def test_only_large_photographs_are_decoded_one_at_a_time(
+    limit: int, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path, "a.png", landscape(0))
+    seen: list[bool] = []
+    decode = photo._upright
+
+    def noted(image: Image.Image) -> Image.Image:
+        seen.append(photo._one_large_at_a_time.locked())
+        return decode(image)
+
+    monkeypatch.setattr(photo, "LARGE_PIXELS", limit)
+    monkeypatch.setattr(photo, "_upright", noted)
+    read_photo(path.read_bytes(), short_px=40)
+    open_photograph(path)
+    assert seen == [alone, alone]
