@@ -10,7 +10,7 @@ demo: .venv/base  ## render out/demo.png with the shipped model
 	$(BIN)/infgen render --w 2048 --h 1024 -o out/demo.png
 
 test: .venv/dev  ## run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/dev  ## style and formatting
 	$(BIN)/ruff check .
