@@ -10,6 +10,7 @@ from torch import Tensor
 from infgen.engines import EagerEngine, Engine, TileBatch, pick_device
 from infgen.engines.base import to_pixels
 from infgen.errors import InputError
+from infgen.model.checkpoint import SHIPPED, load
 from infgen.model.fused import StyleWeights
 from infgen.model.generator import Generator
 from infgen.world.styles import world_palette
@@ -101,6 +102,14 @@ def test_single_precision_is_within_one_step_of_the_reference_everywhere(
     batch = inputs(engine, tiny, world)
     difference = engine.render_float(batch) - EagerEngine(tiny).render_float(batch)
     assert difference.abs().max() <= STEP
+
+
+@pytest.mark.parametrize("world", [WORLD, MIXED], ids=["one style", "several styles"])
+def test_bf16_draws_the_shipped_model_close_to_single_precision(world: World):
+    generator = load(SHIPPED)
+    exact, rough = EagerEngine(generator), EagerEngine(generator, precision="bf16")
+    batch = inputs(exact, generator, world, count=1)
+    assert psnr(rough.render_float(batch), exact.render_float(batch)) > 45
 
 
 def test_an_engine_follows_the_weights_of_styles(mixing: Engine, tiny: Generator):
