@@ -13,7 +13,7 @@ import pytest
 from tests.serve.browser.visit import DESKTOP, Visit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -56,19 +56,30 @@ def address(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         server.terminate()
 
 
+def new_context(browser: "Browser", size: tuple[int, int], **options: object) -> "BrowserContext":
+    """Windows of one person, without animations."""
+    return browser.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce", **options)
+
+
+@pytest.fixture(scope="package")
+def usual(browser: "Browser") -> "BrowserContext":
+    """Desktop windows that keep their pictures from test to test."""
+    return new_context(browser, DESKTOP)
+
+
 @pytest.fixture
-def visit(browser: "Browser", address: str) -> Iterator[Open]:
-    """Open a page without animations; ``options`` are those of a context. Afterwards nothing may have complained."""
+def visit(browser: "Browser", usual: "BrowserContext", address: str) -> Iterator[Open]:
+    """Open a page; ``options`` are those of a context of its own. Afterwards nothing may have complained."""
     visits: list[Visit] = []
 
     def start(place: str = "seed=7&x=0&y=0&z=0", size: tuple[int, int] = DESKTOP, **options: object) -> Visit:
-        viewport = {"width": size[0], "height": size[1]}
-        context = browser.new_context(viewport=viewport, **{"reduced_motion": "reduce", **options})
+        own = size != DESKTOP or bool(options)
+        context = new_context(browser, size, **options) if own else usual
         visits.append(Visit(context.new_page(), address))
         return visits[-1].open(place)
 
     yield start
     complaints = [words for visit in visits for words in visit.complaints]
     for made in visits:
-        made.page.context.close()
+        made.page.close()
     assert not complaints, complaints

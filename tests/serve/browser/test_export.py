@@ -53,7 +53,7 @@ def test_the_visible_part_is_what_no_panel_covers(visit: Open) -> None:
     page.panel("export")
     page.page.click("#panel-export [data-action=view]")
     values = [int(page.page.input_value(f"#export-region [name={side}]")) for side in "xywh"]
-    assert values == [-216, -400, 856, 800]
+    assert values == [-216, -240, 856, 480]
 
 
 def test_the_size_is_estimated_before_anything_is_drawn(visit: Open) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 from tests.serve.browser.conftest import Open
 from tests.serve.browser.visit import Visit
 
-CORNERS = (800, 300), (960, 460)  # px of the window
+CORNERS = (800, 140), (960, 300)  # px of the window
 
 
 def redraw(page: Visit) -> None:

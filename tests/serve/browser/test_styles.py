@@ -23,14 +23,14 @@ def centres(page: Visit) -> list[tuple[str, int, int]]:
 def test_a_dropped_style_lies_where_it_was_dropped(visit: Open) -> None:
     page = visit()
     page.panel("styles")
-    carry(page, 3, 900, 300)
+    carry(page, 3, 900, 140)
     assert ("style 3", 260, -100) in centres(page)
 
 
 def test_the_first_style_leaves_the_worlds_own_look_on_the_other_side(visit: Open) -> None:
     page = visit()
     page.panel("styles")
-    carry(page, 3, 1100, 400)
+    carry(page, 3, 1100, 240)
     (own, x, _), _ = centres(page)
     assert own == "own"
     assert x < 200
@@ -39,8 +39,8 @@ def test_the_first_style_leaves_the_worlds_own_look_on_the_other_side(visit: Ope
 def test_two_styles_fade_into_each_other_as_the_document_says(visit: Open, tiny_model: object) -> None:
     page = visit("seed=7&x=0&y=0&z=0")
     page.panel("styles")
-    carry(page, 3, 700, 300)
-    carry(page, 5, 1100, 500)
+    carry(page, 3, 700, 140)
+    carry(page, 5, 1100, 340)
     shown = page.tile(0, 1, -1).astype(int)
     assert np.abs(shown - page.served(0, 1, -1, "webp")).max() <= 1
     world = World.create(**page.record["world"])
@@ -52,7 +52,7 @@ def test_two_styles_fade_into_each_other_as_the_document_says(visit: Open, tiny_
 def test_a_wider_transition_changes_the_document(visit: Open) -> None:
     page = visit()
     page.panel("styles")
-    carry(page, 3, 900, 300)
+    carry(page, 3, 900, 140)
     page.page.focus("#transition")
     page.page.keyboard.press("ArrowRight")
     page.settle()
@@ -62,8 +62,8 @@ def test_a_wider_transition_changes_the_document(visit: Open) -> None:
 def test_a_dragged_pin_moves_its_centre(visit: Open) -> None:
     page = visit()
     page.panel("styles")
-    carry(page, 3, 900, 300)
-    page.drag((900, 300), (1000, 350))
+    carry(page, 3, 900, 140)
+    page.drag((900, 140), (1000, 190))
     page.settle()
     assert ("style 3", 360, -50) in centres(page)
 
@@ -72,7 +72,7 @@ def test_without_pins_the_world_has_its_own_look_again(visit: Open) -> None:
     page = visit()
     before = page.picture()
     page.panel("styles")
-    carry(page, 3, 900, 300)
+    carry(page, 3, 900, 140)
     for _ in range(2):
         page.page.locator("#centres li button.icon").first.click()
         page.settle()
@@ -84,7 +84,7 @@ def test_undo_takes_a_dropped_style_back(visit: Open) -> None:
     page = visit()
     before = page.picture()
     page.panel("styles")
-    carry(page, 3, 900, 300)
+    carry(page, 3, 900, 140)
     page.page.click("#undo")
     assert np.array_equal(page.settle().picture(), before)
 

@@ -1,5 +1,6 @@
 """One visit to the page in a real browser: where it looks, what it shows, and what it complained about."""
 
+import base64
 import io
 import json
 import re
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page, Request
 
 API = "api/v1"
-DESKTOP = (1280, 800)
+DESKTOP = (1280, 480)  # low: every tile takes its time
 PHONE = (390, 844)
 PATIENCE_MS = 60_000
 # Not a style sheet: the page takes none from elsewhere.
@@ -34,10 +35,12 @@ _TILES = """() => Object.fromEntries([...document.querySelectorAll("canvas[data-
 _SETTLED = """() => !document.body.classList.contains("pending")
   && document.querySelector("#canvas[aria-busy=false]")
   && !document.querySelector(".leaflet-zoom-anim, .leaflet-pan-anim")"""
-_PIXELS = """shown => {
-  const tile = document.querySelector(`canvas[data-shown="${shown}"]`);
-  return [...tile.getContext("2d").getImageData(0, 0, 256, 256).data];
-}"""
+_PNG = """shown => document.querySelector(`canvas[data-shown="${shown}"]`).toDataURL()"""
+
+
+def decoded(picture: bytes) -> Picture:
+    """The pixels of an encoded picture, (h, w, 3)."""
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
 @dataclass
@@ -97,20 +100,19 @@ class Visit:
     def tile(self, z: int, x: int, y: int) -> Picture:
         """The pixels of one tile in the page, (256, 256, 3)."""
         shown = f"{self.record['revision']}/{z}/{x}/{y}"
-        return np.array(self.page.evaluate(_PIXELS, shown), np.uint8).reshape(256, 256, 4)[..., :3]
+        return decoded(base64.b64decode(self.page.evaluate(_PNG, shown).partition(",")[2]))
 
     def served(self, z: int, x: int, y: int, suffix: str) -> Picture:
         """The pixels of one tile as the server gives it: png is exact, webp is what the page shows."""
         path = f"worlds/{self.place['world']}/{self.record['revision']}/tiles/{z}/{x}/{y}.{suffix}"
-        body = self.page.request.get(f"{self.address}{API}/{path}").body()
-        return np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))
+        return decoded(self.page.request.get(f"{self.address}{API}/{path}").body())
 
     def picture(self) -> Picture:
         """What the window shows of the canvas, without anything that floats over it, (h, w, 3)."""
         self.page.evaluate(_BARE, "hidden")
         shot = self.page.screenshot()
         self.page.evaluate(_BARE, "")
-        return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
+        return decoded(shot)
 
     def panel(self, name: str) -> None:
         """Open a panel."""
