@@ -26,7 +26,7 @@ from torch import Tensor
 from benchmarks.render import console, machine
 from infgen.bench.memory import peak_resident_bytes
 from infgen.inversion.arrangement import Arrangement, Extension, inbetweening, outpainting, panorama
-from infgen.inversion.invert import STYLE_WEIGHT
+from infgen.inversion.invert import CONTINUING
 from infgen.inversion.optimise import Settings, optimise
 from infgen.inversion.placing import Placed, place
 from infgen.photo import open_photograph
@@ -262,8 +262,8 @@ def rolled(bench: Bench, path: Path) -> Pixels:
 @click.argument("photos", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for inversions and sheets.")
 @click.option("--n", default=40, show_default=True, help="Photographs.")
-@click.option("--steps", type=int, help="Most steps of one inversion. [default: the library's]")
-@click.option("--style", default=STYLE_WEIGHT, show_default=True, help="Weight of the prior of styles.")
+@click.option("--steps", default=CONTINUING.steps, show_default=True, help="Most steps of one inversion.")
+@click.option("--style", default=CONTINUING.weights.style, show_default=True, help="Weight of the prior of styles.")
 @click.option("--seconds", type=float, help="Most seconds of one inversion.")
 @click.option("--model", help="[default: the shipped model]")
 @click.option("--sheets", "with_sheets", is_flag=True, help="Also write the sheets.")
@@ -271,7 +271,7 @@ def main(
     photos: Path,
     out: Path,
     n: int,
-    steps: int | None,
+    steps: int,
     style: float,
     seconds: float | None,
     model: str | None,
@@ -280,8 +280,7 @@ def main(
     """Invert and continue held-out photographs of the folder PHOTOS."""
     paths = held_out(photos, n)
     out.mkdir(parents=True, exist_ok=True)
-    settings = Settings() if steps is None else Settings(steps=steps)
-    settings = replace(settings, weights=replace(settings.weights, style=style))
+    settings = replace(CONTINUING, steps=steps, weights=replace(CONTINUING.weights, style=style))
     bench = Bench(out, open_studio(World(), model=model), settings, seconds)
     console.print(machine())
     evaluate(bench, paths)

@@ -9,8 +9,8 @@ import numpy as np
 
 from infgen.errors import InputError
 from infgen.inversion.arrangement import Arrangement, Extension, outpainting
-from infgen.inversion.invert import SMALLEST_PX
-from infgen.inversion.optimise import Settings, Step, optimise
+from infgen.inversion.invert import CONTINUING, SMALLEST_PX
+from infgen.inversion.optimise import Step, optimise
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import Placed, place
 from infgen.photo import open_photograph
@@ -84,7 +84,7 @@ def run_outpaint(
             placed.target(),
             studio.generator,
             model_sha256=studio.model_hash,
-            settings=Settings(steps=request.steps, seed=world.seed),
+            settings=replace(CONTINUING, steps=request.steps, seed=world.seed),
             period=world.period,
             progress=lambda step: _tell(job, step, turns),
             stop=lambda: job.cancelled,

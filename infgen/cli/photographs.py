@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +18,8 @@ from infgen.cli.progress import progress
 from infgen.engines.base import to_pixels
 from infgen.errors import InputError
 from infgen.inversion.arrangement import FEATHER_PX, Arrangement
-from infgen.inversion.invert import SMALLEST_PX, check_latents, continuing
-from infgen.inversion.optimise import Inversion, Settings, Step, optimise
+from infgen.inversion.invert import CONTINUING, SMALLEST_PX, check_latents
+from infgen.inversion.optimise import Inversion, Step, optimise
 from infgen.inversion.outputs import Joining, Outputs, draw
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
 from infgen.inversion.window import Cover
@@ -69,7 +69,7 @@ _OPTIONS = (
     click.option(
         "--steps",
         type=click.IntRange(1, 100_000),
-        default=Settings().steps,
+        default=CONTINUING.steps,
         show_default=True,
         help="Most steps of an inversion.",
     ),
@@ -262,7 +262,7 @@ def _inverted(photo: Placed, shared: Shared, *, studio: Studio, period: int | No
             photo.target(),
             studio.generator,
             model_sha256=studio.model_hash,
-            settings=continuing(Settings(steps=shared.steps, seed=shared.seed)),
+            settings=replace(CONTINUING, steps=shared.steps, seed=shared.seed),
             period=period,
             seconds=shared.seconds,
             progress=_Watcher(report, shared.preview),

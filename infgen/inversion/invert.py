@@ -1,12 +1,12 @@
 """A photograph's latents in one call, and whether stored ones are those of a photograph."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from infgen.errors import InputError
 from infgen.inversion.optimise import Inversion, Settings, Step, optimise
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
+from infgen.inversion.settings import Weights
 from infgen.inversion.window import Cover
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.model.config import GeneratorConfig
@@ -15,16 +15,11 @@ from infgen.perceptual import MIN_PX
 from infgen.photo import PhotoSource, open_photograph
 from infgen.world.anchors import AnchoredLatents
 
-# Weight of the prior of styles. The small one of Settings() recovers a picture best; with it, styles leave those that the model
-# knows, and what they draw beyond the photograph breaks up. The photograph's own pixels stand in the result anyway.
-STYLE_WEIGHT = 0.3
+# For a photograph that is to go on. Settings() recovers a picture best, with styles that the model does not know, and what they
+# draw beyond the photograph breaks up. Here styles stay near those of a world; the photograph's own pixels stand in the result
+# anyway. The ratio of weights counts, so all are fixed.
+CONTINUING = Settings(steps=150, weights=Weights(pixel=100, lpips=1, noise=1, z_g=0, z_l=0, z_l_excess=1, style=0.3))
 SMALLEST_PX = MIN_PX  # short side of a photograph: less than that would only be blown up
-
-
-def continuing(settings: Settings | None = None) -> Settings:
-    """``settings`` for a photograph that is to go on: its styles stay near those of a world, at some cost in PSNR."""
-    settings = Settings() if settings is None else settings
-    return replace(settings, weights=replace(settings.weights, style=STYLE_WEIGHT))
 
 
 def invert(
@@ -37,7 +32,7 @@ def invert(
     horizon: float | None = None,
     x: int = 0,
     period: int | None = None,
-    settings: Settings | None = None,
+    settings: Settings = CONTINUING,
     seconds: float | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Inversion:
@@ -46,8 +41,8 @@ def invert(
     ``generator``: a model file, a hub id, None for the shipped model, or a Generator together with ``model_sha256``, the hash
     of its file, by which worlds know it. ``mask``: a picture of the same size, white where the photograph counts. ``height``:
     px to which it is scaled; ``horizon``: a fraction of the height, None estimates it; ``x``: world px of its left edge;
-    ``period``: of a cyclic world, px. ``settings``: None is ``continuing()``. Others as for ``optimise``. Raises InputError for
-    what cannot be used.
+    ``period``: of a cyclic world, px. ``settings`` and others as for ``optimise``. Raises InputError for what
+    cannot be used.
     """
     photograph = open_photograph(photo, short_px=SMALLEST_PX)
     if mask is not None:
@@ -58,7 +53,7 @@ def invert(
         placed.target(),
         network,
         model_sha256=sha256,
-        settings=continuing() if settings is None else settings,
+        settings=settings,
         period=period,
         seconds=seconds,
         progress=progress,

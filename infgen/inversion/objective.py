@@ -16,27 +16,27 @@ from infgen.perceptual import Lpips
 
 @dataclass(frozen=True, eq=False)
 class Variables:
-    """What is optimised: ``z_l``, ``z_g``, whitened styles (1, rows, D), and noises before they are normalised."""
+    """What is optimised: ``z_l``, ``z_g``, styles in whitened coordinates, and noises before they are normalised.
+
+    W+ is ``style`` (1, 1, D), common to all rows, plus ``rows`` (1, rows, D): a drawn style is the same in every row, and a step
+    along that direction is short in these coordinates.
+    """
 
     z_l: Tensor
     z_g: Tensor
-    styles: Tensor
+    style: Tensor
+    rows: Tensor
     noises: tuple[Tensor, ...]
 
     @property
-    def structure(self) -> list[Tensor]:
-        """What the structure synthesizer reads."""
-        return [self.z_l, self.z_g]
-
-    @property
-    def texture(self) -> list[Tensor]:
-        """What the texture synthesizer reads."""
-        return [self.styles, *self.noises]
+    def w_plus(self) -> Tensor:
+        """Whitened W+ (1, rows, D)."""
+        return self.style + self.rows
 
     @property
     def all(self) -> list[Tensor]:
         """Every tensor."""
-        return [*self.structure, *self.texture]
+        return [self.z_l, self.z_g, self.style, self.rows, *self.noises]
 
     def detached(self, *, scale: float = 1.0) -> "Variables":
         """A copy that is optimised on its own, noises times ``scale``."""
@@ -44,9 +44,8 @@ class Variables:
         def leaf(tensor: Tensor, factor: float = 1.0) -> Tensor:
             return tensor.detach().mul(factor).requires_grad_()
 
-        return Variables(
-            leaf(self.z_l), leaf(self.z_g), leaf(self.styles), tuple(leaf(noise, scale) for noise in self.noises)
-        )
+        noises = tuple(leaf(noise, scale) for noise in self.noises)
+        return Variables(leaf(self.z_l), leaf(self.z_g), leaf(self.style), leaf(self.rows), noises)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +83,7 @@ class Objective:
     def latents(self, variables: Variables) -> Latents:
         """The latents that ``variables`` stand for."""
         noises = tuple(losses.renormalised(noise) for noise in variables.noises)
-        return Latents(variables.z_l, variables.z_g, self.prior.style(variables.styles), noises)
+        return Latents(variables.z_l, variables.z_g, self.prior.style(variables.w_plus), noises)
 
     def image(self, latents: Latents) -> Tensor:
         """What is drawn in the target's window, (1, 3, h, w), about [-1, 1]."""
@@ -117,6 +116,6 @@ class Objective:
         if weights.z_l_excess:
             terms["z_l_excess"] = losses.excess(latents.z_l)
         if weights.style:
-            terms["style"] = losses.mahalanobis(variables.styles)
+            terms["style"] = losses.mahalanobis(variables.w_plus)
         loss = sum((getattr(weights, name) * value for name, value in terms.items()), image.new_zeros(()))
         return Evaluation(loss, terms, reconstruction, image)

@@ -5,7 +5,7 @@ curvature can be learnt from past gradients.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -95,12 +95,13 @@ def _start(objective: Objective, cover: Cover, settings: Settings, index: int) -
     """The mean style for ``index`` 0, styles of drawn latents for others; z_l and noises of the world of ``settings.seed``."""
     generator = objective.generator
     config, mean = generator.config, generator.mean_style
-    z_g, styles = mean.new_zeros(1, config.global_channels), mean.new_zeros(1, config.style_layers, mean.shape[0])
+    z_g, style = mean.new_zeros(1, config.global_channels), mean.new_zeros(1, 1, config.global_channels)
+    rows = style.repeat(1, config.style_layers, 1)
     if index:
         z_g = fields.global_latent(settings.seed, channels=config.global_channels, index=index).to(mean).unsqueeze(0)
-        styles = objective.prior.whitened(generator.mapping(z_g)).unsqueeze(1).expand_as(styles)
+        style = objective.prior.whitened(generator.mapping(z_g)).unsqueeze(1)
     z_l = cover.local_latent(settings.seed, config, mean.device)
-    return Variables(z_l, z_g, styles, cover.noises(settings.seed, mean.device)).detached()
+    return Variables(z_l, z_g, style, rows, cover.noises(settings.seed, mean.device)).detached()
 
 
 class _Descent:
@@ -108,9 +109,10 @@ class _Descent:
 
     def __init__(self, variables: Variables, settings: Settings) -> None:
         self.variables, self.loss, self._step = variables, float("inf"), 0
-        self._rates = (settings.rate * settings.structure_rate, settings.rate)
+        rates = (settings.z_l_rate, settings.z_g_rate, 1.0, settings.row_rate, *(1.0 for _ in variables.noises))
+        self._rates = [settings.rate * rate for rate in rates]
         self._ramps = {"ramp_up": settings.ramp_up, "ramp_down": settings.ramp_down}
-        self._adam = torch.optim.Adam([{"params": variables.structure}, {"params": variables.texture}])
+        self._adam = torch.optim.Adam([{"params": [leaf]} for leaf in variables.all])
 
     def advance(self, run: Run, to: int) -> None:
         """Go on until step ``to`` of the schedule. Raises Ended."""
@@ -165,7 +167,7 @@ def _refine(run: Run) -> None:
 
     def closure() -> Tensor:
         noises = tuple(noise * scale for noise in scaled.noises)
-        evaluation, gradients = run.look(Variables(scaled.z_l, scaled.z_g, scaled.styles, noises), leaves)
+        evaluation, gradients = run.look(replace(scaled, noises=noises), leaves)
         for leaf, gradient in zip(leaves, gradients, strict=True):
             leaf.grad = gradient
         return evaluation.loss.detach()

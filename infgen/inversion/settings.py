@@ -16,9 +16,9 @@ class Weights:
     them, which pulls them to 0. ``z_l_excess``: z_l keeps the energy of a draw. ``style``: Mahalanobis distance of W+.
     """
 
-    pixel: float = 100.0
-    lpips: float = 1.0
-    noise: float = 1.0
+    pixel: float = 1000.0
+    lpips: float = 5.0
+    noise: float = 0.1
     z_g: float = 0.0
     z_l: float = 0.0
     z_l_excess: float = 1.0
@@ -38,10 +38,12 @@ class Settings:
     paper does not say so). Raises InputError for numbers out of range.
     """
 
-    steps: int = 150  # evaluations of the network, forwards and backwards
+    steps: int = 400  # evaluations of the network, forwards and backwards
     adam_steps: int | None = 20  # the first of them, with Adam; the others with L-BFGS. None: all with Adam
     rate: float = 0.1  # Adam's learning rate
-    structure_rate: float = 0.3  # times rate, for z_g and z_l
+    z_l_rate: float = 0.3  # times rate, for z_l
+    z_g_rate: float = 1.0  # times rate, for z_g
+    row_rate: float = 0.3  # times rate, for what rows of W+ have of their own
     ramp_up: float = 0.05  # share of Adam's steps over which the rate rises
     ramp_down: float = 0.25  # share of Adam's steps over which it falls
     noise_scale: float = 30.0  # how much farther L-BFGS moves noises, whose learnt strengths are small
@@ -62,7 +64,7 @@ class Settings:
             raise InputError(
                 f"adam_steps {self.adam_steps} is out of range; allowed are whole numbers from 1, and None"
             )
-        for name in ("rate", "structure_rate", "noise_scale"):
+        for name in ("rate", "z_l_rate", "z_g_rate", "row_rate", "noise_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)} is out of range; allowed are numbers above 0")
         for name in ("ramp_up", "ramp_down"):
@@ -77,4 +79,12 @@ class Settings:
     @classmethod
     def paper(cls) -> Self:
         """Adam for 1000 steps with the paper's rates and weights (Appendix K; the released configuration: 3000 steps)."""
-        return cls(steps=1000, adam_steps=None, structure_rate=0.1, weights=PAPER_WEIGHTS, patience=1000)
+        return cls(
+            steps=1000,
+            adam_steps=None,
+            z_l_rate=0.1,
+            z_g_rate=0.1,
+            row_rate=1.0,
+            weights=PAPER_WEIGHTS,
+            patience=1000,
+        )
