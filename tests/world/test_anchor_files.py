@@ -133,7 +133,7 @@ def _metadata(path: Path) -> str:
 
 @given(st.binary(max_size=300))
 def test_no_bytes_give_anything_but_latents_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, content: bytes):
-    path = tmp_path_factory.getbasetemp() / "fuzz"
+    path = tmp_path_factory.getbasetemp() / "fuzzed.latents"
     path.write_bytes(content)
     with pytest.raises(WorldError) as refusal:
         AnchoredLatents.load(path)
