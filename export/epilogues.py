@@ -16,7 +16,7 @@ Where every tile has its own styles, ``energy`` is (B, T, O) and ``strength`` (B
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, library
 
 from infgen.model.layers import LEAK
 
@@ -39,7 +39,7 @@ def _finished(x: Tensor, noise: Tensor, strength: Tensor, bias: Tensor) -> Tenso
     return F.leaky_relu(x + noise.float() * strength.float() + bias.float()[:, None, None], LEAK)
 
 
-@torch.library.custom_op("infgen::modulated_conv_epilogue", mutates_args=())
+@library.custom_op("infgen::modulated_conv_epilogue", mutates_args=())
 def modulated_conv_epilogue(
     y: Tensor, terms: Tensor, energy: Tensor, noise: Tensor, strength: Tensor, bias: Tensor
 ) -> Tensor:
@@ -51,7 +51,7 @@ def modulated_conv_epilogue(
     return _finished(y.float() * demodulation(terms, energy), noise, strength, bias).to(y.dtype)
 
 
-@torch.library.custom_op("infgen::upsample_epilogue", mutates_args=())
+@library.custom_op("infgen::upsample_epilogue", mutates_args=())
 def upsample_epilogue(
     y: Tensor, terms: Tensor, energy: Tensor, noise: Tensor, strength: Tensor, bias: Tensor
 ) -> Tensor:

@@ -3,13 +3,12 @@
 An operator of its own keeps the exported graph readable: one node a layer instead of fifteen.
 """
 
-import torch
-from torch import Tensor
+from torch import Tensor, library
 
 TINY = 1e-15  # in place of a largest scale of 0; its square is still a float32
 
 
-@torch.library.custom_op("infgen::modulation", mutates_args=())
+@library.custom_op("infgen::modulation", mutates_args=())
 def modulation(
     styles: Tensor,
     affine: Tensor,

@@ -57,7 +57,7 @@ class EngineExport:
             "up to date" if self.built is None else f"{self.built.layers} layers, built in {self.built.seconds:.1f} s"
         )
         tiles = "one tile at a time" if self.record.batch == 1 else f"batches of 1 to {self.record.batch}"
-        return f"{tiles}, {self.record.library} for GPU {', '.join(self.record.gpus)}; {made}"
+        return f"{tiles}, {self.record.built_by} for GPU {', '.join(self.record.gpus)}; {made}"
 
 
 def export_tensorrt(

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, field_validator
 
-from infgen.errors import InputError, LimitError
+from infgen.errors import HTTP_STATUSES, InputError, LimitError
 from infgen.limits import (
     KIB,
     MAX_REQUEST_CENTRES,
@@ -39,10 +39,6 @@ from infgen.world.layout_files import resolve
 from infgen.world.world import World
 
 KEPT_WORLDS = 16  # whose styles stay in memory, so that the next window of one of them costs no more than its pixels
-STATUSES: tuple[tuple[type[InputError], HTTPStatus], ...] = (
-    (LimitError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (InputError, HTTPStatus.BAD_REQUEST),
-)
 FAILED = "the server could not draw this window; its log says why"
 
 logger = logging.getLogger(__name__)
@@ -249,7 +245,7 @@ class Handler:
             request = WindowRequest.read(body)
             return Answer(HTTPStatus.OK, f"image/{request.format}", self._picture(request))
         except InputError as error:
-            return Answer.refusal(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error))
+            return Answer.refusal(next(status for kind, status in HTTP_STATUSES if isinstance(error, kind)), str(error))
         except Exception:  # whatever it is, the next request must find a worker
             logger.exception("a window could not be drawn")
             return Answer.refusal(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)

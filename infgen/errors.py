@@ -3,6 +3,8 @@
 A message says what is wrong, the value found, what is allowed, and what to do: it is shown to people as it is.
 """
 
+from http import HTTPStatus
+
 
 class InfgenError(Exception):
     """Base of all deliberate errors: the work failed although the input was acceptable (exit code 1)."""
@@ -31,6 +33,13 @@ class MissingExtraError(InputError):
 class DivergenceError(InfgenError):
     """Training produced a value that is not finite or far out of range; names the loss term (exit code 1)."""
 
+
+# The rows that every server has; what it raises besides comes before them.
+HTTP_STATUSES: tuple[tuple[type[InfgenError], HTTPStatus], ...] = (
+    (LimitError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (InputError, HTTPStatus.BAD_REQUEST),
+    (InfgenError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
 
 EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (InputError, 2),

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from starlette.responses import JSONResponse
 
-from infgen.errors import InfgenError, InputError, LimitError
+from infgen.errors import HTTP_STATUSES, InfgenError, InputError
 
 
 class NotFoundError(InputError):
@@ -57,9 +57,7 @@ STATUSES: tuple[tuple[type[InfgenError], HTTPStatus], ...] = (
     (BusyError, HTTPStatus.TOO_MANY_REQUESTS),
     (StoppingError, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeadlineError, HTTPStatus.GATEWAY_TIMEOUT),
-    (LimitError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (InputError, HTTPStatus.BAD_REQUEST),
-    (InfgenError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    *HTTP_STATUSES,
 )
 FAILED = "the server failed; its log says why"
 STOPPING_RETRY = 5  # seconds

@@ -5,7 +5,7 @@ from typing import Literal, cast, get_args
 
 from infgen.engines.eager import pick_device
 from infgen.engines.exported import ExportedEngine
-from infgen.engines.onnx import PROVIDERS, OnnxEngine
+from infgen.engines.onnx import OnnxEngine, Provider
 from infgen.errors import InputError
 
 Kind = Literal["eager", "onnx", "trt", "triton"]
@@ -90,6 +90,4 @@ def _opened(
         return TensorRTEngine(file, device_index=where.index or 0)
     if provider is None:
         provider = "cuda" if where.type == "cuda" else "cpu"
-    if provider not in PROVIDERS:
-        raise InputError(f"provider {provider!r} is unknown; choose one of {', '.join(PROVIDERS)}")
-    return OnnxEngine(file, provider=provider, threads=threads, device_index=where.index or 0)
+    return OnnxEngine(file, provider=cast(Provider, provider), threads=threads, device_index=where.index or 0)

@@ -61,7 +61,7 @@ class TensorRTEngine(ExportedEngine):
     @property
     def name(self) -> str:
         """trt, and which TensorRT."""
-        return f"trt ({self._record.library})"
+        return f"trt ({self._record.built_by})"
 
     @property
     def device(self) -> torch.device:

@@ -40,7 +40,7 @@ class EngineRecord:
     workspace_mb: int | None
 
     @property
-    def library(self) -> str:
+    def built_by(self) -> str:
         """Name and version of what built it."""
         return f"{TITLES[self.builder]} {self.version}"
 
@@ -71,7 +71,7 @@ class EngineRecord:
             ("precision", self.tile.precision),
             ("batch", str(self.batch)),
             ("workspace", "free" if self.workspace_mb is None else f"{self.workspace_mb} MiB"),
-            ("built by", self.library),
+            ("built by", self.built_by),
             ("GPU", ", ".join(self.gpus)),
             ("infgen", self.tile.infgen_version),
         ]
@@ -171,7 +171,9 @@ def check_runs(record: EngineRecord, library: Library, gpu: Gpu, *, path: Path) 
     """Raise InputError where ``record``'s engine is of another version than ``library``'s, or has no code for ``gpu``."""
     again = record.command(path)
     if record.version != library.version:
-        raise InputError(f"engine file {path} was built by {record.library}, and {library.title} is here; run: {again}")
+        raise InputError(
+            f"engine file {path} was built by {record.built_by}, and {library.title} is here; run: {again}"
+        )
     if not record.runs_on(gpu):
         kinds = "compute capability " if record.builder == "rtx" else ""
         raise InputError(

@@ -277,7 +277,7 @@ def test_a_plan_takes_the_place_of_the_onnx_file(tmp_path: Path, tensorrt: list[
     assert (config.platform, config.max_batch_size) == ("tensorrt_plan", 6)
     data = {key: value.string_value for key, value in config.parameters.items()}
     record = EngineRecord.from_metadata(data, source="")
-    assert (record.library, record.gpus, record.batch) == ("TensorRT 10.9.0", ("H200 (9.0)",), 6)
+    assert (record.built_by, record.gpus, record.batch) == ("TensorRT 10.9.0", ("H200 (9.0)",), 6)
 
 
 @pytest.mark.usefixtures("quick")
