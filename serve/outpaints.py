@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infgen.engines.base import to_pixels
 from infgen.errors import InputError
 from infgen.inversion.arrangement import Arrangement, Extension, outpainting
 from infgen.inversion.invert import CONTINUING, SMALLEST_PX
@@ -113,8 +114,7 @@ def _tell(job: Job, step: Step, turns: Turns) -> None:
 
 
 def _pixels(step: Step) -> Pixels:
-    picture = step.image.detach().float().cpu().clamp(-1, 1).add(1).mul(127.5).round()
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy().astype(np.uint8))
+    return np.ascontiguousarray(to_pixels(step.image[None])[0].cpu().numpy())
 
 
 def _drawn(job: Job, studio: Studio, arrangement: Arrangement, turns: Turns) -> Pixels:
