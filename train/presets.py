@@ -29,7 +29,7 @@ class Recipe:
     structure: Structure = "implicit"  # ablations: "pointwise" is G_S without feature unfolding, "none" no G_S
     padding: bool = False  # ablation: a texture synthesizer that pads with zeros
     patches: bool = (
-        True  # ablation, where false: whole views, brought to the size of a patch, and one row of coordinates
+        True  # ablation, where false: whole views, brought to the size of a patch, and one place of the world
     )
     view: int | None = None  # short side of a view in px; None: what 17 cells give
     discriminator: Literal["paper", "projected"] = "paper"

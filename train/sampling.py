@@ -12,9 +12,8 @@ from infgen.world import coordinates
 
 # Row at which the trained strip begins: with 0.3 per cell the 45 rows of the strip run from -6.6 to 6.6 inside tanh.
 FIRST_ROW = -22
-MIDDLE_START = (
-    5  # start of the patch whose 35 rows lie around the horizon, -17 to 17: the one row of unpatched training
-)
+MIDDLE_START = 5  # start of the patch whose 35 rows lie around the horizon, -17 to 17
+ONE_PLACE = FIRST_ROW + MIDDLE_START  # first row and column of unpatched training, whose samples all show one window
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def first_rows(recipe: Recipe, count: int, rng: torch.Generator) -> tuple[Tensor
     """(first rows of the patches' coordinates in cells, vertical targets), both (count,).
 
     Texture coordinates come around after 139 cells, so that every row of a period is as good as another; without patches
-    there is one row, the middle one. Neither has a vertical position: the target is 0.
+    there is one place. Neither has a vertical position: the target is 0.
     """
     if recipe.has_position:
         starts = vertical_starts(count, recipe.beyond, rng)
@@ -71,8 +70,18 @@ def first_rows(recipe: Recipe, count: int, rng: torch.Generator) -> tuple[Tensor
     if recipe.patches:
         rows = torch.randint(0, coordinates.HORIZONTAL_PERIOD, (count,), generator=rng)
     else:
-        rows = torch.full((count,), FIRST_ROW + MIDDLE_START)
+        rows = torch.full((count,), ONE_PLACE)
     return rows, torch.zeros(count)
+
+
+def first_columns(recipe: Recipe, count: int, rng: torch.Generator) -> Tensor:
+    """First columns (count,) of the patches' coordinates in cells: anywhere in a turn, or the one place of whole views.
+
+    A whole view has edges. What is shown at every column of an endless picture has none, so it could never be learnt.
+    """
+    if not recipe.patches:
+        return torch.full((count,), ONE_PLACE)
+    return torch.randint(0, coordinates.HORIZONTAL_PERIOD, (count,), generator=rng)
 
 
 def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
@@ -99,10 +108,10 @@ def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.devi
         return x.repeat_interleave(2, dim=0)
 
     rows, position = first_rows(recipe, batch // 2, rng)
-    columns = torch.randint(0, coordinates.HORIZONTAL_PERIOD, (batch // 2, 1), generator=rng)
+    columns = first_columns(recipe, batch // 2, rng)
     jitter = (torch.rand(batch // 2, config.coordinate_channels, generator=rng) * 2 - 1) * coordinates.JITTER_CELLS
     run = torch.arange(cells)
-    coords = coordinates.encode(columns + run, rows[:, None] + run, system=config.coordinates, jitter=jitter)
+    coords = coordinates.encode(columns[:, None] + run, rows[:, None] + run, system=config.coordinates, jitter=jitter)
     mixes = float(torch.rand((), generator=rng)) < recipe.mixing
     crossover = int(torch.randint(1, config.style_layers, (), generator=rng)) if mixes else config.style_layers
     return Draw(
