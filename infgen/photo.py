@@ -4,7 +4,7 @@ import io
 import math
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from infgen import colour
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
 
@@ -32,6 +33,7 @@ _UPRIGHT: Mapping[object, Image.Transpose] = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_PROFILE, _VIPS_PROFILE = "icc_profile", "icc-profile-data"  # Pillow's name and libvips' of a file's colour profile
 _LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "WebP": "webpload", "TIFF": "tiffload"}  # libvips' names
 
 Known = npt.NDArray[np.bool_]  # (H, W), True where a pixel is known
@@ -51,13 +53,15 @@ class Photo:
 class Photograph:
     """All pixels of a photograph: upright RGB ``image``, and which of them are ``known`` (H, W); None: all.
 
-    ``name``: what messages call it. ``remarks``: what a person should know of how it was read.
+    ``name``: what messages call it. ``remarks``: what a person should know of how it was read. ``profile``: the colour
+    profile (ICC) of ``image``; None: sRGB.
     """
 
     name: str
     image: Image.Image
     known: Known | None = None
     remarks: tuple[str, ...] = ()
+    profile: bytes | None = None
 
     def pixels(self) -> tuple[npt.NDArray[np.uint8], Known]:
         """(H, W, 3) uint8 and which are known (H, W)."""
@@ -84,11 +88,30 @@ class Photograph:
             )
         return replace(self, known=None if known.all() else known)
 
+    def in_profile_of(self, other: Self) -> Self:
+        """The same photograph with the colour profile of ``other``; where its pixels had to change, a remark says so."""
+        if colour.alike(self.profile, other.profile):
+            return replace(self, profile=other.profile)
+        try:
+            image = colour.converted(self.image, self.profile, other.profile)
+            remark = f"has another colour profile than {other.name}; converted into that one"
+        except InputError:
+            image = self.image
+            remark = f"cannot be converted into the colour profile of {other.name}; its colours will look different"
+        return replace(self, image=image, profile=other.profile, remarks=(*self.remarks, remark))
+
+
+def in_one_profile(photographs: Sequence[Photograph]) -> list[Photograph]:
+    """``photographs``, at least one, with the colour profile of the first."""
+    first, *others = photographs
+    return [first, *(other.in_profile_of(first) for other in others)]
+
 
 def open_photograph(source: PhotoSource, *, short_px: int = 1, what: str = "photograph") -> Photograph:
     """The photograph ``source``: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8.
 
-    EXIF orientation is applied; grey, palette and CMYK become RGB; pixels that are more than half transparent are not known.
+    EXIF orientation is applied; grey, palette and CMYK become RGB; pixels that are more than half transparent are not known. The
+    colour profile of RGB is kept beside the pixels, that of CMYK is applied.
     Over INFGEN_MAX_PHOTO_PIXELS the pixels of a file are shrunk while they are read. Raises InputError that names the file
     (messages call it ``what``) where it cannot be used: damaged, smaller than ``short_px``, transparent all over, or over
     INFGEN_MAX_PHOTO_MB or INFGEN_MAX_SHRUNK_PHOTO_PIXELS.
@@ -162,20 +185,35 @@ def _whole(image: Image.Image, name: str) -> Photograph:
         remarks.append(f"holds {frames} pictures; the first is used")
     if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         remarks.append("has 16 bits per channel; the upper 8 are used")
-    if image.mode == "CMYK":
-        remarks.append("is CMYK; converted to RGB without its colour profile")
-    return _split(_upright(image), name, tuple(remarks))
+    upright = _upright(image)
+    mode = "CMYK" if image.mode == "CMYK" else "RGB"
+    profile, left_out = _profile(image.info, mode)
+    if mode == "RGB":
+        return _split(upright, name, (*remarks, *left_out), profile)
+    rgb = upright.convert("RGB") if profile is None else colour.converted(upright, profile)
+    by = "without a colour profile" if profile is None else "by its colour profile"
+    return _split(rgb, name, (*remarks, *left_out, f"is CMYK; converted to RGB {by}"))
 
 
-def _split(upright: Image.Image, name: str, remarks: tuple[str, ...]) -> Photograph:
+def _profile(metadata: Mapping[Any, Any], mode: str) -> tuple[bytes | None, tuple[str, ...]]:
+    """The colour profile of pixels of ``mode``, or None with a remark where there is one that cannot be used."""
+    if _PROFILE not in metadata:
+        return None, ()
+    try:
+        return colour.checked(metadata[_PROFILE], mode), ()
+    except InputError as error:
+        return None, (f"has a colour profile that is left out: {error}",)
+
+
+def _split(upright: Image.Image, name: str, remarks: tuple[str, ...], profile: bytes | None = None) -> Photograph:
     """Colours and transparency apart: a pixel is known where it is at least half opaque."""
     if not _has_alpha(upright):
-        return Photograph(name, upright.convert("RGB"), None, remarks)
+        return Photograph(name, upright.convert("RGB"), None, remarks, profile)
     rgba = upright.convert("RGBA")
     known = np.asarray(rgba.getchannel("A")) >= HALF
     if not known.any():
         raise InputError("it is transparent all over; give one with opaque pixels")
-    return Photograph(name, rgba.convert("RGB"), None if known.all() else known, remarks)
+    return Photograph(name, rgba.convert("RGB"), None if known.all() else known, remarks, profile)
 
 
 def _shrunk(path: Path, *, short_px: int) -> Photograph:
@@ -199,8 +237,12 @@ def _shrunk(path: Path, *, short_px: int) -> Photograph:
     remark = (
         f"has {width} x {height} px, over the limit of {limit} pixels; resized to {small.width} x {small.height} px"
     )
+    rgb = image.interpretation != "cmyk"  # libvips applies the profile of CMYK
+    found = {_PROFILE: image.get(_VIPS_PROFILE)} if rgb and _VIPS_PROFILE in image.get_fields() else {}
+    profile, left_out = _profile(found, "RGB")
     mode = "RGBA" if small.hasalpha() else "RGB"
-    return _split(Image.frombytes(mode, (small.width, small.height), small.write_to_memory()), str(path), (remark,))
+    pixels = Image.frombytes(mode, (small.width, small.height), small.write_to_memory())
+    return _split(pixels, str(path), (remark, *left_out), profile)
 
 
 def read_photo(content: bytes, *, short_px: int) -> Photo:

@@ -13,8 +13,9 @@ from PIL import ExifTags, Image
 from infgen import photo
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
-from infgen.photo import Photograph, open_photograph, read_photo
-from tests.train.photos import coordinates_image, landscape, plain, save
+from infgen.photo import Photograph, in_one_profile, open_photograph, read_photo
+from tests.profiles import profile
+from tests.train.photos import coordinates_image, landscape, load, plain, save
 from tests.train.test_data_photos import KINDS, STORED, encoded, png
 
 RED = (200, 30, 40)
@@ -154,6 +155,127 @@ def test_a_damaged_file_is_either_opened_or_refused(
     except InputError:
         return
     assert found.image.mode == "RGB"
+
+
+# Colour profiles
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
+def test_the_colour_profile_of_a_photograph_is_kept_and_its_pixels_stay(name: str, mode: str, tmp_path: Path) -> None:
+    image = Image.fromarray(landscape(0)).convert(mode if name == "a.png" else "RGB")
+    image.save(tmp_path / name, icc_profile=profile("p3"))
+    found = open_photograph(tmp_path / name)
+    assert (found.profile, found.remarks) == (profile("p3"), ())
+    assert np.array_equal(np.asarray(found.image), load(tmp_path / name).convert("RGB"))
+
+
+def test_a_photograph_without_a_profile_has_none(tmp_path: Path) -> None:
+    assert open_photograph(save(tmp_path, "a.png", landscape(0))).profile is None
+
+
+def test_a_mask_leaves_the_profile() -> None:
+    image = Image.new("RGB", (60, 50))
+    image.info["icc_profile"] = profile("p3")
+    assert open_photograph(image).masked(np.full((50, 60), 255, np.uint8)).profile == profile("p3")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
+@pytest.mark.parametrize("embedded", [b"broken", profile("p3")[:300], profile("cmyk")])
+def test_a_profile_that_cannot_be_used_is_left_out_and_that_is_said(embedded: bytes, name: str, tmp_path: Path) -> None:
+    Image.fromarray(landscape(0)).save(tmp_path / name, icc_profile=embedded)
+    found = open_photograph(tmp_path / name)
+    assert found.profile is None
+    assert found.remarks == ("has a colour profile that is left out: it is damaged, or of pixels other than RGB",)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif", "a.webp"])
+def test_a_profile_of_absurd_size_is_left_out_and_that_is_said(name: str, tmp_path: Path) -> None:
+    Image.fromarray(landscape(0)).save(tmp_path / name, icc_profile=profile("p3") + bytes(5 * MIB))
+    found = open_photograph(tmp_path / name)
+    assert (found.profile, len(found.remarks)) == (None, 1)
+    assert found.remarks[0] == "has a colour profile that is left out: it has 5.0 MiB, and allowed are 4"
+
+
+def test_a_png_whose_profile_unpacks_to_an_absurd_size_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(landscape(0)).save(tmp_path / "a.png", icc_profile=bytes(50 * MIB))
+    assert (tmp_path / "a.png").stat().st_size < MIB
+    assert "a.png: it cannot be read (Decompressed data too large" in refusal(tmp_path / "a.png")
+
+
+def test_a_profile_that_is_stored_as_something_else_is_left_out(tmp_path: Path) -> None:
+    Image.fromarray(landscape(0)).save(tmp_path / "a.tif", tiffinfo={34675: 7})
+    assert [r[:46] for r in open_photograph(tmp_path / "a.tif").remarks] == [
+        "has a colour profile that is left out: it is d"
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
+def test_cmyk_is_converted_by_its_profile_which_is_not_kept(name: str, tmp_path: Path) -> None:
+    image = Image.new("CMYK", (60, 50), (0, 255, 255, 0))
+    image.save(tmp_path / name, icc_profile=profile("cmyk"))
+    found = open_photograph(tmp_path / name)
+    assert (found.profile, found.remarks) == (None, ("is CMYK; converted to RGB by its colour profile",))
+    assert np.asarray(found.image)[0, 0, 0] < 245  # without a profile it would be pure red
+
+
+def test_a_profile_of_rgb_in_a_cmyk_file_is_left_out(tmp_path: Path) -> None:
+    Image.new("CMYK", (60, 50)).save(tmp_path / "a.jpg", icc_profile=profile("p3"))
+    found = open_photograph(tmp_path / "a.jpg")
+    assert found.profile is None
+    assert found.remarks[1] == "is CMYK; converted to RGB without a colour profile"
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("RGB", True), ("CMYK", False)])
+def test_a_shrunk_photograph_keeps_the_profile_of_rgb(
+    mode: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = profile("p3" if kept else "cmyk")
+    image = Image.fromarray(landscape(0)).convert(mode)
+    found = large(tmp_path, "a.tif", image, monkeypatch, icc_profile=embedded)
+    assert (found.profile, len(found.remarks)) == (embedded if kept else None, 1)
+
+
+def test_a_broken_profile_of_a_shrunk_photograph_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = large(tmp_path, "a.jpg", Image.fromarray(landscape(0)), monkeypatch, icc_profile=b"broken")
+    assert found.profile is None
+    assert found.remarks[1].startswith("has a colour profile that is left out")
+
+
+def of_profile(name: str | None) -> Photograph:
+    return Photograph(str(name), Image.new("RGB", (4, 4), RED), profile=None if name is None else profile(name))
+
+
+def test_photographs_of_one_profile_stay_as_they_are() -> None:
+    photographs = [of_profile("p3"), of_profile("p3")]
+    assert in_one_profile(photographs) == photographs
+
+
+@pytest.mark.parametrize(("first", "second"), [("srgb", None), (None, "srgb")])
+def test_profiles_that_mean_the_same_change_no_pixel(first: str | None, second: str | None) -> None:
+    one, other = in_one_profile([of_profile(first), of_profile(second)])
+    assert (other.profile, other.remarks) == (one.profile, ())
+    assert np.array_equal(other.image, one.image)
+
+
+@pytest.mark.parametrize(("first", "second", "stronger"), [("p3", None, False), (None, "p3", True)])
+def test_photographs_of_other_profiles_are_converted_into_the_first_and_that_is_said(
+    first: str | None, second: str | None, stronger: bool
+) -> None:
+    one, other = in_one_profile([of_profile(first), of_profile(second)])
+    assert (other.profile, one.remarks) == (one.profile, ())
+    assert other.remarks == (f"has another colour profile than {first}; converted into that one",)
+    assert (np.asarray(other.image)[0, 0, 0] > RED[0]) is np.bool_(stronger)
+
+
+def test_where_no_conversion_is_possible_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise InputError("no such direction")
+
+    monkeypatch.setattr(photo.colour, "_transform", fail)
+    _, other = in_one_profile([of_profile("p3"), of_profile(None)])
+    assert other.profile == profile("p3")
+    assert other.remarks == ("cannot be converted into the colour profile of p3; its colours will look different",)
 
 
 # Very large ones

@@ -9,6 +9,7 @@ from infgen.cli.photographs import Shared, make, opened, shared_options, studio_
 from infgen.errors import InputError
 from infgen.inversion.arrangement import inbetweening
 from infgen.inversion.placing import Placed
+from infgen.photo import in_one_profile
 
 MAX_PHOTOGRAPHS = 32
 MAX_GAP_PX = 10**7
@@ -26,9 +27,9 @@ def command(photos: tuple[Path, ...], gap: int, **shared: Any) -> None:
     if not 1 <= gap <= MAX_GAP_PX:
         raise InputError(f"gap {gap} px is not possible; allowed are 1 to {MAX_GAP_PX} px between photographs")
     placed: list[Placed] = []
-    for photo in photos:
+    for photograph in in_one_profile([opened(photo) for photo in photos]):
         x = placed[-1].x + placed[-1].region.w + gap if placed else 0
-        placed.append(options.place(opened(photo), x=x))
+        placed.append(options.place(photograph, x=x))
     studio = studio_for(options)
     arrangement = inbetweening(placed, cell_px=studio.generator.config.cell_px)
     heights = sorted({photo.photograph.image.height for photo in placed})

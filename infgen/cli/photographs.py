@@ -265,7 +265,7 @@ def _inverted(photo: Placed, shared: Shared, *, studio: Studio, period: int | No
             settings=replace(CONTINUING, steps=shared.steps, seed=shared.seed),
             period=period,
             seconds=shared.seconds,
-            progress=_Watcher(report, shared.preview),
+            progress=_Watcher(report, shared.preview, photo.photograph.profile),
         )
 
 
@@ -284,10 +284,10 @@ def _inversion_said(photo: Placed, found: Inversion, file: Path) -> list[str]:
 
 
 class _Watcher:
-    """Passes each step on, and every few seconds writes what it drew to ``preview``."""
+    """Passes each step on, and every few seconds writes what it drew to ``preview``, with the colour ``profile``."""
 
-    def __init__(self, report: Callable[[Step], None], preview: Path | None) -> None:
-        self._report, self._preview = report, preview
+    def __init__(self, report: Callable[[Step], None], preview: Path | None, profile: bytes | None) -> None:
+        self._report, self._preview, self._profile = report, preview, profile
         self._written = -PREVIEW_SECONDS
 
     def __call__(self, step: Step) -> None:
@@ -296,7 +296,8 @@ class _Watcher:
         if self._preview is None or time.monotonic() - self._written < PREVIEW_SECONDS:
             return
         with write_atomically(self._preview) as temporary:
-            Image.fromarray(to_pixels(step.image[None])[0].cpu().numpy()).save(temporary, "PNG")
+            picture = Image.fromarray(to_pixels(step.image[None])[0].cpu().numpy())
+            picture.save(temporary, "PNG", icc_profile=self._profile)
         self._written = time.monotonic()
 
 

@@ -75,6 +75,12 @@ class Arrangement:
         """(width, height) of the output, px."""
         return (self.region.w, self.region.h) if self.source is None else self.source.size
 
+    @property
+    def profile(self) -> bytes | None:
+        """The colour profile (ICC) of the output: the one that all photographs have; None: sRGB."""
+        profiles = {photo.photograph.profile for photo in self.photographs}
+        return profiles.pop() if len(profiles) == 1 else None
+
     def world(self, files: Sequence[Path], *, seed: int) -> World:
         """The world whose anchors are the latents in ``files``, in the order of the photographs; ``seed``: all else.
 

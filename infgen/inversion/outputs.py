@@ -123,7 +123,7 @@ def draw(
         world.save(_world_file(path))
         generated = studio.with_world(world).array(arrangement.region)
         picture = arrangement.finished(generated, keep=joining.keep, feather=joining.feather)
-        _save(picture, path)
+        _save(picture, path, arrangement.profile)
         if outputs.sheet is not None:
             shown.append((f"{path.name}, seed {world.seed}", _thumbnail(picture)))
         progress(i + 1, outputs.samples)
@@ -131,7 +131,7 @@ def draw(
         return list(outputs.pictures)
     height, width, _ = shown[0][1].shape
     sheet = Sheet(outputs.samples, _columns(*arrangement.size), width, height)
-    save_sheet(draw_sheet(sheet, shown), outputs.sheet)
+    save_sheet(draw_sheet(sheet, shown), outputs.sheet, profile=arrangement.profile)
     return [*outputs.pictures, outputs.sheet]
 
 
@@ -139,10 +139,10 @@ def _world_file(picture: Path) -> Path:
     return picture.with_name(f"{picture.stem}.world.json")
 
 
-def _save(pixels: Pixels, path: Path) -> None:
+def _save(pixels: Pixels, path: Path, profile: bytes | None) -> None:
     name, _, options = _SAVERS[path.suffix.lower()]
     with write_atomically(path) as temporary:
-        Image.fromarray(pixels).save(temporary, name, **options)
+        Image.fromarray(pixels).save(temporary, name, icc_profile=profile, **options)
 
 
 def _shown(width: int, height: int) -> tuple[int, int]:

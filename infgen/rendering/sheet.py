@@ -78,7 +78,7 @@ def text_strip(text: str, width: int) -> Image.Image:
     return strip
 
 
-def save_sheet(image: Image.Image, path: Path) -> None:
-    """Write ``image`` in the format of the ending of ``path``, whole or not at all."""
+def save_sheet(image: Image.Image, path: Path, *, profile: bytes | None = None) -> None:
+    """Write ``image`` in the format of the ending of ``path``, whole or not at all. ``profile``: its colour profile (ICC)."""
     with write_atomically(path) as temporary:
-        image.save(temporary, _FORMATS[path.suffix.lower()][0])
+        image.save(temporary, _FORMATS[path.suffix.lower()][0], icc_profile=profile)

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from infgen.cli import photographs as module
+from infgen.colour import converted
 from infgen.world.world import World
 from tests.cli.conftest import Call
 from tests.cli.photographs import QUICK, interrupt_after, photograph, pixels
+from tests.profiles import profile
+from tests.train.photos import load
 
 
 @pytest.fixture
@@ -55,6 +59,20 @@ def test_photographs_of_other_heights_are_brought_to_one_and_that_is_said(inbetw
     assert "heights of 40 to 120 px are brought to 40 px" in err
     assert "styles fade into each other over 11 px" in err
     assert pixels(tmp_path / "c.png").shape == (40, 140, 3)
+
+
+def test_a_photograph_of_another_colour_profile_is_converted_into_the_first_ones(
+    inbetween: Call, tmp_path: Path
+) -> None:
+    photos = row(tmp_path)
+    load(photos[0]).save(photos[0], icc_profile=profile("p3"))
+    code, _, err = inbetween(*photos, "--gap", 20, "--feather", 0, "-o", tmp_path / "a.png")
+    assert code == 0
+    assert f"{photos[1]} has another colour profile than {photos[0]}; converted into that one" in err
+    assert load(tmp_path / "a.png").info["icc_profile"] == profile("p3")
+    assert np.array_equal(pixels(tmp_path / "a.png")[:, :60], pixels(photos[0]))
+    found = Image.fromarray(np.ascontiguousarray(pixels(tmp_path / "a.png")[:, 80:]))
+    assert np.abs(np.subtract(converted(found, profile("p3")), pixels(photos[1]), dtype=np.int16)).mean() < 2
 
 
 def test_interrupted_at_the_second_photograph_both_are_kept(

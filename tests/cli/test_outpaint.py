@@ -16,7 +16,8 @@ from infgen.rendering.plan import Region
 from infgen.world.world import World
 from tests.cli.conftest import Call
 from tests.cli.photographs import QUICK, interrupt_after, photograph, pixels, turned
-from tests.train.photos import landscape, plain, save
+from tests.profiles import profile
+from tests.train.photos import landscape, load, plain, save
 
 
 @pytest.fixture
@@ -122,6 +123,17 @@ def test_what_is_not_known_is_drawn_and_the_rest_is_kept(by: str, outpaint: Call
     picture = pixels(tmp_path / "a.png")
     assert np.array_equal(picture[:8], rgb[:8])
     assert np.abs(picture[10:30, 20:40].astype(int) - (255, 0, 255)).sum(2).min() > 30
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_the_colour_profile_of_a_phone_is_kept(name: str, outpaint: Call, tmp_path: Path) -> None:
+    photo = tmp_path / "phone.jpg"
+    Image.fromarray(landscape(1, height=40, width=60)).save(photo, quality=95, icc_profile=profile("p3"))
+    words = ("--right", 30, "--feather", 5, "--preview", tmp_path / "live.png", "-o", tmp_path / name)
+    assert outpaint(photo, *words)[0] == 0
+    assert [load(tmp_path / file).info["icc_profile"] for file in (name, "live.png")] == [profile("p3")] * 2
+    if name == "a.png":
+        assert np.array_equal(pixels(tmp_path / name)[:, :55], pixels(photo)[:, :55])
 
 
 def test_a_preview_shows_what_was_reached(outpaint: Call, tmp_path: Path) -> None:

@@ -1,27 +1,30 @@
 """The files of one run: their names, what is refused before work, and that latents are named after what they hold."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement, Extension, outpainting
 from infgen.inversion.outputs import MAX_SAMPLES, SHEET_SIDE_PX, Joining, Outputs, draw
 from infgen.inversion.placing import place
-from infgen.photo import open_photograph
+from infgen.photo import PhotoSource, open_photograph
 from infgen.rendering.job import Studio, open_studio
 from infgen.world.anchors import AnchoredLatents
 from infgen.world.geometry import Window, layer_spans
 from infgen.world.world import World
 from tests.cli.photographs import pixels
-from tests.train.photos import landscape
+from tests.profiles import profile
+from tests.train.photos import landscape, load
 
 
-def arrangement(right: int = 40) -> Arrangement:
-    photo = place(open_photograph(landscape(1, height=40, width=60)), height=40, horizon=0.5)
-    return outpainting(photo, Extension(right=right))
+def arrangement(right: int = 40, photograph: PhotoSource | None = None) -> Arrangement:
+    source = landscape(1, height=40, width=60) if photograph is None else photograph
+    return outpainting(place(open_photograph(source), height=40, horizon=0.5), Extension(right=right))
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,28 @@ def test_lossless_files_hold_the_pixels_and_jpeg_nearly(name: str, studio: Studi
     kept = landscape(1, height=40, width=60)
     assert np.array_equal(found[Path(name).suffix][:, :60], kept)
     assert np.abs(found[".jpg"][:, :60].astype(int) - kept).mean() < 4
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif", "a.jpg"])
+@pytest.mark.parametrize("embedded", [profile("p3"), None])
+def test_the_pictures_and_the_sheet_carry_the_colour_profile_of_the_photograph(
+    embedded: bytes | None, name: str, studio: Studio, tmp_path: Path
+) -> None:
+    image = Image.fromarray(landscape(1, height=40, width=60))
+    if embedded is not None:
+        image.info["icc_profile"] = embedded
+    outputs = Outputs(tmp_path / name, 2)
+    files = [outputs.save_latents(drawn_latents(studio))]
+    around = arrangement(photograph=image)
+    written = draw(around, files, studio=studio, outputs=outputs, seed=0, joining=Joining())
+    assert [load(path).info.get("icc_profile") for path in written] == [embedded] * 3
+
+
+def test_photographs_of_several_profiles_give_a_picture_without_one() -> None:
+    around = arrangement()
+    (photo,) = around.photographs
+    other = replace(photo, photograph=replace(photo.photograph, profile=profile("p3")))
+    assert replace(around, photographs=(photo, other)).profile is None
 
 
 def test_seeds_of_samples_wrap_at_the_largest(studio: Studio, tmp_path: Path) -> None:
