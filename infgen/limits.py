@@ -97,6 +97,9 @@ MAX_EXPORT_PIXELS = Limit(
 MAX_OUTPAINT_STEPS = Limit(
     "INFGEN_MAX_OUTPAINT_STEPS", 1000, "steps", "steps that one inversion on the canvas server may be asked to take"
 )
+MAX_INBETWEEN_PHOTOS = Limit(
+    "INFGEN_MAX_INBETWEEN_PHOTOS", 8, "photographs", "photographs that the canvas server joins in one job"
+)
 JOB_SECONDS = Limit("INFGEN_JOB_SECONDS", 3600, "s", "time that one export or inversion of the canvas server may take")
 JOBS_AT_ONCE = Limit("INFGEN_JOBS_AT_ONCE", 2, "jobs", "exports and inversions that run at the same time")
 MAX_JOBS = Limit("INFGEN_MAX_JOBS", 16, "jobs", "exports and inversions that wait or run")
@@ -143,6 +146,7 @@ ALL: tuple[Limit, ...] = (
     TILE_DISK_MB,
     MAX_EXPORT_PIXELS,
     MAX_OUTPAINT_STEPS,
+    MAX_INBETWEEN_PHOTOS,
     JOB_SECONDS,
     JOBS_AT_ONCE,
     MAX_JOBS,

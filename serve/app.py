@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 from infgen import __version__
 from infgen.errors import InfgenError
 from infgen.rendering.job import Options, open_studio
-from infgen.serve import job_routes, status_routes, tile_routes, world_routes
+from infgen.serve import job_routes, photo_routes, status_routes, tile_routes, world_routes
 from infgen.serve.canvas import Canvas
 from infgen.serve.errors import error_response, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
@@ -65,7 +65,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.canvas = canvas
-    for routes in (world_routes, tile_routes, job_routes):
+    for routes in (world_routes, tile_routes, photo_routes, job_routes):
         app.include_router(routes.router, prefix=API)
     app.include_router(status_routes.api, prefix=API)
     app.include_router(status_routes.router)

@@ -13,14 +13,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infgen.errors import InfgenError
-from infgen.limits import KIB, MAX_UPLOAD_MB, MAX_WORLD_KB, MIB, REQUEST_SECONDS
+from infgen.limits import KIB, MAX_INBETWEEN_PHOTOS, MAX_UPLOAD_MB, MAX_WORLD_KB, MIB, REQUEST_SECONDS
 from infgen.serve.errors import ForbiddenError, UnauthorizedError, error_response, one_line
 from infgen.serve.metrics import Metrics
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 COOKIE = "infgen_token"
 OPEN_PATHS = ("/health/live", "/health/ready")  # for whoever watches over the process
-_FORM_OVERHEAD = 64 * KIB  # fields and borders of a form, beside its photograph
+_FORM_OVERHEAD = 64 * KIB  # fields and borders of a form, beside its photographs
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _METHODS = (*_SAFE, "POST", "PUT", "DELETE")
 HEADERS = {
@@ -147,8 +147,10 @@ def _cookie(headers: Headers) -> str:
 
 def _limit(scope: Scope) -> int:
     """Bytes that the body may have."""
-    if scope["path"].endswith("/outpaint"):
-        return MAX_UPLOAD_MB.value() * MIB + _FORM_OVERHEAD
+    last = scope["path"].rpartition("/")[2]
+    if last in ("outpaint", "inbetween"):
+        photographs = 1 if last == "outpaint" else MAX_INBETWEEN_PHOTOS.value()
+        return photographs * MAX_UPLOAD_MB.value() * MIB + _FORM_OVERHEAD
     return MAX_WORLD_KB.value() * KIB
 
 

@@ -1,38 +1,26 @@
-"""Routes of exports and inversions: start, follow, cancel, fetch."""
+"""Routes of jobs: exports are started here; jobs of any kind are followed, cancelled and fetched."""
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 from time import monotonic
-from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
-from infgen.errors import LimitError
-from infgen.inversion.arrangement import Extension
-from infgen.limits import MAX_OUTPAINT_STEPS, MAX_STREAMS
+from infgen.limits import MAX_STREAMS
 from infgen.serve.canvas import Canvas
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
 from infgen.serve.exports import MEDIA_TYPES, check_export, export_path, run_export
 from infgen.serve.jobs import Job
-from infgen.serve.outpaints import Request, arrange, run_outpaint
 from infgen.serve.routes import Here, JobId, Responses, WorldId, errors, pictures
 from infgen.serve.schemas import Export, JobRecord, Place, Progress
 from infgen.serve.world_routes import region_of
-from infgen.world.document import PX_LIMIT
 
 router = APIRouter(tags=["jobs"])
 
-UPLOAD = "upload"
-STEPS = 150
-MARGIN_PX = 2**20  # far beyond what the limits of pictures allow
 LOOK_SECONDS, PING_SECONDS = 0.2, 15.0  # between looks at a job that is followed, between signs of life
 STREAM_RETRY = 5
-
-Margin = Annotated[int, Form(ge=0, le=MARGIN_PX, description="Px to add on this side.")]
 
 
 def described(job: Job) -> JobRecord:
@@ -71,59 +59,6 @@ def start_export(here: Here, world_id: WorldId, body: Export) -> JobRecord:
         raise
     here.jobs.submit(job, lambda job: run_export(job, studio=studio, region=region, path=path, turns=here.turns))
     return described(job)
-
-
-@router.post("/worlds/{world_id}/outpaint", status_code=202, responses=errors(400, 404, 408, 413, 429, 503))
-def start_outpaint(
-    here: Here,
-    world_id: WorldId,
-    photo: Annotated[UploadFile, File(description="PNG, JPEG, WebP or TIFF.")],
-    left: Margin = 0,
-    right: Margin = 0,
-    top: Margin = 0,
-    bottom: Margin = 0,
-    steps: Annotated[int, Form(ge=1, description="Of the inversion.")] = STEPS,
-    x: Annotated[
-        int | None,
-        Form(ge=-PX_LIMIT, le=PX_LIMIT, description="Px of its left edge; by default beside other photographs."),
-    ] = None,
-) -> JobRecord:
-    """Set a photograph into the world, its horizon at row 0, and draw what lies around it."""
-    if steps > MAX_OUTPAINT_STEPS.value():
-        raise LimitError(
-            f"{steps} steps are more than this server takes, {MAX_OUTPAINT_STEPS.value()}; ask for fewer, or raise "
-            f"{MAX_OUTPAINT_STEPS.name}"
-        )
-    world = here.worlds.get(world_id).world
-    job = here.jobs.new("outpaint", world_id)
-    try:
-        path = _kept(photo, job.folder)
-        extension = Extension(left, top, right, bottom)
-        request = Request(path, photo.filename or "photograph", extension, steps, x)
-        arrangement = arrange(request, world)
-    except BaseException:
-        here.jobs.discard(job)
-        raise
-
-    def run(job: Job) -> None:
-        run_outpaint(
-            job,
-            request=request,
-            arrangement=arrangement,
-            studio=here.studio,
-            store=here.worlds,
-            turns=here.turns,
-        )
-
-    here.jobs.submit(job, run)
-    return described(job)
-
-
-def _kept(upload: UploadFile, folder: Path) -> Path:
-    path = folder / UPLOAD
-    with path.open("wb") as file:
-        shutil.copyfileobj(upload.file, file)
-    return path
 
 
 @router.get("/jobs/{job_id}", responses=errors(404))

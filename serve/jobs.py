@@ -26,7 +26,7 @@ from infgen.serve.errors import FAILED, BusyError, NotFoundError, StoppingError
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["export", "outpaint"]
+Kind = Literal["export", "outpaint", "inbetween"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = ("done", "failed", "cancelled")
 STATE_FILE = "job.json"
@@ -54,7 +54,7 @@ class Job:
     seconds_left: float | None = None
     terms: dict[str, float] = field(default_factory=dict)  # of the loss, of an inversion
     region: Region | None = None  # px of the world that the result shows
-    revision: str | None = None  # of the world with the photograph in it
+    revision: str | None = None  # of the world with the photographs in it
     result: str | None = None  # name of the file
     error: str | None = None
     preview: bytes | None = field(default=None, repr=False)  # WebP

@@ -156,7 +156,7 @@ class Place(Answer):
 
 
 class Progress(Answer):
-    """How far a job is: px of an export, steps of an inversion."""
+    """How far a job is: px of an export, steps of all inversions."""
 
     done: int
     """So much is done."""
@@ -165,7 +165,7 @@ class Progress(Answer):
 
 
 class JobRecord(Answer):
-    """An export or an inversion."""
+    """An export, or inversions of photographs."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_JOB]})
 
@@ -186,11 +186,11 @@ class JobRecord(Answer):
     terms: dict[str, float]
     """Of an inversion: PSNR in dB, and every term of the loss."""
     preview: str | None
-    """Address of a picture of the inversion so far, relative to the API; another one for each picture."""
+    """Address of a picture of the running inversion so far, relative to the API; another one for each picture."""
     region: Place | None
     """What the result shows."""
     revision: str | None
-    """Of the world that holds the photograph now."""
+    """Of the world that holds the photographs now."""
     result: str | None
     """Address of the file, relative to the API, once it is whole."""
     error: str | None

@@ -4,10 +4,10 @@ import secrets
 
 from fastapi import APIRouter, Response
 
-from infgen.errors import InputError, LimitError
-from infgen.limits import MAX_CANVAS_CENTRES, MAX_CANVAS_STYLES, MAX_REQUEST_TRANSITION
+from infgen.errors import InputError
 from infgen.rendering.plan import Region
 from infgen.serve.canvas import Canvas
+from infgen.serve.layouts import check_counts
 from infgen.serve.routes import Here, IfMatch, WorldId, errors
 from infgen.serve.schemas import ChangedWorld, NewWorld, Rectangle, Resampling, WorldEntry, WorldRecord
 from infgen.serve.worlds import Record, match
@@ -63,14 +63,16 @@ def read_world(here: Here, world_id: WorldId, response: Response) -> WorldRecord
 def replace_world(
     here: Here, world_id: WorldId, body: ChangedWorld, response: Response, if_match: IfMatch = None
 ) -> WorldRecord:
-    """Give the world another document. Anchors may be left out or moved, not added: photographs come by outpaint."""
+    """Give the world another document. Anchors may be left out or moved, not added: photographs come by jobs."""
     folder = here.worlds.folder(world_id)
 
     def replaced(old: World) -> World:
         new = body.world.in_folder(folder)
         for anchor in new.anchors:
             if not (folder / anchor.file).is_file():
-                raise InputError(f"world: it has no photograph {cut(anchor.file)}; add photographs by outpaint")
+                raise InputError(
+                    f"world: it has no photograph {cut(anchor.file)}; add photographs by outpaint or inbetween"
+                )
         _check(here, new)
         return new
 
@@ -119,13 +121,5 @@ def _check(here: Canvas, world: World) -> None:
     """Raise WorldError where the model cannot draw ``world``, LimitError where it would take too much work."""
     layout = world.layout
     if layout is not None:
-        for found, limit, what in (
-            (len(layout.styles), MAX_CANVAS_STYLES, "styles"),
-            (len(layout.centres), MAX_CANVAS_CENTRES, "centres"),
-            (layout.transition, MAX_REQUEST_TRANSITION, "px of transition"),
-        ):
-            if found > limit.value():
-                raise LimitError(
-                    f"world has {found} {what}, and allowed are {limit.value()}; take some away, or raise {limit.name}"
-                )
+        check_counts(styles=len(layout.styles), centres=len(layout.centres), transition=layout.transition)
     here.studio.with_world(world)

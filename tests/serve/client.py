@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ import httpx
 from fastapi import FastAPI
 
 from infgen.serve.canvas import Canvas
+from infgen.serve.jobs import ENDED
 
 API = "/api/v1"
 T = TypeVar("T")
@@ -91,6 +93,16 @@ def tile_path(record: dict[str, Any], z: int, x: int, y: int, suffix: str = "png
 def if_match(record: dict[str, Any]) -> dict[str, str]:
     """The header of a change to a world."""
     return {"If-Match": f'"{record["revision"]}"'}
+
+
+def ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+    """The job once nothing more will happen to it."""
+    for _ in range(600):
+        found: dict[str, Any] = client.get(f"/jobs/{job['id']}").json()
+        if found["state"] in ENDED:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"job did not end: {found}")
 
 
 @contextmanager

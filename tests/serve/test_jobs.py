@@ -1,30 +1,16 @@
-"""Exports and inversions as jobs: results, progress, cancelling, and what outlives the server."""
+"""Exports, and what holds for every job: results, progress, cancelling, and what outlives the server."""
 
-import io
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from infgen.cli.main import main
 from infgen.serve.jobs import Job, JobBoard
-from tests.serve.client import Client, if_match
-
-ENDED = ("done", "failed", "cancelled")
-
-
-def ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
-    for _ in range(600):
-        found: dict[str, Any] = client.get(f"/jobs/{job['id']}").json()
-        if found["state"] in ENDED:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"job did not end: {found}")
+from tests.serve.client import Client, ended, if_match
 
 
 def export(client: Client, record: dict[str, Any], **body: Any) -> dict[str, Any]:
@@ -97,60 +83,6 @@ def test_a_finished_job_can_be_removed(client: Client) -> None:
     job = ended(client, export(client, client.new_world()))
     client.ask("DELETE", f"/jobs/{job['id']}")
     assert client.get(f"/jobs/{job['id']}").status_code == 404
-
-
-def photograph(width: int = 120, height: int = 80) -> bytes:
-    rows, columns = np.mgrid[:height, :width]
-    picture = np.stack([rows * 2, columns, 255 - rows * 2], axis=2).clip(0, 255).astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
-
-
-def outpaint(client: Client, record: dict[str, Any], photo: bytes, **fields: Any) -> Any:
-    fields = {"right": 64, "steps": 2, **fields}
-    files = {"photo": ("my photo.png", photo, "image/png")}
-    return client.post(f"/worlds/{record['id']}/outpaint", data=fields, files=files)
-
-
-def test_a_photograph_becomes_part_of_its_world_and_undo_takes_it_out(client: Client) -> None:
-    record = client.new_world(seed=3)
-    job = ended(client, outpaint(client, record, photograph()).json())
-    assert (job["state"], job["error"]) == ("done", None)
-    now = client.get(f"/worlds/{record['id']}").json()
-    assert (job["revision"], len(now["world"]["anchors"])) == (now["revision"], 1)
-    assert client.tile(now, 0, 0, 0).status_code == 200
-    result = Image.open(io.BytesIO(client.get(f"/{job['result']}").content))
-    assert result.size == (job["region"]["w"], job["region"]["h"])
-    assert client.get(f"/jobs/{job['id']}/preview.webp").headers["Content-Type"] == "image/webp"
-    assert "psnr" in job["terms"]
-    undone = client.post(f"/worlds/{record['id']}/undo", headers=if_match(now)).json()
-    assert undone["revision"] == record["revision"]
-
-
-def test_a_second_photograph_lies_beside_the_first_one(client: Client) -> None:
-    record = client.new_world(seed=3)
-    regions = [ended(client, outpaint(client, record, photograph()).json())["region"] for _ in range(2)]
-    assert regions[1]["x"] > regions[0]["x"] + regions[0]["w"]
-    world = client.get(f"/worlds/{record['id']}").json()["world"]
-    assert len({style["name"] for style in world["layout"]["styles"]}) == 2
-
-
-@pytest.mark.parametrize(
-    ("photo", "fields", "status", "said"),
-    [
-        (b"GIF89a", {}, 400, "my photo.png"),
-        (photograph(3, 3), {}, 400, "too small"),
-        (photograph(), {"steps": 100_000}, 413, "INFGEN_MAX_OUTPAINT_STEPS"),
-        (photograph(), {"right": -1}, 422, "right"),
-        (photograph(), {"right": 2**20, "top": 2**20}, 413, "INFGEN_MAX_JOINED_PIXELS"),
-    ],
-)
-def test_a_photograph_that_cannot_be_used_is_refused_at_once(
-    client: Client, photo: bytes, fields: dict[str, Any], status: int, said: str
-) -> None:
-    answer = outpaint(client, client.new_world(), photo, **fields)
-    assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
 
 
 def run_on(board: JobBoard, work: Callable[[Job], None]) -> Job:

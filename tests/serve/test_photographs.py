@@ -1,0 +1,240 @@
+"""Photographs in a world: continued, joined, placed, refused."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from infgen.cli.main import main
+from infgen.serve.photographs import APART_PX
+from infgen.world.world import World
+from tests.serve.client import Client, ended, if_match
+
+LAYOUT: dict[str, Any] = {
+    "schema": 1,
+    "styles": [{"name": "a", "seed": 1}, {"name": "b", "seed": 2}],
+    "centres": [{"style": "a", "x": -300, "y": 0}, {"style": "b", "x": 300, "y": 0}],
+    "transition": 65,
+}
+
+
+def photograph(width: int = 120, height: int = 80) -> bytes:
+    rows, columns = np.mgrid[:height, :width]
+    picture = np.stack([rows * 2, columns, 255 - rows * 2], axis=2).clip(0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+def outpaint(client: Client, record: dict[str, Any], photo: bytes, **fields: Any) -> Any:
+    fields = {"right": 64, "steps": 2, **fields}
+    files = {"photo": ("my photo.png", photo, "image/png")}
+    return client.post(f"/worlds/{record['id']}/outpaint", data=fields, files=files)
+
+
+def test_a_photograph_becomes_part_of_its_world_and_undo_takes_it_out(client: Client) -> None:
+    record = client.new_world(seed=3)
+    job = ended(client, outpaint(client, record, photograph()).json())
+    assert (job["state"], job["error"]) == ("done", None)
+    now = client.get(f"/worlds/{record['id']}").json()
+    assert (job["revision"], len(now["world"]["anchors"])) == (now["revision"], 1)
+    assert client.tile(now, 0, 0, 0).status_code == 200
+    result = Image.open(io.BytesIO(client.get(f"/{job['result']}").content))
+    assert result.size == (job["region"]["w"], job["region"]["h"])
+    assert client.get(f"/jobs/{job['id']}/preview.webp").headers["Content-Type"] == "image/webp"
+    assert "psnr" in job["terms"]
+    undone = client.post(f"/worlds/{record['id']}/undo", headers=if_match(now)).json()
+    assert undone["revision"] == record["revision"]
+
+
+def test_a_second_photograph_lies_beside_the_first_one(client: Client) -> None:
+    record = client.new_world(seed=3)
+    regions = [ended(client, outpaint(client, record, photograph()).json())["region"] for _ in range(2)]
+    assert regions[1]["x"] > regions[0]["x"] + regions[0]["w"]
+    world = client.get(f"/worlds/{record['id']}").json()["world"]
+    assert len({style["name"] for style in world["layout"]["styles"]}) == 2
+
+
+@pytest.mark.parametrize(
+    ("photo", "fields", "status", "said"),
+    [
+        (b"GIF89a", {}, 400, "my photo.png"),
+        (photograph(3, 3), {}, 400, "too small"),
+        (photograph(), {"steps": 100_000}, 413, "INFGEN_MAX_OUTPAINT_STEPS"),
+        (photograph(), {"right": -1}, 422, "right"),
+        (photograph(), {"right": 2**20, "top": 2**20}, 413, "INFGEN_MAX_JOINED_PIXELS"),
+    ],
+)
+def test_a_photograph_that_cannot_be_used_is_refused_at_once(
+    client: Client, photo: bytes, fields: dict[str, Any], status: int, said: str
+) -> None:
+    answer = outpaint(client, client.new_world(), photo, **fields)
+    assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+
+
+def test_a_photograph_lies_where_it_is_asked_for(client: Client) -> None:
+    job = ended(client, outpaint(client, client.new_world(), photograph(), x=-5000, right=0).json())
+    assert job["region"]["x"] == -5000
+
+
+def test_of_an_upload_only_latents_and_picture_are_kept(client: Client) -> None:
+    record = client.new_world()
+    job = ended(client, outpaint(client, record, photograph()).json())
+    assert sorted(path.name for path in client.canvas.jobs.get(job["id"]).folder.iterdir()) == [
+        "job.json",
+        "outpaint.png",
+    ]
+    assert len(list(client.canvas.worlds.folder(record["id"]).glob("*.safetensors"))) == 1
+
+
+def inbetween(client: Client, record: dict[str, Any], *photos: bytes, **fields: Any) -> Any:
+    fields = {"gap": 64, "steps": 2, **fields}
+    files = [("photos", (f"../../my photo {i}.png", photo, "image/png")) for i, photo in enumerate(photos)]
+    return client.post(f"/worlds/{record['id']}/inbetween", data=fields, files=files)
+
+
+@pytest.fixture(scope="module")
+def joined(client: Client) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """A new world, its record with two photographs, and the job that joined them."""
+    record = client.new_world(seed=3)
+    job = ended(client, inbetween(client, record, photograph(), photograph(100, 80)).json())
+    return record, client.get(f"/worlds/{record['id']}").json(), job
+
+
+Joined = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+def test_joined_photographs_are_what_the_command_line_draws(
+    client: Client, joined: Joined, tiny_model: Path, tmp_path: Path
+) -> None:
+    _, now, job = joined
+    for i, photo in enumerate((photograph(), photograph(100, 80))):
+        (tmp_path / f"{i}.png").write_bytes(photo)
+    words = ["inbetween", tmp_path / "0.png", tmp_path / "1.png", "--gap", 64, "--steps", 2, "--seed", 3]
+    with pytest.raises(SystemExit) as leave:
+        main([str(word) for word in (*words, "--model", tiny_model, "--quiet", "-o", tmp_path / "out.png")])
+    assert leave.value.code == 0
+    found = Image.open(io.BytesIO(client.get(f"/{job['result']}").content))
+    assert np.array_equal(np.asarray(found), np.asarray(Image.open(tmp_path / "out.png")))
+    world = World.load(tmp_path / "out.world.json").to_dict()
+    assert [a["sha256"] for a in now["world"]["anchors"]] == [a["sha256"] for a in world["anchors"]]
+    assert now["world"]["layout"]["transition"] == world["layout"]["transition"]
+
+
+def test_undo_takes_joined_photographs_out_in_one_step(client: Client, joined: Joined) -> None:
+    record, now, job = joined
+    assert (job["kind"], job["state"], job["revision"]) == ("inbetween", "done", now["revision"])
+    undone = client.post(f"/worlds/{record['id']}/undo", headers=if_match(now)).json()
+    assert (undone["revision"], undone["can_undo"]) == (record["revision"], False)
+    client.post(f"/worlds/{record['id']}/redo", headers=if_match(undone))
+
+
+def test_steps_are_counted_over_all_photographs(joined: Joined) -> None:
+    assert joined[2]["progress"] == {"done": 4, "total": 4}
+
+
+def test_joined_photographs_have_styles_called_after_their_files_without_folders(joined: Joined) -> None:
+    styles = joined[1]["world"]["layout"]["styles"]
+    assert [style["name"] for style in styles] == ["my photo 0.png", "my photo 1.png"]
+
+
+def test_joined_photographs_lie_beside_others_whose_styles_stay(client: Client) -> None:
+    record = client.new_world(layout=LAYOUT)
+    first = ended(client, outpaint(client, record, photograph(), right=0).json())["region"]
+    second = ended(client, inbetween(client, record, photograph(), photograph()).json())["region"]
+    assert 0 <= second["x"] - (first["x"] + first["w"] + APART_PX) < 16  # whole cells
+    layout = client.get(f"/worlds/{record['id']}").json()["world"]["layout"]
+    assert [style["name"] for style in layout["styles"]] == [
+        "a",
+        "b",
+        "my photo.png",
+        "my photo 0.png",
+        "my photo 1.png",
+    ]
+    assert (len(layout["centres"]), layout["transition"]) == (7, LAYOUT["transition"])
+
+
+def test_photographs_of_one_name_get_styles_of_two(client: Client) -> None:
+    record = client.new_world()
+    files = [("photos", ("a" * 99, photograph(), "image/png"))] * 2
+    job = client.post(f"/worlds/{record['id']}/inbetween", data={"gap": 9, "steps": 1}, files=files)
+    assert ended(client, job.json())["state"] == "done"
+    world = client.get(f"/worlds/{record['id']}").json()["world"]
+    assert [style["name"] for style in world["layout"]["styles"]] == ["a" * 37 + "...", "a" * 37 + "... 2"]
+
+
+def test_styles_never_fade_wider_than_this_server_takes(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFGEN_MAX_REQUEST_TRANSITION", "8")
+    record = client.new_world()
+    ended(client, inbetween(client, record, photograph(), photograph(), steps=1).json())
+    assert client.get(f"/worlds/{record['id']}").json()["world"]["layout"]["transition"] == 7
+
+
+def test_an_inbetween_can_be_cancelled_and_changes_nothing(client: Client) -> None:
+    record = client.new_world()
+    job = inbetween(client, record, photograph(), photograph(), steps=900).json()
+    client.ask("DELETE", f"/jobs/{job['id']}")
+    assert ended(client, job)["state"] == "cancelled"
+    assert client.get(f"/worlds/{record['id']}").json()["revision"] == record["revision"]
+
+
+@pytest.mark.parametrize(
+    ("photos", "fields", "status", "said"),
+    [
+        ([photograph()], {}, 422, "photos"),
+        ([photograph()] * 9, {}, 413, "INFGEN_MAX_INBETWEEN_PHOTOS"),
+        ([photograph(), b"GIF89a"], {}, 400, "photograph my photo 1.png"),
+        ([photograph()] * 2, {"gap": 0}, 422, "gap"),
+        ([photograph()] * 2, {"gap": 2**20}, 413, "INFGEN_MAX_JOINED_PIXELS"),
+        ([photograph()] * 2, {"x": 2**40}, 413, "leaves the canvas"),
+        ([photograph()] * 2, {"steps": 100_000}, 413, "INFGEN_MAX_OUTPAINT_STEPS"),
+    ],
+)
+def test_photographs_that_cannot_be_joined_are_refused_at_once(
+    client: Client, photos: list[bytes], fields: dict[str, Any], status: int, said: str
+) -> None:
+    answer = inbetween(client, client.new_world(), *photos, **fields)
+    assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+
+
+def test_in_a_cyclic_world_photographs_may_not_reach_around(client: Client) -> None:
+    answer = inbetween(client, client.new_world(period=1600), photograph(), photograph(), gap=1100)
+    assert (answer.status_code, "smaller gap" in answer.json()["error"]) == (400, True)
+
+
+def test_a_painted_world_takes_no_photographs(client: Client) -> None:
+    png = io.BytesIO()
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(png, "PNG")
+    painting = {"x": 0, "y": 0, "w": 64, "h": 64, "png": base64.b64encode(png.getvalue()).decode()}
+    layout = {name: value for name, value in LAYOUT.items() if name != "centres"}
+    record = client.new_world(layout=layout | {"painting": painting})
+    for answer in (outpaint(client, record, photograph()), inbetween(client, record, photograph(), photograph())):
+        assert (answer.status_code, "painted" in answer.json()["error"]) == (400, True)
+
+
+def test_a_world_with_as_many_styles_as_it_may_have_takes_no_photograph(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFGEN_MAX_CANVAS_STYLES", "3")
+    record = client.new_world(layout=LAYOUT)
+    answer = inbetween(client, record, photograph(), photograph())
+    assert (answer.status_code, "INFGEN_MAX_CANVAS_STYLES" in answer.json()["error"]) == (413, True)
+
+
+def test_each_photograph_has_a_limit_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFGEN_MAX_UPLOAD_MB", "1")
+    record = client.new_world()
+    answer = inbetween(client, record, photograph(), bytes(2**20 + 1))
+    assert (answer.status_code, "INFGEN_MAX_UPLOAD_MB" in answer.json()["error"]) == (413, True)
+    assert outpaint(client, record, bytes(2 * 2**20)).status_code == 413
+    assert inbetween(client, record, bytes(8 * 2**20), bytes(2**20)).json()["error"].startswith("the request has more")
+
+
+def test_refused_uploads_leave_nothing(client: Client) -> None:
+    before = set((jobs := client.canvas.jobs._folder).iterdir())
+    inbetween(client, client.new_world(), photograph(), b"GIF89a")
+    assert set(jobs.iterdir()) == before
