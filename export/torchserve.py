@@ -7,15 +7,16 @@ Members are stored, not deflated: weights hardly shrink. Equal models give equal
 import json
 import re
 import shutil
+import struct
 import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from infgen import __version__
 from infgen.atomic import write_atomically
-from infgen.errors import InputError
+from infgen.errors import InputError, ModelFileError
 from infgen.model.checkpoint import load, resolve
 from infgen.model.folded import check_seamless
 
@@ -24,7 +25,12 @@ MANIFEST = "MAR-INF/MANIFEST.json"
 HANDLER = "infgen_handler.py"
 SETTINGS = "model-config.yaml"
 REQUIREMENTS = "requirements.txt"
+_ARCHIVER = "infgen "
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what TorchServe's own archiver allows
+_HEAD = struct.Struct(
+    "<4s5H3L2H"
+)  # of a zip's first member: signature, ... method, ... sizes, length of name and extra
+_MAX_MANIFEST = 2**16  # bytes; real ones have some hundred
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that zip knows: the time of writing would make equal archives differ
 
 # An ImportError would make TorchServe look for a handler of its own and report that one as missing.
@@ -76,6 +82,38 @@ def export_torchserve(model: str | Path, path: str | Path) -> str:
     return name
 
 
+def describe_archive(path: Path) -> dict[str, Any]:
+    """A JSON-ready description of the archive ``path``, from its manifest, which is its first member.
+
+    Raises InputError for a missing file, ModelFileError for one that infgen did not write.
+    """
+    try:
+        with path.open("rb") as file:
+            manifest = json.loads(_first_member(file))
+        model, made_by = manifest["model"], manifest["archiverVersion"]
+        if not made_by.startswith(_ARCHIVER):
+            raise ValueError("another archiver")
+        name, file_name = model["modelName"], model["serializedFile"]
+    except OSError as error:
+        raise InputError(f"archive {path} cannot be read ({error.strerror}); give an existing file") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
+        raise ModelFileError(
+            f"archive {path} was not made by infgen; make one with: infgen export MODEL --torchserve -o {path.name}"
+        ) from None
+    return {"kind": "TorchServe archive", "name": name, "model": file_name, "infgen": made_by.removeprefix(_ARCHIVER)}
+
+
+def _first_member(file: BinaryIO) -> bytes:
+    """The manifest. Raises ValueError where the zip begins with something else, or the manifest is not stored as it is."""
+    signature, _, _, method, _, _, _, _, size, name, extra = _HEAD.unpack(file.read(_HEAD.size))
+    if (signature, method, file.read(name)) != (b"PK\3\4", zipfile.ZIP_STORED, MANIFEST.encode()):
+        raise ValueError("no manifest")
+    if size > _MAX_MANIFEST:
+        raise ValueError("a manifest that is too large")
+    file.seek(extra, 1)
+    return file.read(size)
+
+
 def _served_name(path: Path) -> str:
     if path.suffix != SUFFIX or not _NAME.fullmatch(path.stem):
         raise InputError(
@@ -89,7 +127,7 @@ def _manifest(name: str, model: str) -> Mapping[str, object]:
     return {
         "runtime": "python",
         "model": {"modelName": name, "modelVersion": "1.0", **parts},
-        "archiverVersion": f"infgen {__version__}",
+        "archiverVersion": f"{_ARCHIVER}{__version__}",
     }
 
 

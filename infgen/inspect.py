@@ -1,14 +1,21 @@
-"""What a file is, read from its header: a model, a world, or a rendered picture."""
+"""What a file is, read from its header: a model, what was exported of it, a world, its latents, or a rendered picture."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+from infgen.engines.onnx_file import read_onnx
+from infgen.engines.tensorrt_file import read_engine
+from infgen.engines.tile_file import TileFile
 from infgen.errors import InputError
 from infgen.model.checkpoint import file_hash, load
 from infgen.model.config import PATCH_CELLS
 from infgen.rendering.cost import tile_flops
 from infgen.sinks import FORMATS, read_recipe
 from infgen.sinks.read import is_store
+from infgen.world.anchoring import file_sha256
+from infgen.world.anchors import AnchoredLatents, holds_latents
+from infgen.world.document import cut
 from infgen.world.world import World
 
 PICTURES = frozenset(extension for f in FORMATS for extension in f.extensions)
@@ -19,8 +26,8 @@ def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
 
     Raises InputError where the file is missing, damaged, or nothing that infgen made.
     """
-    if not (path.is_file() or (path.is_dir() and is_store(path))):
-        raise InputError(f"{path} does not exist; give a model, a world or a rendered picture")
+    if not (os.path.isfile(path) or (is_store(path) and os.path.isdir(path))):  # false for a name that is too long
+        raise InputError(f"{cut(str(path), 200)} does not exist; give a file that infgen made")
     if path.suffix.lower() in PICTURES:
         recipe = read_recipe(path)
         if recipe is None:
@@ -31,7 +38,11 @@ def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
         return world if only_world else {"kind": "world", **world}
     if only_world:
         raise InputError(f"{path} is not a world or a picture; leave out --world")
-    return _model(path)
+    if path.suffix.lower() == ".onnx":
+        return {"kind": "ONNX file", **_exported(read_onnx(path)[0])}
+    if path.suffix.lower() == ".engine":
+        return _engine(path)
+    return _latents(path) if holds_latents(path) else _model(path)
 
 
 def _world_of(recipe: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -53,4 +64,42 @@ def _model(path: Path) -> dict[str, Any]:
         "cell_px": config.cell_px,
         "mflop_per_px": round(flops / 1e6, 3),
         "config": config.to_dict(),
+    }
+
+
+def _exported(file: TileFile) -> dict[str, Any]:
+    return {
+        "model_sha256": file.model_sha256,
+        "tile_px": list(file.tile_px),
+        "styles": file.styles,
+        "styles_per": file.styles_per,
+        "precision": file.precision,
+        "infgen": file.infgen_version,
+        "config": file.config.to_dict(),
+    }
+
+
+def _engine(path: Path) -> dict[str, Any]:
+    record, _ = read_engine(path)
+    return {
+        "kind": "TensorRT engine",
+        "built_by": record.built_by,
+        "gpus": list(record.gpus),
+        "batch": record.batch,
+        "workspace_mb": record.workspace_mb,
+        **_exported(record.tile),
+    }
+
+
+def _latents(path: Path) -> dict[str, Any]:
+    latents = AnchoredLatents.load(path)
+    window = latents.pixels
+    return {
+        "kind": "latents",
+        "sha256": file_sha256(path),
+        "model_sha256": latents.model_sha256,
+        "region": {"x": window.x.start, "y": window.y.start, "w": window.x.size, "h": window.y.size},
+        "cell": [latents.cell_x, latents.cell_y],
+        "cells": list(latents.cells),
+        "period": latents.period,
     }

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import DivergenceError, InfgenError, InputError
+from infgen.inspect import describe
 from infgen.train.presets import Recipe
+from infgen.world.document import parsed, read_file
 
 if TYPE_CHECKING:
     from infgen.train.state import State
@@ -23,6 +25,8 @@ _NETWORKS = ("generator", "average", "discriminator")
 _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
 _NUMBERS = {"step": int, "augment_p": float, "real_sign": float, "best": dict}  # of the state, as they are
 _KINDS = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
+_MAX_RECIPE = 2**20  # bytes; real ones have about a thousand
+_LOG_TAIL = 2**16  # bytes, some hundred records
 _AGAIN = "start again in another folder"
 
 
@@ -82,6 +86,27 @@ class RunFolder:
         for folder in (self.path, self.samples):
             for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
                 leftover.unlink(missing_ok=True)
+
+    def describe(self) -> dict[str, Any]:
+        """A JSON-ready description: the recipe, the last step in the log, and the averaged model, None before it is there.
+
+        Raises InputError where the folder holds no run.
+        """
+        if not self.recipe.is_file():
+            raise InputError(f"folder {self.path} holds no training run ({self.recipe.name} is missing); give another")
+        source = f"recipe {self.recipe}"
+        recipe = parsed(read_file(self.recipe, what="recipe", limit=_MAX_RECIPE), kind="recipe", source=source)
+        model = describe(self.model) if self.model.is_file() else None
+        return {"kind": "training run", "step": self._last_step(), "recipe": recipe, "model": model}
+
+    def _last_step(self) -> int:
+        """The last step in the log, 0 where there is none."""
+        if not self.log_file.is_file():
+            return 0
+        with self.log_file.open("rb") as file:
+            file.seek(max(0, self.log_file.stat().st_size - _LOG_TAIL))
+            lines = file.read(_LOG_TAIL).decode(errors="replace").splitlines(keepends=True)
+        return max(map(_step_of, lines), default=0)
 
     @contextmanager
     def log(self, *, from_step: int) -> Iterator[Log]:

@@ -1,16 +1,36 @@
 """``infgen info``: what a file is."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from infgen.inspect import describe
+from infgen.sinks.read import is_store
 
 
 @click.command("info")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--world", "only_world", is_flag=True, help="Print only the world, ready to be saved and rendered.")
 def command(file: Path, only_world: bool) -> None:
-    """Print as JSON what FILE is: a model, a world, or a picture with the recipe that it was rendered from."""
-    click.echo(json.dumps(describe(file, only_world=only_world), indent=2, ensure_ascii=False))
+    """Print as JSON what FILE is, whatever infgen made: a model, an export of it, a world, latents of a photograph, a picture
+    with the recipe that it was rendered from, or the folder of a training run.
+    """
+    found = describe(file, only_world=True) if only_world else _described(file)
+    text = json.dumps(found, indent=2, ensure_ascii=False)
+    click.echo(text.encode(errors="backslashreplace").decode())  # JSON may name half a character, which nothing prints
+
+
+def _described(file: Path) -> dict[str, Any]:
+    """The description of ``file`` by the package that writes such files, imported when it is needed."""
+    if file.suffix.lower() == ".mar":
+        from infgen.export.torchserve import describe_archive
+
+        return describe_archive(file)
+    if os.path.isdir(file) and not is_store(file):  # unlike Path.is_dir, false for a name that is too long
+        from infgen.train.checkpoint import RunFolder
+
+        return RunFolder(file).describe()
+    return describe(file)

@@ -19,7 +19,7 @@ COMMANDS = {
     "panorama": ("infgen.cli.panorama", "Close a circle around a photograph."),
     "resample": ("infgen.cli.resample", "Draw a part of a world again, or undo that."),
     "verify": ("infgen.cli.verify", "Compare a rendered picture with its own recipe."),
-    "info": ("infgen.cli.info", "Say what a model, a world or a rendered image is."),
+    "info": ("infgen.cli.info", "Say what a file is that infgen made."),
     "data": ("infgen.cli.data", "Check photographs before training, and pack them into shards."),
     "train": ("infgen.cli.train", "Train a model on photographs."),
     "eval": ("infgen.cli.eval", "Measure how good a model's pictures are."),

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from infgen.engines.exported import ExportedEngine, Feed, OutOfDeviceMemory
-from infgen.engines.onnx_file import MADE_BY, read_sealed, stored_precision
-from infgen.engines.tile_file import OUTPUT, TileFile
+from infgen.engines.onnx_file import read_onnx
+from infgen.engines.tile_file import OUTPUT
 from infgen.errors import InputError, MissingExtraError, ModelFileError
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
@@ -40,16 +40,15 @@ class OnnxEngine(ExportedEngine):
         path = Path(path)
         if provider not in PROVIDERS:
             raise InputError(f"provider {provider!r} is unknown; choose one of {', '.join(PROVIDERS)}")
-        data = read_sealed(path)
-        if provider == "cpu" and stored_precision(data) == "bf16":
+        file, data = read_onnx(path)
+        if provider == "cpu" and file.precision == "bf16":
             raise InputError(
                 f"ONNX file {path} is of precision bf16, which ONNX Runtime does not compute on a CPU; use provider cuda, "
                 "or export the model with --precision fp32 or fp16"
             )
         self._provider: Provider = provider
         self._session = _session(data, path, provider, threads, device_index)
-        metadata, source = self._session.get_modelmeta().custom_metadata_map, f"ONNX file {path}"
-        super().__init__(TileFile.from_metadata(metadata, source=source, made_by=MADE_BY), source)
+        super().__init__(file, f"ONNX file {path}")
         on_gpu = provider != "cpu" and torch.cuda.is_available()
         self._device = torch.device("cuda", device_index) if on_gpu else torch.device("cpu")
 

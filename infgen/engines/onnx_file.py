@@ -1,13 +1,14 @@
-"""ONNX files of a generator: the seal over all of one, and reading it.
+"""ONNX files of a generator: the seal over all of one, and reading it. Reading one needs no library and runs nothing.
 
 The seal is a SHA-256 over the whole file with the seal's own digits as zeros. It shows whether anything was changed since the
 file was written.
 """
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from infgen.engines.tile_file import PRECISIONS, Precision
+from infgen.engines.tile_file import TileFile
 from infgen.errors import InputError, ModelFileError
 from infgen.limits import MAX_MODEL_MB
 
@@ -17,11 +18,9 @@ OPEN_SEAL = "0" * 64
 _SEAL_FIELD = (
     SEAL_KEY.encode() + b"\x12\x40"
 )  # as an entry of metadata_props is stored: key, tag and length of its value
-
-
-def stored_precision(data: bytes) -> Precision | None:
-    """The precision named in the metadata of a serialised model, before it is parsed; None where it is not found."""
-    return next((p for p in PRECISIONS if b"infgen.precision\x12\x04" + p.encode() in data), None)
+_METADATA, _KEY, _VALUE = 14, 1, 2  # numbers of ModelProto.metadata_props, and of what its entries hold
+_VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5  # protobuf's wire types
+_MAX_FIELDS = 10_000  # of one message; real models have a few dozen
 
 
 def seal(data: bytes) -> bytes:
@@ -54,3 +53,57 @@ def read_sealed(path: Path) -> bytes:
             f"ONNX file {path} was changed or damaged after infgen wrote it (its hash does not match); export it again"
         )
     return data
+
+
+def read_onnx(path: Path) -> tuple[TileFile, bytes]:
+    """The record and the bytes of the ONNX file ``path``; the graph in them is not looked at.
+
+    Raises what ``read_sealed`` raises, and ModelFileError where the record cannot be read.
+    """
+    data, source = read_sealed(path), f"ONNX file {path}"
+    try:
+        metadata = _metadata(data)
+    except (ValueError, KeyError, IndexError):
+        raise ModelFileError(f"{source} is no ONNX model; make one with: {MADE_BY}") from None
+    return TileFile.from_metadata(metadata, source=source, made_by=MADE_BY), data
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Names and values in the metadata of a serialised model. Raises ValueError, KeyError or IndexError for anything else."""
+    entries = [dict(_fields(content)) for number, content in _fields(memoryview(data)) if number == _METADATA]
+    return {str(entry[_KEY], "utf-8"): str(entry[_VALUE], "utf-8") for entry in entries}
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Number and content of every field of a protobuf message that has a size; others are passed over."""
+    at = 0
+    for _ in range(_MAX_FIELDS):
+        if at == len(message):
+            return
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        if kind == _SIZED:
+            size, at = _varint(message, at)
+            yield tag >> 3, message[at : at + size]
+            at += size
+        elif kind == _VARINT:
+            _, at = _varint(message, at)
+        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
+            at += 8 if kind == _EIGHT_BYTES else 4
+        else:
+            raise ValueError("a field of unknown type")
+        if at > len(message):
+            raise ValueError("a field that is cut off")
+    raise ValueError("too many fields")
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """The number of up to 64 bits that begins at ``at``, and where the next thing begins."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+    raise ValueError("a number of more than 64 bits")

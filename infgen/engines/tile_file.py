@@ -16,6 +16,7 @@ STYLES_PER: tuple[StylesPer, ...] = get_args(StylesPer)
 OUTPUT = "rgb"
 FORMAT, VERSION = "infgen-tile", "1"
 DEFAULT_BATCH = 8  # tiles at once at most, for runtimes that have to be told
+_MAX_CELLS = 2**20  # along one side of a window
 MAX_STYLES = 16  # products of two weights are read at every position: 136 for 16 styles
 
 
@@ -78,13 +79,13 @@ class TileFile:
             )
         try:
             return cls._parse(data)
-        except (KeyError, ValueError, TypeError, InputError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError, InputError) as error:
             raise ModelFileError(f"{source} has metadata that cannot be read ({error}); export it again") from None
 
     @classmethod
     def _parse(cls, data: Mapping[str, str]) -> Self:
         config: Any = json.loads(data["infgen.config"])
-        rows, columns = (int(part) for part in data["infgen.cells"].split("x"))
+        rows, columns = (_number(part, _MAX_CELLS) for part in data["infgen.cells"].split("x"))
         precision, styles_per = data["infgen.precision"], data["infgen.styles_per"]
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision[:20]!r}")
@@ -93,9 +94,16 @@ class TileFile:
         return cls(
             GeneratorConfig.from_dict(config),
             (rows, columns),
-            int(data["infgen.styles"]),
+            _number(data["infgen.styles"], MAX_STYLES),
             precision,
             data["infgen.model_sha256"],
             data["infgen.version"],
             styles_per,
         )
+
+
+def _number(text: str, most: int) -> int:
+    """The whole number ``text``, 1 to ``most``. Raises ValueError for anything else."""
+    if not 1 <= (value := int(text)) <= most:
+        raise ValueError(f"{text[:20]} is out of range, 1 to {most}")
+    return value

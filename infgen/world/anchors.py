@@ -113,6 +113,15 @@ class AnchoredLatents:
             raise WorldError(f"anchor file {path}: {error}") from None
 
 
+def holds_latents(path: str | Path) -> bool:
+    """Whether the header of the safetensors file ``path`` is that of latents; False, too, for what cannot be read."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return _ENTRY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def _tensors(latents: AnchoredLatents) -> dict[str, Tensor]:
     noises = {f"noise.{i}": noise for i, noise in enumerate(latents.noises)}
     return {"z_l": latents.z_l, "z_g": latents.z_g, "w_plus": latents.w_plus, **noises}
