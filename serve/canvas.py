@@ -1,8 +1,6 @@
 """One server: the model, the worlds, the tiles and the jobs, and how they start and stop together."""
 
 import asyncio
-import fcntl
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,6 +10,7 @@ import anyio.to_thread
 
 from infgen.errors import InputError
 from infgen.limits import DRAIN_SECONDS
+from infgen.lock import Lock, TakenError
 from infgen.rendering.job import Studio
 from infgen.serve.jobs import JobBoard
 from infgen.serve.metrics import Metrics
@@ -78,33 +77,14 @@ class Canvas:
         watch("infgen_waiting_jobs", "Jobs that wait", lambda: self.jobs.count("queued"))
 
 
-class _Lock:
-    """A locked file; the system takes the lock away with the process."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-def _locked(data: Path) -> _Lock:
+def _locked(data: Path) -> Lock:
     """Make the folder, and make sure that no other server has it. Raises InputError where that cannot be."""
     try:
         data.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return Lock(data / LOCK)
     except OSError as error:
         raise InputError(f"data folder {data} cannot be used ({error.strerror}); give another --data") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-        os.close(descriptor)
+    except TakenError as error:
         raise InputError(
-            f"data folder {data} is in use by process {owner or '?'}; stop it, or give another --data"
+            f"data folder {data} is in use by process {error.owner}; stop it, or give another --data"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return _Lock(descriptor)

@@ -14,6 +14,7 @@ from torch import Tensor
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import DivergenceError, InfgenError, InputError
 from infgen.inspect import describe
+from infgen.lock import Lock, TakenError, check_free
 from infgen.train.presets import Recipe
 from infgen.world.document import parsed, read_file
 
@@ -49,7 +50,7 @@ class Log:
 class RunFolder:
     """``runs/a``: ``state.pt``, ``model.safetensors``, ``log.jsonl``, ``recipe.json`` and ``samples/``.
 
-    Where asked for also ``best.safetensors`` (the best judged model) and ``tensorboard/``.
+    Where asked for also ``best.safetensors`` (the best judged model) and ``tensorboard/``. ``lock``: one run at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,6 +58,7 @@ class RunFolder:
         self.state, self.model = path / "state.pt", path / "model.safetensors"
         self.best, self.board = path / "best.safetensors", path / "tensorboard"
         self.log_file, self.recipe, self.samples = path / "log.jsonl", path / "recipe.json", path / "samples"
+        self._lock_file = path / "lock"
 
     def check(self, *, resume: bool) -> None:
         """Raise InputError where a new run would overwrite one, none is there to resume, or nothing can be written."""
@@ -69,6 +71,28 @@ class RunFolder:
             raise InputError(f"{self.path} holds no run to resume ({self.state.name} is missing); leave out --resume")
         if not resume and self.state.exists():
             raise InputError(f"{self.path} holds a run already; continue it with --resume or give another folder")
+
+    def check_free(self) -> None:
+        """Raise InputError where another process trains here. Makes nothing."""
+        if self.path.is_dir():
+            with self._taken_named():
+                check_free(self._lock_file)
+
+    def lock(self) -> Lock:
+        """The lock of the folder, which is made. Raises InputError where another process trains here, or it cannot be made."""
+        with self._taken_named():
+            self.path.mkdir(parents=True, exist_ok=True)
+            return Lock(self._lock_file)
+
+    @contextmanager
+    def _taken_named(self) -> Iterator[None]:
+        try:
+            yield
+        except TakenError as error:
+            reason = f"in use by process {error.owner}, which trains there; wait for it, stop it"
+            raise InputError(f"run folder {self.path} is {reason}, or give another folder") from None
+        except OSError as error:
+            raise InputError(f"run folder {self.path} cannot be used ({error.strerror}); give another one") from None
 
     def create(self, recipe: Recipe) -> None:
         """Make the folder for a new run. Raises InputError where it cannot be made."""

@@ -1,12 +1,14 @@
 """One training run from its arguments: photographs checked, state made, warmed or resumed, folder ready."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from infgen.errors import InputError
+from infgen.lock import Lock
 from infgen.model.generator import Generator
 from infgen.train.checkpoint import RunFolder
 from infgen.train.data import PhotoSet, Skipped
@@ -25,6 +27,7 @@ class Run:
     trainer: Trainer
     folder: RunFolder
     skipped: list[Skipped]
+    lock: Lock | None  # of the folder, until the training ends; of several processes only the first has it
 
     def summary(self) -> str:
         """The resolved configuration in a few lines, for people."""
@@ -46,7 +49,11 @@ class Run:
 
     def train(self, report: Report) -> End:
         """Train to the end of the schedule; ``report(step, loss terms)`` after every step."""
-        return self.trainer.run(self.folder, report=report)
+        try:
+            return self.trainer.run(self.folder, report=report)
+        finally:
+            if self.lock is not None:
+                self.lock.close()
 
 
 def start(
@@ -63,12 +70,14 @@ def start(
     """Read ``data``, and make a new run in ``out`` or bring the one there back to its last checkpoint.
 
     ``init``: a model, or the folder of another run, whose networks a new run starts from. ``make_judge``: what chooses the
-    best model. Raises InputError for unusable data, folders, devices, or a run that was made with something else.
+    best model. Raises InputError for unusable data, folders, devices, a run that was made with something else, or one that
+    another process trains.
     """
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
     processes = join(schedule.device)  # a device that is not there is refused before an hour of reading photographs
     folder = RunFolder(out)
+    folder.check_free()
     folder.check(resume=resume)
     if resume and init is not None:
         raise InputError("--resume continues a run and --init starts a new one; give one of them")
@@ -83,15 +92,20 @@ def start(
     )
     judge = make_judge(photos, processes.device) if make_judge and processes.first else None
     trainer = Trainer(recipe, photos, schedule, processes=processes, judge=judge)
-    if resume:
-        folder.load(trainer.state, recipe, seed=schedule.seed, data=photos.fingerprint)
-    else:
-        if init is not None:
-            _warm(trainer.state, recipe, init)
-        processes.largest(0)  # every process has checked the folder's absence before one makes it
-        if processes.first:
+    if init is not None:
+        _warm(trainer.state, recipe, init)
+    processes.largest(0)  # every process has looked at the folder before one makes or locks it
+    lock = folder.lock() if processes.first else None
+    processes.largest(0)  # no process touches the folder before it is locked
+    with ExitStack() as undo:
+        if lock is not None:
+            undo.callback(lock.close)
+        if resume:
+            folder.load(trainer.state, recipe, seed=schedule.seed, data=photos.fingerprint)
+        elif processes.first:
             folder.create(recipe)
-    return Run(trainer, folder, skipped)
+        undo.pop_all()
+    return Run(trainer, folder, skipped, lock)
 
 
 def _warm(state: State, recipe: Recipe, init: str | Path) -> None:

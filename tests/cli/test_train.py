@@ -178,6 +178,27 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     assert [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)] == stamps
 
 
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_a_folder_in_which_another_process_trains_is_refused_with_its_number(
+    resume: tuple[str, ...], call: Call, photos: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "a")
+    lock = folder.lock()
+    before = names(tmp_path)
+    code, out, err = call(photos, "--out", folder.path, *TINY, *resume)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"run folder {folder.path} is in use by process {os.getpid()}, which trains there" in err
+    assert names(tmp_path) == before
+    lock.close()
+    assert call(photos, "--out", folder.path, "--steps", 1, *TINY)[0] == 0
+
+
+def test_a_run_that_failed_gives_its_folder_back(call: Call, photos: Path, trained: RunFolder) -> None:
+    for words in (("--seed", 1), ("--steps", 1)):
+        assert call(photos, "--out", trained.path, "--resume", *TINY, *words)[0] == 2
+        trained.check_free()
+
+
 def test_a_missing_feature_network_is_one_line_that_names_the_extra(
     call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,7 +68,7 @@ def test_the_logged_values_are_finite(whole: RunFolder) -> None:
 
 def test_a_run_leaves_these_files_and_no_others(whole: RunFolder) -> None:
     sheet = "samples/0000004.png"
-    assert names(whole.path) == ["log.jsonl", "model.safetensors", "recipe.json", "samples", sheet, "state.pt"]
+    assert names(whole.path) == ["lock", "log.jsonl", "model.safetensors", "recipe.json", "samples", sheet, "state.pt"]
 
 
 def test_the_report_gets_every_step_and_what_is_logged(photos: Path, tmp_path: Path) -> None:

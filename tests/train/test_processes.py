@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from infgen.errors import InputError
+from infgen.train import run as module
 from infgen.train.checkpoint import RunFolder
 from infgen.train.loop import Schedule, Trainer
 from infgen.train.presets import recipe
@@ -85,6 +86,17 @@ def test_a_batch_that_the_processes_cannot_share_is_refused_with_one_they_can(ph
     run = begin(photos, tmp_path / "a", steps=1, made_by=SMALL.changed(batch=12))
     with pytest.raises(InputError, match=r"batch 12 in micro-batches of 12 .* by 3 processes; give --micro-batch 4"):
         Trainer(run.trainer.recipe, run.trainer.photos, Schedule(steps=1), processes=Third("cpu"))
+
+
+@pytest.mark.parametrize("kind", [Processes, Third])
+def test_only_the_first_process_locks_the_folder(
+    kind: type[Processes], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "join", kind)
+    (tmp_path / "a").mkdir()
+    begun = begin(photos, tmp_path / "a", steps=1, made_by=SMALL.changed(batch=6, micro_batch=2))
+    assert (tmp_path / "a" / "lock").exists() is (kind is Processes)
+    assert (begun.lock is not None) is (kind is Processes)
 
 
 def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

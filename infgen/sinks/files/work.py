@@ -1,6 +1,5 @@
 """The work folder beside an unfinished picture: lock, what is being drawn, finished tiles, and files under construction."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from infgen.atomic import write_atomically
 from infgen.errors import InfgenError, InputError
 from infgen.limits import MAX_RECIPE_MB, MIB
+from infgen.lock import Lock, TakenError, check_free
 from infgen.sinks.files import journal
 
 Start = Literal["new", "resume", "restart"]
@@ -47,15 +47,11 @@ def check_start(target: Path, start: Start) -> None:
     """Raise what opening would raise for a picture in progress or unfinished. Creates nothing."""
     folder = folder_of(target)
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        return
+        check_free(folder / LOCK)
+    except TakenError as error:
+        raise _taken(target, error) from None
     except OSError as error:
         raise InputError(f"the work folder {folder} cannot be used: {error.strerror}; remove it by hand") from None
-    try:
-        _take(descriptor, target)
-    finally:
-        os.close(descriptor)
     if start == "new":
         _refuse_unfinished(target)
 
@@ -114,21 +110,17 @@ class Work:
 
     def release(self) -> None:
         """Give up the lock; remove the folder where no tile is finished. May be called more than once."""
-        if self._lock < 0:
+        if not self._lock.held:
             return
         if journal.count(self.path / JOURNAL) is None:
             self.remove()
         else:
-            self._unlock()
+            self._lock.close()
 
     def remove(self) -> None:
         """Remove the folder and give up the lock."""
         shutil.rmtree(self.path, ignore_errors=True)
-        self._unlock()
-
-    def _unlock(self) -> None:
-        os.close(self._lock)
-        self._lock = -1
+        self._lock.close()
 
 
 def remove(path: Path) -> None:
@@ -139,36 +131,20 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _locked(folder: Path, target: Path) -> int:
-    """An open descriptor that holds the lock of ``folder``, which is created."""
+def _locked(folder: Path, target: Path) -> Lock:
+    """The lock of ``folder``, which is created."""
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+            return Lock(folder / LOCK)
         except FileNotFoundError:  # its last owner removed the folder just now
             continue
-        try:
-            _take(descriptor, target)
-            if os.path.samestat(os.fstat(descriptor), os.stat(folder / LOCK)):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-                return descriptor
-        except FileNotFoundError:  # the lock of a folder that was removed before it was taken
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+        except TakenError as error:
+            raise _taken(target, error) from None
 
 
-def _take(descriptor: int, target: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        raise InputError(
-            f"{target} is being written by process {owner or '(unknown)'}; wait for it, or stop it and add --resume"
-        ) from None
+def _taken(target: Path, error: TakenError) -> InputError:
+    return InputError(f"{target} is being written by process {error.owner}; wait for it, or stop it and add --resume")
 
 
 def _compare(path: Path, document: Mapping[str, Any], target: Path) -> None:

@@ -1,0 +1,97 @@
+"""Locks: one owner at a time, named to the others, for as long as it lives and no longer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infgen.lock import Lock, TakenError, check_free
+
+OWNER = """
+import pathlib, sys, time
+from infgen.lock import Lock
+lock = Lock(pathlib.Path(sys.argv[1]))
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def owner(path: Path) -> str | None:
+    """Who has the lock, as others are told."""
+    try:
+        check_free(path)
+    except TakenError as error:
+        return error.owner
+    return None
+
+
+def test_a_lock_is_refused_to_others_with_the_number_of_its_owner(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "lock")
+    with pytest.raises(TakenError) as caught:
+        Lock(tmp_path / "lock")
+    assert (caught.value.owner, owner(tmp_path / "lock"), lock.held) == (str(os.getpid()),) * 2 + (True,)
+
+
+def test_a_lock_that_was_given_up_is_free(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "lock")
+    lock.close()
+    lock.close()
+    assert (lock.held, owner(tmp_path / "lock")) == (False, None)
+    assert Lock(tmp_path / "lock").held
+
+
+def test_a_lock_that_nothing_refers_to_is_free(tmp_path: Path) -> None:
+    Lock(tmp_path / "lock")
+    assert owner(tmp_path / "lock") is None
+
+
+def test_a_refused_lock_leaves_that_of_the_owner(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "lock")
+    for _ in range(3):
+        assert owner(tmp_path / "lock") == str(os.getpid())
+        with pytest.raises(TakenError):
+            Lock(tmp_path / "lock")
+    assert lock.held
+
+
+def test_looking_makes_no_file(tmp_path: Path) -> None:
+    assert owner(tmp_path / "lock") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_folder_there_is_no_lock(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Lock(tmp_path / "none" / "lock")
+
+
+def test_a_file_that_was_removed_before_it_was_locked_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def removed(path: Path, flags: int, mode: int) -> int:
+        descriptor = opened(path, flags, mode)
+        path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", removed)
+    with pytest.raises(FileNotFoundError):
+        Lock(tmp_path / "lock")
+
+
+def test_an_owner_that_left_no_number_is_unknown(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "lock")
+    (tmp_path / "lock").write_bytes(b"")
+    assert (owner(tmp_path / "lock"), lock.held) == ("(unknown)", True)
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path / "lock")], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert owner(tmp_path / "lock") == str(process.pid)
+        process.kill()
+        process.wait()
+    assert owner(tmp_path / "lock") is None
