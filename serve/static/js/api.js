@@ -9,6 +9,7 @@ import { parse, stringify } from "./json.js";
 /** @typedef {{style: string, x: number, y: number}} Centre */
 /** @typedef {{schema: 1, styles: Style[], centres?: Centre[], painting?: object, transition: number}} Layout */
 /** @typedef {{seed: Seed, style?: Source, layout?: Layout, edits?: (Rect & {seed: Seed})[]}} World */
+/** @typedef {Rect & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: where the look is taken from */
 /** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */
 /** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} WorldRecord */
 /** @typedef {{min: number, max: number, exact: number}} Zoom */
@@ -97,7 +98,7 @@ export const deleteWorld = (id) => request(path({ id }), { method: "DELETE" });
 /** @type {(record: WorldRecord, world: World) => Promise<WorldRecord>} */
 export const putWorld = (record, changed) =>
   request(path(record), { method: "PUT", json: { world: changed }, match: match(record) });
-/** @type {(record: WorldRecord, body: Rect & {fields: string[], seed: Seed}) => Promise<WorldRecord>} */
+/** @type {(record: WorldRecord, body: Resampling) => Promise<WorldRecord>} */
 export const resample = (record, json) =>
   request(`${path(record)}/resample`, { method: "POST", json, match: match(record) });
 /** @type {(record: WorldRecord) => Promise<WorldRecord>} */
@@ -124,6 +125,8 @@ export const startExport = (record, body) =>
   request(`${path(record)}/exports`, { method: "POST", json: { ...body, revision: record.revision } });
 /** @type {(record: WorldRecord, form: FormData) => Promise<Job>} */
 export const startOutpaint = (record, form) => request(`${path(record)}/outpaint`, { method: "POST", form });
+/** @type {(record: WorldRecord, form: FormData) => Promise<Job>} */
+export const startInbetween = (record, form) => request(`${path(record)}/inbetween`, { method: "POST", form });
 /** @type {(id: string) => Promise<Job>} */
 export const job = (id) => request(`jobs/${id}`);
 /** @type {(id: string) => Promise<unknown>} */

@@ -24,16 +24,17 @@ async function start() {
   const canvas = new Canvas(element("canvas"), info, (error) => toast(error.message, { kind: "error" }));
   const picker = new RectanglePicker(canvas);
   const pins = startPalette(session, canvas, info);
-  startResampling(session, canvas, picker);
+  const resampling = startResampling(session, canvas, picker);
   startExporting(session, canvas, picker, info);
   startPhotographs(session, canvas);
   const panels = startPanels((open) => {
     pins.visible(open === "styles");
     picker.show(WITH_RECTANGLE.has(open ?? ""));
+    resampling.visible(open === "resample");
     if (open === "worlds") void attempt(listWorlds);
   });
   const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
-  startKeys(panels, picker);
+  startKeys(panels);
   startBar(canvas);
   session.addEventListener("change", () => showWorld(canvas));
   session.addEventListener("busy", () => document.body.classList.add("pending"));
@@ -128,15 +129,11 @@ function startGoTo(canvas) {
   });
 }
 
-/**
- * @param {{close: () => void, isOpen: () => boolean}} panels
- * @param {RectanglePicker} picker
- */
-function startKeys(panels, picker) {
+/** @param {{close: () => void, isOpen: () => boolean}} panels */
+function startKeys(panels) {
   const leave = () => {
     if (document.querySelector("dialog[open]")) return; // it closes itself
-    if (picker.drawing) picker.draw(false);
-    else if (panels.isOpen()) panels.close();
+    if (!RectanglePicker.stop() && panels.isOpen()) panels.close();
   };
   listen(document, "keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.key === "Escape") return leave();

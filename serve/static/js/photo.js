@@ -1,62 +1,105 @@
-/** The panel that continues a photograph: upload, margins, live preview, and the place where it then lies. */
+/** The panel that sets photographs into the world: one that is continued, or two that are joined; live preview, their place. */
 
 import * as api from "./api.js";
+import { startDrop } from "./drop.js";
 import { JobBar } from "./jobs.js";
+import { parsePx } from "./link.js";
 import { element, listen, toast } from "./page.js";
 
 const MARGINS = ["left", "right", "top", "bottom"];
-const PREVIEW_PX = 640; // longest side of the picture that is shown before it is sent
 
 /**
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
  */
 export function startPhotographs(session, canvas) {
-  const form = element("photo-form", HTMLFormElement);
-  const input = element("photo-file", HTMLInputElement);
+  const [first, second] = [startDrop(element("photo-drop")), startDrop(element("photo-second-drop"))];
   const start = element("photo-start", HTMLButtonElement);
   const live = element("photo-live", HTMLImageElement);
   const bar = new JobBar(element("photo-job"));
-  acceptDrops(element("photo-drop"), input);
-  listen(input, "change", async () => {
-    start.disabled = !input.files?.length;
-    await showChosen(input.files?.[0]);
-  });
-  listen(form, "submit", async (event) => {
+  startPlace(canvas);
+  startSecond(second);
+  listen(first, "change", () => (start.disabled = !chosen(first)));
+  listen(element("photo-form", HTMLFormElement), "submit", async (event) => {
     event.preventDefault();
-    const file = input.files?.[0];
-    if (!file) return;
+    const photos = [first, second].map(chosen).filter((file) => file !== undefined);
     start.disabled = true;
     try {
-      const job = await api.startOutpaint(session.current, request(file));
+      const job = await send(session.current, photos);
       const ended = await bar.run(job, { done: stepWords, told: (news) => showLive(live, news) });
-      if (ended.state === "done") await arrive(session, canvas, ended);
+      if (ended.state === "done") await arrive(session, canvas, ended, photos.length);
     } finally {
-      start.disabled = false;
+      start.disabled = !chosen(first);
       live.hidden = true;
     }
   });
 }
 
-/** @param {File} file */
-function request(file) {
-  const body = new FormData();
-  body.append("photo", file);
-  for (const side of MARGINS) body.append(side, element(`photo-${side}`, HTMLInputElement).value || "0");
-  body.append("steps", element("photo-steps", HTMLSelectElement).value);
-  return body;
+/** @param {HTMLInputElement} input */
+const chosen = (input) => input.files?.[0];
+
+/**
+ * The left edge of the first photograph, which may stay empty.
+ * @param {import("./canvas.js").Canvas} canvas
+ */
+function startPlace(canvas) {
+  const x = element("photo-x", HTMLInputElement);
+  listen(element("photo-here"), "click", () => (x.value = String(canvas.visible.x)));
 }
 
 /**
- * The photograph lies in the world now: go and see it.
+ * With a second photograph there is a gap instead of margins.
+ * @param {HTMLInputElement} second
+ */
+function startSecond(second) {
+  const [margins, gap] = [element("photo-margins", HTMLFieldSetElement), element("photo-between", HTMLFieldSetElement)];
+  listen(second, "change", () => {
+    const joined = chosen(second) !== undefined;
+    margins.hidden = margins.disabled = joined; // what is disabled is neither checked nor reached
+    gap.hidden = gap.disabled = !joined;
+    element("photo-drops").classList.toggle("both", joined);
+    element("photo-start").textContent = joined ? "Join them" : "Continue it";
+  });
+  listen(element("photo-without"), "click", () => {
+    second.value = "";
+    second.dispatchEvent(new Event("change"));
+    second.focus();
+  });
+}
+
+/**
+ * @param {api.WorldRecord} record
+ * @param {File[]} photos one or two
+ */
+function send(record, photos) {
+  const body = new FormData();
+  const joined = photos.length > 1;
+  for (const photo of photos) body.append(joined ? "photos" : "photo", photo);
+  for (const name of joined ? ["gap"] : MARGINS) {
+    body.append(name, element(`photo-${name}`, HTMLInputElement).value || "0");
+  }
+  body.append("steps", element("photo-steps", HTMLSelectElement).value);
+  const x = element("photo-x", HTMLInputElement).value.trim();
+  if (x && parsePx(x) === null) throw new Error("The left edge is a whole number of px within ±2^40, or empty.");
+  if (x) body.append("x", x);
+  return joined ? api.startInbetween(record, body) : api.startOutpaint(record, body);
+}
+
+/**
+ * The photographs lie in the world now: go and see them.
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
  * @param {api.Job} job
+ * @param {number} count
  */
-async function arrive(session, canvas, job) {
+async function arrive(session, canvas, job, count) {
   await session.refresh();
   if (job.region) canvas.fit(job.region);
-  toast("The photograph is part of this world now. Undo takes it out again.");
+  toast(
+    count > 1
+      ? "The photographs are part of this world now. Undo takes them out again."
+      : "The photograph is part of this world now. Undo takes it out again.",
+  );
 }
 
 /**
@@ -73,39 +116,4 @@ function showLive(live, job) {
 function stepWords({ progress, terms }) {
   const psnr = terms.psnr === undefined ? "" : `, ${terms.psnr.toFixed(1)} dB`;
   return `Step ${progress.done} of ${progress.total}${psnr}`;
-}
-
-/** @param {File | undefined} file */
-async function showChosen(file) {
-  const canvas = element("photo-chosen", HTMLCanvasElement);
-  canvas.hidden = true;
-  element("photo-hint").textContent = file ? file.name : "Choose a photograph, or drop one here";
-  if (!file) return;
-  const picture = await createImageBitmap(file).catch(() => null);
-  if (!picture) return; // the server knows more kinds, and says what is wrong with the others
-  const scale = Math.min(1, PREVIEW_PX / Math.max(picture.width, picture.height));
-  canvas.width = Math.round(picture.width * scale);
-  canvas.height = Math.round(picture.height * scale);
-  canvas.getContext("2d")?.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  canvas.hidden = false;
-  picture.close();
-}
-
-/**
- * @param {HTMLElement} place
- * @param {HTMLInputElement} input
- */
-function acceptDrops(place, input) {
-  place.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    place.classList.add("over");
-  });
-  place.addEventListener("dragleave", () => place.classList.remove("over"));
-  place.addEventListener("drop", (event) => {
-    event.preventDefault();
-    place.classList.remove("over");
-    if (!event.dataTransfer?.files.length) return;
-    input.files = event.dataTransfer.files;
-    input.dispatchEvent(new Event("change"));
-  });
 }

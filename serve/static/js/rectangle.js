@@ -1,4 +1,4 @@
-/** One rectangle of the world, drawn on the canvas or typed: what resampling and exporting work on. */
+/** Rectangles of the world, drawn on the canvas or typed: what resampling and exporting work on. */
 
 import { toLatLng } from "./canvas.js";
 import { parsePx } from "./link.js";
@@ -9,23 +9,45 @@ const LEAST_DRAG_PX = 4;
 
 /** Fires "change" when the rectangle is another one, "drawing" when drawing begins or ends. */
 export class RectanglePicker extends EventTarget {
+  /** @type {RectanglePicker | null} the one that draws: never two at once */
+  static #active = null;
   /** @type {Rect | null} */
   value = null;
-  drawing = false;
   #canvas;
-  #shape = L.rectangle(L.latLngBounds([0, 0], [0, 0]), { className: "rectangle", interactive: false });
+  #shape;
+  #withShift;
   /** @type {{id: number, from: L.Point} | null} */
   #drag = null;
 
-  /** @param {import("./canvas.js").Canvas} canvas */
-  constructor(canvas) {
+  /**
+   * @param {import("./canvas.js").Canvas} canvas
+   * @param {{className?: string, withShift?: boolean}} [options] `withShift`: whether Shift and drag draws it
+   */
+  constructor(canvas, { className = "", withShift = true } = {}) {
     super();
     this.#canvas = canvas;
+    this.#withShift = withShift;
+    const options = { className: `rectangle ${className}`.trim(), interactive: false };
+    this.#shape = L.rectangle(L.latLngBounds([0, 0], [0, 0]), options);
     const { element } = canvas;
     element.addEventListener("pointerdown", (event) => this.#press(event), { capture: true });
     element.addEventListener("pointermove", (event) => this.#move(event));
     element.addEventListener("pointerup", (event) => this.#release(event));
     element.addEventListener("pointercancel", () => this.#abandon());
+  }
+
+  /**
+   * End drawing, whichever rectangle is drawn.
+   * @returns {boolean} whether one was
+   */
+  static stop() {
+    const active = RectanglePicker.#active;
+    active?.draw(false);
+    return active !== null;
+  }
+
+  get drawing() {
+    return RectanglePicker.#active === this;
   }
 
   /** @param {Rect | null} rect */
@@ -45,14 +67,16 @@ export class RectanglePicker extends EventTarget {
   /** @param {boolean} on whether the next drag on the canvas draws */
   draw(on) {
     if (this.drawing === on) return;
-    this.drawing = on;
+    if (on) RectanglePicker.stop();
+    RectanglePicker.#active = on ? this : null;
     this.#canvas.element.classList.toggle("drawing", on);
     this.dispatchEvent(new Event("drawing"));
   }
 
   /** @param {PointerEvent} event */
   #press(event) {
-    const active = this.drawing || (event.shiftKey && this.#canvas.map.hasLayer(this.#shape));
+    const shift = this.#withShift && event.shiftKey && !RectanglePicker.#active;
+    const active = this.drawing || (shift && this.#canvas.map.hasLayer(this.#shape));
     if (!active || event.button !== 0) return;
     if (this.#drag) {
       this.#abandon(); // a second finger: they zoom together

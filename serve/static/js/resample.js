@@ -1,45 +1,102 @@
-/** The panel that draws a region again: another seed, the seeds that were tried, what is redrawn. */
+/** The panel that draws a region again: what is redrawn, whose look it takes, another seed, the seeds that were tried. */
 
 import { element, listen } from "./page.js";
-import { addRegionFields } from "./rectangle.js";
+import { addRegionFields, RectanglePicker } from "./rectangle.js";
 
 const MOST_SEEDS = 12;
 /** @type {Record<string, string[]>} */
 const FIELDS = { all: ["local", "noise"], local: ["local"], noise: ["noise"] };
 
 /** @typedef {import("./api.js").Seed} Seed */
+/** @typedef {import("./api.js").Resampling} Resampling */
 
 /**
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
- * @param {import("./rectangle.js").RectanglePicker} picker
+ * @param {RectanglePicker} picker
+ * @returns {{visible: (on: boolean) => void}} whether the region whose look is taken is shown on the canvas
  */
 export function startResampling(session, canvas, picker) {
   addRegionFields(element("resample-region"), picker, canvas);
   const another = element("resample-another", HTMLButtonElement);
   const fields = element("resample-fields", HTMLSelectElement);
   const history = element("resample-seeds");
-  /** @type {Seed[]} newest first */
-  let seeds = [];
+  const look = new Look(canvas, fields);
+  /** @type {Resampling[]} newest first */
+  let tried = [];
 
-  /** @param {Seed} seed */
-  const draw = async (seed) => {
-    if (!picker.value) return;
-    await session.resample({ ...picker.value, fields: FIELDS[fields.value], seed });
-    if (!seeds.includes(seed)) seeds = [seed, ...seeds].slice(0, MOST_SEEDS);
-    list(seed);
+  /** @param {Resampling} version */
+  const draw = async (version) => {
+    await session.resample(version);
+    if (!tried.includes(version)) tried = [version, ...tried].slice(0, MOST_SEEDS);
+    list(version);
   };
-  /** @param {Seed | null} current */
+  /** @param {Resampling | null} current */
   const list = (current) => {
-    history.replaceChildren(...seeds.map((seed) => chip(seed, seed === current, () => draw(seed))));
-    element("resample-history").hidden = !seeds.length;
+    history.replaceChildren(...tried.map((version) => chip(version.seed, version === current, () => draw(version))));
+    element("resample-history").hidden = !tried.length;
   };
-  listen(another, "click", () => draw(randomSeed()));
+  const ready = () => (another.disabled = !picker.value || !look.chosen);
+  listen(another, "click", () => {
+    if (!picker.value) return undefined;
+    return draw({ ...picker.value, ...look.entry, fields: FIELDS[fields.value], seed: randomSeed() });
+  });
+  look.addEventListener("change", ready);
   picker.addEventListener("change", () => {
-    another.disabled = !picker.value;
-    seeds = [];
+    ready();
+    tried = [];
     list(null);
   });
+  return { visible: (on) => look.show(on) };
+}
+
+/** The region whose look is taken. Fires "change" when another one is, or none. */
+class Look extends EventTarget {
+  #box = element("resample-like", HTMLInputElement);
+  #picker;
+  #open = false;
+
+  /**
+   * @param {import("./canvas.js").Canvas} canvas
+   * @param {HTMLSelectElement} fields what is redrawn: the grain alone has no look
+   */
+  constructor(canvas, fields) {
+    super();
+    this.#picker = new RectanglePicker(canvas, { className: "source", withShift: false });
+    addRegionFields(element("like-region"), this.#picker, canvas);
+    this.#picker.addEventListener("change", () => this.#tell());
+    listen(this.#box, "change", () => this.#tell());
+    listen(fields, "change", () => {
+      this.#box.disabled = fields.value === "noise";
+      this.#tell();
+    });
+  }
+
+  get #wanted() {
+    return this.#box.checked && !this.#box.disabled;
+  }
+
+  /** Whether nothing is missing. */
+  get chosen() {
+    return !this.#wanted || this.#picker.value !== null;
+  }
+
+  /** @returns {{like?: import("./api.js").Rect}} what a request says of it */
+  get entry() {
+    return this.#wanted && this.#picker.value ? { like: this.#picker.value } : {};
+  }
+
+  /** @param {boolean} open whether the panel is */
+  show(open) {
+    this.#open = open;
+    this.#tell();
+  }
+
+  #tell() {
+    element("like-region").hidden = !this.#wanted;
+    this.#picker.show(this.#wanted && this.#open);
+    this.dispatchEvent(new Event("change"));
+  }
 }
 
 /**

@@ -42,7 +42,7 @@ export class Session extends EventTarget {
     });
   }
 
-  /** @param {api.Rect & {fields: string[], seed: api.Seed}} body */
+  /** @param {api.Resampling} body */
   resample(body) {
     return this.#next(() => api.resample(this.current, body));
   }

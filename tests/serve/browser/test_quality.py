@@ -60,10 +60,19 @@ _FOCUSED = """() => {
 }"""
 
 
+def unfold(page: Visit, panel: str) -> None:
+    """Open a panel, and what it shows only when asked for."""
+    page.panel(panel)
+    if panel == "resample":
+        page.page.check("#resample-like")
+    if panel == "photo":
+        page.page.set_input_files("#photo-second", {"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"})
+
+
 def test_every_control_is_reached_with_the_tab_key(visit: Open) -> None:
     page = visit()
     for panel in PANELS:
-        page.panel(panel)
+        unfold(page, panel)
         page.page.evaluate("document.querySelectorAll('[data-visited]').forEach(e => delete e.dataset.visited)")
         expected = page.settle().page.evaluate(_REACHABLE)
         reached = set()
@@ -78,7 +87,7 @@ def test_every_control_is_reached_with_the_tab_key(visit: Open) -> None:
 def test_text_stands_out_from_what_is_under_it(visit: Open, scheme: str) -> None:
     page = visit(color_scheme=scheme)
     for panel in PANELS:
-        page.panel(panel)
+        unfold(page, panel)
         page.settle()
         assert page.page.evaluate(_FAINT, AA) == [], panel
 
@@ -90,7 +99,7 @@ def test_every_control_and_picture_has_a_name(visit: Open) -> None:
 def test_on_a_phone_nothing_is_cut_off_and_controls_are_large_enough(visit: Open) -> None:
     page = visit(size=PHONE, has_touch=True, is_mobile=True)
     for panel in PANELS:
-        page.panel(panel)
+        unfold(page, panel)
         assert page.settle().page.evaluate("document.documentElement.scrollWidth") == PHONE[0], panel
         assert page.page.evaluate(_SMALL, LEAST_TARGET_PX) == [], panel
 
