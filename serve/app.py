@@ -19,7 +19,6 @@ from infgen.serve import job_routes, photo_routes, status_routes, tile_routes, w
 from infgen.serve.canvas import Canvas
 from infgen.serve.errors import error_response, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
-from infgen.serve.selftest import check_engine
 from infgen.world.document import cut
 from infgen.world.world import World
 
@@ -47,7 +46,6 @@ def create_app(
     ``async with canvas.router.lifespan_context(canvas): ...``.
     """
     studio = open_studio(World(), model=model, options=options)
-    check_engine(studio)
     canvas = Canvas(studio, Path(data), exact=exact)
 
     @asynccontextmanager

@@ -19,6 +19,7 @@ from infgen.model.generator import Generator
 from infgen.rendering.plan import Plan, Region, make_plan
 from infgen.rendering.preflight import Preflight, check_styles, estimate, tile_memory
 from infgen.rendering.render import Pixels, Scene, render_array, render_to
+from infgen.rendering.selftest import check_engine, is_reference
 from infgen.sinks import Sink, Start, check_picture, check_recipe, open_sink
 from infgen.world.styles import check_anchors, world_palette
 from infgen.world.world import World
@@ -95,7 +96,10 @@ class Studio:
 
 
 def open_studio(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
-    """Load ``model`` (the shipped one where it is None) for ``world``. Raises InputError for unusable models or devices."""
+    """Load ``model`` (the shipped one where it is None) for ``world``.
+
+    Raises InputError for unusable models or devices, InfgenError where the engine fails its self-test.
+    """
     options = Options() if options is None else options
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -105,6 +109,8 @@ def open_studio(world: World, *, model: str | Path | None = None, options: Optio
     check_anchors(world, model_sha256=model_hash)
     if isinstance(engine, ExportedEngine):
         engine.check(model_sha256=model_hash)
+    if not is_reference(engine):
+        check_engine(engine, generator, model=path.name)
     return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, model_hash)
 
 

@@ -1,0 +1,59 @@
+"""Before the first tile: does an engine draw what the plain network draws?"""
+
+import torch
+
+from infgen.engines import EagerEngine, Engine
+from infgen.engines.base import TileBatch, to_pixels
+from infgen.errors import InfgenError
+from infgen.model.config import PATCH_CELLS
+from infgen.model.generator import Generator
+from infgen.world.styles import world_palette
+from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.world.world import World
+
+CLOSE, MOSTLY = 1, 0.999  # of 255, on so many values: what engines may differ by in fp32
+ROUGH_MEAN = 8.0  # of 255: what bf16 and fp16 stay below
+
+
+def is_reference(engine: Engine) -> bool:
+    """Whether ``engine`` is what others are compared with: PyTorch in fp32 on a CPU."""
+    return isinstance(engine, EagerEngine) and engine.precision == "fp32" and engine.device.type == "cpu"
+
+
+@torch.inference_mode()
+def check_engine(engine: Engine, generator: Generator, *, model: str) -> None:
+    """Draw one window of world 0, and a patch in its middle by ``generator``, the plain network of the file ``model``.
+
+    Raises InfgenError where they differ by more than the engine's precision allows.
+    """
+    rows, columns = engine.fixed_cells or (PATCH_CELLS, PATCH_CELLS)
+    inner = min(rows, PATCH_CELLS), min(columns, PATCH_CELLS)
+    down, across = (rows - inner[0]) // 2, (columns - inner[1]) // 2
+    first = TilePosition(-columns // 2, -rows // 2)
+    batch = _batch(generator, TilePosition(first.cell_x + across, first.cell_y + down), inner)
+    expected = to_pixels(generator(batch.z_l, batch.coordinates, batch.style, batch.noises)).int()
+    drawn = to_pixels(engine.render_float(_batch(generator, first, (rows, columns))))
+    y, x = down * engine.config.cell_px, across * engine.config.cell_px
+    part = drawn[:, y : y + expected.shape[1], x : x + expected.shape[2]]
+    difference = (part.to(expected) - expected).abs()
+    if engine.precision == "fp32":
+        good = float((difference <= CLOSE).float().mean()) >= MOSTLY
+    else:
+        good = float(difference.float().mean()) <= ROUGH_MEAN
+    if not good:
+        raise InfgenError(
+            f"self-test failed: engine {engine.name} differs by up to {int(difference.max())} of 255 from the network of "
+            f"{model}; use another --engine, or export the model again"
+        )
+
+
+def _batch(generator: Generator, tile: TilePosition, cells: tuple[int, int]) -> TileBatch:
+    world = World()
+    return tile_batch(
+        world,
+        [tile],
+        cells=cells,
+        config=generator.config,
+        palette=world_palette(world, generator),
+        device=generator.mean_style.device,
+    )
