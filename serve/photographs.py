@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from infgen.errors import InputError
@@ -64,7 +65,7 @@ def arrange(uploads: Sequence[Upload], placing: Placing, *, world: World, config
 
 
 def _opened(upload: Upload, *, x: int) -> Placed:
-    """The photograph at working size alone: what waits in line holds no picture of full size."""
+    """The photograph at working size alone, for what waits in line holds no picture of full size; sRGB as all tiles are."""
     name = cut(upload.name)
     try:
         photograph = open_photograph(upload.path, short_px=SMALLEST_PX)
@@ -72,7 +73,9 @@ def _opened(upload: Upload, *, x: int) -> Placed:
         raise type(error)(str(error).replace(str(upload.path), name)) from None
     placed = place(replace(photograph, name=name), x=x)
     known = None if placed.known.all() else placed.known
-    return replace(placed, photograph=replace(placed.photograph, image=Image.fromarray(placed.pixels), known=known))
+    small = replace(placed.photograph, image=Image.fromarray(placed.pixels), known=known)
+    small = small.in_profile_of(replace(small, profile=None))
+    return replace(placed, photograph=small, pixels=np.asarray(small.image))
 
 
 def _arranged(placed: Sequence[Placed], placing: Placing, *, cell_px: int) -> Arrangement:

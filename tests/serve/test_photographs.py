@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from infgen.cli.main import main
-from infgen.serve.photographs import APART_PX
+from infgen.colour import converted
+from infgen.model.config import preset
+from infgen.serve.photographs import APART_PX, Placing, Upload, arrange
 from infgen.world.world import World
+from tests.profiles import profile
 from tests.serve.client import Client, ended, if_match
 
 LAYOUT: dict[str, Any] = {
@@ -89,6 +92,14 @@ def test_of_an_upload_only_latents_and_picture_are_kept(client: Client) -> None:
         "outpaint.png",
     ]
     assert len(list(client.canvas.worlds.folder(record["id"]).glob("*.safetensors"))) == 1
+
+
+def test_colours_are_those_that_the_photograph_shows_without_its_profile(tmp_path: Path) -> None:
+    shown = Image.open(io.BytesIO(photograph(90, 197)))
+    shown.save(tmp_path / "p3.png", icc_profile=profile("p3"))
+    arrangement = arrange([Upload(tmp_path / "p3.png", "p3")], Placing(0), world=World(), config=preset("tiny"))
+    assert np.array_equal(arrangement.photographs[0].pixels, np.asarray(converted(shown, profile("p3"))))
+    assert arrangement.profile is None
 
 
 def inbetween(client: Client, record: dict[str, Any], *photos: bytes, **fields: Any) -> Any:
