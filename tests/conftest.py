@@ -1,5 +1,8 @@
 """Fixtures that every test may use: a tiny generator with random parameters, and its model file."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from hypothesis import settings
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 from tests.model.networks import random_generator
+from tests.shared_files import SHARED
 
 torch.set_num_threads(1)
 settings.register_profile("infgen", deadline=None, database=None, max_examples=60)
@@ -40,6 +44,14 @@ def small_sheets() -> Iterator[None]:
         patch.setattr(samples, "COLUMNS", 1)
         patch.setattr(samples, "WIDE_CELLS", (11, 11))
         yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder for files that take long to make; the processes that this one starts inherit it."""
+    if SHARED in os.environ:
+        return
+    os.environ[SHARED] = folder = tempfile.mkdtemp(prefix="infgen-files-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

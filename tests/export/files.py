@@ -1,8 +1,5 @@
-"""ONNX files of the tiny model, each exported once a process, and scenes that draw with them."""
+"""ONNX files of the tiny model, each exported once a test run, and scenes that draw with them."""
 
-import atexit
-import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from infgen.world.styles import world_palette
 from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 from tests.model.networks import random_generator
+from tests.shared_files import made_once
 
 
 @cache
@@ -29,18 +27,9 @@ def tiny_generator() -> Generator:
 
 
 @cache
-def _folder() -> Path:
-    path = Path(tempfile.mkdtemp(prefix="infgen-onnx-"))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
-
-
-@cache
 def tiny_file() -> Path:
     """Its model file."""
-    path = _folder() / "tiny.safetensors"
-    tiny_generator().save_pretrained(path)
-    return path
+    return made_once("tiny.safetensors", tiny_generator().save_pretrained)
 
 
 def onnx_file(*, styles: int = 1, precision: Precision = "fp32", cells: int = 11) -> Path:
@@ -55,9 +44,13 @@ def onnx_engine(*, styles: int = 1, precision: Precision = "fp32", cells: int = 
 
 @cache
 def _exported(styles: int, precision: Precision, cells: int) -> Path:
-    path, hashed = _folder() / f"{styles}-{precision}-{cells}.onnx", file_hash(tiny_file())
-    export_onnx(tiny_generator(), path, model_sha256=hashed, cells=(cells, cells), styles=styles, precision=precision)
-    return path
+    def make(path: Path) -> None:
+        hashed = file_hash(tiny_file())
+        export_onnx(
+            tiny_generator(), path, model_sha256=hashed, cells=(cells, cells), styles=styles, precision=precision
+        )
+
+    return made_once(f"{styles}-{precision}-{cells}.onnx", make)
 
 
 @cache

@@ -5,8 +5,6 @@ It reads a model repository as Triton does, checks requests against config.pbtxt
 
 import atexit
 import queue
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from infgen.engines.triton import TritonEngine
 from infgen.export.triton_repository import export_triton
 from infgen.model.checkpoint import file_hash
 from tests.export.files import tiny_file, tiny_generator
+from tests.shared_files import made_once
 
 Arrays = dict[str, np.ndarray]
 
@@ -211,11 +210,13 @@ def serving(repository: Path, *, most_bytes: int = 2**31 - 1, credentials: Any =
 @cache
 def tiny_repository(styles: int) -> Path:
     """A repository with the tiny model for tiles of 101 px, called "tiny". Not to be changed: copy it first."""
-    path = Path(tempfile.mkdtemp(prefix="infgen-triton-"))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    hashed = file_hash(tiny_file())
-    export_triton(tiny_generator(), path, name="tiny", model_sha256=hashed, cells=(11, 11), styles=styles, batch=4)
-    return path
+
+    def make(path: Path) -> None:
+        path.mkdir()
+        hashed = file_hash(tiny_file())
+        export_triton(tiny_generator(), path, name="tiny", model_sha256=hashed, cells=(11, 11), styles=styles, batch=4)
+
+    return made_once(f"triton-{styles}", make)
 
 
 @cache
