@@ -2,10 +2,12 @@
 
     python -m benchmarks.outpainting PHOTOS --out results --n 40 --seconds 120
     python -m benchmarks.outpainting PHOTOS --out results --n 40 --seconds 120 --sheets
+    python -m benchmarks.outpainting PHOTOS --out pictures --all --n 6 --sheets
 
-PHOTOS: a folder. Photographs for which the SHA-256 of the file name begins with a byte below 16 are used; no model was
-trained on them. Of each, the middle 256 x 256 px at a short side of 256 px: the left 128 columns are known, and 256 x 256 px
-are asked for. Everything that takes long is kept in the folder ``--out``: run the same command again to go on.
+PHOTOS: a folder. Photographs for which the SHA-256 of the file name begins with a byte below 16 are used, on which no model
+was trained; with --all any of them, for pictures that may be shown. Of each, the middle 256 x 256 px at a short side of 256 px:
+the left 128 columns are known, and 256 x 256 px are asked for. Everything that takes long is kept in the folder ``--out``: run
+the same command again to go on.
 """
 
 import hashlib
@@ -45,10 +47,10 @@ SAMPLES, SHOWN = 4, 6
 METHODS = ("infgen", "reflect", "OpenCV inpainting", "mean colour")
 
 
-def held_out(folder: Path, count: int) -> list[Path]:
-    """The first ``count`` photographs of ``folder`` that belong to the test part, by name."""
+def chosen(folder: Path, count: int, *, any_part: bool) -> list[Path]:
+    """The first ``count`` photographs of ``folder`` by name, of the test part alone unless ``any_part``."""
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
-    return [p for p in paths if hashlib.sha256(p.name.encode()).digest()[0] < HELD_OUT][:count]
+    return [p for p in paths if any_part or hashlib.sha256(p.name.encode()).digest()[0] < HELD_OUT][:count]
 
 
 def square(path: Path) -> Pixels:
@@ -267,6 +269,7 @@ def rolled(bench: Bench, path: Path) -> Pixels:
 @click.option("--seconds", type=float, help="Most seconds of one inversion.")
 @click.option("--model", help="[default: the shipped model]")
 @click.option("--sheets", "with_sheets", is_flag=True, help="Also write the sheets.")
+@click.option("--all", "any_part", is_flag=True, help="Not only photographs that no model was trained on.")
 def main(
     photos: Path,
     out: Path,
@@ -276,9 +279,10 @@ def main(
     seconds: float | None,
     model: str | None,
     with_sheets: bool,
+    any_part: bool,
 ) -> None:
-    """Invert and continue held-out photographs of the folder PHOTOS."""
-    paths = held_out(photos, n)
+    """Invert and continue photographs of the folder PHOTOS."""
+    paths = chosen(photos, n, any_part=any_part)
     out.mkdir(parents=True, exist_ok=True)
     settings = replace(CONTINUING, steps=steps, weights=replace(CONTINUING.weights, style=style))
     bench = Bench(out, open_studio(World(), model=model), settings, seconds)
