@@ -79,10 +79,17 @@ class RunFolder:
                 check_free(self._lock_file)
 
     def lock(self) -> Lock:
-        """The lock of the folder, which is made. Raises InputError where another process trains here, or it cannot be made."""
+        """The lock of the folder, which is made. Raises InputError where another process trains here, or it cannot be made.
+
+        Whoever has it deletes unfinished files of a killed process, each perhaps as large as a checkpoint.
+        """
         with self._taken_named():
             self.path.mkdir(parents=True, exist_ok=True)
-            return Lock(self._lock_file)
+            lock = Lock(self._lock_file)
+            for folder in (self.path, self.samples):
+                for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                    leftover.unlink(missing_ok=True)
+            return lock
 
     @contextmanager
     def _taken_named(self) -> Iterator[None]:
@@ -97,19 +104,15 @@ class RunFolder:
     def create(self, recipe: Recipe) -> None:
         """Make the folder for a new run. Raises InputError where it cannot be made."""
         self.check(resume=False)
-        self._prepare()
+        self._make_folders()
         with write_atomically(self.recipe) as temporary:
             temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
 
-    def _prepare(self) -> None:
-        """Make the folders; delete unfinished files of a killed process, each perhaps as large as a checkpoint."""
+    def _make_folders(self) -> None:
         try:
             self.samples.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"run folder {self.path} cannot be made ({error.strerror}); give another one") from None
-        for folder in (self.path, self.samples):
-            for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-                leftover.unlink(missing_ok=True)
 
     def describe(self) -> dict[str, Any]:
         """A JSON-ready description: the recipe, the last step in the log, and the averaged model, None before it is there.
@@ -207,7 +210,7 @@ class RunFolder:
                 getattr(state, name).load_state_dict(content[name])
         except Exception as error:  # torch raises many kinds for what does not fit
             raise InputError(f"training state {self.state} does not fit ({_short(error)}); {_AGAIN}") from None
-        self._prepare()
+        self._make_folders()
         for name in _NUMBERS:
             setattr(state, name, content[name])
         state.path_mean = content["path_mean"].to(state.path_mean)

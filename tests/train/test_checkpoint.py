@@ -330,20 +330,21 @@ def test_a_folder_that_the_system_does_not_make_is_refused(tmp_path: Path, monke
         RunFolder(tmp_path / "a").create(SMALL)
 
 
-@pytest.mark.parametrize("resume", [True, False])
-def test_what_a_killed_process_left_unfinished_is_removed_and_nothing_else(resume: bool, folder: RunFolder) -> None:
+def test_what_a_killed_process_left_unfinished_is_removed_with_the_lock_and_nothing_else(folder: RunFolder) -> None:
     for place in (folder.path / "samples", folder.path):
         place.mkdir(exist_ok=True)
         (place / f"{TEMPORARY_PREFIX}1234.tmp").write_bytes(b"half")
         (place / "notes.txt").touch()
-    if resume:
-        folder.load(fresh(), SMALL, seed=0, data=DATA)
-        rest = ["model.safetensors", "notes.txt", "samples", "samples/notes.txt", "state.pt"]
-    else:
-        folder.state.unlink()
-        folder.create(SMALL)
-        rest = ["model.safetensors", "notes.txt", "recipe.json", "samples", "samples/notes.txt"]
+    folder.lock().close()
+    rest = ["lock", "model.safetensors", "notes.txt", "samples", "samples/notes.txt", "state.pt"]
     assert names(folder.path) == rest
+
+
+def test_a_process_without_the_lock_leaves_what_the_first_one_writes(folder: RunFolder) -> None:
+    unfinished = folder.path / f"{TEMPORARY_PREFIX}1234.tmp"
+    unfinished.touch()
+    folder.load(fresh(), SMALL, seed=0, data=DATA)
+    assert unfinished.exists()
 
 
 # The log
