@@ -28,7 +28,7 @@ class Lock:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         self._end = weakref.finalize(self, os.close, descriptor)
         try:
-            _take(descriptor)
+            _take(descriptor, fcntl.LOCK_EX)
             if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)  # its last owner removed it just now
             os.ftruncate(descriptor, 0)
@@ -57,14 +57,14 @@ def check_free(path: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        _take(descriptor)
+        _take(descriptor, fcntl.LOCK_SH)  # several may look at once, and see no owner in each other
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int) -> None:
+def _take(descriptor: int, kind: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.pread(descriptor, _DIGITS, 0).decode("ascii", "replace").strip()
         raise TakenError(owner or "(unknown)") from None

@@ -1,5 +1,6 @@
 """Locks: one owner at a time, named to the others, for as long as it lives and no longer."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -54,6 +55,13 @@ def test_a_refused_lock_leaves_that_of_the_owner(tmp_path: Path) -> None:
         with pytest.raises(TakenError):
             Lock(tmp_path / "lock")
     assert lock.held
+
+
+def test_two_that_look_at_once_are_no_owners(tmp_path: Path) -> None:
+    Lock(tmp_path / "lock").close()
+    with (tmp_path / "lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert owner(tmp_path / "lock") is None
 
 
 def test_looking_makes_no_file(tmp_path: Path) -> None:
