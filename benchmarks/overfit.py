@@ -2,18 +2,16 @@
 
     python -m benchmarks.overfit PHOTOS RUN
 
-Takes the middle square of the first eight photographs and trains without what works against copying: the diversity loss,
-style mixing, and patches, which show any part of an endless picture (whole views lie at one place of the world). Augmentation
-stays: without it the discriminator knows eight photographs by heart within fifty steps, and teaches nothing any more. The
-networks start from the shipped model, since what takes longest from random weights is to draw any photograph at all.
-As it goes, it measures the Frechet distance of the averaged model from the photographs, and how near each sample is to
-the photograph that is nearest to it. Prints the curve and its running mean over three points, which must fall from point to
-point, and leaves a sheet of photographs above samples. Left on a run that is there, it goes on from its checkpoint.
+Takes the middle square of the first eight photographs and trains without what works against copying: the diversity loss and
+style mixing. Patches and augmentation stay: without either the discriminator knows eight photographs by heart within fifty
+steps, and teaches nothing any more. As it goes, it measures the Frechet distance of the averaged model's patches from the
+photographs', and how near samples as large as a photograph come to the one that is nearest. Prints the curve and its running
+mean over three points, which must fall from point to point, and leaves a sheet of photographs above samples. Left on a run
+that is there, it goes on from its checkpoint.
 """
 
 import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -25,19 +23,15 @@ from torch import Tensor
 
 from benchmarks.render import console, machine
 from infgen.model.checkpoint import SHIPPED
-from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
 from infgen.perceptual import Lpips
 from infgen.train import samples, start
 from infgen.train.data import PhotoSet
-from infgen.train.evaluation import WeightFiles, load_network
-from infgen.train.evaluation.distances import frechet
-from infgen.train.evaluation.features import collect
+from infgen.train.evaluation import WeightFiles, frechet, load_network, real_features
 from infgen.train.loop import Schedule
-from infgen.train.presets import Recipe, recipe
+from infgen.train.presets import VIEW_CELLS, Recipe, recipe
 
-BATCH = 8  # samples of a step, and of what is drawn together to be measured
-COLUMNS = 8  # of the sheet
+COLUMNS, ROWS = 8, 3  # samples of the sheet, which are also those compared with the photographs
 
 
 def few(photos: Path, into: Path, count: int) -> Path:
@@ -49,11 +43,9 @@ def few(photos: Path, into: Path, count: int) -> Path:
     return into
 
 
-def copying(preset: str) -> Recipe:
+def copying(preset: str, **changes: float) -> Recipe:
     """The recipe ``preset`` without what works against copying."""
-    free = {"position_weight": 0.0, "beyond": 0.0, "diversity_weight": 0.0, "mixing": 0.0}
-    slow = {"generator_rate": 1e-3, "discriminator_rate": 5e-5}  # or the discriminator runs ahead of what it can teach
-    return recipe(preset).changed(patches=False, batch=BATCH, **free, **slow)
+    return recipe(preset).changed(beyond=0.0, diversity_weight=0.0, mixing=0.0, **changes)
 
 
 def views(photos: PhotoSet) -> Tensor:
@@ -62,13 +54,10 @@ def views(photos: PhotoSet) -> Tensor:
     return torch.cat([plain, plain.flip(3)])
 
 
-def drawn(generator: Generator, n: int) -> Tensor:
-    """``n`` samples of the place that was trained, (n, 3, H, W) uint8."""
-    parts = (
-        samples.window(generator, BATCH, (PATCH_CELLS,) * 2, dtype=torch.float32, seed=seed)
-        for seed in range(-(-n // BATCH))
-    )
-    return torch.cat([torch.from_numpy(samples.to_uint8(part)).permute(0, 3, 1, 2) for part in parts])[:n]
+def drawn(generator: Generator) -> Tensor:
+    """Samples as large as the photographs, around the horizon, (COLUMNS * ROWS, 3, H, W) uint8."""
+    images = samples.window(generator, COLUMNS * ROWS, (VIEW_CELLS,) * 2, dtype=torch.float32)
+    return torch.from_numpy(samples.to_uint8(images)).permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()
@@ -84,14 +73,9 @@ def nearest(fake: Tensor, real: Tensor, metric: Lpips) -> tuple[Tensor, Tensor]:
     return least.values, least.indices
 
 
-def repeated(pictures: Tensor, n: int) -> Iterator[Tensor]:
-    """``n`` pictures, all of them in turn."""
-    return itertools.islice(itertools.cycle(pictures), n)
-
-
 def sheet(real: Tensor, fake: Tensor) -> np.ndarray:
-    """Photographs in the first row, samples below: (rows * H, 8 * W, 3) uint8."""
-    tiles = torch.cat([real[:COLUMNS], fake[: 3 * COLUMNS]]).permute(0, 2, 3, 1).numpy()
+    """Photographs in the first row, samples below: (rows * H, COLUMNS * W, 3) uint8."""
+    tiles = torch.cat([real[:COLUMNS], fake]).permute(0, 2, 3, 1).numpy()
     rows, (height, width) = len(tiles) // COLUMNS, tiles.shape[1:3]
     return tiles.reshape(rows, COLUMNS, height, width, 3).transpose(0, 2, 1, 3, 4).reshape(rows * height, -1, 3)
 
@@ -103,10 +87,14 @@ def sheet(real: Tensor, fake: Tensor) -> np.ndarray:
 @click.option("--preset", default="scenery-101-small", show_default=True)
 @click.option("--steps", default=3000, show_default=True)
 @click.option("--every", default=250, show_default=True)
-@click.option("--n", default=200, show_default=True)
+@click.option("--n", default=400, show_default=True, help="Patches of each kind that a distance compares.")
+@click.option("--batch", default=8, show_default=True)
+@click.option("--generator-rate", default=1e-3, show_default=True)
+@click.option("--discriminator-rate", default=1e-4, show_default=True)
 @click.option("--precision", default="bf16", show_default=True)
 @click.option("--threads", type=int)
 @click.option("--init", type=click.Path(path_type=Path), default=SHIPPED, help="[default: the shipped model]")
+@click.option("--random", "from_random", is_flag=True, help="Start from random weights.")
 @click.option("--vgg-weights", type=click.Path(path_type=Path))
 def main(
     photos: Path,
@@ -116,13 +104,18 @@ def main(
     steps: int,
     every: int,
     n: int,
+    batch: int,
+    generator_rate: float,
+    discriminator_rate: float,
     precision: str,
     threads: int | None,
     init: Path,
+    from_random: bool,
     vgg_weights: Path | None,
 ) -> None:
     """Train on COUNT of the PHOTOS in RUN_FOLDER and print the curve."""
-    data, made_by = few(photos, run_folder / "photos", count), copying(preset)
+    rates = {"generator_rate": generator_rate, "discriminator_rate": discriminator_rate}
+    data, made_by = few(photos, run_folder / "photos", count), copying(preset, batch=batch, **rates)
     names = ["effnet", *(["vgg"] if vgg_weights else [])]
     networks = [load_network(name, WeightFiles(vgg=vgg_weights)) for name in names]
     metric = Lpips.load()
@@ -135,23 +128,24 @@ def main(
         )
         out = run_folder / "run"
         begun_before = (out / "state.pt").exists()
-        run = start(data, made_by, schedule, out=out, resume=begun_before, init=None if begun_before else init)
+        fresh = None if begun_before or from_random else init
+        run = start(data, made_by, schedule, out=out, resume=begun_before, init=fresh)
+        real = real_features(run.trainer.photos, networks, n=n, seed=1)
         begun = time.perf_counter()
         run.train(lambda step, terms: None)
         seconds += time.perf_counter() - begun
-        real, fake = views(run.trainer.photos), drawn(run.trainer.state.average, n)
-        real_features = collect(repeated(real, n), networks, count=n)
-        fake_features = collect(iter(fake), networks, count=n)
+        average = run.trainer.state.average
         row = []
-        for name in names:
-            curves[name].append(frechet(real_features[name], fake_features[name]))
+        for name, network in zip(names, networks, strict=True):
+            curves[name].append(frechet(average, network, real=real[name], n=n, seed=2))
             row.append(f"{curves[name][-1]:.1f}, {np.mean(curves[name][-3:]):.1f}")
-        far, which = nearest(fake, real, metric)
+        whole, fake = views(run.trainer.photos), drawn(average)
+        far, which = nearest(fake, whole, metric)
         row += [f"{far.median():.3f}", f"{len(set((which % count).tolist()))} of {count}"]
         table.add_row(str(upto), f"{seconds / 60:.1f}", *row)
         console.print(upto, f"{seconds / 60:.1f} min", *row)
-        Image.fromarray(sheet(real, fake)).save(run_folder / f"sheet-{upto:05d}.png")
-    console.print(machine(), f"{count} photographs, batch {made_by.batch}, N = {n}; LPIPS: median to the nearest view")
+        Image.fromarray(sheet(whole, fake)).save(run_folder / f"sheet-{upto:05d}.png")
+    console.print(machine(), f"{count} photographs, batch {batch}, N = {n}; LPIPS: median to the nearest photograph")
     console.print(table)
     for name, curve in curves.items():
         means = [float(np.mean(curve[i : i + 3])) for i in range(len(curve) - 2)]

@@ -89,13 +89,16 @@ def delete_world(here: Here, world_id: WorldId) -> None:
 def resample_world(
     here: Here, world_id: WorldId, body: Resampling, response: Response, if_match: IfMatch = None
 ) -> WorldRecord:
-    """Draw a rectangle again, from another seed."""
+    """Draw a rectangle again, from another seed; what an earlier request drew inside it is taken out first.
+
+    So the same request gives the same world, pixels and revision again, whatever was tried in between.
+    """
     seed = secrets.randbits(63) if body.seed is None else body.seed
-    like = None if body.like is None else region_of(body.like)
+    region, like = region_of(body), None if body.like is None else region_of(body.like)
 
     def resampled(old: World) -> World:
-        config = here.studio.generator.config
-        return old.resampled(region_of(body), seed=seed, sizes=config, fields=body.fields, like=like)
+        config, bare = here.studio.generator.config, old.without_edits_inside(region, body.fields)
+        return bare.resampled(region, seed=seed, sizes=config, fields=body.fields, like=like)
 
     return described(here.worlds.change(world_id, resampled, expected=match(if_match)), response)
 

@@ -3,7 +3,7 @@
 Nothing is stored per pixel: an edit is one line of the world document, and the fields look up which edits touch a window.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -62,6 +62,12 @@ class Edit(Document):
         if given and "local" not in self.fields:
             raise ValueError("mean and std are of local latents; add local to fields, or leave them out")
         return self
+
+    def inside(self, x: int, y: int, w: int, h: int, fields: Collection[FieldName]) -> bool:
+        """Whether a later edit of ``fields`` in the rectangle (px) would leave nothing of it."""
+        across = x <= self.x and self.x + self.w <= x + w
+        down = y <= self.y and self.y + self.h <= y + h
+        return across and down and set(self.fields) <= set(fields)
 
     def block(self, *, spacing: int) -> Window:
         """The positions of a lattice, ``spacing`` px apart, that belong to it."""

@@ -179,6 +179,11 @@ class World(VersionedDocument):
         edit = resampling(self, region, seed=seed, sizes=sizes, fields=fields, like=like)
         return self.changed(edits=(*self.edits, edit))
 
+    def without_edits_inside(self, region: "Region", fields: Sequence[FieldName] = FIELDS) -> Self:
+        """The world without those edits of which one of ``region`` (px) and ``fields`` would leave nothing."""
+        kept = (e for e in self.edits if not e.inside(region.x, region.y, region.w, region.h, fields))
+        return self.changed(edits=tuple(kept))
+
     def without_last_edit(self) -> Self:
         """The world before its last edit. Raises WorldError where there is none."""
         if not self.edits:

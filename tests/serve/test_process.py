@@ -102,7 +102,8 @@ def test_killed_at_any_moment_no_world_is_lost_or_half_written(tiny_model: Path,
 
 
 def test_sigterm_finishes_tiles_refuses_new_work_and_leaves_with_zero(tiny_model: Path, tmp_path: Path) -> None:
-    with serving(tmp_path, "--model", tiny_model) as server, server.client() as client:
+    patient = {"INFGEN_TILE_SECONDS": "1000"}  # a slow machine must not find the line of four too long
+    with serving(tmp_path, "--model", tiny_model, **patient) as server, server.client() as client:
         record = client.post(f"{API}/worlds", json={"world": {"seed": 1}}).json()
         path = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-4"
         job = client.post(f"{API}/worlds/{record['id']}/exports", json={"x": 0, "y": 0, "w": 9000, "h": 9000}).json()

@@ -111,6 +111,16 @@ def test_a_rectangle_is_drawn_again_from_a_new_seed_each_time(client: Client) ->
     assert seeds[0] != seeds[1]
 
 
+def test_the_same_rectangle_and_seed_give_the_same_revision_again(client: Client) -> None:
+    record, revisions = client.new_world(seed=1), []
+    look = {"x": -64, "y": -64, "w": 256, "h": 256}  # the rectangle itself lies in it
+    for seed in (5, 6, 5):
+        body = {"x": 0, "y": 0, "w": 64, "h": 64, "seed": seed, "like": look}
+        record = client.post(f"/worlds/{record['id']}/resample", json=body, headers=if_match(record)).json()
+        revisions.append(record["revision"])
+    assert revisions[0] == revisions[2] != revisions[1]
+
+
 def test_a_deleted_world_is_gone(client: Client) -> None:
     record = client.new_world()
     assert client.ask("DELETE", f"/worlds/{record['id']}").status_code == 204

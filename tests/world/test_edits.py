@@ -136,6 +136,27 @@ def test_an_edit_with_the_worlds_own_seed_gives_back_what_was_there(case: tuple[
     assert torch.equal(noise(undone, inside, conv), noise(World(seed=2, period=world.period), inside, conv))
 
 
+@given(worlds_and_places(), st.data())
+def test_edits_that_a_later_one_hides_can_be_left_out(case: tuple[World, int], data: st.DataObject):
+    world, px = case
+    later = data.draw(edits_at(px))
+    region = Region(later.x, later.y, later.w, later.h)
+    bare = world.without_edits_inside(region, later.fields)
+    assert set(bare.edits) <= set(world.edits)
+    full, short = (w.changed(edits=(*w.edits, later)) for w in (world, bare))
+    window = data.draw(windows(px, S))
+    assert torch.equal(local(full, window), local(short, window))
+    assert torch.equal(noise(full, window, 2), noise(short, window, 2))
+
+
+def test_only_edits_wholly_inside_and_of_the_same_fields_are_left_out():
+    inside, across = (Edit(x=x, y=0, w=20, h=20, seed=1) for x in (5, 50))
+    grain = Edit(x=0, y=0, w=60, h=60, seed=2, fields=("noise",))
+    world = World(edits=(inside, across, grain))
+    assert world.without_edits_inside(Region(0, 0, 60, 60)).edits == (across,)
+    assert world.without_edits_inside(Region(0, 0, 60, 60), ("noise",)).edits == (inside, across)
+
+
 @given(st.integers(-50, 50), st.integers(0, 40), st.integers(-50, 50), st.integers(0, 30), st.none() | st.just(30))
 def test_overlaps_are_the_positions_that_two_spans_share(
     start: int, size: int, at: int, length: int, period: int | None
