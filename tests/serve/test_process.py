@@ -2,6 +2,7 @@
 
 import random
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from infgen.serve.app import API
+from infgen.serve.lifecycle import listen
 from tests.serve.process import Process, serving, words
 
 
@@ -21,6 +23,13 @@ from tests.serve.process import Process, serving, words
 def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with serving(tmp_path_factory.mktemp("data"), "--model", tiny_model) as server:
         yield server
+
+
+def test_no_answer_waits_for_the_network_to_acknowledge_its_head() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_descriptors_stay_flat_over_a_thousand_requests(server: Process) -> None:
