@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infgen.rendering import cluster
 from infgen.sinks import Box, picture_size, read_recipe, read_region, unfinished
 from tests.cli.conftest import Call
 
@@ -216,6 +217,7 @@ def test_what_cannot_work_is_refused_in_one_line(
     render: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "CONNECT_S", 1)
     code, _, err = render(*words)
     assert code == 2
     assert message.lower() in err.lower()
