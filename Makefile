@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types wheel clean
+.PHONY: demo test lint types wheel page clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
@@ -27,6 +27,11 @@ wheel: .venv/dev  ## build the wheel and check what is in it
 	rm -rf dist build/lib build/bdist.*
 	$(BIN)/python -m build --wheel --quiet
 	$(BIN)/python tests/check_wheel.py dist/*.whl
+
+page:  ## lint and type-check the canvas page; needs npm
+	rm -rf build/page && mkdir -p build/page
+	cp -r serve/static serve/package.json serve/tsconfig.json serve/eslint.config.js build/page
+	cd build/page && npm install --silent --no-audit --no-fund && npm run --silent check
 
 clean:
 	rm -rf .venv build dist out *.egg-info
