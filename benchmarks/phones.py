@@ -99,7 +99,7 @@ def main(photos: Path, count: int, steps: int, threads: int, keep: Path | None) 
                 f"{peak:.0f}",
                 "yes" if good else "NO",
             )
-            console.print(source.stem, size, orientation, f"{seconds:.1f} s", f"{peak:.0f} MB", good)
+            console.print(f"{source.stem}: {seconds:.1f} s, {peak:.0f} MB, {'right' if good else 'WRONG'}")
     console.print(machine(), f"{steps} steps of inversion")
     console.print(table)
     sys.exit(failed > 0)

@@ -216,16 +216,20 @@ class RunFolder:
         state.path_mean = content["path_mean"].to(state.path_mean)
 
     def warm(self, state: "State", recipe: Recipe) -> None:
-        """Start ``state`` from the networks saved here, at step 0; the discriminator and the optimisers where it is of the
-        same kind. Raises InputError where the generator is of another size, and where the saved state is damaged.
+        """Start ``state`` from the networks saved here, at step 0; the discriminator and the optimisers' averages where it
+        is of the same kind, with the learning rates of ``recipe``. Raises InputError where the generator is of another size,
+        and where the saved state is damaged.
         """
         content = self._content()
-        saved, asked = content["recipe"], recipe.to_dict()
+        made_by, asked = content["recipe"], recipe.to_dict()
         kind = ("discriminator", "discriminator_width")
-        parts = _PARTS if all(saved.get(k) == asked[k] for k in kind) else ("generator", "average")
+        parts = _PARTS if all(made_by.get(k) == asked[k] for k in kind) else ("generator", "average")
         try:
             for name in parts:
-                getattr(state, name).load_state_dict(content[name])
+                part, saved = getattr(state, name), content[name]
+                if isinstance(part, torch.optim.Optimizer):
+                    saved = {**saved, "param_groups": part.state_dict()["param_groups"]}  # these name the rates
+                part.load_state_dict(saved)
         except Exception as error:  # torch raises many kinds for what does not fit
             raise InputError(
                 f"the run in {self.path} does not fit this recipe ({_short(error)}); start from one of the same preset"

@@ -147,6 +147,18 @@ def test_a_run_starts_from_the_networks_of_another_run(whole: RunFolder, photos:
     assert differences(run.trainer.state.generator.state_dict(), state["generator"]) == []
 
 
+def test_a_run_that_starts_from_another_keeps_its_own_learning_rates(
+    whole: RunFolder, photos: Path, tmp_path: Path
+) -> None:
+    slow = SMALL.changed(generator_rate=3e-4, discriminator_rate=5e-5)
+    state = start(photos, slow, Schedule(steps=1, device="cpu"), out=tmp_path / "a", init=whole.path).trainer.state
+    fresh = begin(photos, tmp_path / "b", steps=1, made_by=slow).trainer.state
+    for name in ("generator_optimizer", "discriminator_optimizer"):
+        mine, theirs = (getattr(s, name).state_dict() for s in (state, fresh))
+        assert mine["param_groups"] == theirs["param_groups"]
+        assert differences(mine["state"], saved(whole)[name]["state"]) == []
+
+
 def test_a_run_starts_from_the_generator_of_a_model_file(whole: RunFolder, photos: Path, tmp_path: Path) -> None:
     run = start(photos, SMALL, Schedule(steps=1, device="cpu"), out=tmp_path / "a", init=whole.model)
     model = Generator.from_pretrained(whole.model).state_dict()
