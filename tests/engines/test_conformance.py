@@ -36,7 +36,7 @@ ENGINES: dict[str, Callable[[Generator, int], Engine]] = {
     "eager-fp32": lambda generator, styles: EagerEngine(generator),
     "eager-bf16": lambda generator, styles: EagerEngine(generator, precision="bf16"),
     "onnx-fp32": lambda generator, styles: onnx_engine(styles=styles),
-    "onnx-fp16": lambda generator, styles: onnx_engine(styles=STYLES, precision="fp16"),  # draws one style, too
+    "onnx-fp16": lambda generator, styles: onnx_engine(styles=styles, precision="fp16"),
     "triton-fp32": lambda generator, styles: triton_engine(styles),
 }
 MIN_PSNR = {"eager-fp32": 90.0, "eager-bf16": 30.0, "onnx-fp32": 90.0, "onnx-fp16": 45.0, "triton-fp32": 90.0}

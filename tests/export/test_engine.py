@@ -43,7 +43,7 @@ def test_the_engine_says_what_it_runs_and_where():
 
 @pytest.mark.parametrize(("precision", "size"), [("fp32", 4), ("fp16", 4)])
 def test_a_cpu_computes_every_precision_in_float32(precision: Any, size: int):
-    assert onnx_engine(styles=4, precision=precision).bytes_per_value == size
+    assert onnx_engine(precision=precision).bytes_per_value == size
 
 
 @pytest.mark.parametrize(("world", "reached"), [(ONE, 1), (TWO, 2), (FOUR, 4)])

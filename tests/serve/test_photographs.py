@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,12 @@ def test_a_photograph_lies_where_it_is_asked_for(client: Client) -> None:
 def test_of_an_upload_only_latents_and_picture_are_kept(client: Client) -> None:
     record = client.new_world()
     job = ended(client, outpaint(client, record, photograph()).json())
-    names = {path.name for path in client.canvas.jobs.get(job["id"]).folder.iterdir()}
-    assert {name for name in names if not name.startswith(TEMPORARY_PREFIX)} == {"job.json", "outpaint.png"}
+    folder = client.canvas.jobs.get(job["id"]).folder
+    for _ in range(200):  # the job has ended in memory a moment before its record is written
+        if not list(folder.glob(f"{TEMPORARY_PREFIX}*")):
+            break
+        time.sleep(0.05)
+    assert sorted(path.name for path in folder.iterdir()) == ["job.json", "outpaint.png"]
     assert len(list(client.canvas.worlds.folder(record["id"]).glob("*.safetensors"))) == 1
 
 

@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--process-per-site",  # pages of one address share a process: a third of a second less for each
+    "--process-per-site",  # pages of one address share a process
 )
 
 Open = Callable[..., Visit]
