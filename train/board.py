@@ -18,7 +18,8 @@ class Board:
             raise MissingExtraError(
                 "--tensorboard needs tensorboardX, which is not installed; run: pip install 'infgen[train]'"
             ) from None
-        self._writer = SummaryWriter(str(folder), purge_step=from_step + 1)
+        # Files are named after the second: a run resumed within one would overwrite what it wrote before.
+        self._writer = SummaryWriter(str(folder), purge_step=from_step + 1, filename_suffix=f".from-{from_step}")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """One point of every curve."""

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -222,7 +223,11 @@ def test_ada_moves_its_probability_every_fourth_step_and_resumes_with_it(photos:
     assert differences(saved(folder), saved(whole)) == []
 
 
-def test_tensorboard_gets_curves_and_sheets_and_a_resumed_run_repeats_no_step(photos: Path, tmp_path: Path) -> None:
+def test_tensorboard_gets_curves_and_sheets_and_a_resumed_run_repeats_no_step(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)  # resumed within the second, after which its files are named
     train(photos, tmp_path / "a", steps=2, tensorboard=True, sample_every=1)
     folder = train(photos, tmp_path / "a", steps=3, tensorboard=True, resume=True)
     files = sorted(folder.board.iterdir())
