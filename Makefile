@@ -11,7 +11,7 @@ demo: .venv/base  ## render out/demo.png with the shipped model
 	@echo "out/demo.png is drawn. The canvas, in a browser: $(INSTALL) --editable '.[serve]' && $(BIN)/infgen serve --open"
 
 test: .venv/dev  ## run the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev  ## style and formatting
 	$(BIN)/ruff check .

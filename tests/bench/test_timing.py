@@ -1,6 +1,7 @@
 """Lockstep: who is called when, and what is kept."""
 
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -39,9 +40,15 @@ def test_the_probe_after_one_call_is_the_probe_before_the_next():
     assert first.after == second.before
 
 
-def test_the_seconds_are_those_of_the_work_without_the_probe():
-    ((turn,),) = lockstep([lambda: time.sleep(0.02)], rounds=1, probe=lambda: time.sleep(0.2))
-    assert turn.seconds < 0.2 <= min(turn.before, turn.after)
+def test_the_seconds_are_those_of_the_work_without_the_probe(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def lasting(seconds: float) -> Callable[[], None]:
+        return lambda: now.__setitem__(0, now[0] + seconds)
+
+    ((turn,),) = lockstep([lasting(2)], rounds=1, probe=lasting(3))
+    assert (turn.before, turn.seconds, turn.after) == (3, 2, 3)
 
 
 def test_progress_counts_calls():

@@ -1,11 +1,8 @@
 """``infgen render`` with layouts, every format and resume, and ``infgen verify``, as people call them."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from PIL import Image
 from infgen.rendering import cluster
 from infgen.sinks import Box, picture_size, read_recipe, read_region, unfinished
 from tests.cli.conftest import Call
+from tests.patience import until
 
 LAYOUT = {
     "styles": {"day": {"seed": 3}, "dusk": {"seed": 40, "texture": {"seed": 9}}},
@@ -118,7 +116,17 @@ def test_verification_needs_a_recipe_and_the_right_model(render: Call, call: Cal
     assert "give the right one with --model" in err
 
 
-RENDER = "import sys; from infgen.cli.main import main; main(sys.argv[1:])"
+SLOW_RENDER = """
+import sys, time
+from infgen.cli.main import main
+from infgen.engines.eager import EagerEngine
+at_once = EagerEngine.render_float
+def render_float(*args):
+    time.sleep(0.1)
+    return at_once(*args)
+EagerEngine.render_float = render_float
+main(sys.argv[1:])
+"""  # as slow as a large model, so that the picture is not finished when it is killed
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.zarr"])
@@ -130,10 +138,11 @@ def test_a_killed_render_goes_on_and_ends_in_the_same_bytes(
     killed, straight = tmp_path / "killed" / name, tmp_path / "straight" / name
     killed.parent.mkdir()
     straight.parent.mkdir()
-    process = subprocess.Popen([sys.executable, "-c", RENDER, *words, "-o", str(killed)], stdout=subprocess.DEVNULL)
-    while process.poll() is None and (unfinished(killed) or (0, 0))[0] < 8:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_RENDER, *words, "-o", str(killed)], stdout=subprocess.DEVNULL
+    )
+    until(lambda: (unfinished(killed) or (0, 0))[0] >= 8, alive=[process])
+    process.kill()
     process.wait()
     kept = unfinished(killed)
     assert kept is not None

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from infgen.model.generator import Generator
 from infgen.train import losses
 from infgen.train.checkpoint import RunFolder
 from infgen.train.step import Stepper
+from tests.patience import until
 from tests.train.photos import landscape, save, save_landscapes
 from tests.train.runs import names, records, saved
 
@@ -254,11 +254,7 @@ def start_process(*words: object) -> subprocess.Popen[bytes]:
 
 def kill_when(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
     """SIGKILL as soon as ``condition`` holds; fails where the process ends by itself."""
-    limit = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None
-        assert time.monotonic() < limit
-        time.sleep(0.002)
+    until(condition, alive=[process], pause=0.002)
     process.kill()
     process.wait()
 

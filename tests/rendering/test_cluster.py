@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from infgen.sinks import pyramid
 from infgen.sinks.grid import Box
 from infgen.sinks.zarr import store
 from infgen.world.world import World
+from tests.patience import until
 
 distributed: Any = pytest.importorskip("distributed")
 zarr: Any = pytest.importorskip("zarr")
@@ -36,14 +36,6 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "P
 def dask(*words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dask", *words]
     return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def started(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, "dask did not start"
-        assert time.monotonic() < deadline, "dask took too long to start"
-        time.sleep(0.05)
 
 
 def wait_for_workers(scheduler: str, count: int) -> None:
@@ -60,7 +52,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     file = tmp_path_factory.mktemp("dask") / "scheduler.json"
     process = dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
     try:
-        started(lambda: file.exists() and file.stat().st_size > 0, process)
+        until(lambda: file.exists() and file.stat().st_size > 0, alive=[process])
         yield json.loads(file.read_text())["address"]
     finally:
         process.kill()

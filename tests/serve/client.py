@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from fastapi import FastAPI
 
 from infgen.serve.canvas import Canvas
 from infgen.serve.jobs import ENDED
+from tests.patience import until
 
 API = "/api/v1"
 T = TypeVar("T")
@@ -97,12 +97,12 @@ def if_match(record: dict[str, Any]) -> dict[str, str]:
 
 def ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
     """The job once nothing more will happen to it."""
-    for _ in range(600):
-        found: dict[str, Any] = client.get(f"/jobs/{job['id']}").json()
-        if found["state"] in ENDED:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"job did not end: {found}")
+
+    def found() -> dict[str, Any] | None:
+        record: dict[str, Any] = client.get(f"/jobs/{job['id']}").json()
+        return record if record["state"] in ENDED else None
+
+    return until(found)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from infgen.cli.main import main
 from infgen.serve.jobs import Job, JobBoard
+from tests.patience import until
 from tests.serve.client import Client, ended, if_match
 
 
@@ -88,10 +89,7 @@ def test_a_finished_job_can_be_removed(client: Client) -> None:
 def run_on(board: JobBoard, work: Callable[[Job], None]) -> Job:
     job = board.new("export", "0" * 12)
     board.submit(job, work)
-    for _ in range(200):
-        if job.ended:
-            break
-        time.sleep(0.02)
+    until(lambda: job.ended)
     return job
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from infgen.colour import converted
 from infgen.model.config import preset
 from infgen.serve.photographs import APART_PX, Placing, Upload, arrange
 from infgen.world.world import World
+from tests.patience import until
 from tests.profiles import profile
 from tests.serve.client import Client, ended, if_match
 
@@ -90,10 +90,7 @@ def test_of_an_upload_only_latents_and_picture_are_kept(client: Client) -> None:
     record = client.new_world()
     job = ended(client, outpaint(client, record, photograph()).json())
     folder = client.canvas.jobs.get(job["id"]).folder
-    for _ in range(200):  # the job has ended in memory a moment before its record is written
-        if not list(folder.glob(f"{TEMPORARY_PREFIX}*")):
-            break
-        time.sleep(0.05)
+    until(lambda: not list(folder.glob(f"{TEMPORARY_PREFIX}*")))  # it ends in memory before its record is written
     assert sorted(path.name for path in folder.iterdir()) == ["job.json", "outpaint.png"]
     assert len(list(client.canvas.worlds.folder(record["id"]).glob("*.safetensors"))) == 1
 

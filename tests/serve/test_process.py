@@ -5,8 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from infgen.serve.app import API
 from infgen.serve.lifecycle import listen
+from tests.patience import until
 from tests.serve.process import Process, serving, words
 
 
@@ -60,19 +60,14 @@ def test_a_client_that_goes_away_leaves_no_work_behind(server: Process) -> None:
             visitor.start()
         for visitor in visitors:
             visitor.join()
-        wait_for(client, lambda counted: counted["infgen_queue_tiles"] == 0)
-        assert wait_for(client, lambda counted: True)["infgen_dropped_tiles"] >= 1
+        until(lambda: metrics(client)["infgen_dropped_tiles"] >= 1)
+        until(lambda: metrics(client)["infgen_queue_tiles"] == 0)
 
 
-def wait_for(client: httpx.Client, good: Callable[[dict[str, float]], bool]) -> dict[str, float]:
-    """The metrics, once they are good."""
-    for _ in range(400):
-        lines = [line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#"]
-        counted = {name: float(value) for name, value in lines}
-        if good(counted):
-            return counted
-        time.sleep(0.02)
-    raise AssertionError(counted)
+def metrics(client: httpx.Client) -> dict[str, float]:
+    """The metrics as they are now."""
+    lines = [line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#"]
+    return {name: float(value) for name, value in lines}
 
 
 def test_a_second_server_in_the_same_folder_is_refused(server: Process, tiny_model: Path) -> None:
@@ -119,17 +114,15 @@ def test_sigterm_finishes_tiles_refuses_new_work_and_leaves_with_zero(tiny_model
         answers: list[httpx.Response] = []
         visitors = [
             threading.Thread(
-                target=lambda x=x: answers.append(httpx.get(f"{server.url[:-1]}{path}/{x}/0.webp", timeout=60))
+                target=lambda x=x: answers.append(httpx.get(f"{server.url[:-1]}{path}/{x}/0.webp", timeout=240))
             )
             for x in range(4)
         ]
         for visitor in visitors:
             visitor.start()
-        wait_for(client, lambda counted: counted["infgen_queue_tiles"] >= len(visitors))
+        until(lambda: metrics(client)["infgen_queue_tiles"] >= len(visitors))
         server.popen.send_signal(signal.SIGTERM)
-        while client.get("/health/ready").status_code == 200:
-            time.sleep(0.01)
-        assert client.get("/health/ready").status_code == 503
+        until(lambda: client.get("/health/ready").status_code == 503)
         assert client.get("/health/live").status_code == 200
         assert client.get(f"{path}/9/9.webp").status_code == 503
         for visitor in visitors:

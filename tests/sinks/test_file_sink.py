@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from infgen.sinks import Grid, open_sink, read_recipe, unfinished
 from infgen.sinks.files import file_sink
 from infgen.sinks.files.canvas import Canvas
 from infgen.sinks.files.work import folder_of
+from tests.patience import until
 from tests.sinks.pictures import (
     FILES,
     GRID,
@@ -93,13 +93,6 @@ def test_an_older_picture_is_replaced_only_at_the_end(kind: str, tmp_path: Path)
     assert (whole(path) != before).any()
 
 
-def wait_until(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 20
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return condition()
-
-
 @pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "cog", "dzi"])
 def test_the_encoder_works_before_the_last_tiles_are_there(kind: str, tmp_path: Path) -> None:
     grid, path = Grid(600, 2000, 600, 100), tmp_path / FILES[kind]
@@ -110,7 +103,7 @@ def test_the_encoder_works_before_the_last_tiles_are_there(kind: str, tmp_path: 
 
     with open_sink(path, grid, RECIPE, file_format=kind) as sink:
         write(sink, noise(width=600, height=2000), grid, numbers=range(grid.count - 1))
-        assert wait_until(encoded)
+        until(encoded)
 
 
 def test_nothing_is_encoded_before_the_first_rows_are_there(tmp_path: Path) -> None:
@@ -284,7 +277,7 @@ def fill_up(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
 def write_until_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_sink(path, GRID, RECIPE) as sink:
         write(sink, noise(), numbers=[0])
-        assert wait_until(lambda: unfinished(path) is not None)
+        until(lambda: unfinished(path) is not None)
         fill_up(monkeypatch, 100)
         write(sink, noise(), numbers=range(1, GRID.count))
         sink.finish()
@@ -347,14 +340,14 @@ def test_closing_while_the_encoder_waits_for_tiles_takes_no_time(tmp_path: Path)
         write(sink, noise(), numbers=range(5))
         start = time.monotonic()
         sink.close()
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20  # it would wait for ever
 
 
 def test_threads_end_with_the_sink(tmp_path: Path) -> None:
     before = threading.active_count()
     with pytest.raises(RuntimeError):
         fail_between_tiles(tmp_path / "a.png", RuntimeError)
-    assert wait_until(lambda: threading.active_count() == before)
+    until(lambda: threading.active_count() == before)
 
 
 MEMORY = """

@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from infgen.train.checkpoint import RunFolder
 from infgen.train.loop import Schedule, Trainer
 from infgen.train.presets import recipe
 from infgen.train.processes import Processes, join
+from tests.patience import until
 from tests.train.group import finish, launch, train_in
 from tests.train.photos import save_landscapes
 from tests.train.runs import PROJECTED, SMALL, begin, records
@@ -55,7 +55,7 @@ def test_when_one_process_is_killed_the_others_stop_and_the_run_resumes(photos: 
     arguments = [str(photos), "--out", str(out), "--preset", "tiny", "--device", "cpu", "--quiet", *OPTIONS]
     processes = launch([*arguments, "--steps", "100000", "--checkpoint-every", "2"], count=2)
     folder = RunFolder(out)
-    _wait_for(lambda: folder.state.exists(), processes)
+    until(folder.state.exists, alive=processes)
     processes[1].kill()
     first, _ = finish(processes, within=60)
     assert first[0] == 1
@@ -63,16 +63,6 @@ def test_when_one_process_is_killed_the_others_stop_and_the_run_resumes(photos: 
     done = int(torch.load(folder.state, weights_only=True)["step"])
     train_in(1, photos, out, "--steps", str(done + 1), "--resume", *OPTIONS)
     assert [r["step"] for r in records(folder)] == list(range(1, done + 2))
-
-
-def _wait_for(condition, processes) -> None:  # type: ignore[no-untyped-def]
-    """Until ``condition()``, for two minutes at most, as long as all processes live."""
-    for _ in range(1200):
-        if condition():
-            return
-        assert all(p.poll() is None for p in processes), [p.communicate() for p in processes if p.poll() is not None]
-        time.sleep(0.1)
-    raise AssertionError("it never came")
 
 
 class Third(Processes):
