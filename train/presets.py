@@ -13,6 +13,7 @@ from infgen.model.config import PATCH_CELLS, CoordinateSystem, GeneratorConfig, 
 from infgen.world import geometry
 
 Augmentation = Literal["none", "diffaugment", "ada"]
+DiscriminatorKind = Literal["paper", "projected"]
 
 VIEW_CELLS = 17  # a training view is what 17 cells would give: 197 px for 101 px patches
 VERTICAL_STARTS = 10  # V: rows at which a generated patch may begin, one cell apart
@@ -32,7 +33,7 @@ class Recipe:
         True  # ablation, where false: whole views, brought to the size of a patch, and one place of the world
     )
     view: int | None = None  # short side of a view in px; None: what 17 cells give
-    discriminator: Literal["paper", "projected"] = "paper"
+    discriminator: DiscriminatorKind = "paper"
     discriminator_width: float = 1.0  # paper's discriminator only
     batch: int = 16  # samples of one step, whatever the number of processes
     micro_batch: int | None = None  # samples computed together (batch statistics included); None: the whole batch
@@ -40,7 +41,7 @@ class Recipe:
     discriminator_rate: float = 2e-3
     position_weight: float = 1.0  # lambda_ar, Eq. 6; 0 where pictures have no vertical position
     diversity_weight: float = 1.0  # lambda_div, Eq. 6
-    r1_weight: float = 10.0
+    r1_weight: float = 10.0  # paper's discriminator only
     r1_every: int = 16  # steps between lazy R1 terms
     path_weight: float = 2.0
     path_every: int = 4  # steps between lazy path length terms
@@ -67,6 +68,11 @@ class Recipe:
                 raise InputError(
                     f"{name} {getattr(self, name)} is out of range; allowed is more than 0 and less than 1"
                 )
+        if self.discriminator == "projected" and self.r1_weight:
+            raise InputError(
+                f"r1_weight {self.r1_weight} is not possible with the projected discriminator, whose slope in the pixels "
+                "that penalty would flatten; give r1_weight 0"
+            )
         self._check_position()
         if self.view is not None and self.view <= self.generator_config.patch_px:
             least = self.generator_config.patch_px + 1
@@ -136,6 +142,19 @@ class Recipe:
         """The same recipe with some values replaced; None leaves a value as it is."""
         return replace(self, **{k: v for k, v in values.items() if v is not None})
 
+    def judged_by(self, discriminator: DiscriminatorKind | None) -> "Recipe":
+        """The same recipe with another discriminator and what that is trained with; None or its own changes nothing."""
+        if discriminator is None or discriminator == self.discriminator:
+            return self
+        return replace(self, **_TRAINED_WITH[discriminator])
+
+
+# What belongs to each discriminator. R1 asks for a small slope in the pixels of photographs. Through frozen features the slope
+# is thousands of times as large as the paper's discriminator has it, and R1 would leave nothing of the heads.
+_TRAINED_WITH: Mapping[str, Mapping[str, Any]] = {
+    "paper": {"discriminator": "paper", "discriminator_rate": 2e-3, "r1_weight": 10.0},
+    "projected": {"discriminator": "projected", "discriminator_rate": 2e-4, "r1_weight": 0.0},
+}
 
 # The paper's training (Section 3.5, Appendix), on the released configurations' numbers: batch 16, Adam 0.002, lazy R1 and
 # path length, 800,000 steps at 101 px. The authors' data: 400,000 photographs of at least 1024 px (Flickr-Landscape).
@@ -145,14 +164,12 @@ _PAPER = Recipe("scenery-101")
 # Few photographs and modest hardware: a narrow generator against the projected discriminator, augmented.
 _SMALL = Recipe(
     "scenery-101-small",
-    discriminator="projected",
-    discriminator_rate=2e-4,
     diversity_weight=0.1,
-    r1_weight=0.0,
     path_weight=0.0,
     augment="diffaugment",
     beyond=0.25,
     ema=0.999,
+    **_TRAINED_WITH["projected"],
 )
 
 # What has no up and down has no vertical position to predict, and no sky or ground to train beyond a strip.

@@ -9,7 +9,7 @@ from infgen.cli.progress import progress
 from infgen.train import start
 from infgen.train.judge import METRICS, judge_by
 from infgen.train.loop import PRECISIONS, End, Schedule
-from infgen.train.presets import ABLATIONS, RECIPES, ablate, recipe
+from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, recipe
 
 ENDS = {
     End.STEPS: "finished",
@@ -33,7 +33,9 @@ ENDS = {
 @click.option("--micro-batch", type=int, help="Samples computed together; less memory, and a share for every process.")
 @click.option("--generator-rate", type=float, help="Adam learning rate of the generator.")
 @click.option("--discriminator-rate", type=float, help="Adam learning rate of the discriminator.")
-@click.option("--discriminator", type=click.Choice(["paper", "projected"]), help="Instead of the preset's.")
+@click.option(
+    "--discriminator", type=click.Choice(["paper", "projected"]), help="Instead of the preset's; with its rate and R1."
+)
 @click.option("--augment", type=click.Choice(["none", "diffaugment", "ada"]), help="Instead of the preset's.")
 @click.option(
     "--beyond", type=float, help="Share of patches far above or below the horizon, for pictures taller than these."
@@ -76,6 +78,7 @@ def command(
     device: str | None,
     precision: str,
     threads: int | None,
+    discriminator: DiscriminatorKind | None,
     quiet: bool,
     **changes: object,
 ) -> None:
@@ -95,7 +98,7 @@ def command(
         threads=threads,
         tensorboard=tensorboard,
     )
-    made_by = ablate(recipe(preset).changed(**changes), ablation)
+    made_by = ablate(recipe(preset).judged_by(discriminator).changed(**changes), ablation)
     make_judge = judge_by(metric, made_by, n=judge_n, vgg_weights=vgg_weights) if metric else None
     first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
     with progress("reading photographs", unit="photographs", quiet=quiet or not first) as reading:

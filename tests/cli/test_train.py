@@ -77,11 +77,13 @@ def test_resuming_goes_on_where_the_run_stands(call: Call, photos: Path, tmp_pat
 
 def test_options_change_the_recipe(call: Call, photos: Path, tmp_path: Path) -> None:
     more = ("--width", 2, "--generator-rate", 0.001, "--discriminator-rate", 0.0005, "--seed", 5)
-    assert call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY, *more)[0] == 0
+    other = ("--discriminator", "projected")  # comes with a rate, too; the one that is given counts
+    assert call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY, *more, *other)[0] == 0
     content = saved(RunFolder(tmp_path / "a"))
     recipe = content["recipe"]
     assert (recipe["width"], recipe["generator_rate"], recipe["discriminator_rate"]) == (2.0, 0.001, 0.0005)
     assert (recipe["batch"], content["seed"]) == (2, 5)
+    assert (recipe["discriminator"], recipe["r1_weight"]) == ("projected", 0.0)
 
 
 def test_what_cannot_be_used_is_listed_with_its_reason(

@@ -183,7 +183,10 @@ def test_weights_that_are_not_finite_are_not_saved_and_the_network_is_named(netw
         ({"batch": 4}, "batch 2 -> 4"),
         ({"width": 2.0}, "width 1.0 -> 2.0"),
         ({"generator": "scenery-101-small"}, "generator 'tiny' -> 'scenery-101-small'"),
-        ({"discriminator": "projected"}, "discriminator 'paper' -> 'projected'"),
+        (
+            {"discriminator": "projected", "r1_weight": 0.0},
+            "discriminator 'paper' -> 'projected', r1_weight 10.0 -> 0.0",
+        ),
         ({"generator_rate": 1e-4, "ema": 0.5}, f"generator_rate 0.002 -> 0.0001, ema {SMALL.ema} -> 0.5"),
     ],
 )

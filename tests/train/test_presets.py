@@ -94,6 +94,21 @@ def test_a_change_replaces_what_is_given_and_nothing_else() -> None:
     assert recipe("tiny").changed(batch=8, width=None) == Recipe("tiny", discriminator_width=1 / 32, batch=8)
 
 
+@pytest.mark.parametrize(("preset", "other"), [("scenery-101", "projected"), ("scenery-101-small", "paper")])
+def test_another_discriminator_comes_with_its_rate_and_r1(preset: str, other: str) -> None:
+    as_that_is = {"projected": recipe("scenery-101-small"), "paper": recipe("scenery-101")}[other]
+    names = ("discriminator", "discriminator_rate", "r1_weight")
+    changed = recipe(preset).judged_by(other)
+    assert [getattr(changed, name) for name in names] == [getattr(as_that_is, name) for name in names]
+    assert changed.judged_by(None) == changed.judged_by(other) == changed
+    assert changed.judged_by(recipe(preset).discriminator) == recipe(preset)
+
+
+def test_r1_is_refused_with_the_projected_discriminator() -> None:
+    with pytest.raises(InputError, match=r"r1_weight 10\.0 is not possible .*; give r1_weight 0"):
+        recipe("tiny").changed(discriminator="projected")
+
+
 @pytest.mark.parametrize("name", ["position_weight", "beyond"])
 @pytest.mark.parametrize("changes", [{"coordinates": "texture"}, {"coordinates": "object"}, {"patches": False}])
 def test_a_term_about_the_position_is_refused_where_there_is_none(name: str, changes: dict[str, Any]) -> None:
