@@ -28,6 +28,7 @@ _NUMBERS = {"step": int, "augment_p": float, "real_sign": float, "best": dict}  
 _KINDS = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
 _MAX_RECIPE = 2**20  # bytes; real ones have about a thousand
 _LOG_TAIL = 2**16  # bytes, some hundred records
+_GENERATOR = ("generator", "width", "coordinates", "structure", "padding")  # of a recipe, what sizes its generator
 _AGAIN = "start again in another folder"
 
 
@@ -197,10 +198,8 @@ class RunFolder:
         """
         content = self._content()
         if content["recipe"] != recipe.to_dict():
-            saved, asked = content["recipe"], recipe.to_dict()
-            names = dict.fromkeys((*asked, *saved))
-            changed = [f"{k} {saved.get(k)!r} -> {asked.get(k)!r}" for k in names if saved.get(k) != asked.get(k)]
-            raise InputError(f"{self.path} was trained with another recipe ({', '.join(changed)}); resume it unchanged")
+            changed = _changes(content["recipe"], recipe)
+            raise InputError(f"{self.path} was trained with another recipe ({changed}); resume it unchanged")
         for name, then, now in (("seed", content["seed"], seed), ("photographs", content["data"], data)):
             if then != now:
                 difference = f"other {name} ({then} then, {now} now)"
@@ -231,8 +230,9 @@ class RunFolder:
                     saved = {**saved, "param_groups": part.state_dict()["param_groups"]}  # these name the rates
                 part.load_state_dict(saved)
         except Exception as error:  # torch raises many kinds for what does not fit
+            reason = _changes(made_by, recipe, _GENERATOR) or _short(error)
             raise InputError(
-                f"the run in {self.path} does not fit this recipe ({_short(error)}); start from one of the same preset"
+                f"the run in {self.path} does not fit this recipe ({reason}); start from one of the same preset"
             ) from None
 
     def _content(self) -> dict[str, Any]:
@@ -267,6 +267,16 @@ def _check_finite(name: str, parameters: Iterable[Tensor], *, step: int) -> None
             f"training diverged at step {step}: the {name} has weights that are not finite; the last checkpoint is "
             "kept, start another run with lower learning rates (--generator-rate, --discriminator-rate)"
         )
+
+
+def _changes(saved: Mapping[str, Any], recipe: Recipe, names: Iterable[str] = ()) -> str:
+    """What differs between the ``saved`` recipe and ``recipe``, of ``names`` or of everything."""
+    asked = recipe.to_dict()
+    return ", ".join(
+        f"{name} {saved.get(name)!r} -> {asked.get(name)!r}"
+        for name in names or dict.fromkeys((*asked, *saved))
+        if saved.get(name) != asked.get(name)
+    )
 
 
 def _short(error: Exception) -> str:

@@ -174,7 +174,8 @@ def test_another_discriminator_starts_afresh(whole: RunFolder, photos: Path, tmp
 
 def test_a_start_from_another_size_is_refused(whole: RunFolder, photos: Path, tmp_path: Path) -> None:
     wide = SMALL.changed(width=2.0)
-    for init, said in ((whole.path, "does not fit this recipe"), (whole.model, "has other sizes than preset tiny x2")):
+    of_run, of_model = r"does not fit this recipe \(width 1\.0 -> 2\.0\)", "has other sizes than preset tiny x2"
+    for init, said in ((whole.path, of_run), (whole.model, of_model)):
         with pytest.raises(InputError, match=said):
             start(photos, wide, Schedule(steps=1, device="cpu"), out=tmp_path / "a", init=init)
 
