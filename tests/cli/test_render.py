@@ -1,7 +1,6 @@
 """``infgen render``, ``info`` and ``convert`` as people call them."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -264,8 +263,6 @@ def test_the_table_of_exit_codes_begins_with_the_narrowest_class():
 
 def test_the_shipped_model_is_the_default_and_small(call: Call, tmp_path: Path):
     assert SHIPPED.stat().st_size < 20_000_000
-    start = time.perf_counter()
     assert call("render", "--w", 64, "--h", 32, "--quiet", "-o", tmp_path / "a.png")[0] == 0
-    assert time.perf_counter() - start < 60
     assert pixels(tmp_path / "a.png").std() > 5
     assert torch.get_num_threads() == 1

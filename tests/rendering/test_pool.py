@@ -159,7 +159,7 @@ def test_an_interrupt_or_a_full_disk_ends_all_processes_at_once(error: type[Base
     with pytest.raises(error):
         pool.run(["cpu", "cpu"])
     assert multiprocessing.active_children() == []
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 45
 
 
 def test_an_interrupt_does_not_wait_for_a_process_that_draws(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,4 +171,4 @@ def test_an_interrupt_does_not_wait_for_a_process_that_draws(monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         run(pool_lives.slow)
     assert multiprocessing.active_children() == []
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 45  # a slow life lasts for 60
