@@ -10,13 +10,16 @@ const SLOWEST_S = 8;
 /**
  * @typedef {object} Task
  * @property {string} url
- * @property {boolean} coarse drawn first
+ * @property {number} turn lower ones come first
  * @property {{x: number, y: number}} middle px of the world
  * @property {(picture: ImageBitmap) => void} draw
  * @property {(error: Error) => void} fail
  * @property {AbortController} stop
  * @property {number} tries
  */
+
+// A coarse picture is there first where nothing is shown, and last where it would lie under sharp ones.
+const TURNS = { coarse: 0, sharp: 1, coarseAgain: 2 };
 
 /** Fires "busy" and "idle". */
 export class TileQueue extends EventTarget {
@@ -58,8 +61,10 @@ export class TileQueue extends EventTarget {
   #nearest() {
     const { x, y } = this.focus;
     /** @param {Task} task */
-    const cost = ({ coarse, middle }) => (coarse ? -1 : Math.hypot(middle.x - x, middle.y - y));
-    return [...this.#waiting].reduce((best, task) => (cost(task) < cost(best) ? task : best));
+    const distance = ({ middle }) => Math.hypot(middle.x - x, middle.y - y);
+    /** @param {Task} a @param {Task} b */
+    const before = (a, b) => (a.turn === b.turn ? distance(a) < distance(b) : a.turn < b.turn);
+    return [...this.#waiting].reduce((best, task) => (before(task, best) ? task : best));
   }
 
   /** @param {Task} task */
@@ -197,10 +202,11 @@ export class TileLayer extends L.GridLayer {
     const world = /** @type {{id: string, revision: string}} */ (this.#world);
     const zoom = z + this.#offset;
     const side = 256 * 2 ** -zoom;
+    const coarse = tile.dataset.shown ? TURNS.coarseAgain : TURNS.coarse;
     /** @type {Task} */
     const task = {
       url: tileUrl(world, zoom, x, y),
-      coarse: this.#offset < 0,
+      turn: this.#offset < 0 ? coarse : TURNS.sharp,
       middle: { x: (x + 0.5) * side, y: (y + 0.5) * side },
       stop: new AbortController(),
       tries: 0,

@@ -37,6 +37,15 @@ def test_another_version_changes_the_inside_of_the_rectangle(visit: Open) -> Non
     assert inside.mean() > 0.5
 
 
+def test_after_a_change_the_sharp_tiles_come_before_the_coarse_ones_under_them(visit: Open) -> None:
+    page = start(visit)
+    asked_before = len(page.asked_tiles)
+    redraw(page)
+    levels = [z for z, _, _ in page.asked_tiles[asked_before:]]
+    assert set(levels) == {0, -3}
+    assert levels == sorted(levels, reverse=True)
+
+
 def test_undo_gives_the_pixels_back_exactly(visit: Open) -> None:
     page = start(visit)
     before = page.picture()
