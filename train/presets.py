@@ -149,8 +149,8 @@ class Recipe:
         return replace(self, **_TRAINED_WITH[discriminator])
 
 
-# What belongs to each discriminator. R1 asks for a small slope in the pixels of photographs. Through frozen features the slope
-# is thousands of times as large as the paper's discriminator has it, and R1 would leave nothing of the heads.
+# What belongs to each discriminator. R1 asks for a small slope in the pixels of photographs; through frozen features it outweighs
+# the adversarial loss by orders of magnitude (docs/decisions.md), and would leave nothing of the heads.
 _TRAINED_WITH: Mapping[str, Mapping[str, Any]] = {
     "paper": {"discriminator": "paper", "discriminator_rate": 2e-3, "r1_weight": 10.0},
     "projected": {"discriminator": "projected", "discriminator_rate": 2e-4, "r1_weight": 0.0},
