@@ -26,7 +26,7 @@ class Draw:
     z_l: Tensor
     coordinates: Tensor
     noises: list[Tensor]
-    z_g: Tensor  # (B, D), samples 2k and 2k+1 equal
+    z_g: Tensor  # (B, D), samples 2k and 2k+1 equal where there is a diversity loss
     z_mix: Tensor  # (B, D)
     crossover: int  # first row of the W+ style that comes from z_mix
     position: Tensor
@@ -95,8 +95,13 @@ def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
 
 
 def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.device, dtype: torch.dtype) -> Draw:
-    """Draw everything for ``batch`` patches. Pairs share z_g and coordinates (Eq. 2); z_l and noises are all different."""
+    """Draw everything for ``batch`` patches.
+
+    For the diversity loss (Eq. 2), pairs share z_g and coordinates; without it a batch is worth more where none are shared.
+    z_l and noises are all different.
+    """
     config = recipe.generator_config
+    alike = 2 if recipe.diversity_weight else 1
     cells = recipe.local_cells
 
     values = rng_on(device, rng)
@@ -104,24 +109,24 @@ def draw(recipe: Recipe, batch: int, rng: torch.Generator, *, device: torch.devi
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=values, device=device)
 
-    def pairs(x: Tensor) -> Tensor:
-        return x.repeat_interleave(2, dim=0)
+    def shared(x: Tensor) -> Tensor:
+        return x.repeat_interleave(alike, dim=0)
 
-    rows, position = first_rows(recipe, batch // 2, rng)
-    columns = first_columns(recipe, batch // 2, rng)
-    jitter = (torch.rand(batch // 2, config.coordinate_channels, generator=rng) * 2 - 1) * coordinates.JITTER_CELLS
+    rows, position = first_rows(recipe, batch // alike, rng)
+    columns = first_columns(recipe, batch // alike, rng)
+    jitter = (torch.rand(batch // alike, config.coordinate_channels, generator=rng) * 2 - 1) * coordinates.JITTER_CELLS
     run = torch.arange(cells)
     coords = coordinates.encode(columns[:, None] + run, rows[:, None] + run, system=config.coordinates, jitter=jitter)
     mixes = float(torch.rand((), generator=rng)) < recipe.mixing
     crossover = int(torch.randint(1, config.style_layers, (), generator=rng)) if mixes else config.style_layers
     return Draw(
         z_l=normal(batch, config.local_channels, cells, cells).to(dtype),
-        coordinates=pairs(coords).to(device),
+        coordinates=shared(coords).to(device),
         noises=[normal(batch, 1, *shape).to(dtype) for shape in config.noise_shapes((PATCH_CELLS, PATCH_CELLS))],
-        z_g=pairs(normal(batch // 2, config.global_channels)),
-        z_mix=pairs(normal(batch // 2, config.global_channels)),
+        z_g=shared(normal(batch // alike, config.global_channels)),
+        z_mix=shared(normal(batch // alike, config.global_channels)),
         crossover=crossover,
-        position=pairs(position).to(device),
+        position=shared(position).to(device),
     )
 
 

@@ -152,6 +152,35 @@ def test_heads_compute_in_bfloat16_and_answer_in_float32(discriminator: Projecte
     assert first_layer(torch.zeros(1, PROJECTED_CHANNELS[0], 64, 64, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
+def apart(logits: list[Tensor], others: list[Tensor]) -> float:
+    return max(float((a - b).detach().abs().max()) for a, b in zip(logits, others, strict=True))
+
+
+def test_generated_images_with_too_much_contrast_are_told_from_photographs_at_every_scale(
+    discriminator: ProjectedDiscriminator, images: Tensor
+) -> None:
+    real = discriminator.features(images)
+    fake = [2 * f for f in real]
+    # Judged alone, every head's batch normalisation takes that out again, but for the convolution's bias.
+    alone = apart(discriminator.judge(real).logits, discriminator.judge(fake).logits)
+    true, false = discriminator.compare(real, fake)
+    assert all(apart([a], [b]) > 4 * alone for a, b in zip(true.logits, false.logits, strict=True))
+
+
+def test_equal_batches_are_judged_equal(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+    features = discriminator.features(images)
+    real, fake = discriminator.compare(features, features)
+    assert apart([*real.logits, real.position], [*fake.logits, fake.position]) < 1e-4
+
+
+def test_what_the_generator_is_told_is_what_the_discriminator_was_taught(
+    discriminator: ProjectedDiscriminator, images: Tensor
+) -> None:
+    real, fake = discriminator.features(images), discriminator.features(-images)
+    compared, told = discriminator.compare(real, fake)[1], discriminator.judge_fake(fake, real=real)
+    assert apart([*compared.logits, compared.position], [*told.logits, told.position]) == 0
+
+
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'infgen\[train\]'"):

@@ -48,6 +48,11 @@ def test_pairs_differ(name: str) -> None:
     assert distinct(value) == BATCH // 2
 
 
+@pytest.mark.parametrize("name", ["z_g", "z_mix", "coordinates"])
+def test_without_the_diversity_loss_samples_share_nothing(name: str) -> None:
+    assert distinct(getattr(drawn(recipe=replace(TINY, diversity_weight=0.0)), name)) == BATCH
+
+
 def test_every_sample_has_local_latents_of_its_own() -> None:
     assert distinct(drawn().z_l) == BATCH
 
