@@ -5,12 +5,15 @@
 Takes the middle square of the first eight photographs and trains without what works against copying: the diversity loss and
 style mixing. Patches and augmentation stay: without either the discriminator knows eight photographs by heart within fifty
 steps, and teaches nothing any more. As it goes, it measures the Frechet distance of the averaged model's patches from the
-photographs', and how near samples as large as a photograph come to the one that is nearest. Prints the curve and its running
-mean over three points, which must fall from point to point, and leaves a sheet of photographs above samples. Left on a run
-that is there, it goes on from its checkpoint.
+photographs', and how near samples come to the photographs: LPIPS of a sample to the patch that is nearest to it, of all
+photographs and their mirror images, cut every few pixels. What that is for patches of the photographs themselves, cut between
+those, and for patches of photographs that were not trained, is printed first. Prints the curve and its running mean over three
+points, which must fall from point to point, and leaves sheets of samples above the patches that are nearest. A run that is
+there goes on from its last point.
 """
 
 import itertools
+import json
 import time
 from pathlib import Path
 
@@ -23,21 +26,25 @@ from torch import Tensor
 
 from benchmarks.render import console, machine
 from infgen.model.checkpoint import SHIPPED
-from infgen.model.generator import Generator
 from infgen.perceptual import Lpips
-from infgen.train import samples, start
+from infgen.train import start
 from infgen.train.data import PhotoSet
-from infgen.train.evaluation import WeightFiles, frechet, load_network, real_features
+from infgen.train.evaluation import WeightFiles, load_network, real_features
+from infgen.train.evaluation.distances import frechet
+from infgen.train.evaluation.features import collect
+from infgen.train.evaluation.generated import Painter, patches
 from infgen.train.loop import Schedule
-from infgen.train.presets import VIEW_CELLS, Recipe, recipe
+from infgen.train.presets import Recipe, recipe
 
-COLUMNS, ROWS = 8, 3  # samples of the sheet, which are also those compared with the photographs
+STRIDE = 16  # px between the patches among which the nearest is sought
+COLUMNS, ROWS = 12, 3  # samples of the sheet, which are also those compared with the photographs
+SEED = 2
 
 
-def few(photos: Path, into: Path, count: int) -> Path:
-    """The middle squares of the first ``count`` photographs."""
+def few(photos: Path, into: Path, first: int, count: int) -> Path:
+    """The middle squares of ``count`` photographs from the ``first`` on."""
     into.mkdir(parents=True, exist_ok=True)
-    for path in sorted(p for p in photos.iterdir() if p.suffix == ".jpg")[:count]:
+    for path in sorted(p for p in photos.iterdir() if p.suffix == ".jpg")[first : first + count]:
         with Image.open(path) as image:
             ImageOps.fit(image.convert("RGB"), (min(image.size),) * 2).save(into / f"{path.stem}.png")
     return into
@@ -48,36 +55,32 @@ def copying(preset: str, **changes: float) -> Recipe:
     return recipe(preset).changed(beyond=0.0, diversity_weight=0.0, mixing=0.0, **changes)
 
 
-def views(photos: PhotoSet) -> Tensor:
-    """Every photograph and its mirror image, (2 N, 3, H, W) uint8."""
+def cut(photos: PhotoSet, side: int, *, offset: int = 0) -> Tensor:
+    """Patches of every photograph and its mirror image, from ``offset`` px on every STRIDE px, (n, 3, side, side) uint8."""
     plain = torch.stack([photos.view(i) for i in range(len(photos))]).permute(0, 3, 1, 2)
-    return torch.cat([plain, plain.flip(3)])
-
-
-def drawn(generator: Generator) -> Tensor:
-    """Samples as large as the photographs, around the horizon, (COLUMNS * ROWS, 3, H, W) uint8."""
-    images = samples.window(generator, COLUMNS * ROWS, (VIEW_CELLS,) * 2, dtype=torch.float32)
-    return torch.from_numpy(samples.to_uint8(images)).permute(0, 3, 1, 2)
+    views = torch.cat([plain, plain.flip(3)])[:, :, offset:, offset:]
+    windows = views.unfold(2, side, STRIDE).unfold(3, side, STRIDE)  # (2 N, 3, rows, columns, side, side)
+    return windows.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
 
 
 @torch.inference_mode()
-def nearest(fake: Tensor, real: Tensor, metric: Lpips) -> tuple[Tensor, Tensor]:
-    """(LPIPS of every sample to its nearest view (n,), the number of that view (n,))."""
-    views = metric.trunk(real.float() / 127.5 - 1)
-
-    def distances(sample: Tensor) -> Tensor:
-        features = metric.trunk(sample.expand(len(real), -1, -1, -1).float() / 127.5 - 1)
-        return metric.between(features, views).flatten()
-
-    least = torch.stack([distances(sample[None]) for sample in fake]).min(dim=1)
+def nearest(samples: Tensor, among: Tensor, metric: Lpips) -> tuple[Tensor, Tensor]:
+    """(LPIPS of every sample to its nearest of ``among`` (n,), the number of that one (n,))."""
+    own = [metric.trunk(sample[None].float() / 127.5 - 1) for sample in samples]
+    rows = []
+    for part in among.split(64):
+        features = metric.trunk(part.float() / 127.5 - 1)
+        alike = ([f.expand(len(part), -1, -1, -1) for f in maps] for maps in own)
+        rows.append(torch.stack([metric.between(maps, features).flatten() for maps in alike]))
+    least = torch.cat(rows, dim=1).min(dim=1)
     return least.values, least.indices
 
 
-def sheet(real: Tensor, fake: Tensor) -> np.ndarray:
-    """Photographs in the first row, samples below: (rows * H, COLUMNS * W, 3) uint8."""
-    tiles = torch.cat([real[:COLUMNS], fake]).permute(0, 2, 3, 1).numpy()
-    rows, (height, width) = len(tiles) // COLUMNS, tiles.shape[1:3]
-    return tiles.reshape(rows, COLUMNS, height, width, 3).transpose(0, 2, 1, 3, 4).reshape(rows * height, -1, 3)
+def sheet(samples: Tensor, found: Tensor) -> np.ndarray:
+    """Rows of samples, each above a row of the patches that are nearest: (2 * rows * side, COLUMNS * side, 3) uint8."""
+    rows = [half.unflatten(0, (-1, COLUMNS)) for half in (samples, found)]
+    pairs = torch.stack(rows, dim=1)  # (rows, 2, COLUMNS, 3, side, side)
+    return pairs.permute(0, 1, 4, 2, 5, 3).flatten(0, 2).flatten(1, 2).numpy()
 
 
 @click.command()
@@ -91,6 +94,7 @@ def sheet(real: Tensor, fake: Tensor) -> np.ndarray:
 @click.option("--batch", default=8, show_default=True)
 @click.option("--generator-rate", default=1e-3, show_default=True)
 @click.option("--discriminator-rate", default=1e-4, show_default=True)
+@click.option("--ema", default=0.995, show_default=True, help="Decay of the averaged weights, per step.")
 @click.option("--precision", default="bf16", show_default=True)
 @click.option("--threads", type=int)
 @click.option("--init", type=click.Path(path_type=Path), default=SHIPPED, help="[default: the shipped model]")
@@ -107,6 +111,7 @@ def main(
     batch: int,
     generator_rate: float,
     discriminator_rate: float,
+    ema: float,
     precision: str,
     threads: int | None,
     init: Path,
@@ -114,43 +119,74 @@ def main(
     vgg_weights: Path | None,
 ) -> None:
     """Train on COUNT of the PHOTOS in RUN_FOLDER and print the curve."""
-    rates = {"generator_rate": generator_rate, "discriminator_rate": discriminator_rate}
-    data, made_by = few(photos, run_folder / "photos", count), copying(preset, batch=batch, **rates)
-    names = ["effnet", *(["vgg"] if vgg_weights else [])]
-    networks = [load_network(name, WeightFiles(vgg=vgg_weights)) for name in names]
-    metric = Lpips.load()
-    table = Table("step", "minutes of training", *(f"FD-{name}, mean of 3" for name in names), "LPIPS", "shown")
-    curves: dict[str, list[float]] = {name: [] for name in names}
-    seconds = 0.0
-    for upto in range(every, steps + 1, every):
+    rates = {"generator_rate": generator_rate, "discriminator_rate": discriminator_rate, "ema": ema}
+    data, made_by = few(photos, run_folder / "photos", 0, count), copying(preset, batch=batch, **rates)
+    others = few(photos, run_folder / "others", count, count)
+    networks = [
+        load_network(name, WeightFiles(vgg=vgg_weights)) for name in ("effnet", "vgg")[: 2 if vgg_weights else 1]
+    ]
+    side = made_by.generator_config.patch_px
+    sets = [PhotoSet.open(folder, view_px=made_by.view_px, patch_px=side)[0] for folder in (data, others)]
+    real = real_features(sets[0], networks, n=n, seed=1)
+    again = real_features(sets[0], networks, n=n, seed=SEED)
+    among, metric = cut(sets[0], side), Lpips.load()
+    for words, patches_of in (("these", cut(sets[0], side, offset=STRIDE // 2)), ("other", cut(sets[1], side))):
+        far = nearest(patches_of[:: len(patches_of) // (COLUMNS * ROWS)], among, metric)[0].median()
+        console.print(f"LPIPS of patches of {words} photographs: {far:.3f}")
+    console.print("floor:", *(f"FD-{name} {frechet(real[name], again[name]):.1f}" for name in real))
+
+    log = run_folder / "curve.jsonl"
+    points = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    for upto in range(every * (len(points) + 1), steps + 1, every):
         schedule = Schedule(
             steps=upto, checkpoint_every=every, sample_every=10**9, precision=precision, threads=threads
         )
-        out = run_folder / "run"
-        begun_before = (out / "state.pt").exists()
-        fresh = None if begun_before or from_random else init
-        run = start(data, made_by, schedule, out=out, resume=begun_before, init=fresh)
-        real = real_features(run.trainer.photos, networks, n=n, seed=1)
+        run = start(
+            data,
+            made_by,
+            schedule,
+            out=run_folder / "run",
+            resume=bool(points),
+            init=None if points or from_random else init,
+        )
         begun = time.perf_counter()
         run.train(lambda step, terms: None)
-        seconds += time.perf_counter() - begun
-        average = run.trainer.state.average
-        row = []
-        for name, network in zip(names, networks, strict=True):
-            curves[name].append(frechet(average, network, real=real[name], n=n, seed=2))
-            row.append(f"{curves[name][-1]:.1f}, {np.mean(curves[name][-3:]):.1f}")
-        whole, fake = views(run.trainer.photos), drawn(average)
-        far, which = nearest(fake, whole, metric)
-        row += [f"{far.median():.3f}", f"{len(set((which % count).tolist()))} of {count}"]
-        table.add_row(str(upto), f"{seconds / 60:.1f}", *row)
-        console.print(upto, f"{seconds / 60:.1f} min", *row)
-        Image.fromarray(sheet(whole, fake)).save(run_folder / f"sheet-{upto:05d}.png")
-    console.print(machine(), f"{count} photographs, batch {batch}, N = {n}; LPIPS: median to the nearest photograph")
+        minutes = (time.perf_counter() - begun) / 60
+        samples = torch.stack(list(patches(Painter.of(run.trainer.state.average), n=n, seed=SEED)))
+        fake = collect(iter(samples), networks, count=n)
+        samples = samples[: COLUMNS * ROWS]
+        far, which = nearest(samples, among, metric)
+        photograph = which // (len(among) // (2 * count)) % count
+        point = {
+            "step": upto,
+            "minutes": minutes + (points[-1]["minutes"] if points else 0),
+            **{f"FD-{name}": frechet(real[name], fake[name]) for name in real},
+            "LPIPS": float(far.median()),
+            "shown": len(set(photograph.tolist())),
+        }
+        points.append(point)
+        with log.open("a") as file:
+            file.write(json.dumps(point) + "\n")
+        console.print(point)
+        Image.fromarray(sheet(samples, among[which])).save(run_folder / f"sheet-{upto:05d}.png")
+    console.print(machine(), f"{count} photographs, batch {batch}, N = {n}; LPIPS: median of {COLUMNS * ROWS} samples")
+    report(points, [f"FD-{name}" for name in real], count)
+
+
+def report(points: list[dict[str, float]], distances: list[str], count: int) -> None:
+    """Print the curve with its running means, and whether these fall everywhere."""
+    curves = {name: [p[name] for p in points] for name in distances}
+    table = Table("step", "minutes of training", *(f"{name}, mean of 3" for name in distances), "LPIPS", "shown")
+    for i, p in enumerate(points):
+        values = (f"{c[i]:.1f}, {np.mean(c[max(0, i - 2) : i + 1]):.1f}" for c in curves.values())
+        table.add_row(
+            f"{p['step']:.0f}", f"{p['minutes']:.1f}", *values, f"{p['LPIPS']:.3f}", f"{p['shown']:.0f} of {count}"
+        )
     console.print(table)
     for name, curve in curves.items():
         means = [float(np.mean(curve[i : i + 3])) for i in range(len(curve) - 2)]
         falls = all(b < a for a, b in itertools.pairwise(means))
-        console.print(f"FD-{name}: the mean of three {'falls at every point' if falls else 'does not fall everywhere'}")
+        console.print(f"{name}: the mean of three {'falls at every point' if falls else 'does not fall everywhere'}")
 
 
 if __name__ == "__main__":

@@ -59,9 +59,9 @@ class TimedStepper(Stepper):
         with self._timed("discriminator"):
             return super()._update_discriminator(terms)
 
-    def _update_generator(self, compared: Any, terms: Terms) -> None:
+    def _update_generator(self, fakes: Any, terms: Terms) -> None:
         with self._timed("generator"):
-            super()._update_generator(compared, terms)
+            super()._update_generator(fakes, terms)
 
     def _regularise_discriminator(self, terms: Terms) -> None:
         with self._timed("R1"):

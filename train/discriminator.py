@@ -36,14 +36,6 @@ class Critic(nn.Module, ABC):
     def judge(self, features: Sequence[Tensor]) -> Verdict:
         """Logits and vertical positions."""
 
-    def compare(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Verdict, Verdict]:
-        """Verdicts on features of photographs and of generated images, as many of each."""
-        return self.judge(real), self.judge(fake)
-
-    def judge_fake(self, fake: Sequence[Tensor], *, real: Sequence[Tensor]) -> Verdict:
-        """The second verdict of ``compare``."""
-        return self.judge(fake)
-
     def refresh(self) -> None:
         """Bring to date, once a step, what the weights are normalised with."""
 

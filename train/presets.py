@@ -36,7 +36,7 @@ class Recipe:
     discriminator: DiscriminatorKind = "paper"
     discriminator_width: float = 1.0  # paper's discriminator only
     batch: int = 16  # samples of one step, whatever the number of processes
-    micro_batch: int | None = None  # samples computed together (batch statistics included); None: the whole batch
+    micro_batch: int | None = None  # samples computed together (minibatch deviation included); None: the whole batch
     generator_rate: float = 2e-3  # Adam
     discriminator_rate: float = 2e-3
     position_weight: float = 1.0  # lambda_ar, Eq. 6; 0 where pictures have no vertical position
@@ -108,7 +108,7 @@ class Recipe:
 
     @property
     def group(self) -> int:
-        """Samples computed together: batch statistics run over these."""
+        """Samples computed together: minibatch deviation and path length run over these."""
         return self.micro_batch or self.batch
 
     @property

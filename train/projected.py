@@ -136,16 +136,10 @@ class SpectralConv(nn.Module):
         return F.conv2d(x, weight, bias.to(x.dtype), stride=self.stride, padding=self.padding)
 
 
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, track_running_stats=False)  # always over the batch at hand, see ``compare``
-
-
 def _down(in_channels: int, out_channels: int) -> list[nn.Module]:
-    return [
-        SpectralConv(in_channels, out_channels, 4, stride=2, padding=1),
-        _norm(out_channels),
-        nn.LeakyReLU(0.2),
-    ]
+    # No batch normalisation: photographs and generated images pass as batches of their own, and it would bring both to the same
+    # mean and deviation. A generator whose pictures are all too bright or too colourful would not be seen.
+    return [SpectralConv(in_channels, out_channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
 
 
 def _head(scale: int) -> nn.Sequential:
@@ -156,7 +150,7 @@ def _head(scale: int) -> nn.Sequential:
         layers += _down(channels, min(target, 128))
         channels = min(target, 128)
     if not layers:
-        layers += [SpectralConv(channels, 128, 3, padding=1), _norm(128), nn.LeakyReLU(0.2)]
+        layers += [SpectralConv(channels, 128, 3, padding=1), nn.LeakyReLU(0.2)]
         channels = 128
     return nn.Sequential(*layers, SpectralConv(channels, 1, 4))
 
@@ -190,18 +184,3 @@ class ProjectedDiscriminator(Critic):
         """Feature maps -> logits (B, 1, 5, 5) of each head and the vertical position (B,)."""
         logits = [head(f).float() for head, f in zip(self.heads, features, strict=True)]
         return Verdict(logits, self.position(features[-1]).float()[:, 0, 0, 0])
-
-    def compare(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> tuple[Verdict, Verdict]:
-        """Verdicts on features of photographs and of generated images, as many of each, judged as one batch.
-
-        Batches of their own would each be brought to the same mean and deviation, so that a generator whose pictures are all
-        too bright or too colourful would not be seen.
-        """
-        verdict = self.judge([torch.cat(pair) for pair in zip(real, fake, strict=True)])
-        logits = [x.chunk(2) for x in verdict.logits]
-        positions = verdict.position.chunk(2)
-        return Verdict([x[0] for x in logits], positions[0]), Verdict([x[1] for x in logits], positions[1])
-
-    def judge_fake(self, fake: Sequence[Tensor], *, real: Sequence[Tensor]) -> Verdict:
-        """The second verdict of ``compare``."""
-        return self.compare(real, fake)[1]

@@ -80,14 +80,6 @@ class Fake:
     target: Tensor
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One micro-batch of the discriminator's update."""
-
-    real: list[Tensor]  # features of augmented photographs
-    fake: Fake | None  # None where it has to be generated again
-
-
 class Stepper:
     """The steps of one run: a recipe, photographs, and the state they change."""
 
@@ -113,9 +105,9 @@ class Stepper:
         state, recipe, step = self.state, self.recipe, self.state.step
         terms = Terms()
         state.discriminator.refresh()
-        compared = self._update_discriminator(terms)
-        self._update_generator(compared, terms)
-        del compared
+        fakes = self._update_discriminator(terms)
+        self._update_generator(fakes, terms)
+        del fakes
         if recipe.r1_weight and step % recipe.r1_every == 0:
             self._regularise_discriminator(terms)
         if recipe.path_weight and step % recipe.path_every == 0:
@@ -171,30 +163,33 @@ class Stepper:
         seen, target = self._augmented(images, drawn.position, FAKE_AUGMENT, index)
         return Fake(drawn, z_s, self._features(seen), target)
 
-    def _update_discriminator(self, terms: Terms) -> Mapping[int, Compared]:
-        """Returns the micro-batches for the generator's update, with the generated one where this process has only one.
+    def _update_discriminator(self, terms: Terms) -> Mapping[int, Fake]:
+        """Returns the generated micro-batch for the generator's update where this process has only one.
 
         Several are generated again: their graphs together are what accumulation is there to avoid.
         """
         keep = len(self.shares) == 1
-        compared: dict[int, Compared] = {}
+        kept: dict[int, Fake] = {}
 
         def loss(index: int) -> Tensor:
             with torch.set_grad_enabled(keep):
                 fake = self._fake(index)
-            batch = self._real(index)
-            images, target = self._augmented(batch.images, batch.position, REAL_AUGMENT, index)
-            with torch.no_grad():
-                real = self._features(images)
-            compared[index] = Compared(real, fake if keep else None)
-            return self._discriminator_loss(fake, real, target, terms)
+            if keep:
+                kept[index] = fake
+            return self._discriminator_loss(fake, index, terms)
 
         self._update(self.state.discriminator, self.state.discriminator_optimizer, loss)
         self._expect()
-        return compared
+        return kept
 
-    def _discriminator_loss(self, fake: Fake, real_features: list[Tensor], target: Tensor, terms: Terms) -> Tensor:
-        real, judged = self.state.discriminator.compare(real_features, [f.detach() for f in fake.features])
+    def _discriminator_loss(self, fake: Fake, index: int, terms: Terms) -> Tensor:
+        discriminator = self.state.discriminator
+        batch = self._real(index)
+        images, target = self._augmented(batch.images, batch.position, REAL_AUGMENT, index)
+        with torch.no_grad():
+            real_features = self._features(images)
+        real = discriminator.judge(real_features)
+        judged = discriminator.judge([f.detach() for f in fake.features])
         adversarial = terms.add("d_adversarial", self.adversarial.discriminator(real.logits, judged.logits))
         if self.recipe.augment == "ada":
             terms.add("d_real_sign", torch.cat([r.flatten() for r in real.logits]).sign().mean())
@@ -203,17 +198,16 @@ class Stepper:
         position = losses.position(real.position, target) + losses.position(judged.position, fake.target)
         return adversarial + self.recipe.position_weight * terms.add("d_position", position)
 
-    def _update_generator(self, compared: Mapping[int, Compared], terms: Terms) -> None:
+    def _update_generator(self, fakes: Mapping[int, Fake], terms: Terms) -> None:
         def loss(index: int) -> Tensor:
-            seen = compared[index]
-            return self._generator_loss(seen.fake or self._fake(index), seen.real, terms)
+            return self._generator_loss(fakes[index] if index in fakes else self._fake(index), terms)
 
         with _frozen(self.state.discriminator):
             self._update(self.state.generator, self.state.generator_optimizer, loss)
 
-    def _generator_loss(self, fake: Fake, real_features: list[Tensor], terms: Terms) -> Tensor:
+    def _generator_loss(self, fake: Fake, terms: Terms) -> Tensor:
         recipe = self.recipe
-        verdict = self.state.discriminator.judge_fake(fake.features, real=real_features)
+        verdict = self.state.discriminator.judge(fake.features)
         loss = terms.add("g_adversarial", self.adversarial.generator(verdict.logits))
         if recipe.position_weight:
             position = terms.add("g_position", losses.position(verdict.position, fake.target))
