@@ -21,7 +21,7 @@ from infgen.world.document import parsed, read_file
 if TYPE_CHECKING:
     from infgen.train.state import State
 
-VERSION = 2
+VERSION = 3
 _NETWORKS = ("generator", "average", "discriminator")
 _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
 _NUMBERS = {"step": int, "augment_p": float, "real_sign": float, "best": dict}  # of the state, as they are
@@ -29,7 +29,7 @@ _KINDS = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMB
 _MAX_RECIPE = 2**20  # bytes; real ones have about a thousand
 _LOG_TAIL = 2**16  # bytes, some hundred records
 _GENERATOR = ("generator", "width", "coordinates", "structure", "padding")  # of a recipe, what sizes its generator
-_AGAIN = "start again in another folder"
+_AGAIN = "start again in another folder; --init MODEL.safetensors keeps what its generator has learnt"
 
 
 class Log:
