@@ -185,6 +185,8 @@ def report(points: list[dict[str, float]], distances: list[str], count: int) -> 
     console.print(table)
     for name, curve in curves.items():
         means = [float(np.mean(curve[i : i + 3])) for i in range(len(curve) - 2)]
+        if len(means) < 2:
+            continue
         falls = all(b < a for a, b in itertools.pairwise(means))
         console.print(f"{name}: the mean of three {'falls at every point' if falls else 'does not fall everywhere'}")
 
