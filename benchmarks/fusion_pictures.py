@@ -30,7 +30,7 @@ def main(out: Path, seed: int) -> None:
     for name, (width, height) in PICTURES.items():
         region = Region(0, -height // 2, width, height)
         layout = resolve(Layout.load(EXAMPLES / f"{name}.json"), region, folder=EXAMPLES)
-        studio = open_studio(World(seed=seed, layout=layout), options=Options(precision="bf16"))
+        studio = open_studio(World(seed=seed, layout=layout), options=Options(precision="fp32"))
         Image.fromarray(studio.array(region)).save(out / f"{name}.jpg", quality=QUALITY)
         if name == "painted":
             Image.fromarray(preview(studio, region)).save(out / f"{name}-preview.png", optimize=True)

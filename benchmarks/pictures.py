@@ -23,7 +23,7 @@ QUALITY = 88
 
 def window(model: Path, seed: int, width: int, height: int) -> Image.Image:
     """A window of world ``seed`` with the horizon in the middle."""
-    studio: Studio = open_studio(World(seed=seed), model=str(model), options=Options(precision="bf16"))
+    studio: Studio = open_studio(World(seed=seed), model=str(model), options=Options(precision="fp32"))
     return Image.fromarray(studio.array(Region(x=0, y=-height // 2, w=width, h=height)))
 
 
