@@ -141,14 +141,10 @@ def main(
         schedule = Schedule(
             steps=upto, checkpoint_every=every, sample_every=10**9, precision=precision, threads=threads
         )
-        run = start(
-            data,
-            made_by,
-            schedule,
-            out=run_folder / "run",
-            resume=bool(points),
-            init=None if points or from_random else init,
-        )
+        out = run_folder / "run"
+        begun_before = (out / "state.pt").exists()  # also where it was stopped before its first point
+        fresh = None if begun_before or from_random else init
+        run = start(data, made_by, schedule, out=out, resume=begun_before, init=fresh)
         begun = time.perf_counter()
         run.train(lambda step, terms: None)
         minutes = (time.perf_counter() - begun) / 60
