@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks.render import console, machine
 from infgen.train import start
 from infgen.train.evaluation import WeightFiles, frechet, load_network, real_features
-from infgen.train.loop import Schedule
+from infgen.train.loop import End, Schedule
 from infgen.train.presets import Recipe, recipe
 
 NEVER = 10**9
@@ -49,7 +49,8 @@ def main(photos: Path, runs: Path, hours: float, n: int, precision: str, vgg_wei
     for name, made_by in recipes().items():
         schedule = Schedule(steps=NEVER, hours=hours, checkpoint_every=NEVER, sample_every=NEVER, precision=precision)
         run = start(photos, made_by, schedule, out=runs / name)
-        run.train(lambda step, terms: None)
+        if run.train(lambda step, terms: None) is End.SIGNAL:
+            raise SystemExit("stopped before the comparison was over")
         real = real_features(run.trainer.photos, [network], n=n, seed=1)["vgg"]
         state = run.trainer.state
         distance = frechet(state.average, network, real=real, n=n, seed=2)

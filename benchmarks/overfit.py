@@ -33,7 +33,7 @@ from infgen.train.evaluation import WeightFiles, load_network, real_features
 from infgen.train.evaluation.distances import frechet
 from infgen.train.evaluation.features import collect
 from infgen.train.evaluation.generated import Painter, patches
-from infgen.train.loop import Schedule
+from infgen.train.loop import End, Schedule
 from infgen.train.presets import Recipe, recipe
 
 STRIDE = 16  # px between the patches among which the nearest is sought
@@ -145,9 +145,10 @@ def main(
         begun_before = (out / "state.pt").exists()  # also where it was stopped before its first point
         fresh = None if begun_before or from_random else init
         run = start(data, made_by, schedule, out=out, resume=begun_before, init=fresh)
-        begun = time.perf_counter()
-        run.train(lambda step, terms: None)
-        minutes = (time.perf_counter() - begun) / 60
+        begun, first = time.perf_counter(), run.trainer.state.step
+        if run.train(lambda step, terms: None) is End.SIGNAL:
+            raise SystemExit("stopped; the same command goes on")
+        minutes = (time.perf_counter() - begun) / 60 * every / (upto - first)  # also where a stop lies between two points
         samples = torch.stack(list(patches(Painter.of(run.trainer.state.average), n=n, seed=SEED)))
         fake = collect(iter(samples), networks, count=n)
         samples = samples[: COLUMNS * ROWS]
