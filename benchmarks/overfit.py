@@ -148,7 +148,8 @@ def main(
         begun, first = time.perf_counter(), run.trainer.state.step
         if run.train(lambda step, terms: None) is End.SIGNAL:
             raise SystemExit("stopped; the same command goes on")
-        minutes = (time.perf_counter() - begun) / 60 * every / (upto - first)  # also where a stop lies between two points
+        # Of the steps since the last point, also where a stop lay between.
+        minutes = (time.perf_counter() - begun) / 60 * every / (upto - first)
         samples = torch.stack(list(patches(Painter.of(run.trainer.state.average), n=n, seed=SEED)))
         fake = collect(iter(samples), networks, count=n)
         samples = samples[: COLUMNS * ROWS]
