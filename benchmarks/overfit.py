@@ -9,7 +9,7 @@ photographs', and how near samples come to the photographs: LPIPS of a sample to
 photographs and their mirror images, cut every few pixels. What that is for patches of the photographs themselves, cut between
 those, and for patches of photographs that were not trained, is printed first. Prints the curve and its running mean over three
 points, which must fall from point to point, and leaves sheets of samples above the patches that are nearest. A run that is
-there goes on from its last point.
+there goes on; a point that it was stopped in measuring is left out.
 """
 
 import itertools
@@ -28,6 +28,7 @@ from benchmarks.render import console, machine
 from infgen.model.checkpoint import SHIPPED
 from infgen.perceptual import Lpips
 from infgen.train import start
+from infgen.train.checkpoint import RunFolder
 from infgen.train.data import PhotoSet
 from infgen.train.evaluation import WeightFiles, load_network, real_features
 from infgen.train.evaluation.distances import frechet
@@ -137,19 +138,21 @@ def main(
 
     log = run_folder / "curve.jsonl"
     points = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    for upto in range(every * (len(points) + 1), steps + 1, every):
+    folder = RunFolder(run_folder / "run")
+    trained = folder.describe()["step"] if folder.state.exists() else 0
+    for upto in range(every * (trained // every + 1), steps + 1, every):
         schedule = Schedule(
             steps=upto, checkpoint_every=every, sample_every=10**9, precision=precision, threads=threads
         )
-        out = run_folder / "run"
-        begun_before = (out / "state.pt").exists()  # also where it was stopped before its first point
-        fresh = None if begun_before or from_random else init
-        run = start(data, made_by, schedule, out=out, resume=begun_before, init=fresh)
+        resume = folder.state.exists()
+        fresh = None if resume or from_random else init
+        run = start(data, made_by, schedule, out=folder.path, resume=resume, init=fresh)
         begun, first = time.perf_counter(), run.trainer.state.step
         if run.train(lambda step, terms: None) is End.SIGNAL:
             raise SystemExit("stopped; the same command goes on")
-        # Of the steps since the last point, also where a stop lay between.
-        minutes = (time.perf_counter() - begun) / 60 * every / (upto - first)
+        # Of all steps since the last point, also where a stop lay between.
+        last = points[-1] if points else {"step": 0, "minutes": 0}
+        minutes = (time.perf_counter() - begun) / 60 * (upto - last["step"]) / (upto - first)
         samples = torch.stack(list(patches(Painter.of(run.trainer.state.average), n=n, seed=SEED)))
         fake = collect(iter(samples), networks, count=n)
         samples = samples[: COLUMNS * ROWS]
@@ -157,7 +160,7 @@ def main(
         photograph = which // (len(among) // (2 * count)) % count
         point = {
             "step": upto,
-            "minutes": minutes + (points[-1]["minutes"] if points else 0),
+            "minutes": last["minutes"] + minutes,
             **{f"FD-{name}": frechet(real[name], fake[name]) for name in real},
             "LPIPS": float(far.median()),
             "shown": len(set(photograph.tolist())),
