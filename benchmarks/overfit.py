@@ -42,10 +42,10 @@ COLUMNS, ROWS = 12, 3  # samples of the sheet, which are also those compared wit
 SEED = 2
 
 
-def few(photos: Path, into: Path, first: int, count: int) -> Path:
-    """The middle squares of ``count`` photographs from the ``first`` on."""
+def few(photos: list[Path], into: Path) -> Path:
+    """The middle squares of ``photos``."""
     into.mkdir(parents=True, exist_ok=True)
-    for path in sorted(p for p in photos.iterdir() if p.suffix == ".jpg")[first : first + count]:
+    for path in photos:
         with Image.open(path) as image:
             ImageOps.fit(image.convert("RGB"), (min(image.size),) * 2).save(into / f"{path.stem}.png")
     return into
@@ -87,6 +87,7 @@ def sheet(samples: Tensor, found: Tensor) -> np.ndarray:
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path, exists=True))
 @click.argument("run_folder", type=click.Path(path_type=Path))
+@click.option("--names", help="Of the photographs, without ending, between commas. [default: the first COUNT]")
 @click.option("--count", default=8, show_default=True)
 @click.option("--preset", default="scenery-101-small", show_default=True)
 @click.option("--steps", default=3000, show_default=True)
@@ -104,6 +105,7 @@ def sheet(samples: Tensor, found: Tensor) -> np.ndarray:
 def main(
     photos: Path,
     run_folder: Path,
+    names: str | None,
     count: int,
     preset: str,
     steps: int,
@@ -121,8 +123,11 @@ def main(
 ) -> None:
     """Train on COUNT of the PHOTOS in RUN_FOLDER and print the curve."""
     rates = {"generator_rate": generator_rate, "discriminator_rate": discriminator_rate, "ema": ema}
-    data, made_by = few(photos, run_folder / "photos", 0, count), copying(preset, batch=batch, **rates)
-    others = few(photos, run_folder / "others", count, count)
+    paths = sorted(p for p in photos.iterdir() if p.suffix == ".jpg")
+    chosen = [photos / f"{name}.jpg" for name in names.split(",")] if names else paths[:count]
+    count = len(chosen)
+    data, made_by = few(chosen, run_folder / "photos"), copying(preset, batch=batch, **rates)
+    others = few([p for p in paths if p not in chosen][:count], run_folder / "others")
     networks = [
         load_network(name, WeightFiles(vgg=vgg_weights)) for name in ("effnet", "vgg")[: 2 if vgg_weights else 1]
     ]
