@@ -2,14 +2,14 @@
 
     python -m benchmarks.overfit PHOTOS RUN
 
-Takes the middle square of the first eight photographs and trains without what works against copying: the diversity loss and
-style mixing. Patches and augmentation stay: without either the discriminator knows eight photographs by heart within fifty
-steps, and teaches nothing any more. As it goes, it measures the Frechet distance of the averaged model's patches from the
-photographs', and how near samples come to the photographs: LPIPS of a sample to the patch that is nearest to it, of all
-photographs and their mirror images, cut every few pixels. What that is for patches of the photographs themselves, cut between
-those, and for patches of photographs that were not trained, is printed first. Prints the curve and its running mean over three
-points, which must fall from point to point, and leaves sheets of samples above the patches that are nearest. A run that is
-there goes on; a point that it was stopped in measuring is left out.
+Takes the middle squares of the first eight photographs, or of those with ``--names``, and trains without what works against
+copying: the diversity loss and style mixing. Patches and augmentation stay: without either the discriminator knows eight
+photographs by heart within fifty steps, and teaches nothing any more. As it goes, it measures the Frechet distance of the
+averaged model's patches from the photographs', and how near samples come to the photographs: LPIPS of a sample to the patch
+that is nearest to it, of all photographs and their mirror images, cut every few pixels. What that is for patches of the
+photographs themselves, cut between those, and for patches of photographs that were not trained, is printed first. Prints the
+curve and its running mean over three points, which must fall from point to point, and leaves sheets of samples above the
+patches that are nearest. A run that is there goes on; a point that it was stopped in measuring is left out.
 """
 
 import itertools
@@ -121,10 +121,12 @@ def main(
     from_random: bool,
     vgg_weights: Path | None,
 ) -> None:
-    """Train on COUNT of the PHOTOS in RUN_FOLDER and print the curve."""
+    """Train on a few of the PHOTOS in RUN_FOLDER and print the curve."""
     rates = {"generator_rate": generator_rate, "discriminator_rate": discriminator_rate, "ema": ema}
     paths = sorted(p for p in photos.iterdir() if p.suffix == ".jpg")
     chosen = [photos / f"{name}.jpg" for name in names.split(",")] if names else paths[:count]
+    if missing := [path.name for path in chosen if path not in paths]:
+        raise click.BadParameter(f"{photos} holds no {', '.join(missing)}", param_hint="--names")
     count = len(chosen)
     data, made_by = few(chosen, run_folder / "photos"), copying(preset, batch=batch, **rates)
     others = few([p for p in paths if p not in chosen][:count], run_folder / "others")
