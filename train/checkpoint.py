@@ -21,7 +21,7 @@ from infgen.world.document import parsed, read_file
 if TYPE_CHECKING:
     from infgen.train.state import State
 
-VERSION = 3
+VERSION = 4
 _NETWORKS = ("generator", "average", "discriminator")
 _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
 _NUMBERS = {"step": int, "augment_p": float, "real_sign": float, "best": dict}  # of the state, as they are

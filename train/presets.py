@@ -39,6 +39,7 @@ class Recipe:
     micro_batch: int | None = None  # samples computed together (minibatch deviation included); None: the whole batch
     generator_rate: float = 2e-3  # Adam
     discriminator_rate: float = 2e-3
+    decay_steps: int | None = None  # steps over which both rates fall linearly to nothing; None: they stay
     position_weight: float = 1.0  # lambda_ar, Eq. 6; 0 where pictures have no vertical position
     diversity_weight: float = 1.0  # lambda_div, Eq. 6
     r1_weight: float = 10.0  # paper's discriminator only
@@ -68,6 +69,8 @@ class Recipe:
                 raise InputError(
                     f"{name} {getattr(self, name)} is out of range; allowed is more than 0 and less than 1"
                 )
+        if self.decay_steps is not None and self.decay_steps < 1:
+            raise InputError(f"decay_steps {self.decay_steps} is out of range; allowed are 1 step or more")
         if self.discriminator == "projected" and self.r1_weight:
             raise InputError(
                 f"r1_weight {self.r1_weight} is not possible with the projected discriminator, whose slope in the pixels "
@@ -133,6 +136,10 @@ class Recipe:
     def local_cells(self) -> int:
         """Cells along one side of z_l for a patch: 35."""
         return PATCH_CELLS + 2 * geometry.STRUCTURE_HALO
+
+    def rates_at(self, step: int) -> float:
+        """Share of the learning rates that step ``step``, counted from 0, trains with."""
+        return 1.0 if self.decay_steps is None else max(0.0, 1 - step / self.decay_steps)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready mapping."""

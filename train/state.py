@@ -30,11 +30,12 @@ class State:
 def lazy_adam(module: nn.Module, rate: float, *, every: int | None) -> torch.optim.Adam:
     """Adam with betas (0, 0.99), corrected for a regulariser that runs every ``every`` steps (StyleGAN2, Section 3.1).
 
-    ``every``: None where there is no regulariser.
+    ``every``: None where there is no regulariser. The rate before any decay stays in the group as "initial_lr".
     """
     ratio = 1.0 if every is None else every / (every + 1)
     trained = [p for p in module.parameters() if p.requires_grad]
-    return torch.optim.Adam(trained, lr=rate * ratio, betas=(0.0, 0.99**ratio), fused=True)
+    group = {"params": trained, "initial_lr": rate * ratio}
+    return torch.optim.Adam([group], lr=rate * ratio, betas=(0.0, 0.99**ratio), fused=True)
 
 
 def build_discriminator(recipe: Recipe) -> Critic:

@@ -104,6 +104,7 @@ class Stepper:
         """One training step. Returns its loss terms by name; raises DivergenceError."""
         state, recipe, step = self.state, self.recipe, self.state.step
         terms = Terms()
+        self._set_rates()
         state.discriminator.refresh()
         fakes = self._update_discriminator(terms)
         self._update_generator(fakes, terms)
@@ -117,6 +118,12 @@ class Stepper:
         self._adapt(values)
         state.step += 1
         return values
+
+    def _set_rates(self) -> None:
+        share = self.recipe.rates_at(self.state.step)
+        for optimizer in (self.state.generator_optimizer, self.state.discriminator_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = share * group["initial_lr"]
 
     def _update(self, network: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable[[int], Tensor]) -> None:
         """One optimiser step on the mean of ``loss(micro-batch)`` over all micro-batches of all processes."""

@@ -11,6 +11,7 @@ from infgen.train.judge import METRICS, judge_by
 from infgen.train.loop import PRECISIONS, End, Schedule
 from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, recipe
 
+STEPS = 100_000
 ENDS = {
     End.STEPS: "finished",
     End.HOURS: "the hours are over; continue with --resume",
@@ -25,7 +26,7 @@ ENDS = {
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder exactly where its last checkpoint stands.")
 @click.option("--init", help="Start from the networks of a run's folder, a model file or a Hugging Face hub id.")
-@click.option("--steps", type=click.IntRange(min=1), default=100_000, show_default=True, help="Train up to this step.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train up to this step.  [default: --decay-steps, or 100000]")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Stop after this long, ready to be resumed.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("--width", type=float, help="Multiply the generator's channels.")
@@ -33,6 +34,9 @@ ENDS = {
 @click.option("--micro-batch", type=int, help="Samples computed together; less memory, and a share for every process.")
 @click.option("--generator-rate", type=float, help="Adam learning rate of the generator.")
 @click.option("--discriminator-rate", type=float, help="Adam learning rate of the discriminator.")
+@click.option(
+    "--decay-steps", type=int, help="Let both rates fall evenly from the first step on, to nothing after this many."
+)
 @click.option(
     "--discriminator", type=click.Choice(["paper", "projected"]), help="Instead of the preset's; with its rate and R1."
 )
@@ -65,7 +69,7 @@ def command(
     out: Path,
     resume: bool,
     init: str | None,
-    steps: int,
+    steps: int | None,
     hours: float | None,
     seed: int,
     checkpoint_every: int,
@@ -86,6 +90,8 @@ def command(
 
     The averaged model is OUT/model.safetensors. Several processes: start this command with torchrun or accelerate launch.
     """
+    made_by = ablate(recipe(preset).judged_by(discriminator).changed(**changes), ablation)
+    steps = steps or made_by.decay_steps or STEPS
     schedule = Schedule(
         steps=steps,
         hours=hours,
@@ -98,7 +104,6 @@ def command(
         threads=threads,
         tensorboard=tensorboard,
     )
-    made_by = ablate(recipe(preset).judged_by(discriminator).changed(**changes), ablation)
     make_judge = judge_by(metric, made_by, n=judge_n, vgg_weights=vgg_weights) if metric else None
     first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
     with progress("reading photographs", unit="photographs", quiet=quiet or not first) as reading:

@@ -86,6 +86,11 @@ def test_options_change_the_recipe(call: Call, photos: Path, tmp_path: Path) -> 
     assert (recipe["discriminator"], recipe["r1_weight"]) == ("projected", 0.0)
 
 
+def test_falling_rates_end_the_run_where_they_are_nothing(call: Call, photos: Path, tmp_path: Path) -> None:
+    code, out, _ = call(photos, "--out", tmp_path / "a", "--decay-steps", 2, *TINY)
+    assert (code, out) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 2, finished\n")
+
+
 def test_what_cannot_be_used_is_listed_with_its_reason(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +147,11 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["PHOTOS", "--out", "a", "--width", "nan"], "width nan is out of range"),
     (["PHOTOS", "--out", "a", "--generator-rate", 0], "generator_rate 0.0 is out of range"),
     (["PHOTOS", "--out", "a", "--discriminator-rate", "nan"], "discriminator_rate nan is out of range"),
+    (["PHOTOS", "--out", "a", "--decay-steps", 0], "decay_steps 0 is out of range; allowed are 1 step or more"),
+    (
+        ["PHOTOS", "--out", "a", "--decay-steps", 3, "--steps", 4],
+        "--steps 4 goes past step 3, where decay_steps leaves no learning rate; give --steps 3 or fewer",
+    ),
     (["PHOTOS", "--out", "a", "--checkpoint-every", 0], "Invalid value for '--checkpoint-every'"),
     (["PHOTOS", "--out", "a", "--sample-every", 0], "Invalid value for '--sample-every'"),
     (["PHOTOS", "--out", "a", "--threads", 0], "Invalid value for '--threads'"),

@@ -234,7 +234,7 @@ def other_shape(content: dict[str, Any]) -> None:
         (lambda c: c.update(path_mean=0.5), "it has no path_mean"),
         (lambda c: c.update(step="1"), "it has no step"),
         (lambda c: c.update(recipe=[1]), "it has no recipe"),
-        (lambda c: c.update(version=1), "has version 1, infgen needs 3"),
+        (lambda c: c.update(version=1), "has version 1, infgen needs 4"),
         (lambda c: c.pop("version"), "has version None"),
     ],
 )

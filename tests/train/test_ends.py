@@ -15,7 +15,8 @@ from infgen.train import start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.judge import judge_by
 from infgen.train.loop import End, Judge, Report, Schedule
-from infgen.train.presets import ABLATIONS, ablate
+from infgen.train.presets import ABLATIONS, Recipe, ablate
+from infgen.train.state import State
 from infgen.train.stopping import stop_requests
 from tests.train.photos import save_landscapes
 from tests.train.runs import PROJECTED, SMALL, begin, differences, nothing, records, saved, train
@@ -81,6 +82,42 @@ def test_the_run_ends_when_its_hours_are_over(photos: Path, tmp_path: Path) -> N
 
 def test_a_run_with_time_left_ends_with_its_steps(photos: Path, tmp_path: Path) -> None:
     assert begin(photos, tmp_path / "a", steps=1, hours=1.0).train(nothing) is End.STEPS
+
+
+# Rates that fall
+
+
+def rates(state: State) -> list[float]:
+    """The rates of the last step: generator's and discriminator's."""
+    return [o.param_groups[0]["lr"] for o in (state.generator_optimizer, state.discriminator_optimizer)]
+
+
+@pytest.mark.parametrize("recipe", [SMALL, PROJECTED], ids=["paper", "projected"])
+def test_the_rates_of_every_step_are_shares_of_the_first_ones(recipe: Recipe, photos: Path, tmp_path: Path) -> None:
+    run = begin(photos, tmp_path / "a", steps=4, made_by=recipe.changed(decay_steps=4))
+    first, seen = rates(run.trainer.state), []
+    run.train(lambda step, terms: seen.append(rates(run.trainer.state)))
+    assert seen == [[share * rate for rate in first] for share in (1, 0.75, 0.5, 0.25)]
+
+
+def test_falling_rates_are_what_the_networks_are_trained_with(whole: RunFolder, photos: Path, tmp_path: Path) -> None:
+    folder = train(photos, tmp_path / "a", steps=4, made_by=SMALL.changed(decay_steps=4))
+    same = [a["d_adversarial"] == b["d_adversarial"] for a, b in zip(records(folder), records(whole), strict=True)]
+    assert same == [True, True, False, False]  # of the second step, the first with lower rates, it comes before them
+
+
+def test_falling_rates_go_on_exactly_where_a_run_was_stopped(photos: Path, tmp_path: Path) -> None:
+    falling = SMALL.changed(decay_steps=5)
+    begin(photos, tmp_path / "a", steps=4, made_by=falling).train(send(signal.SIGTERM, at=2))
+    stopped = train(photos, tmp_path / "a", steps=4, made_by=falling, resume=True)
+    assert differences(saved(stopped), saved(train(photos, tmp_path / "b", steps=4, made_by=falling))) == []
+
+
+def test_a_run_that_starts_from_one_whose_rates_fell_has_its_own(photos: Path, tmp_path: Path) -> None:
+    old = train(photos, tmp_path / "a", steps=2, made_by=SMALL.changed(decay_steps=2))
+    run = start(photos, SMALL, Schedule(steps=1, device="cpu"), out=tmp_path / "b", init=old.path)
+    run.train(nothing)
+    assert rates(run.trainer.state) == rates(begin(photos, tmp_path / "c", steps=1).trainer.state)
 
 
 # The best model

@@ -90,6 +90,22 @@ def test_a_rate_out_of_range_is_refused(name: str, rate: float) -> None:
         recipe("tiny").changed(**{name: rate})
 
 
+@pytest.mark.parametrize("steps", [0, -1])
+def test_rates_that_fall_over_no_steps_are_refused(steps: int) -> None:
+    with pytest.raises(InputError, match=f"decay_steps {steps} is out of range"):
+        recipe("tiny").changed(decay_steps=steps)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_rates_stay_unless_they_are_told_to_fall(name: str) -> None:
+    assert [recipe(name).rates_at(step) for step in (0, 10**6)] == [1, 1]
+
+
+def test_falling_rates_go_evenly_from_all_to_nothing() -> None:
+    falling = recipe("tiny").changed(decay_steps=4)
+    assert [falling.rates_at(step) for step in range(6)] == [1, 0.75, 0.5, 0.25, 0, 0]
+
+
 def test_a_change_replaces_what_is_given_and_nothing_else() -> None:
     assert recipe("tiny").changed(batch=8, width=None) == Recipe("tiny", discriminator_width=1 / 32, batch=8)
 
