@@ -89,7 +89,13 @@ class Trainer:
         """
         state, schedule = self.state, self.schedule
         if state.step >= schedule.steps:
-            raise InputError(f"the run is at step {state.step} already; give --steps more than that")
+            ended = state.step == self.recipe.decay_steps
+            more = (
+                "its rates have fallen to nothing, go on from it with --init"
+                if ended
+                else "give --steps more than that"
+            )
+            raise InputError(f"the run is at step {state.step} already; {more}")
         deadline = time.monotonic() + schedule.hours * 3600 if schedule.hours else None
         with ExitStack() as stack:
             stop = stack.enter_context(stop_requests())

@@ -89,6 +89,10 @@ def test_options_change_the_recipe(call: Call, photos: Path, tmp_path: Path) -> 
 def test_falling_rates_end_the_run_where_they_are_nothing(call: Call, photos: Path, tmp_path: Path) -> None:
     code, out, _ = call(photos, "--out", tmp_path / "a", "--decay-steps", 2, *TINY)
     assert (code, out) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 2, finished\n")
+    code, _, err = call(photos, "--out", tmp_path / "a", "--decay-steps", 2, *TINY, "--resume")
+    said = "the run is at step 2 already; its rates have fallen to nothing, go on from it with --init"
+    assert code == 2
+    assert said in err
 
 
 def test_what_cannot_be_used_is_listed_with_its_reason(
