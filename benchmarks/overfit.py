@@ -42,7 +42,7 @@ from infgen.train.presets import VERTICAL_STARTS, Recipe, recipe
 STRIDE = 16  # px between the patches among which the nearest is sought
 COLUMNS, ROWS = 12, 3  # samples of the sheet, which are also those compared with the photographs
 SEED = 2
-SMOOTH = 5  # points in a mean: one alone differs from the next by as much as the curve falls in five
+SMOOTH = 5  # points in a mean: single ones sway by more than the curve falls from one to the next
 
 
 def few(photos: list[Path], into: Path) -> Path:
