@@ -4,6 +4,7 @@ Gradients are averaged once per update, after all backward passes, instead of wr
 of its networks several times and differentiates twice, which gradient hooks do not survive.
 """
 
+import atexit
 import os
 from collections.abc import Iterable
 from datetime import timedelta
@@ -62,6 +63,9 @@ class Group(Processes):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         cpu = device == "cpu" or not torch.cuda.is_available()
         group = PartialState(cpu=cpu, timeout=PATIENCE)
+        atexit.register(
+            group.destroy_process_group
+        )  # left to the interpreter's end, its threads may outlive it: an abort
         self.device = group.device
         self.index, self.count = group.process_index, group.num_processes
         self._reduce = reduce
