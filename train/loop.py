@@ -71,11 +71,6 @@ class Trainer:
         processes: Processes | None = None,
         judge: Judge | None = None,
     ) -> None:
-        if recipe.decay_steps is not None and schedule.steps > recipe.decay_steps:
-            raise InputError(
-                f"--steps {schedule.steps} goes past step {recipe.decay_steps}, where decay_steps leaves no learning rate; "
-                f"give --steps {recipe.decay_steps} or fewer"
-            )
         self.recipe, self.photos, self.schedule, self.judge = recipe, photos, schedule, judge
         self.processes = processes or join(schedule.device)
         self.stepper = Stepper(recipe, photos, self.processes, seed=schedule.seed, precision=schedule.precision)

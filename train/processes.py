@@ -61,11 +61,13 @@ class Group(Processes):
         if device not in {None, "cpu", "cuda"}:
             raise InputError(f"device {device!r} cannot be used in several processes; give cpu, cuda, or leave it out")
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+        # A group that lives when Python ends may abort the process: its threads drop their last tensors then. These
+        # functions take the group of their import as a default argument, and the first optimizer imports them.
+        import torch.distributed.nn.functional
+
         cpu = device == "cpu" or not torch.cuda.is_available()
         group = PartialState(cpu=cpu, timeout=PATIENCE)
-        atexit.register(
-            group.destroy_process_group
-        )  # left to the interpreter's end, its threads may outlive it: an abort
+        atexit.register(group.destroy_process_group)
         self.device = group.device
         self.index, self.count = group.process_index, group.num_processes
         self._reduce = reduce

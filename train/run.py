@@ -81,6 +81,11 @@ def start(
     folder.check(resume=resume)
     if resume and init is not None:
         raise InputError("--resume continues a run and --init starts a new one; give one of them")
+    if recipe.decay_steps is not None and schedule.steps > recipe.decay_steps:
+        raise InputError(
+            f"--steps {schedule.steps} goes past step {recipe.decay_steps}, where decay_steps leaves no learning rate; "
+            f"give --steps {recipe.decay_steps} or fewer"
+        )
     if out.resolve().is_relative_to(Path(data).resolve()):
         raise InputError(f"run folder {out} is inside data folder {data}: its samples would be trained on; move it")
     photos, skipped = PhotoSet.open(

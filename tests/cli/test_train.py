@@ -153,7 +153,7 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["PHOTOS", "--out", "a", "--discriminator-rate", "nan"], "discriminator_rate nan is out of range"),
     (["PHOTOS", "--out", "a", "--decay-steps", 0], "decay_steps 0 is out of range; allowed are 1 step or more"),
     (
-        ["PHOTOS", "--out", "a", "--decay-steps", 3, "--steps", 4],
+        ["empty", "--out", "a", "--decay-steps", 3, "--steps", 4],  # before photographs are read
         "--steps 4 goes past step 3, where decay_steps leaves no learning rate; give --steps 3 or fewer",
     ),
     (["PHOTOS", "--out", "a", "--checkpoint-every", 0], "Invalid value for '--checkpoint-every'"),

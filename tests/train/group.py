@@ -20,6 +20,11 @@ def free_port() -> int:
 
 def launch(arguments: list[str], *, count: int) -> list[subprocess.Popen[str]]:
     """Start ``infgen train`` in ``count`` processes that find each other; one process needs no group."""
+    return launch_python(["-m", "infgen", "train", *arguments], count=count)
+
+
+def launch_python(arguments: list[str], *, count: int) -> list[subprocess.Popen[str]]:
+    """Start Python with these arguments in ``count`` processes that find each other."""
     base = {**os.environ, "OMP_NUM_THREADS": "1"}
     if count > 1:
         base |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
@@ -29,7 +34,7 @@ def launch(arguments: list[str], *, count: int) -> list[subprocess.Popen[str]]:
         environment = base | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})
         started.append(
             subprocess.Popen(
-                [sys.executable, "-m", "infgen", "train", *arguments],
+                [sys.executable, *arguments],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

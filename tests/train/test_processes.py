@@ -10,7 +10,7 @@ from infgen.train.loop import Schedule, Trainer
 from infgen.train.presets import recipe
 from infgen.train.processes import Processes, join
 from tests.patience import until
-from tests.train.group import finish, launch, train_in
+from tests.train.group import finish, launch, launch_python, train_in
 from tests.train.photos import save_landscapes
 from tests.train.runs import PROJECTED, SMALL, begin, records
 
@@ -63,6 +63,28 @@ def test_when_one_process_is_killed_the_others_stop_and_the_run_resumes(photos: 
     done = int(torch.load(folder.state, weights_only=True)["step"])
     train_in(1, photos, out, "--steps", str(done + 1), "--resume", *OPTIONS)
     assert [r["step"] for r in records(folder)] == list(range(1, done + 2))
+
+
+LEAVES = """
+import atexit, weakref, torch
+from infgen.train.processes import join
+
+atexit.register(lambda: print("alive" if world() else "gone"))  # runs last
+group = join("cpu")
+world = weakref.ref(torch.distributed.group.WORLD)
+weight = torch.nn.Parameter(torch.ones(4))
+torch.optim.Adam([weight])
+weight.grad = torch.ones(4)
+group.average_gradients([weight])
+"""
+
+
+def test_the_group_is_gone_before_python_ends() -> None:
+    """Its threads abort a process, rarely, where they outlive the interpreter."""
+    processes = launch_python(["-c", LEAVES], count=2)
+    said = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert [out for out, _ in said] == ["gone\n"] * 2
 
 
 class Third(Processes):
