@@ -64,12 +64,19 @@ def shift_between(first: Pixels, second: Pixels) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
+@pytest.fixture(scope="module")
+def scenes(shipped: Generator) -> list[tuple[Scene, Pixels]]:
+    """Eight worlds and their pictures: what the first levels do not foretell moves the measure by 0.1 to 0.15 px in one of them."""
+    worlds = [make_scene(shipped, seed=seed) for seed in range(5, 13)]
+    return [(scene, picture(scene, REGION)) for scene in worlds]
+
+
 @pytest.mark.parametrize("halvings", [1, 2, 3])
-def test_a_coarse_square_is_not_shifted_against_the_averaged_one(
-    shipped: Generator, artist: CoarseArtist, full: Pixels, halvings: int
+def test_coarse_squares_are_not_shifted_against_the_averaged_ones(
+    scenes: list[tuple[Scene, Pixels]], artist: CoarseArtist, halvings: int
 ) -> None:
-    coarse = shown(make_scene(shipped, seed=5), artist, halvings)
-    assert np.abs(shift_between(coarse, mean_of_blocks(full, 1 << halvings))).max() < 0.2
+    shifts = [shift_between(shown(s, artist, halvings), mean_of_blocks(full, 1 << halvings)) for s, full in scenes]
+    assert np.abs(np.mean(shifts, axis=0)).max() < 0.15
 
 
 def test_the_measure_of_shifts_sees_half_a_pixel(full: Pixels) -> None:
