@@ -66,7 +66,7 @@ def shift_between(first: Pixels, second: Pixels) -> tuple[float, float]:
 
 @pytest.fixture(scope="module")
 def scenes(shipped: Generator) -> list[tuple[Scene, Pixels]]:
-    """Eight worlds and their pictures: what the first levels do not foretell moves the measure by 0.1 to 0.15 px in one of them."""
+    """Eight worlds and their pictures: what first levels do not foretell moves the measure by 0.1 to 0.15 px in one of them."""
     worlds = [make_scene(shipped, seed=seed) for seed in range(5, 13)]
     return [(scene, picture(scene, REGION)) for scene in worlds]
 
