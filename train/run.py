@@ -70,8 +70,8 @@ def start(
     """Read ``data``, and make a new run in ``out`` or bring the one there back to its last checkpoint.
 
     ``init``: a model, or the folder of another run, whose networks a new run starts from. ``make_judge``: what chooses the
-    best model. Raises InputError for unusable data, folders, devices, a run that was made with something else, or one that
-    another process trains.
+    best model. Raises InputError for unusable data, folders, devices, steps at which no rate is left, a run that was made with
+    something else, or one that another process trains.
     """
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
