@@ -11,6 +11,7 @@ import click
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
+from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
 from infgen.world.geometry import cells_covering
 
@@ -21,6 +22,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "tile": TILES,
     "styles": TILES,
     "precision": TILES,
+    "scale": TILES,
     "batch": ("trt", "triton"),
     "workspace": ("trt",),
     "plan": ("triton",),
@@ -37,6 +39,7 @@ class Order:
     tile: int | None
     styles: int
     precision: Precision
+    halvings: int
     batch: int
     workspace: int | None
     plan: bool
@@ -44,7 +47,7 @@ class Order:
 
     def tiles(self) -> dict[str, Any]:
         """Model and window, as all exports of tiles take them."""
-        generator = load(self.source)
+        generator = load(self.source).coarser(self.halvings)
         levels = generator.config.levels
         cells = default_tile_cells(levels) if self.tile is None else tile_option_cells(self.tile, levels=levels)
         return {
@@ -72,6 +75,9 @@ class Order:
     help="How many styles of a layout can meet in one tile. [default: 1]",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), help="[default: fp32]")
+@click.option(
+    "--scale", type=click.Choice(SCALE_NAMES[:4]), help="Share of the full size that the file draws. [default: 1]"
+)
 @click.option("--batch", type=int, help=f"Tiles at once at most (--trt, --triton). [default: {DEFAULT_BATCH}]")
 @click.option("--workspace", type=int, help="Most memory of a layer, MiB (--trt). [default: TensorRT's choice]")
 @click.option("--plan", is_flag=True, help="A TensorRT engine for the GPU here in place of an ONNX file (--triton).")
@@ -83,6 +89,7 @@ def command(
     tile: int | None,
     styles: int | None,
     precision: Precision | None,
+    scale: str | None,
     batch: int | None,
     workspace: int | None,
     plan: bool,
@@ -92,7 +99,8 @@ def command(
 
     ONNX files, TensorRT engines and models for Triton draw tiles of one size; a TorchServe archive draws windows of any size.
     """
-    given = {"tile": tile, "styles": styles, "precision": precision, "batch": batch, "workspace": workspace}
+    given = {"tile": tile, "styles": styles, "precision": precision, "scale": scale}
+    given |= {"batch": batch, "workspace": workspace}
     kind = _checked(kind, {name for name, value in given.items() if value is not None} | ({"plan"} if plan else set()))
     order = Order(
         model=model,
@@ -101,6 +109,7 @@ def command(
         tile=tile,
         styles=styles or 1,
         precision=precision or "fp32",
+        halvings=parse_scale(scale or "1"),
         batch=DEFAULT_BATCH if batch is None else batch,
         workspace=workspace,
         plan=plan,

@@ -13,6 +13,7 @@ from infgen.engines.onnx import PROVIDERS
 from infgen.engines.opening import AUTO, NAMES
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
+from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.rendering.job import Crew, Job, Options, Output, Studio, open_studio, prepare
 from infgen.rendering.plan import Region
 from infgen.rendering.preview import preview
@@ -45,6 +46,13 @@ EXTENSIONS = ", ".join(e for f in FORMATS for e in f.extensions)
 @click.option("--format", "file_format", type=click.Choice([f.key for f in FORMATS]), help="[default: by extension]")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted render of the same picture.")
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted render left.")
+@click.option(
+    "--scale",
+    type=click.Choice(SCALE_NAMES[:4]),
+    default="1",
+    show_default=True,
+    help="Draw the same window at this share of its size, by the model's coarser levels: 1/4 is 16 times cheaper.",
+)
 @click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
 @click.option("--batch", type=int, default=1, show_default=True, help="Tiles computed together.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="[default: fp32, or that of the engine's file]")
@@ -78,6 +86,7 @@ def command(
     file_format: str | None,
     resume: bool,
     restart: bool,
+    scale: str,
     tile: int | None,
     batch: int,
     precision: Precision | None,
@@ -108,7 +117,9 @@ def command(
         period=period,
     )
     devices = _devices(device, scheduler)
-    options = Options(tile, batch, precision, threads, devices[0] if devices else None, engine, engine_file, provider)
+    first, halvings = devices[0] if devices else None, parse_scale(scale)
+    options = Options(tile, batch, precision, threads, first, engine, engine_file, provider, halvings)
+    region = region.coarser(halvings)
     target = Output(output, _start(resume, restart), file_format)
     studio = open_studio(world, model=model, options=options)
     job = prepare(studio, region, target, crew=Crew(devices, scheduler))

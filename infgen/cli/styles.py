@@ -8,6 +8,7 @@ import click
 from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError, LimitError
+from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.rendering.job import Options, open_studio
 from infgen.rendering.plan import Region
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
@@ -25,6 +26,13 @@ _PART = re.compile(r"(-?[0-9]{1,20})(?:-(-?[0-9]{1,20}))?")
 @click.option("--truncation", type=float, help="1: styles as drawn, 0: the mean style. [default: 1]")
 @click.option("--w", "w", type=int, default=256, show_default=True, help="Width of each picture in px.")
 @click.option("--h", "h", type=int, default=192, show_default=True, help="Height of each picture in px.")
+@click.option(
+    "--scale",
+    type=click.Choice(SCALE_NAMES[:4]),
+    default="1",
+    show_default=True,
+    help="Draw pictures at this share of their size, by the model's coarser levels.",
+)
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures in a row.")
 @click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
@@ -38,6 +46,7 @@ def command(
     truncation: float | None,
     w: int,
     h: int,
+    scale: str,
     columns: int,
     precision: Precision,
     threads: int | None,
@@ -45,12 +54,14 @@ def command(
     quiet: bool,
 ) -> None:
     """Draw the same place in many styles, each with its seed, to pick seeds for --style-seed and for layouts."""
-    region = Region(-(w // 2), -(h // 2), w, h)
+    halvings = parse_scale(scale)
+    region = Region(-(w // 2), -(h // 2), w, h).coarser(halvings)
     places = World.create(seed=world_seed).changed(truncation=truncation)
     worlds = [places.changed(style_seed=seed) for seed in parse_seeds(seeds)]
-    sheet = Sheet(len(worlds), columns, w, h)
+    sheet = Sheet(len(worlds), columns, region.w, region.h)
     check_sheet(output, sheet)
-    studio = open_studio(worlds[0], model=model, options=Options(precision=precision, threads=threads, device=device))
+    options = Options(precision=precision, threads=threads, device=device, halvings=halvings)
+    studio = open_studio(worlds[0], model=model, options=options)
     pictures = ((str(world.style_seed), studio.with_world(world).array(region)) for world in worlds)
     with progress("drawing", unit="styles", quiet=quiet) as advance:
         image = draw_sheet(sheet, pictures, progress=advance)

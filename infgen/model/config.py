@@ -1,7 +1,7 @@
 """What a generator is: its sizes, as one frozen record, and the named presets of the paper."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from infgen.errors import InputError, ModelFileError
@@ -14,6 +14,7 @@ COORDINATE_CHANNELS: Mapping[str, int] = {"scenery": 3, "texture": 4, "object": 
 PATCH_CELLS = 11  # cells of z_S in one training patch
 MAX_CHANNELS = 8192
 MAX_LEVELS = 10
+MAX_VIEW_PX = 2**20
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class GeneratorConfig:
     coordinates: CoordinateSystem = "scenery"
     structure: Structure = "implicit"  # the paper's G_S; G_S without feature unfolding; no G_S (see model.structure)
     padding: bool = False  # the texture synthesizer pads with zeros, as StyleGAN2 does: for comparison, not seamless
+    scales: tuple[int, ...] = ()  # levels whose RGB sum was trained as a picture; empty: only the last
+    view_px: int | None = None  # height of a training view at the last level; None: the file does not say
+    halvings: int = 0  # one pixel of this network covers 2**halvings px of the world (see ``coarser``)
 
     def __post_init__(self) -> None:
         channels = (*self.texture_channels, self.local_channels, self.global_channels)
@@ -43,6 +47,18 @@ class GeneratorConfig:
             raise InputError(f"structure {self.structure!r} is unknown; allowed are {', '.join(get_args(Structure))}")
         if type(self.padding) is not bool:
             raise InputError(f"padding {self.padding!r} is unknown; allowed are true and false")
+        self._check_scales()
+
+    def _check_scales(self) -> None:
+        """Raise InputError for scales, a view or halvings that these levels cannot have."""
+        levels, scales = self.levels, self.scales
+        rising = all(type(s) is int for s in scales) and list(scales) == sorted(set(scales))
+        if scales and not (rising and scales[0] >= 1 and scales[-1] == levels):
+            raise InputError(f"scales {scales} are not possible; give rising levels from 1, the last one {levels}")
+        if self.view_px is not None and not (type(self.view_px) is int and 1 <= self.view_px <= MAX_VIEW_PX):
+            raise InputError(f"view_px {self.view_px!r} is out of range; allowed are 1 to {MAX_VIEW_PX} px")
+        if not (type(self.halvings) is int and 0 <= self.halvings <= MAX_LEVELS - levels):
+            raise InputError(f"halvings {self.halvings!r} is out of range; allowed are 0 to {MAX_LEVELS - levels}")
 
     @property
     def levels(self) -> int:
@@ -50,9 +66,41 @@ class GeneratorConfig:
         return len(self.texture_channels) // 2
 
     @property
+    def world_levels(self) -> int:
+        """Levels of the whole generator, whose pixels are the px of the world: ``levels`` unless this one is coarser."""
+        return self.levels + self.halvings
+
+    @property
     def cell_px(self) -> int:
-        """S = 2**L, pixels per cell."""
-        return geometry.cell_px(self.levels)
+        """S = 2**L, px of the world per cell."""
+        return geometry.cell_px(self.world_levels)
+
+    @property
+    def pictures(self) -> tuple[int, ...]:
+        """Levels whose RGB sum is a picture: ``scales``, or the last level."""
+        return self.scales or (self.levels,)
+
+    def coarser(self, halvings: int) -> "GeneratorConfig":
+        """The first ``levels - halvings`` levels as a network of its own, which draws the world at 1 / 2**halvings.
+
+        Raises InputError where that level was not trained as a picture.
+        """
+        if not halvings:
+            return self
+        level = self.levels - halvings
+        if halvings < 0 or level not in self.pictures:
+            possible = ", ".join(scale_name(self.levels - s) for s in reversed(self.pictures))
+            raise InputError(
+                f"scale {scale_name(halvings)} is no picture of this model; it draws {possible}: choose one of them, or "
+                "train a model with scales"
+            )
+        return replace(
+            self,
+            texture_channels=self.texture_channels[: 2 * level],
+            scales=tuple(s for s in self.scales if s <= level),
+            view_px=None if self.view_px is None else self.view_px >> halvings,
+            halvings=self.halvings + halvings,
+        )
 
     @property
     def patch_px(self) -> int:
@@ -61,8 +109,13 @@ class GeneratorConfig:
 
     @property
     def style_layers(self) -> int:
-        """Rows of a W+ style: one per texture convolution and one for the last ToRGB."""
-        return len(self.texture_channels) + 1
+        """Rows of a W+ style that this network reads: one per texture convolution and one for the last ToRGB."""
+        return len(self.texture_channels) + (2 if self.halvings else 1)
+
+    @property
+    def world_style_layers(self) -> int:
+        """Rows of a W+ style in worlds and layouts: those of the whole generator."""
+        return 2 * self.world_levels + 1
 
     @property
     def coordinate_channels(self) -> int:
@@ -94,7 +147,7 @@ class GeneratorConfig:
 
         Ablations are named only where they are switched on, so that other models stay readable by versions without them.
         """
-        given = {**asdict(self), "texture_channels": list(self.texture_channels)}
+        given = {**asdict(self), "texture_channels": list(self.texture_channels), "scales": list(self.scales)}
         return {name: value for name, value in given.items() if name not in OPTIONAL or value != OPTIONAL[name]}
 
     @classmethod
@@ -105,19 +158,35 @@ class GeneratorConfig:
             raise ModelFileError(
                 f"the model's configuration has entries {sorted(data)}; this version of infgen knows exactly {sorted(known)}"
             )
-        channels = data["texture_channels"]
-        if not isinstance(channels, list):
-            raise ModelFileError(
-                f"the model's configuration has texture_channels {channels!r}; a list of whole numbers is needed"
-            )
+        lists = {name: data.get(name, []) for name in ("texture_channels", "scales")}
+        for name, values in lists.items():
+            if not isinstance(values, list):
+                raise ModelFileError(
+                    f"the model's configuration has {name} {values!r}; a list of whole numbers is needed"
+                )
         try:
-            return cls(**{**data, "texture_channels": tuple(channels)})
+            return cls(**{**data, **{name: tuple(values) for name, values in lists.items()}})
         except InputError as error:
             raise ModelFileError(f"the model's configuration is not legal: {error}") from None
 
 
-# Entries that model files may leave out: switches of the paper's ablations, and where they stand in InfinityGAN itself.
-OPTIONAL: Mapping[str, Any] = {"structure": "implicit", "padding": False}
+# Entries that model files may leave out, and what they then are: the paper's own method, trained at one scale.
+OPTIONAL: Mapping[str, Any] = {"structure": "implicit", "padding": False, "scales": [], "view_px": None, "halvings": 0}
+
+
+SCALE_NAMES = tuple("1" if k == 0 else f"1/{1 << k}" for k in range(MAX_LEVELS))  # by halvings
+
+
+def scale_name(halvings: int) -> str:
+    """The scale 1 / 2**halvings in words: "1", "1/2", "1/4" ..."""
+    return SCALE_NAMES[halvings] if 0 <= halvings < MAX_LEVELS else f"2**{-halvings}"
+
+
+def parse_scale(name: str) -> int:
+    """The halvings that ``scale_name`` calls ``name``. Raises InputError for any other text."""
+    if name not in SCALE_NAMES:
+        raise InputError(f"scale {name[:20]!r} is unknown; give 1, 1/2, 1/4, 1/8 ...")
+    return SCALE_NAMES.index(name)
 
 
 def _official(levels: int) -> GeneratorConfig:
@@ -136,8 +205,15 @@ PRESETS: Mapping[str, GeneratorConfig] = {
     "scenery-197-small": GeneratorConfig(
         (96, 96, 96, 96, 64, 64, 48, 48, 32, 32), local_channels=64, global_channels=128
     ),
+    # Views of 788 px. The first levels cost least per pixel and are wide; the last ones draw detail alone.
+    "scenery-small": GeneratorConfig(
+        (128, 128, 128, 128, 96, 96, 64, 64, 32, 32, 24, 24), local_channels=80, global_channels=128
+    ),
     # For tests and documentation examples: random weights, milliseconds per tile.
     "tiny": GeneratorConfig((8, 8, 8, 8, 6, 6, 4, 4), local_channels=6, global_channels=16),
+    "tiny-scales": GeneratorConfig(
+        (8, 8, 8, 8, 6, 6, 4, 4, 4, 4, 4, 4), local_channels=6, global_channels=16, scales=(3, 4, 5, 6), view_px=788
+    ),
 }
 
 
@@ -148,6 +224,8 @@ def preset(
     coordinates: CoordinateSystem = "scenery",
     structure: Structure = "implicit",
     padding: bool = False,
+    scales: tuple[int, ...] = (),
+    view_px: int | None = None,
 ) -> GeneratorConfig:
     """The preset ``name`` with every channel count times ``width`` (rounded to a multiple of 4, at least 4).
 
@@ -169,4 +247,6 @@ def preset(
         coordinates=coordinates,
         structure=structure,
         padding=padding,
+        scales=scales or base.scales,
+        view_px=view_px or base.view_px,
     )

@@ -46,6 +46,21 @@ class Generator(nn.Module):
         """
         return self.texture(self.structure(z_l, coordinates, style.z_g), style.w_plus, noises)
 
+    def coarser(self, halvings: int) -> Self:
+        """The generator that draws the same worlds at 1 / 2**halvings of their size: the first levels, weights shared.
+
+        Pixel j of it lies on px j * 2**halvings of the world. Raises InputError where that level was not trained as a picture.
+        """
+        if not halvings:
+            return self
+        config = self.config.coarser(halvings)
+        with torch.device("meta"):
+            first = type(self)(config)
+        first.mapping, first.structure, first.mean_style = self.mapping, self.structure, self.mean_style
+        first.texture.convs = self.texture.convs[: len(config.texture_channels)]
+        first.texture.to_rgbs = self.texture.to_rgbs[: config.levels]
+        return first.train(self.training)
+
     def style(
         self,
         z_g: Tensor,

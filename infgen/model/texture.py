@@ -61,7 +61,7 @@ class TextureSynthesizer(nn.Module):
 
     def rgb_row(self, level: int) -> int:
         """Row of the W+ style that ToRGB of ``level`` (0 for the first) takes."""
-        return min(2 * level + 3, len(self.convs))
+        return min(2 * level + 3, self.config.style_layers - 1)
 
     def forward(self, z_s: Tensor, styles: Tensor, noises: Sequence[Tensor]) -> Tensor:
         """z_S (B, C, n, m), styles (B, rows, D), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W), float32."""

@@ -15,6 +15,7 @@ from infgen.engines.opening import AUTO, engine_kind, open_exported
 from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
+from infgen.model.config import scale_name
 from infgen.model.generator import Generator
 from infgen.rendering.plan import Plan, Region, make_plan
 from infgen.rendering.preflight import Preflight, check_styles, estimate, tile_memory
@@ -34,7 +35,7 @@ def _silent(title: str) -> AbstractContextManager[Progress]:
 
 @dataclass(frozen=True)
 class Options:
-    """How a picture is computed; changes no pixel by more than rounding, except ``precision``."""
+    """How a picture is computed; changes no pixel by more than rounding, except ``precision`` and ``halvings``."""
 
     tile_px: int | None = None  # None: the planner's choice
     batch: int = 1
@@ -44,6 +45,7 @@ class Options:
     engine: str = AUTO  # a name of infgen.engines.opening.NAMES
     engine_file: str | None = None  # what infgen export made
     provider: str | None = None  # of ONNX Runtime; None: that of the device
+    halvings: int = 0  # draw the picture at 1 / 2**halvings of its size, by the model's coarser levels
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Studio:
     def recipe(self, plan: Plan) -> dict[str, Any]:
         """Everything needed to draw the same picture again."""
         region, engine = plan.region, self.scene.engine
-        return {
+        coarse = {"scale": scale_name(self.options.halvings)} if self.options.halvings else {}
+        return coarse | {
             "infgen": __version__,
             "model": {"name": self.model_path.name, "sha256": self.model_hash},
             "world": self.scene.world.to_dict(),
@@ -117,7 +120,7 @@ def open_studio(world: World, *, model: str | Path | None = None, options: Optio
 def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
     """The model, for styles, and what draws with it."""
     if engine_kind(options.engine, options.engine_file, provider=options.provider) == "eager":
-        generator = load(model, device=pick_device(options.device))
+        generator = load(model, device=pick_device(options.device)).coarser(options.halvings)
         return generator, EagerEngine(generator, precision=options.precision or "fp32")
     engine = open_exported(
         options.engine,
@@ -127,7 +130,12 @@ def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
         provider=options.provider,
         precision=options.precision,
     )
-    return load(model, device=engine.device), engine
+    if engine.config.halvings != options.halvings:
+        raise InputError(
+            f"scale {scale_name(options.halvings)} was asked and engine {engine.name} was exported at scale "
+            f"{scale_name(engine.config.halvings)}; give that --scale, or export the model again"
+        )
+    return load(model, device=engine.device).coarser(options.halvings), engine
 
 
 @dataclass(frozen=True)

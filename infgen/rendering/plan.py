@@ -45,6 +45,12 @@ class Region:
         """Pixels in the region."""
         return self.w * self.h
 
+    def coarser(self, halvings: int) -> "Region":
+        """The region in pixels that lie 2**halvings px apart: the fewest that cover it."""
+        left, top = self.x >> halvings, self.y >> halvings
+        right, bottom = -(-(self.x + self.w) >> halvings), -(-(self.y + self.h) >> halvings)
+        return Region(left, top, right - left, bottom - top)
+
 
 @dataclass(frozen=True)
 class Axis:

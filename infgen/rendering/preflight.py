@@ -83,7 +83,7 @@ def check_styles(scene: Scene, plan: Plan, engine: ExportedEngine) -> None:
         return
     for index in range(plan.tile_count):
         position = plan.tile(index).position
-        reaching = styles_reaching(scene.world, position, cells=plan.cells, levels=engine.config.levels)
+        reaching = styles_reaching(scene.world, position, cells=plan.cells, config=engine.config)
         engine.check(styles=len(reaching))
 
 

@@ -7,6 +7,7 @@ from infgen.engines.base import TileBatch, to_pixels
 from infgen.errors import InfgenError
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
+from infgen.world import geometry
 from infgen.world.styles import world_palette
 from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
@@ -33,7 +34,8 @@ def check_engine(engine: Engine, generator: Generator, *, model: str) -> None:
     batch = _batch(generator, TilePosition(first.cell_x + across, first.cell_y + down), inner)
     expected = to_pixels(generator(batch.z_l, batch.coordinates, batch.style, batch.noises)).int()
     drawn = to_pixels(engine.render_float(_batch(generator, first, (rows, columns))))
-    y, x = down * engine.config.cell_px, across * engine.config.cell_px
+    cell_px = geometry.cell_px(engine.config.levels)  # of the engine's own pixels
+    y, x = down * cell_px, across * cell_px
     part = drawn[:, y : y + expected.shape[1], x : x + expected.shape[2]]
     difference = (part.to(expected) - expected).abs()
     if engine.precision == "fp32":

@@ -13,6 +13,7 @@ from infgen.engines.eager import DTYPES
 from infgen.engines.opening import engine_kind
 from infgen.engines.tile_file import PRECISIONS
 from infgen.errors import InputError
+from infgen.model.config import parse_scale
 from infgen.rendering.job import Options, open_studio
 from infgen.rendering.plan import Plan, Region, same_plan
 from infgen.rendering.render import Pixels, Scene, render_batch
@@ -100,7 +101,7 @@ def _scene_and_plan(
         region = Region(*(int(recipe["region"][name]) for name in "xywh"))
         height, width = (int(px) for px in recipe["tile"])
         batch, precision, model_hash = int(recipe["batch"]), recipe["precision"], recipe["model"]["sha256"]
-        document = dict(recipe["world"])
+        document, scale = dict(recipe["world"]), str(recipe.get("scale", "1"))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"the recipe in {path} is incomplete ({error!r}); it was written by another program") from None
     if precision not in PRECISIONS:
@@ -111,7 +112,7 @@ def _scene_and_plan(
         raise InputError(
             f"{path} was drawn in {precision} by engine {recipe.get('engine')}; give the file that it ran with --engine-file"
         )
-    chosen = replace(options, precision=precision, tile_px=None)
+    chosen = replace(options, precision=precision, tile_px=None, halvings=parse_scale(scale))
     world = World.create(**document).in_folder(Path(path).parent)
     studio = open_studio(world, model=model, options=chosen)
     if studio.model_hash != model_hash:

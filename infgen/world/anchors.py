@@ -59,6 +59,11 @@ class AnchoredLatents:
         return len(self.noises) // 2
 
     @property
+    def world_levels(self) -> int:
+        """The same: latents are those of the whole generator."""
+        return self.levels
+
+    @property
     def local_channels(self) -> int:
         """Channels of z_l."""
         return self.z_l.shape[0]

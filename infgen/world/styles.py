@@ -59,17 +59,17 @@ def check_anchors(world: World, *, model_sha256: str) -> None:
 
 
 def _check_mix(mix: Mix | None, where: str, config: GeneratorConfig) -> None:
-    if mix is not None and mix.crossover > config.style_layers:
+    if mix is not None and mix.crossover > config.world_style_layers:
         raise WorldError(
-            f"{where}: mix.crossover {mix.crossover} is past this model's {config.style_layers} style rows; "
-            f"allowed are 1 to {config.style_layers}"
+            f"{where}: mix.crossover {mix.crossover} is past this model's {config.world_style_layers} style rows; "
+            f"allowed are 1 to {config.world_style_layers}"
         )
 
 
 def _check_latent(latent: Latent | None, where: str, config: GeneratorConfig) -> None:
     if latent is None:
         return
-    found, wanted = (len(latent.w_plus), len(latent.z_g)), (config.style_layers, config.global_channels)
+    found, wanted = (len(latent.w_plus), len(latent.z_g)), (config.world_style_layers, config.global_channels)
     if found != wanted:
         raise WorldError(
             f"{where}: its latent has {found[0]} rows of {found[1]} values and this model {wanted[0]} of {wanted[1]}; "
@@ -78,7 +78,7 @@ def _check_latent(latent: Latent | None, where: str, config: GeneratorConfig) ->
 
 
 def _check_fields(world: World, config: GeneratorConfig) -> None:
-    wanted = config.levels, config.local_channels
+    wanted = config.world_levels, config.local_channels
     for anchor, placed in zip(world.anchors, world.placed_anchors, strict=True):
         if (found := (placed.latents.levels, placed.latents.local_channels)) != wanted:
             raise WorldError(
@@ -120,6 +120,7 @@ def _source(source: ResolvedSource, world: World, generator: Generator) -> Style
         z_g, w_plus = torch.zeros_like(mean)[None], mean.expand(1, generator.config.style_layers, -1)
     else:
         z_g, w_plus = (mean.new_tensor(values)[None] for values in (source.latent.z_g, source.latent.w_plus))
+        w_plus = w_plus[:, : generator.config.style_layers]
     if source.mix is not None:
         other = _seeded(source.mix.seed, None, 1.0, generator).w_plus
         w_plus = torch.cat([w_plus[:, : source.mix.crossover], other[:, source.mix.crossover :]], dim=1)

@@ -13,7 +13,7 @@ from infgen.model.fused import StyleWeights
 from infgen.world import coordinates, world_fields
 from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, lattice_period, layer_spans
 from infgen.world.layout import ResolvedLayout
-from infgen.world.mixing import StyleCounts, covering
+from infgen.world.mixing import Labels, StyleCounts, covering
 from infgen.world.styles import Palette
 from infgen.world.world import World
 
@@ -35,7 +35,10 @@ def tile_batch(
     palette: Palette,
     device: torch.device,
 ) -> TileBatch:
-    """Inputs of ``tiles``, each ``cells`` (rows, columns) of z_S large. Only the styles that reach them are carried."""
+    """Inputs of ``tiles``, each ``cells`` (rows, columns) of z_S large. Only the styles that reach them are carried.
+
+    With ``config.halvings`` these are the first levels' inputs: the same cells, latents and noises as at full size.
+    """
     rows, columns = cells
     spans = [
         (
@@ -44,7 +47,7 @@ def tile_batch(
         )
         for t in tiles
     ]
-    numbers, weights = _styles(world.layout, spans, period=world.period, levels=config.levels)
+    numbers, weights = _styles(world.layout, spans, period=world.period, config=config)
     return TileBatch(
         z_l=torch.stack(
             [world_fields.local_latent(world, Window(x.local, y.local), sizes=config, device=device) for x, y in spans]
@@ -63,26 +66,40 @@ def tile_batch(
 Spans = tuple[LayerSpans, LayerSpans]  # x, y
 
 
-def styles_reaching(world: World, tile: TilePosition, *, cells: tuple[int, int], levels: int) -> tuple[int, ...]:
+def styles_reaching(
+    world: World, tile: TilePosition, *, cells: tuple[int, int], config: GeneratorConfig
+) -> tuple[int, ...]:
     """Numbers of the layout's styles that the tile's inputs would carry."""
-    x, y = layer_spans(tile.cell_x, cells[1], levels=levels), layer_spans(tile.cell_y, cells[0], levels=levels)
-    return _styles(world.layout, [(x, y)], period=world.period, levels=levels)[0]
+    x, y = (layer_spans(k, n, levels=config.levels) for k, n in ((tile.cell_x, cells[1]), (tile.cell_y, cells[0])))
+    return _styles(world.layout, [(x, y)], period=world.period, config=config)[0]
 
 
 def _styles(
-    layout: ResolvedLayout | None, spans: Sequence[Spans], *, period: int | None, levels: int
+    layout: ResolvedLayout | None, spans: Sequence[Spans], *, period: int | None, config: GeneratorConfig
 ) -> tuple[tuple[int, ...], StyleWeights | None]:
-    """Numbers of the styles that reach any of the tiles, and their weights; None where it is one style."""
+    """Numbers of the styles that reach any of the tiles, and their weights; None where it is one style.
+
+    A coarser network reads the map of styles at the world px on which its own pixels lie.
+    """
     if layout is None or len(layout.styles) == 1:
         return (0,), None
-    spacing, transition = cell_px(levels), layout.transition
-    windows = [covering(x.local, y.local, spacing=spacing, transition=transition) for x, y in spans]
-    labels = [layout.labels(window, period=period) for window in windows]
+    levels, px = config.levels, cell_px(config.halvings)  # world px from pixel to pixel
+    transition = max(1, layout.transition // px) | 1
+    windows = [covering(x.local, y.local, spacing=cell_px(levels), transition=transition) for x, y in spans]
+    labels = [_labels(layout, window, px=px, period=period) for window in windows]
     numbers = tuple(int(n) for n in np.unique(np.concatenate([np.unique(part) for part in labels])))
     if len(numbers) == 1:
         return numbers, None
     counts = [StyleCounts.of(part, window, styles=numbers) for part, window in zip(labels, windows, strict=True)]
     return numbers, _weights(counts, spans, transition=transition, levels=levels)
+
+
+def _labels(layout: ResolvedLayout, window: Window, *, px: int, period: int | None) -> Labels:
+    """Number of the style at every pixel of ``window``, pixels lying ``px`` px of the world apart."""
+    if px == 1:
+        return layout.labels(window, period=period)
+    xs, ys = ([px * i for i in range(span.start, span.stop)] for span in (window.x, window.y))
+    return layout.labels_at(xs, ys, period=period)
 
 
 def _weights(counts: Sequence[StyleCounts], spans: Sequence[Spans], *, transition: int, levels: int) -> StyleWeights:
@@ -111,7 +128,7 @@ def _noise(
     world: World, x: LayerSpans, y: LayerSpans, conv: int, config: GeneratorConfig, device: torch.device
 ) -> Tensor:
     window = Window(x.noise[conv], y.noise[conv])
-    return world_fields.noise(world, window, conv=conv, levels=config.levels, device=device)
+    return world_fields.noise(world, window, conv=conv, levels=config.world_levels, device=device)
 
 
 def _coordinates(world: World, spans: Sequence[tuple[LayerSpans, LayerSpans]], config: GeneratorConfig) -> Tensor:
@@ -120,5 +137,5 @@ def _coordinates(world: World, spans: Sequence[tuple[LayerSpans, LayerSpans]], c
 
     cell_x = positions([x.local.start for x, _ in spans], spans[0][0].local.size)
     cell_y = positions([y.local.start for _, y in spans], spans[0][1].local.size)
-    period = None if world.period is None else lattice_period(world.period, 0, levels=config.levels)
+    period = None if world.period is None else lattice_period(world.period, 0, levels=config.world_levels)
     return coordinates.encode(cell_x, cell_y, system=config.coordinates, period_cells=period)

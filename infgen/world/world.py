@@ -203,21 +203,29 @@ class World(VersionedDocument):
         with write_atomically(path) as temporary:
             temporary.write_text(text)
 
-    def render(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> "Pixels":
-        """The pixels of the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8.
+    def render(
+        self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, scale: str = "1", **options: Any
+    ) -> "Pixels":
+        """Render the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8.
 
-        ``model``: a file or hub id, None the shipped one. ``options``: those of ``infgen.rendering.job.Options``. Raises
-        InputError for an impossible window, model or option.
+        ``model``: a file or hub id, None the shipped one. ``scale``: "1", "1/2", "1/4" ..., the share of its size at which
+        the window is drawn by a coarser level of the model. ``options``: those of ``infgen.rendering.job.Options``. Raises
+        InputError for an impossible window, model, scale or option.
         """
-        return self.view(x, y, w, h, model=model, **options)[...]
+        return self.view(x, y, w, h, model=model, scale=scale, **options)[...]
 
-    def view(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> "View":
+    def view(
+        self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, scale: str = "1", **options: Any
+    ) -> "View":
         """The same window as an array that is drawn where it is looked at: ``view[y0:y1, x0:x1]``."""
+        from infgen.model.config import parse_scale
         from infgen.rendering.job import Options
         from infgen.rendering.plan import Region
         from infgen.rendering.view import View, studio_of
 
-        return View(studio_of(self, model=model, options=Options(**options)), Region(x, y, w, h))
+        halvings = parse_scale(scale)
+        studio = studio_of(self, model=model, options=Options(**options, halvings=halvings))
+        return View(studio, Region(x, y, w, h).coarser(halvings))
 
     def to_dask(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> Any:
         """The same window as a lazy ``dask.array`` (h, w, 3) uint8. Raises MissingExtraError without dask."""

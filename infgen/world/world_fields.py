@@ -25,8 +25,8 @@ class Sizes(Protocol):
     """Sizes of a model that fields need: those of a ``GeneratorConfig``, or of an ``AnchoredLatents``."""
 
     @property
-    def levels(self) -> int:
-        """L, upsampling levels: a cell has 2**L px."""
+    def world_levels(self) -> int:
+        """L, upsampling levels of the whole generator: a cell has 2**L px of the world."""
 
     @property
     def local_channels(self) -> int:
@@ -35,8 +35,8 @@ class Sizes(Protocol):
 
 def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.device | str = "cpu") -> Tensor:
     """z_l of a window of cells: (C, H, W), float32. Raises WorldError where an anchor's file is not to be had."""
-    spacing = cell_px(sizes.levels)
-    period = _period(world, 0, sizes.levels)
+    spacing = cell_px(sizes.world_levels)
+    period = _period(world, 0, sizes.world_levels)
 
     def draw(seed: int, part: Window) -> Tensor:
         return seeded.local_latent(seed, part, channels=sizes.local_channels, period=period, device=device)
@@ -83,8 +83,8 @@ def resampling(
     like: "Region | None" = None,
 ) -> Edit:
     """The edit that ``World.resampled`` appends; see there."""
-    size = cell_px(sizes.levels)
-    if "local" in fields and 0 in cells_in(region, sizes.levels).shape:
+    size = cell_px(sizes.world_levels)
+    if "local" in fields and 0 in cells_in(region, sizes.world_levels).shape:
         raise WorldError(
             f"region of {region.w} x {region.h} px at ({region.x}, {region.y}) holds no centre of a cell; centres lie on "
             f"multiples of {size} px: give a region of {size} x {size} px or more, or only the field noise"
@@ -93,7 +93,7 @@ def resampling(
         raise WorldError("statistics of another region are those of local latents; add local to fields")
     values = {"x": region.x, "y": region.y, "w": region.w, "h": region.h, "fields": tuple(fields), "seed": seed}
     if like is not None:
-        values["mean"], values["std"] = local_statistics(world, cells_in(like, sizes.levels), sizes=sizes)
+        values["mean"], values["std"] = local_statistics(world, cells_in(like, sizes.world_levels), sizes=sizes)
     return checked(Edit, values, source="edit")
 
 
@@ -108,7 +108,7 @@ def local_statistics(world: World, cells: Window, *, sizes: Sizes) -> tuple[tupl
 
     Raises WorldError for fewer than 2 cells or more than ``MAX_LIKE_CELLS``.
     """
-    count, size = cells.x.size * cells.y.size, cell_px(sizes.levels)
+    count, size = cells.x.size * cells.y.size, cell_px(sizes.world_levels)
     if not 2 <= count <= MAX_LIKE_CELLS:
         raise WorldError(
             f"region whose statistics are asked holds {count} cells of {size} px; allowed are 2 to {MAX_LIKE_CELLS}: "
