@@ -17,8 +17,8 @@ from infgen.export.epilogues import demodulation, modulated_conv_epilogue, upsam
 from infgen.export.modulation import TINY, modulation
 from infgen.model.folded import check_seamless
 from infgen.model.generator import Generator
-from infgen.model.layers import EPS, GAIN, LEAK, ModulatedConv, StyledConv, ToRGB, upsample_skip
-from infgen.model.structure import CoordinateConv, DirectInput, centre_crop, trimmed
+from infgen.model.layers import EPS, GAIN, LEAK, ModulatedConv, StyledConv, ToRGB, centre_crop, upsample_skip
+from infgen.model.structure import CoordinateConv, DirectInput, trimmed
 from infgen.world.geometry import STRUCTURE_HALO
 
 

@@ -15,17 +15,21 @@ from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import DivergenceError, InfgenError, InputError
 from infgen.inspect import describe
 from infgen.lock import Lock, TakenError, check_free
+from infgen.model.generator import Generator
+from infgen.train.growing import check_growth, grow
 from infgen.train.presets import Recipe
 from infgen.world.document import parsed, read_file
 
 if TYPE_CHECKING:
     from infgen.train.state import State
 
-VERSION = 4
-_NETWORKS = ("generator", "average", "discriminator")
+VERSION = 5
+_NETWORKS = ("generator", "average", "discriminators")
 _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
-_NUMBERS = {"step": int, "augment_p": float, "real_sign": float, "best": dict}  # of the state, as they are
+_NUMBERS = {"step": int, "augment_p": list, "real_sign": list, "best": dict}  # of the state, as they are
 _KINDS = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
+_ONE_SCALE = 4  # version of states from before there were scales
+_ONE_SCALE_RECIPE = {"scales": [], "scale_shares": [], "fusion": 0.0, "warmup_steps": 0}
 _MAX_RECIPE = 2**20  # bytes; real ones have about a thousand
 _LOG_TAIL = 2**16  # bytes, some hundred records
 _GENERATOR = ("generator", "width", "coordinates", "structure", "padding")  # of a recipe, what sizes its generator
@@ -215,13 +219,18 @@ class RunFolder:
         state.path_mean = content["path_mean"].to(state.path_mean)
 
     def warm(self, state: "State", recipe: Recipe) -> None:
-        """Start ``state`` from the networks saved here, at step 0; the discriminator and the optimisers' averages where it
-        is of the same kind, with the learning rates of ``recipe``. Raises InputError where the generator is of another size,
-        and where the saved state is damaged.
+        """Start ``state`` from the networks saved here, at step 0.
+
+        The discriminators and the optimisers' averages come along where they are of the same kind and size, with the learning
+        rates of ``recipe``. A generator with fewer levels or channels grows. Raises InputError where it cannot, and where the
+        saved state is damaged.
         """
         content = self._content()
+        if any(content["recipe"].get(k) != recipe.to_dict()[k] for k in _GENERATOR):
+            grow_from(state, self._generator(content), source=str(self.path))
+            return
         made_by, asked = content["recipe"], recipe.to_dict()
-        kind = ("discriminator", "discriminator_width")
+        kind = ("discriminator", "discriminator_width", "scales", "view")
         parts = _PARTS if all(made_by.get(k) == asked[k] for k in kind) else ("generator", "average")
         try:
             for name in parts:
@@ -235,6 +244,15 @@ class RunFolder:
                 f"the run in {self.path} does not fit this recipe ({reason}); start from one of the same preset"
             ) from None
 
+    def _generator(self, content: Mapping[str, Any]) -> Generator:
+        """The averaged generator of a saved state. Raises InputError where it is damaged."""
+        try:
+            generator = Generator(Recipe(**{**content["recipe"], **_tuples(content["recipe"])}).generator_config)
+            generator.load_state_dict(content["average"])
+        except Exception as error:  # torch and Recipe raise many kinds for what does not fit
+            raise InputError(f"training state {self.state} does not fit ({_short(error)}); {_AGAIN}") from None
+        return generator
+
     def _content(self) -> dict[str, Any]:
         self.check(resume=True)
         try:
@@ -242,6 +260,8 @@ class RunFolder:
         except Exception as error:  # torch raises many kinds for damaged or foreign files
             kind = type(error).__name__
             raise InputError(f"training state {self.state} is damaged or foreign ({kind}); {_AGAIN}") from None
+        if isinstance(content, dict) and content.get("version") == _ONE_SCALE:
+            content = _with_scales(content)
         if not isinstance(content, dict) or content.get("version") != VERSION:
             found = content.get("version") if isinstance(content, dict) else None
             raise InputError(f"training state {self.state} has version {found!r}, infgen needs {VERSION}; {_AGAIN}")
@@ -249,6 +269,21 @@ class RunFolder:
         if missing:
             raise InputError(f"training state {self.state} is damaged: it has no {', '.join(missing)}; {_AGAIN}")
         return content
+
+
+def _with_scales(content: dict[str, Any]) -> dict[str, Any]:
+    """A state of version 4, which knew one scale, as one of this version."""
+    recipe, critic = content.get("recipe"), content.get("discriminator")
+    if not isinstance(recipe, dict) or not isinstance(critic, dict) or not isinstance(content.get("path_mean"), Tensor):
+        return content
+    return content | {
+        "version": VERSION,
+        "recipe": {**_ONE_SCALE_RECIPE, **recipe},
+        "discriminators": {f"0.{name}": value for name, value in critic.items()},
+        "path_mean": content["path_mean"].reshape(1),
+        "augment_p": [content.get("augment_p")],
+        "real_sign": [content.get("real_sign")],
+    }
 
 
 def _step_of(line: str) -> int:
@@ -259,6 +294,20 @@ def _step_of(line: str) -> int:
         return 0
     step = record.get("step") if isinstance(record, dict) else None
     return step if type(step) is int else 0
+
+
+def _tuples(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) for name, value in recipe.items() if isinstance(value, list)}
+
+
+def grow_from(state: "State", generator: Generator, *, source: str) -> None:
+    """Start the generator of ``state`` and its average from ``generator``, grown where it has fewer levels or channels.
+
+    Raises InputError where it cannot grow into that size. ``source``: what messages call it.
+    """
+    check_growth(generator.config, state.generator.config, source=source)
+    grow(generator, state.generator)
+    state.average.load_state_dict(state.generator.state_dict())
 
 
 def _check_finite(name: str, parameters: Iterable[Tensor], *, step: int) -> None:

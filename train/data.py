@@ -39,15 +39,23 @@ class PhotoSet:
     """Photographs as training views of short side ``view_px``, from which patches of ``patch_px`` are cut.
 
     Decoded views stay in memory up to INFGEN_DATA_CACHE_MB; the others are decoded again by threads, ahead of need.
-    With ``pre_resize_px`` every photograph passes through that short side first.
+    With ``pre_resize_px`` every photograph passes through that short side first. ``cache_bytes``: instead of that limit.
     """
 
-    def __init__(self, source: Source, *, view_px: int, patch_px: int, pre_resize_px: int | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        view_px: int,
+        patch_px: int,
+        pre_resize_px: int | None = None,
+        cache_bytes: int | None = None,
+    ) -> None:
         self.source, self.view_px, self.patch_px, self.pre_resize_px = source, view_px, patch_px, pre_resize_px
         self.photos: list[Picture] = []
         self._digest = hashlib.sha256()
         self._views: dict[int, Tensor] = {}
-        self._room = DATA_CACHE_MB.value() * MIB
+        self._room = DATA_CACHE_MB.value() * MIB if cache_bytes is None else cache_bytes
         self._ahead: dict[int, Future[Tensor]] = {}
         self._orders: dict[tuple[int, int], Tensor] = {}
 
@@ -81,7 +89,7 @@ class PhotoSet:
             if isinstance(view, InputError):
                 skipped.append(Skipped(picture.label, str(view)))
             else:
-                photo_set._add(picture, view)
+                photo_set.add(picture, view)
             progress(done, len(source))
         if not photo_set.photos:
             raise source.nothing_usable(skipped)
@@ -96,7 +104,7 @@ class PhotoSet:
     def _read(self, picture: Picture) -> Tensor:
         return read_view(read(picture), self.view_px, pre_resize_px=self.pre_resize_px)
 
-    def _add(self, picture: Picture, view: Tensor) -> None:
+    def add(self, picture: Picture, view: Tensor) -> None:
         """Take a photograph; keep its view where there is room."""
         self._digest.update(picture.name.encode("utf-8", "surrogateescape"))
         self._digest.update(view.numpy().data)

@@ -1,4 +1,4 @@
-"""Choosing the best model of a run: a Frechet distance from the photographs that are trained on."""
+"""Choosing the best model of a run: a Frechet distance from the photographs that are trained on, averaged over scales."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import torch
 
 from infgen.errors import InputError
 from infgen.model.generator import Generator
-from infgen.train.data import PhotoSet
 from infgen.train.loop import Judge
 from infgen.train.presets import Recipe
+from infgen.train.pyramid import PhotoPyramid
 from infgen.train.run import MakeJudge
 
 METRICS = ("fd-vgg", "fd-effnet")
@@ -16,7 +16,7 @@ PHOTO_SEED, MODEL_SEED = 1, 2
 
 
 def judge_by(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = None) -> MakeJudge:
-    """What makes the judge of a run by ``metric`` on ``n`` photographs' patches and as many generated ones.
+    """What makes the judge of a run by ``metric`` on ``n`` photographs' patches and as many generated ones at each scale.
 
     Raises InputError where a model would be judged by the network that it is trained against.
     """
@@ -26,15 +26,17 @@ def judge_by(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = 
             "give --metric fd-vgg"
         )
 
-    def make(photos: PhotoSet, device: torch.device) -> Judge:
+    def make(photos: PhotoPyramid, device: torch.device) -> Judge:
         from infgen.train.evaluation import WeightFiles, frechet, load_network, real_features
 
         network = load_network(metric.removeprefix("fd-"), WeightFiles(vgg=vgg_weights), device=device)
-        real = real_features(photos, [network], n=n, seed=PHOTO_SEED)[network.name]
+        real = [real_features(at, [network], n=n, seed=PHOTO_SEED)[network.name] for at in photos.sets]
 
         def measure(generator: Generator) -> float:
             generator.update_mean_style()
-            return frechet(generator, network, real=real, n=n, seed=MODEL_SEED)
+            scales = zip(recipe.judged, real, strict=True)
+            values = [frechet(generator, network, real=r, n=n, seed=MODEL_SEED, scale=scale) for scale, r in scales]
+            return sum(values) / len(values)
 
         return Judge(metric.replace("-", "_"), measure)
 

@@ -13,9 +13,9 @@ from infgen.model.generator import Generator
 from infgen.train import samples
 from infgen.train.board import Board
 from infgen.train.checkpoint import Log, RunFolder
-from infgen.train.data import PhotoSet
 from infgen.train.presets import Recipe
 from infgen.train.processes import Processes, join
+from infgen.train.pyramid import PhotoPyramid
 from infgen.train.step import Stepper
 from infgen.train.stopping import StopRequest, stop_requests
 
@@ -65,7 +65,7 @@ class Trainer:
     def __init__(
         self,
         recipe: Recipe,
-        photos: PhotoSet,
+        photos: PhotoPyramid,
         schedule: Schedule,
         *,
         processes: Processes | None = None,

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from infgen.errors import InputError
-from infgen.model.config import PATCH_CELLS, CoordinateSystem, GeneratorConfig, Structure, preset
-from infgen.world import geometry
+from infgen.model.config import CoordinateSystem, GeneratorConfig, Structure, preset
+from infgen.model.scales import Scale, judged_scales
 
 Augmentation = Literal["none", "diffaugment", "ada"]
 DiscriminatorKind = Literal["paper", "projected"]
 
-VIEW_CELLS = 17  # a training view is what 17 cells would give: 197 px for 101 px patches
 VERTICAL_STARTS = 10  # V: rows at which a generated patch may begin, one cell apart
 BEYOND_CELLS = 24  # farther than this from the strip the network sees nothing but saturated coordinates
 
@@ -32,7 +31,14 @@ class Recipe:
     patches: bool = (
         True  # ablation, where false: whole views, brought to the size of a patch, and one place of the world
     )
-    view: int | None = None  # short side of a view in px; None: what 17 cells give
+    view: int | None = (
+        None  # short side of a view in px, at the last level; None: what 17 cells give, 197 px at 16 px a cell
+    )
+    scales: tuple[
+        int, ...
+    ] = ()  # levels whose RGB sum is judged, each by a discriminator of its own; empty: only the last
+    scale_shares: tuple[int, ...] = ()  # steps that each scale gets in turn, coarsest first; empty: one each
+    fusion: float = 0.0  # share of steps whose pictures mix two styles over space, by the renderer's own weight maps
     discriminator: DiscriminatorKind = "paper"
     discriminator_width: float = 1.0  # paper's discriminator only
     batch: int = 16  # samples of one step, whatever the number of processes
@@ -40,6 +46,9 @@ class Recipe:
     generator_rate: float = 2e-3  # Adam
     discriminator_rate: float = 2e-3
     decay_steps: int | None = None  # steps over which both rates fall linearly to nothing; None: they stay
+    warmup_steps: int = (
+        0  # steps at the start in which only the discriminators learn, for a generator that is trained already
+    )
     position_weight: float = 1.0  # lambda_ar, Eq. 6; 0 where pictures have no vertical position
     diversity_weight: float = 1.0  # lambda_div, Eq. 6
     r1_weight: float = 10.0  # paper's discriminator only
@@ -54,6 +63,8 @@ class Recipe:
     ema: float = 0.5 ** (32 / 10_000)  # per step
 
     def __post_init__(self) -> None:
+        for name in ("scales", "scale_shares"):  # JSON has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.batch < 2 or self.batch % 2:
             raise InputError(
                 f"batch {self.batch} is not possible; samples come in pairs, so give an even number from 2"
@@ -77,9 +88,31 @@ class Recipe:
                 "that penalty would flatten; give r1_weight 0"
             )
         self._check_position()
-        if self.view is not None and self.view <= self.generator_config.patch_px:
-            least = self.generator_config.patch_px + 1
+        self._check_scales()
+
+    def _check_scales(self) -> None:
+        """Refuse views without room for patches, shares that do not fit the scales, and what needs one scale."""
+        if self.view is not None and not self.scales and self.view <= self._network.patch_px:
+            least = self._network.patch_px + 1
             raise InputError(f"view {self.view} px is too small for patches; give at least {least} px")
+        if self.warmup_steps < 0:
+            raise InputError(f"warmup_steps {self.warmup_steps} is out of range; allowed are 0 steps or more")
+        if not 0 <= self.fusion <= 1:
+            raise InputError(f"fusion {self.fusion} is out of range; allowed is a share from 0 to 1")
+        count = len(self.judged)
+        if self.scale_shares and (len(self.scale_shares) != count or min(self.scale_shares) < 1):
+            raise InputError(
+                f"scale_shares {self.scale_shares} do not fit {count} scales; give {count} whole numbers from 1"
+            )
+        if not self.scales:
+            return
+        if self.pre_resize is not None:
+            raise InputError(
+                f"pre_resize {self.pre_resize} is not possible with several scales: the finest would learn enlarged "
+                "photographs; leave it out"
+            )
+        if not self.patches or self.padding:
+            raise InputError(f"scales {self.scales} are not possible without patches or with padding; give no scales")
 
     def _check_position(self) -> None:
         """Refuse what is about the vertical position where pictures have none."""
@@ -95,7 +128,11 @@ class Recipe:
 
     @property
     def generator_config(self) -> GeneratorConfig:
-        """Sizes of the generator to train."""
+        """The generator to train: its sizes, its scales, and the view that it is trained on."""
+        return replace(self._network, scales=self.scales, view_px=self.view)
+
+    @property
+    def _network(self) -> GeneratorConfig:
         return preset(
             self.generator,
             width=self.width,
@@ -103,6 +140,23 @@ class Recipe:
             structure=self.structure,
             padding=self.padding,
         )
+
+    @property
+    def judged(self) -> tuple[Scale, ...]:
+        """The scales that are judged, coarsest first. Without ``patches`` a view is as large as a patch."""
+        scales = judged_scales(self.generator_config)
+        return scales if self.patches else tuple(replace(scale, view_px=scale.patch_px) for scale in scales)
+
+    def turn(self, step: int) -> tuple[int, int]:
+        """(scale, as an index of ``judged``; earlier steps of that scale) of step ``step``, counted from 0.
+
+        Scales take turns in a fixed order, so that the cost of a step is that of one batch of patches.
+        """
+        shares = self.scale_shares or (1,) * len(self.judged)
+        order = [index for index, share in enumerate(shares) for _ in range(share)]
+        cycle, place = divmod(step, len(order))
+        index = order[place]
+        return index, cycle * shares[index] + order[:place].count(index)
 
     @property
     def has_position(self) -> bool:
@@ -116,26 +170,21 @@ class Recipe:
 
     @property
     def view_px(self) -> int:
-        """Short side to which photographs are brought before patches are cut from them: a patch's own without ``patches``."""
-        config = self.generator_config
-        if not self.patches:
-            return config.patch_px
-        return self.view or geometry.tile_px(VIEW_CELLS, levels=config.levels)
+        """Short side to which photographs are brought at the finest scale, before patches are cut from them."""
+        return self.judged[-1].view_px
 
-    @property
-    def real_px_per_unit(self) -> float:
+    def real_px_per_unit(self, scale: Scale) -> float:
         """Pixels between vertical targets 0 and 1 of a photograph's patches; infinite where there is no such position."""
-        return (self.view_px - self.generator_config.patch_px) / 2 if self.has_position else math.inf
+        return scale.room_px / 2 if self.has_position else math.inf
 
-    @property
-    def fake_px_per_unit(self) -> float:
-        """Pixels between vertical targets 0 and 1 of generated patches; infinite where there is no such position."""
-        return (VERTICAL_STARTS - 1) * self.generator_config.cell_px / 2 if self.has_position else math.inf
+    def fake_px_per_unit(self, scale: Scale) -> float:
+        """Pixels between vertical targets 0 and 1 of generated patches; infinite where there is no such position.
 
-    @property
-    def local_cells(self) -> int:
-        """Cells along one side of z_l for a patch: 35."""
-        return PATCH_CELLS + 2 * geometry.STRUCTURE_HALO
+        With ``scales`` rows of a world are rows of the view. The paper's one scale spreads its V starts farther.
+        """
+        if self.scales or not self.has_position:
+            return self.real_px_per_unit(scale)
+        return (VERTICAL_STARTS - 1) * self.generator_config.cell_px / 2
 
     def rates_at(self, step: int) -> float:
         """Share of the learning rates that step ``step``, counted from 0, trains with."""
@@ -143,7 +192,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
-        return asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     def changed(self, **values: Any) -> "Recipe":
         """The same recipe with some values replaced; None leaves a value as it is."""
@@ -179,6 +228,11 @@ _SMALL = Recipe(
     **_TRAINED_WITH["projected"],
 )
 
+# Landscapes from the horizon to the pixel: whole views of 98 px, then patches of about 101 px of views of 197, 394 and 788 px.
+_SCALES = replace(
+    _SMALL, generator="scenery-small", scales=(3, 4, 5, 6), view=788, beyond=0.15, mixing=0.5, fusion=0.15
+)
+
 # What has no up and down has no vertical position to predict, and no sky or ground to train beyond a strip.
 _NO_POSITION: Mapping[str, Any] = {"position_weight": 0.0, "beyond": 0.0}
 
@@ -198,7 +252,10 @@ RECIPES: Mapping[str, Recipe] = {
     "satellite": replace(_PAPER, coordinates="texture", **_NO_POSITION),
     # Things without place or order (crowds, shelves, foliage): constant coordinates, so z_l alone says what is where.
     "object": replace(_PAPER, coordinates="object", **_NO_POSITION),
-    # Hundreds of photographs and two CPU cores: recognisable landscapes after an hour or two. The shipped model.
+    # Hundreds of photographs of 800 px and two CPU cores. Every scale from the whole view to the last detail is judged.
+    # The shipped model.
+    "scenery-small": _SCALES,
+    # One scale: recognisable patches after an hour or two from photographs of 197 px.
     "scenery-101-small": _SMALL,
     # The same with patches of four times as many pixels, from photographs of at least 389 px: for a small GPU.
     "scenery-197-small": replace(_SMALL, generator="scenery-197-small"),
@@ -207,16 +264,18 @@ RECIPES: Mapping[str, Recipe] = {
     "object-small": replace(_SMALL, coordinates="object", **_NO_POSITION),
     # For tests: seconds, learns nothing worth looking at.
     "tiny": Recipe("tiny", discriminator_width=1 / 32, batch=4),
+    "tiny-scales": replace(_SMALL, generator="tiny-scales", scales=(3, 4, 5, 6), view=788, batch=2),
 }
 
 # StyleGAN2 without a constant input (NCI): z_l goes straight into the texture synthesizer. As in the authors'
 # configurations it knows no coordinates, and has neither L_div nor L_ar.
 _NCI: Mapping[str, Any] = {"structure": "none", "coordinates": "object", "diversity_weight": 0.0, **_NO_POSITION}
+_ONE_SCALE: Mapping[str, Any] = {"scales": (), "scale_shares": (), "view": None}  # as in the paper
 
 # The paper's ablations: what each changes in a recipe.
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
-    "stylegan2-nci": {**_NCI, "padding": True, "patches": False, "view": None},
-    "stylegan2-nci-patched": {**_NCI, "padding": True},
+    "stylegan2-nci": {**_NCI, **_ONE_SCALE, "padding": True, "patches": False},
+    "stylegan2-nci-patched": {**_NCI, **_ONE_SCALE, "padding": True},
     "stylegan2-nci-pfg": _NCI,  # the padding-free generator, without the structure synthesizer
     "no-unfolding": {"structure": "pointwise"},
     "no-diversity": {"diversity_weight": 0.0},

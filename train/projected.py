@@ -156,12 +156,15 @@ def _head(scale: int) -> nn.Sequential:
 
 
 class ProjectedDiscriminator(Critic):
-    """Frozen features, fixed random projections, four trained heads and a position head."""
+    """Frozen features, fixed random projections, four trained heads and a position head.
 
-    def __init__(self) -> None:
+    ``like``: another one whose network and projections serve this one, too; only heads are its own.
+    """
+
+    def __init__(self, like: "ProjectedDiscriminator | None" = None) -> None:
         super().__init__()
-        self.network = FrozenFeatures()
-        self.projection = RandomProjection()
+        self.network = FrozenFeatures() if like is None else like.network
+        self.projection = RandomProjection() if like is None else like.projection
         self.heads = nn.ModuleList(_head(scale) for scale in range(len(PROJECTED_CHANNELS)))
         self.position = nn.Sequential(*_down(PROJECTED_CHANNELS[-1], 128), SpectralConv(128, 1, 4))
 

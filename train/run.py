@@ -10,14 +10,15 @@ import torch
 from infgen.errors import InputError
 from infgen.lock import Lock
 from infgen.model.generator import Generator
-from infgen.train.checkpoint import RunFolder
-from infgen.train.data import PhotoSet, Skipped
+from infgen.train.archives import Skipped
+from infgen.train.checkpoint import RunFolder, grow_from
 from infgen.train.loop import End, Judge, Report, Schedule, Trainer
 from infgen.train.presets import Recipe
 from infgen.train.processes import join
+from infgen.train.pyramid import PhotoPyramid
 from infgen.train.state import State
 
-MakeJudge = Callable[[PhotoSet, torch.device], Judge]
+MakeJudge = Callable[[PhotoPyramid, torch.device], Judge]
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,11 @@ class Run:
             where = f"{processes.count} processes, {where}"
         return "\n".join(
             (
-                f"{len(trainer.photos)} photographs, {len(self.skipped)} skipped; views of {recipe.view_px} px, "
-                f"patches of {recipe.generator_config.patch_px} px",
+                f"{len(trainer.photos)} photographs, {len(self.skipped)} skipped",
+                *(
+                    f"scale {scale.label}, {len(photos)} photographs"
+                    for scale, photos in zip(recipe.judged, trainer.photos.sets, strict=True)
+                ),
                 f"generator {recipe.generator} x{recipe.width:g}, {parameters / 1e6:.1f} M parameters; "
                 f"{recipe.discriminator} discriminator; batch {recipe.batch}",
                 f"step {trainer.state.step} to {schedule.steps} on {where}, seed {schedule.seed}; {self.folder.path}",
@@ -88,13 +92,7 @@ def start(
         )
     if out.resolve().is_relative_to(Path(data).resolve()):
         raise InputError(f"run folder {out} is inside data folder {data}: its samples would be trained on; move it")
-    photos, skipped = PhotoSet.open(
-        data,
-        view_px=recipe.view_px,
-        patch_px=recipe.generator_config.patch_px,
-        pre_resize_px=recipe.pre_resize,
-        progress=progress,
-    )
+    photos, skipped = PhotoPyramid.open(data, recipe.judged, pre_resize_px=recipe.pre_resize, progress=progress)
     judge = make_judge(photos, processes.device) if make_judge and processes.first else None
     trainer = Trainer(recipe, photos, schedule, processes=processes, judge=judge)
     if init is not None:
@@ -118,10 +116,4 @@ def _warm(state: State, recipe: Recipe, init: str | Path) -> None:
     if Path(init).is_dir():
         RunFolder(Path(init)).warm(state, recipe)
         return
-    model = Generator.from_pretrained(init)
-    if model.config != recipe.generator_config:
-        raise InputError(
-            f"model {init} has other sizes than preset {recipe.generator} x{recipe.width:g}; choose its preset"
-        )
-    for network in (state.generator, state.average):
-        network.load_state_dict(model.state_dict())
+    grow_from(state, Generator.from_pretrained(init), source=str(init))

@@ -1,4 +1,4 @@
-"""Sample sheets of a run: a grid of patches and one wide window, always of the same latents so that sheets compare."""
+"""Sample sheets of a run: small pictures and one wide window, always of the same latents so that sheets compare."""
 
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from torch import Tensor
 from infgen.atomic import write_atomically
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
+from infgen.model.scales import Scale, judged_scales
 from infgen.world import coordinates, geometry
 
 SEED = 20220429
 ROWS, COLUMNS = 4, 8
 WIDE_CELLS = (23, 54)  # rows, columns: 293 x 789 px at four levels
+VIEW_ROWS, VIEW_COLUMNS = 3, 4
 
 
 @torch.no_grad()
@@ -42,12 +44,48 @@ def to_uint8(images: Tensor) -> np.ndarray:
 
 
 def sheet(generator: Generator, *, dtype: torch.dtype) -> np.ndarray:
-    """A picture (H, W, 3) uint8: ROWS x COLUMNS patches, and below them one wide window of another style."""
-    side = generator.config.patch_px
+    """A picture (H, W, 3) uint8: a grid of small pictures, and below them one wide window of another style.
+
+    The small pictures are patches, of a model with scales whole views at its second coarsest scale.
+    """
+    if generator.config.scales:
+        return _sheet_of_views(generator, dtype=dtype)
     patches = to_uint8(window(generator, ROWS * COLUMNS, (PATCH_CELLS, PATCH_CELLS), dtype=dtype))
-    rows = patches.reshape(ROWS, COLUMNS, side, side, 3).transpose(0, 2, 1, 3, 4)
-    grid = rows.reshape(ROWS * side, COLUMNS * side, 3)
-    wide = to_uint8(window(generator, 1, WIDE_CELLS, dtype=dtype, seed=SEED + 1))[0][:, : grid.shape[1]]
+    wide = to_uint8(window(generator, 1, WIDE_CELLS, dtype=dtype, seed=SEED + 1))[0]
+    return _stacked(_grid(patches, COLUMNS), wide)
+
+
+def _sheet_of_views(generator: Generator, *, dtype: torch.dtype) -> np.ndarray:
+    """Views at the second coarsest scale, and one at the finest."""
+    scale, last = judged_scales(generator.config)[:2][-1], judged_scales(generator.config)[-1]
+    views = _views(generator.coarser(scale.halvings), scale, VIEW_ROWS * VIEW_COLUMNS, dtype=dtype, seed=SEED)
+    wide = _views(generator, last, 1, dtype=dtype, seed=SEED + 1)[0]
+    return _stacked(_grid(views, VIEW_COLUMNS), wide)
+
+
+def _views(generator: Generator, scale: Scale, count: int, *, dtype: torch.dtype, seed: int) -> np.ndarray:
+    """Whole views of ``scale``, 3:2, (count, H, W, 3) uint8."""
+    height, width = scale.view_px, scale.view_px * 3 // 2
+    cells = geometry.cells_covering(height, levels=scale.level), geometry.cells_covering(width, levels=scale.level)
+    pictures = to_uint8(window(generator, count, cells, dtype=dtype, seed=seed))
+    top, left = (pictures.shape[1] - height) // 2, (pictures.shape[2] - width) // 2
+    return pictures[:, top : top + height, left : left + width]
+
+
+def _grid(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures (N, H, W, 3) side by side, ``columns`` in a row."""
+    count, height, width, _ = pictures.shape
+    rows = count // columns
+    return (
+        pictures.reshape(rows, columns, height, width, 3)
+        .transpose(0, 2, 1, 3, 4)
+        .reshape(rows * height, columns * width, 3)
+    )
+
+
+def _stacked(grid: np.ndarray, wide: np.ndarray) -> np.ndarray:
+    """``wide`` below ``grid``, cut to its width or with black beside it."""
+    wide = wide[:, : grid.shape[1]]
     picture = np.zeros((grid.shape[0] + wide.shape[0], grid.shape[1], 3), np.uint8)
     picture[: grid.shape[0]] = grid
     picture[grid.shape[0] :, : wide.shape[1]] = wide

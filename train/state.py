@@ -17,13 +17,13 @@ class State:
 
     generator: Generator
     average: Generator  # EMA of the generator's parameters
-    discriminator: Critic
+    discriminators: nn.ModuleList  # one ``Critic`` for each scale that is judged, coarsest first
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam
-    path_mean: Tensor  # running mean of path lengths
+    path_mean: Tensor  # running mean of path lengths, (scales,)
+    augment_p: list[float]  # ADA's probability, for each scale
+    real_sign: list[float]  # ADA: sum of r_t since the last adjustment, for each scale
     step: int = 0
-    augment_p: float = 0.0  # ADA's probability
-    real_sign: float = 0.0  # ADA: sum of r_t since the last adjustment
     best: dict[str, float] = field(default_factory=dict)  # "value" and "step" of the best judged model
 
 
@@ -38,13 +38,15 @@ def lazy_adam(module: nn.Module, rate: float, *, every: int | None) -> torch.opt
     return torch.optim.Adam([group], lr=rate * ratio, betas=(0.0, 0.99**ratio), fused=True)
 
 
-def build_discriminator(recipe: Recipe) -> Critic:
-    """The discriminator of ``recipe`` with random weights."""
+def build_discriminators(recipe: Recipe) -> list[Critic]:
+    """A discriminator with random weights for each scale of ``recipe``; projected ones share what is not trained."""
     if recipe.discriminator == "paper":
-        return Discriminator(recipe.generator_config.patch_px, width=recipe.discriminator_width, group=recipe.group)
+        width, group = recipe.discriminator_width, recipe.group
+        return [Discriminator(scale.patch_px, width=width, group=group) for scale in recipe.judged]
     from infgen.train.projected import ProjectedDiscriminator  # its networks come with the train extra
 
-    return ProjectedDiscriminator()
+    first = ProjectedDiscriminator()
+    return [first, *(ProjectedDiscriminator(like=first) for _ in recipe.judged[1:])]
 
 
 def initial_state(recipe: Recipe, *, seed: int, device: torch.device) -> State:
@@ -52,19 +54,21 @@ def initial_state(recipe: Recipe, *, seed: int, device: torch.device) -> State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = Generator(recipe.generator_config).to(device)
-        discriminator = build_discriminator(recipe).to(device)
-    for network in (generator, discriminator):
+        discriminators = nn.ModuleList(build_discriminators(recipe)).to(device)
+    for network in (generator, discriminators):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(generator).requires_grad_(False)
     return State(
         generator=generator,
         average=average,
-        discriminator=discriminator,
+        discriminators=discriminators,
         generator_optimizer=lazy_adam(
             generator, recipe.generator_rate, every=recipe.path_every if recipe.path_weight else None
         ),
         discriminator_optimizer=lazy_adam(
-            discriminator, recipe.discriminator_rate, every=recipe.r1_every if recipe.r1_weight else None
+            discriminators, recipe.discriminator_rate, every=recipe.r1_every if recipe.r1_weight else None
         ),
-        path_mean=torch.zeros((), device=device),
+        path_mean=torch.zeros(len(discriminators), device=device),
+        augment_p=[0.0] * len(discriminators),
+        real_sign=[0.0] * len(discriminators),
     )

@@ -8,19 +8,23 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from infgen.engines.eager import DTYPES
 from infgen.errors import DivergenceError, InputError
+from infgen.model.scales import Scale
 from infgen.train import losses
 from infgen.train.ada import ada, next_probability
 from infgen.train.augment import augment
-from infgen.train.data import Batch, PhotoSet
+from infgen.train.data import Batch
+from infgen.train.discriminator import Critic
 from infgen.train.presets import Recipe
 from infgen.train.processes import Processes
-from infgen.train.sampling import Draw, draw, rng_on, step_rng, style_of
+from infgen.train.pyramid import PhotoPyramid
+from infgen.train.sampling import Draw, draw, generate, rng_on, step_rng
 from infgen.train.state import State, initial_state
 
 DIVERGED = 1e5  # a loss term beyond this never comes back
@@ -84,7 +88,7 @@ class Stepper:
     """The steps of one run: a recipe, photographs, and the state they change."""
 
     def __init__(
-        self, recipe: Recipe, photos: PhotoSet, processes: Processes, *, seed: int = 0, precision: str = "fp32"
+        self, recipe: Recipe, photos: PhotoPyramid, processes: Processes, *, seed: int = 0, precision: str = "fp32"
     ) -> None:
         groups = recipe.batch // recipe.group
         if groups % processes.count:
@@ -98,26 +102,44 @@ class Stepper:
         self.groups = groups
         self.adversarial = ADVERSARIAL[recipe.discriminator]
         self.state: State = initial_state(recipe, seed=seed, device=self.device)
-        self.state.discriminator.set_feature_dtype(self.dtype)
+        for critic in self.state.discriminators:
+            critic.set_feature_dtype(self.dtype)
+        self.judged = recipe.judged
+        self._generators = [self.state.generator.coarser(scale.halvings) for scale in self.judged]
+        self._turn, self._round = 0, 0  # scale of this step, and earlier steps of that scale
+
+    @property
+    def scale(self) -> Scale:
+        """The scale that this step trains."""
+        return self.judged[self._turn]
+
+    @property
+    def critic(self) -> Critic:
+        """Its discriminator."""
+        return cast("Critic", self.state.discriminators[self._turn])
 
     def step(self) -> dict[str, float]:
-        """One training step. Returns its loss terms by name; raises DivergenceError."""
+        """One training step. Returns its loss terms by name, of several scales with that of the view; raises DivergenceError."""
         state, recipe, step = self.state, self.recipe, self.state.step
         terms = Terms()
+        self._turn, self._round = recipe.turn(step)
         self._set_rates()
-        state.discriminator.refresh()
+        self.critic.refresh()
         fakes = self._update_discriminator(terms)
         self._update_generator(fakes, terms)
         del fakes
-        if recipe.r1_weight and step % recipe.r1_every == 0:
+        if recipe.r1_weight and self._round % recipe.r1_every == 0:
             self._regularise_discriminator(terms)
-        if recipe.path_weight and step % recipe.path_every == 0:
+        if recipe.path_weight and self._round % recipe.path_every == 0:
             self._regularise_generator(terms)
         self._average()
         values = terms.means(self.processes, step=step + 1)
         self._adapt(values)
         state.step += 1
-        return values
+        return {self._term(name): value for name, value in values.items()}
+
+    def _term(self, name: str) -> str:
+        return name if len(self.judged) == 1 else f"{name}_view{self.scale.view_px}"
 
     def _set_rates(self) -> None:
         share = self.recipe.rates_at(self.state.step)
@@ -137,36 +159,41 @@ class Stepper:
         return step_rng(self.seed, self.state.step * self.groups + index, purpose)
 
     def _real(self, index: int) -> Batch:
-        first = self.state.step * self.recipe.batch + index * self.recipe.group
-        samples = range(first, first + self.recipe.group)
-        return self.photos.batch(samples, seed=self.seed, device=self.device, beyond=self.recipe.beyond)
+        first = self._round * self.recipe.batch + index * self.recipe.group
+        samples, photos = range(first, first + self.recipe.group), self.photos.sets[self._turn]
+        whole = len(self.judged) > 1 and self._turn == 0  # a whole view has no edge to speak of
+        beyond = 0.0 if whole else self.recipe.beyond
+        return photos.batch(samples, seed=self.seed, device=self.device, beyond=beyond)
 
     def _expect(self) -> None:
         """Say which photographs the next step needs."""
         recipe = self.recipe
+        turn, past = recipe.turn(self.state.step + 1)
         for index in self.shares:
-            first = (self.state.step + 1) * recipe.batch + index * recipe.group
-            self.photos.expect(range(first, first + recipe.group), seed=self.seed)
+            first = past * recipe.batch + index * recipe.group
+            self.photos.sets[turn].expect(range(first, first + recipe.group), seed=self.seed)
 
     def _augmented(self, images: Tensor, target: Tensor, purpose: int, index: int) -> tuple[Tensor, Tensor]:
         kind = self.recipe.augment
         if kind == "none":
             return images, target
-        scale = self.recipe.real_px_per_unit if purpose == REAL_AUGMENT else self.recipe.fake_px_per_unit
-        rng = self._rng(purpose, index)
+        units = self.recipe.real_px_per_unit if purpose == REAL_AUGMENT else self.recipe.fake_px_per_unit
+        px, rng = units(self.scale), self._rng(purpose, index)
         if kind == "ada":
-            return ada(images, target, p=self.state.augment_p, px_per_unit=scale, rng=rng)
-        return augment(images, target, px_per_unit=scale, rng=rng)
+            return ada(images, target, p=self.state.augment_p[self._turn], px_per_unit=px, rng=rng)
+        return augment(images, target, px_per_unit=px, rng=rng)
 
     def _features(self, images: Tensor) -> list[Tensor]:
         images = images.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        return self.state.discriminator.features(images)
+        return self.critic.features(images)
+
+    def _draw(self, count: int, purpose: int, index: int) -> Draw:
+        rng = self._rng(purpose, index)
+        return draw(self.recipe, self.scale, count, rng, device=self.device, dtype=self.dtype)
 
     def _fake(self, index: int) -> Fake:
-        generator = self.state.generator
-        drawn = draw(self.recipe, self.recipe.group, self._rng(LATENTS, index), device=self.device, dtype=self.dtype)
-        z_s = generator.structure(drawn.z_l, drawn.coordinates, drawn.z_g)
-        images = generator.texture(z_s, style_of(generator, drawn).w_plus, drawn.noises)
+        drawn = self._draw(self.recipe.group, LATENTS, index)
+        images, z_s, _ = generate(self._generators[self._turn], drawn)
         seen, target = self._augmented(images, drawn.position, FAKE_AUGMENT, index)
         return Fake(drawn, z_s, self._features(seen), target)
 
@@ -185,12 +212,12 @@ class Stepper:
                 kept[index] = fake
             return self._discriminator_loss(fake, index, terms)
 
-        self._update(self.state.discriminator, self.state.discriminator_optimizer, loss)
+        self._update(self.critic, self.state.discriminator_optimizer, loss)
         self._expect()
         return kept
 
     def _discriminator_loss(self, fake: Fake, index: int, terms: Terms) -> Tensor:
-        discriminator = self.state.discriminator
+        discriminator = self.critic
         batch = self._real(index)
         images, target = self._augmented(batch.images, batch.position, REAL_AUGMENT, index)
         with torch.no_grad():
@@ -206,15 +233,18 @@ class Stepper:
         return adversarial + self.recipe.position_weight * terms.add("d_position", position)
 
     def _update_generator(self, fakes: Mapping[int, Fake], terms: Terms) -> None:
+        if self.state.step < self.recipe.warmup_steps:
+            return
+
         def loss(index: int) -> Tensor:
             return self._generator_loss(fakes[index] if index in fakes else self._fake(index), terms)
 
-        with _frozen(self.state.discriminator):
+        with _frozen(self.critic):
             self._update(self.state.generator, self.state.generator_optimizer, loss)
 
     def _generator_loss(self, fake: Fake, terms: Terms) -> Tensor:
         recipe = self.recipe
-        verdict = self.state.discriminator.judge(fake.features)
+        verdict = self.critic.judge(fake.features)
         loss = terms.add("g_adversarial", self.adversarial.generator(verdict.logits))
         if recipe.position_weight:
             position = terms.add("g_position", losses.position(verdict.position, fake.target))
@@ -229,11 +259,11 @@ class Stepper:
 
         def loss(index: int) -> Tensor:
             images = self._real(index).images.requires_grad_()
-            verdict = self.state.discriminator(images)
+            verdict = self.critic(images)
             penalty = terms.add("d_r1", losses.r1_penalty(torch.cat(verdict.logits), images))
             return self.recipe.r1_weight / 2 * self.recipe.r1_every * penalty
 
-        self._update(self.state.discriminator, self.state.discriminator_optimizer, loss)
+        self._update(self.critic, self.state.discriminator_optimizer, loss)
 
     def _regularise_generator(self, terms: Terms) -> None:
         """Lazy path length regularisation on half of every micro-batch, with respect to the texture styles."""
@@ -241,18 +271,16 @@ class Stepper:
 
         def loss(index: int) -> Tensor:
             half = max(2, self.recipe.group // 4 * 2)
-            drawn = draw(self.recipe, half, self._rng(PATH, index), device=self.device, dtype=self.dtype)
-            style = style_of(generator, drawn)
-            fake = generator(drawn.z_l, drawn.coordinates, style, drawn.noises)
+            fake, _, style = generate(self._generators[self._turn], self._draw(half, PATH, index))
             rng = rng_on(self.device, self._rng(PATH_DIRECTION, index))
             direction = torch.randn(fake.shape, generator=rng, device=self.device)
             lengths = losses.path_lengths(fake, style.w_plus, direction=direction)
-            penalty, mean = losses.path_penalty(lengths, self.state.path_mean)
+            penalty, mean = losses.path_penalty(lengths, self.state.path_mean[self._turn])
             means.append(mean)
             return self.recipe.path_weight * self.recipe.path_every * terms.add("g_path", penalty)
 
         self._update(generator, self.state.generator_optimizer, loss)
-        self.state.path_mean = self.processes.mean(torch.stack(means).mean())
+        self.state.path_mean[self._turn] = self.processes.mean(torch.stack(means).mean())
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -263,13 +291,13 @@ class Stepper:
         """Move ADA's probability every few steps; it stands in the log beside the sign that moves it."""
         if self.recipe.augment != "ada":
             return
-        state = self.state
-        state.real_sign += values["d_real_sign"]
-        if (state.step + 1) % ADAPT_EVERY == 0:
-            images, sign = self.recipe.batch * ADAPT_EVERY, state.real_sign / ADAPT_EVERY
-            state.augment_p = next_probability(state.augment_p, sign, images=images, target=self.recipe.ada_target)
-            state.real_sign = 0.0
-        values["augment_p"] = state.augment_p
+        state, turn = self.state, self._turn
+        state.real_sign[turn] += values["d_real_sign"]
+        if (self._round + 1) % ADAPT_EVERY == 0:
+            images, sign = self.recipe.batch * ADAPT_EVERY, state.real_sign[turn] / ADAPT_EVERY
+            p = next_probability(state.augment_p[turn], sign, images=images, target=self.recipe.ada_target)
+            state.augment_p[turn], state.real_sign[turn] = p, 0.0
+        values["augment_p"] = state.augment_p[turn]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,9 +20,22 @@ ENDS = {
 }
 
 
+class WholeNumbers(click.ParamType):
+    """Whole numbers separated by commas, as a tuple."""
+
+    name = "integer,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Fails for anything else."""
+        try:
+            return value if isinstance(value, tuple) else tuple(int(word) for word in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers separated by commas", param, ctx)
+
+
 @click.command("train")
 @click.argument("data")
-@click.option("--preset", type=click.Choice(list(RECIPES)), default="scenery-101-small", show_default=True)
+@click.option("--preset", type=click.Choice(list(RECIPES)), default="scenery-small", show_default=True)
 @click.option("--ablation", type=click.Choice(list(ABLATIONS)), help="Leave out a part of the method, for comparison.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder exactly where its last checkpoint stands.")
@@ -37,6 +51,17 @@ ENDS = {
 @click.option(
     "--decay-steps", type=int, help="Let both rates fall evenly from the first step on, to nothing after this many."
 )
+@click.option(
+    "--warmup-steps", type=int, help="Train only the discriminators for this many steps first; use it with --init."
+)
+@click.option("--view", type=int, help="Short side in px to which photographs are resized at the finest scale.")
+@click.option(
+    "--scale-shares",
+    type=WholeNumbers(),
+    help="Steps that each scale gets in turn, coarsest first, such as 2,1,1,1.  [default: one each]",
+)
+@click.option("--fusion", type=float, help="Share of steps that mix two styles over the patch.")
+@click.option("--mixing", type=float, help="Probability that a step mixes two styles between layers.")
 @click.option(
     "--discriminator", type=click.Choice(["paper", "projected"]), help="Instead of the preset's; with its rate and R1."
 )

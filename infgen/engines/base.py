@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from infgen.model.config import GeneratorConfig
-from infgen.model.fused import StyleWeights
 from infgen.model.generator import Style
+from infgen.model.layers import StyleWeights
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from infgen.engines.base import TileBatch
 from infgen.engines.tile_file import StylesPer, TileFile
 from infgen.errors import InfgenError, InputError
 from infgen.model.config import GeneratorConfig
-from infgen.model.fused import StyleWeights
 from infgen.model.generator import Style
+from infgen.model.layers import StyleWeights
 from infgen.world.geometry import STRUCTURE_HALO
 
 Feed = dict[str, Tensor]

@@ -140,7 +140,8 @@ class GeneratorConfig:
         With padding as few in the middle as cover the pixels of ``geometry.tile_px``. All of them would put the border, which
         is what padding is about, almost wholly outside those pixels.
         """
-        return -(-geometry.tile_px(cells, levels=self.levels) // self.cell_px) if self.padding else cells
+        pixels, size = geometry.tile_px(cells, levels=self.levels), geometry.cell_px(self.levels)
+        return -(-pixels // size) if self.padding else cells
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready mapping; ``from_dict`` reads it back.
@@ -224,8 +225,6 @@ def preset(
     coordinates: CoordinateSystem = "scenery",
     structure: Structure = "implicit",
     padding: bool = False,
-    scales: tuple[int, ...] = (),
-    view_px: int | None = None,
 ) -> GeneratorConfig:
     """The preset ``name`` with every channel count times ``width`` (rounded to a multiple of 4, at least 4).
 
@@ -247,6 +246,6 @@ def preset(
         coordinates=coordinates,
         structure=structure,
         padding=padding,
-        scales=scales or base.scales,
-        view_px=view_px or base.view_px,
+        scales=base.scales,
+        view_px=base.view_px,
     )

@@ -15,8 +15,8 @@ from torch import Tensor
 from infgen.errors import InputError
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
-from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, upsample_skip
-from infgen.model.structure import CoordinateConv, DirectInput, centre_crop, trimmed
+from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop, upsample_skip
+from infgen.model.structure import CoordinateConv, DirectInput, trimmed
 from infgen.world.geometry import STRUCTURE_HALO
 
 BLUR_TAPS = (1.0, 2.0, 1.0)

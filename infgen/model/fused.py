@@ -15,23 +15,20 @@ from torch import Tensor
 
 from infgen.model.folded import FoldedInput, blurred, check_seamless, finish, stored, upsampling_kernels
 from infgen.model.generator import Generator, Style
-from infgen.model.layers import EPS, GAIN, ModulatedConv, StyledConv, ToRGB, upsample_skip
-from infgen.model.structure import CoordinateConv, DirectInput, centre_crop, trimmed
+from infgen.model.layers import (
+    EPS,
+    GAIN,
+    ModulatedConv,
+    StyledConv,
+    StyleWeights,
+    ToRGB,
+    centre_crop,
+    upsample_skip,
+)
+from infgen.model.structure import CoordinateConv, DirectInput, trimmed
 
 STRIP_VALUES = 2**20  # of a layer that are finished at a time
 PHASE_SHARES = (1.0, 0.5, 0.5, 0.25)  # of each neighbour in a value between two or four
-
-
-@dataclass(frozen=True)
-class StyleWeights:
-    """Weights of K styles wherever a layer reads them; they sum to 1 over K at every position.
-
-    ``structure`` (B, K, n+24, m+24) on the cells of z_l; ``texture[i]`` (B, K, h, w) on the input lattice of texture
-    convolution ``i``.
-    """
-
-    structure: Tensor
-    texture: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)

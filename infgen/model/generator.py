@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from infgen.model.config import GeneratorConfig
+from infgen.model.layers import StyleWeights
 from infgen.model.structure import build_structure
 from infgen.model.texture import MappingNetwork, TextureSynthesizer, mix_styles
 
@@ -38,13 +39,22 @@ class Generator(nn.Module):
         self.mean_style: Tensor
         self.register_buffer("mean_style", torch.zeros(config.global_channels))
 
-    def forward(self, z_l: Tensor, coordinates: Tensor, style: Style, noises: Sequence[Tensor]) -> Tensor:
+    def forward(
+        self,
+        z_l: Tensor,
+        coordinates: Tensor,
+        style: Style,
+        noises: Sequence[Tensor],
+        weights: StyleWeights | None = None,
+    ) -> Tensor:
         """z_l (B, C, n+24, m+24), coordinates (B, K, n+24, m+24), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W).
 
         ``config.noise_shapes`` gives the sizes of noises, ``infgen.world.geometry.tile_px`` those of RGB.
-        RGB is float32, about [-1, 1], not clipped. Raises ValueError where a noise has another size than its layer.
+        RGB is float32, about [-1, 1], not clipped. ``weights`` mix K styles over space, z_g (B, K, D) and w_plus
+        (B, K, rows, D). Raises ValueError where a noise has another size than its layer.
         """
-        return self.texture(self.structure(z_l, coordinates, style.z_g), style.w_plus, noises)
+        cells, lattices = (None, ()) if weights is None else (weights.structure, weights.texture)
+        return self.texture(self.structure(z_l, coordinates, style.z_g, cells), style.w_plus, noises, lattices)
 
     def coarser(self, halvings: int) -> Self:
         """The generator that draws the same worlds at 1 / 2**halvings of their size: the first levels, weights shared.

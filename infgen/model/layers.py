@@ -5,6 +5,7 @@ bfloat16 network. No layer pads, except where ``padding`` says so: StyleGAN2's o
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,18 @@ from torch import Tensor, nn
 EPS = 1e-8
 LEAK = 0.2
 GAIN = math.sqrt(2.0)  # keeps the variance of a leaky ReLU's output near that of its input
+
+
+@dataclass(frozen=True)
+class StyleWeights:
+    """Weights of K styles wherever a layer reads them; they sum to 1 over K at every position.
+
+    ``structure`` (B, K, n+24, m+24) on the cells of z_l; ``texture[i]`` (B, K, h, w) on the input lattice of texture
+    convolution ``i``.
+    """
+
+    structure: Tensor
+    texture: tuple[Tensor, ...]
 
 
 def pixel_norm(z: Tensor) -> Tensor:
@@ -65,6 +78,12 @@ def standard_normal(*shape: int, scale: float = 1.0) -> Tensor:
     """
     weight = torch.empty(shape)
     return weight if weight.is_meta else torch.randn(shape) * scale
+
+
+def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
+    """The middle (height, width) of (B, C, H, W); of an odd difference the larger part goes at the bottom and right."""
+    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
+    return x[..., top : top + height, left : left + width]
 
 
 class EqualizedLinear(nn.Module):
@@ -127,12 +146,29 @@ class ModulatedConv(nn.Module):
             return F.conv2d(x, weight, padding=weight.shape[-1] // 2 if self.padding else 0)
         return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=0 if self.padding else 1)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(B, I, H, W) and style (B, D) -> (B, O, H', W')."""
+    def demodulation_map(self, s: Tensor, height: int, width: int) -> Tensor:
+        """Factors (B, O, height, width) for scales ``s`` (B, I, H, W) on the input lattice.
+
+        An upsampling convolution interpolates them between its inputs; the others read them at the middle of the kernel.
+        """
+        energy = (self.weight * self.scale).square().sum((2, 3))  # (O, I)
+        factors = torch.rsqrt(F.conv2d(s.square(), energy[:, :, None, None]) + EPS)
+        if not self.up:
+            return centre_crop(factors, height, width)
+        return F.interpolate(factors, size=(height, width), mode="bilinear", align_corners=True)
+
+    def forward(self, x: Tensor, style: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(B, I, H, W) and style (B, D) -> (B, O, H', W').
+
+        With ``weights`` (B, K, H, W), which sum to 1 over K, K styles (B, K, D) are mixed over space (paper Appendix L).
+        """
         s = self.modulation(style)
-        out = self.convolve(x * s.to(x.dtype)[:, :, None, None], (self.weight * self.scale).to(x.dtype))
+        maps = s[:, :, None, None] if weights is None else torch.einsum("bki,bkhw->bihw", s, weights)
+        out = self.convolve(x * maps.to(x.dtype), (self.weight * self.scale).to(x.dtype))
         if self.demodulate:
-            out = out * self.demodulation(s).to(x.dtype)[:, :, None, None]
+            mixed = weights is not None
+            factors = self.demodulation_map(maps, *out.shape[-2:]) if mixed else self.demodulation(s)[:, :, None, None]
+            out = out * factors.to(x.dtype)
         if not self.up:
             return out
         return padded_blur(out) if self.padding else blur(out)
@@ -161,9 +197,12 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        """(B, I, H, W), style (B, D), noise (B, 1, H', W') -> (B, O, H', W'). Raises ValueError for a noise of another size."""
-        out = self.conv(x, style)
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(B, I, H, W), style (B, D), noise (B, 1, H', W') -> (B, O, H', W'). Raises ValueError for a noise of another size.
+
+        ``weights`` (B, K, H, W) mix styles (B, K, D), see ``ModulatedConv``.
+        """
+        out = self.conv(x, style, weights)
         if noise.shape[-2:] != out.shape[-2:]:
             raise ValueError(f"noise has size {tuple(noise.shape[-2:])}, its layer gives {tuple(out.shape[-2:])}")
         out = out + self.noise_strength.to(x.dtype) * noise
@@ -178,7 +217,7 @@ class ToRGB(nn.Module):
         self.conv = ModulatedConv(in_channels, 3, 1, style_dim=style_dim, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(3))
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """(B, C, H, W), style (B, D) -> (B, 3, H, W)."""
-        rgb: Tensor = self.conv(x, style).float()
+    def forward(self, x: Tensor, style: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), style (B, D) -> (B, 3, H, W). ``weights`` (B, K, H, W) mix styles (B, K, D)."""
+        rgb: Tensor = self.conv(x, style, weights).float()
         return rgb + self.bias[:, None, None]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from infgen.model.config import GeneratorConfig
-from infgen.model.layers import ModulatedConv, leaky_relu, standard_normal
+from infgen.model.layers import ModulatedConv, centre_crop, leaky_relu, standard_normal
 from infgen.world.geometry import STRUCTURE_HALO
 
 LAYERS = 4
@@ -22,12 +22,6 @@ KERNEL = 7
 def trimmed(x: Tensor, margin: int) -> Tensor:
     """(B, C, H, W) without ``margin`` positions on each side."""
     return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
-
-
-def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle (height, width) of (B, C, H, W); of an odd difference the larger part goes at the bottom and right."""
-    top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
-    return x[..., top : top + height, left : left + width]
 
 
 class CoordinateConv(nn.Module):
@@ -42,11 +36,15 @@ class CoordinateConv(nn.Module):
         self.margin = (KERNEL - kernel) // 2
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, coordinates: Tensor, z_g: Tensor) -> Tensor:
-        """(B, C, H, W), coordinates at least as large around the same centre, z_g (B, D) -> (B, C, H-6, W-6)."""
+    def forward(self, x: Tensor, coordinates: Tensor, z_g: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), coordinates at least as large around the same centre, z_g (B, D) -> (B, C, H-6, W-6).
+
+        ``weights`` (B, K, ...), as large as coordinates, mix latents (B, K, D) over space.
+        """
         x = trimmed(x, self.margin)
         x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
-        return leaky_relu(self.conv(x, z_g) + self.bias.to(x.dtype)[:, None, None])
+        here = None if weights is None else centre_crop(weights, *x.shape[-2:])
+        return leaky_relu(self.conv(x, z_g, here) + self.bias.to(x.dtype)[:, None, None])
 
 
 class StructureSynthesizer(nn.Module):
@@ -64,11 +62,14 @@ class StructureSynthesizer(nn.Module):
             for _ in range(LAYERS)
         )
 
-    def forward(self, z_l: Tensor, coordinates: Tensor, z_g: Tensor) -> Tensor:
-        """z_l (B, C, n+24, m+24), coordinates (B, K, n+24, m+24), z_g (B, D) -> z_S (B, C, n, m)."""
+    def forward(self, z_l: Tensor, coordinates: Tensor, z_g: Tensor, weights: Tensor | None = None) -> Tensor:
+        """z_l (B, C, n+24, m+24), coordinates (B, channels, n+24, m+24), z_g (B, D) -> z_S (B, C, n, m).
+
+        ``weights`` (B, K, n+24, m+24) mix latents z_g (B, K, D) over space.
+        """
         coordinates = coordinates.to(z_l.dtype)
         for layer in self.layers:
-            z_l = layer(z_l, coordinates, z_g)
+            z_l = layer(z_l, coordinates, z_g, weights)
         return z_l
 
 
@@ -86,8 +87,8 @@ class DirectInput(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.local_channels))
         self.scale = 1 / math.sqrt(inputs)
 
-    def forward(self, z_l: Tensor, coordinates: Tensor, z_g: Tensor) -> Tensor:
-        """z_l (B, C, n+24, m+24), coordinates (B, K, n+24, m+24), z_g (B, D), not used -> z_S (B, C, n, m)."""
+    def forward(self, z_l: Tensor, coordinates: Tensor, z_g: Tensor, weights: Tensor | None = None) -> Tensor:
+        """z_l (B, C, n+24, m+24), coordinates (B, channels, n+24, m+24) -> z_S (B, C, n, m). Styles are not used."""
         x = trimmed(torch.cat([z_l, coordinates.to(z_l.dtype)], dim=1), STRUCTURE_HALO)
         return F.conv2d(x, (self.weight * self.scale).to(x.dtype), self.bias.to(x.dtype))
 

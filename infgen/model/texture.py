@@ -10,12 +10,12 @@ from infgen.model.layers import (
     EqualizedLinear,
     StyledConv,
     ToRGB,
+    centre_crop,
     leaky_relu,
     padded_upsample_skip,
     pixel_norm,
     upsample_skip,
 )
-from infgen.model.structure import centre_crop
 from infgen.world.geometry import tile_px
 
 MAPPING_LAYERS = 8
@@ -63,15 +63,20 @@ class TextureSynthesizer(nn.Module):
         """Row of the W+ style that ToRGB of ``level`` (0 for the first) takes."""
         return min(2 * level + 3, self.config.style_layers - 1)
 
-    def forward(self, z_s: Tensor, styles: Tensor, noises: Sequence[Tensor]) -> Tensor:
-        """z_S (B, C, n, m), styles (B, rows, D), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W), float32."""
+    def forward(self, z_s: Tensor, styles: Tensor, noises: Sequence[Tensor], weights: Sequence[Tensor] = ()) -> Tensor:
+        """z_S (B, C, n, m), styles (B, rows, D), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W), float32.
+
+        ``weights[i]`` (B, K, h, w) on the input lattice of convolution ``i`` mix styles (B, K, rows, D) over space.
+        """
         height, width = z_s.shape[-2:]
         x, rgb = self._read(z_s), None
         enlarged = padded_upsample_skip if self.config.padding else upsample_skip
         for level, to_rgb in enumerate(self.to_rgbs):
             for i in (2 * level, 2 * level + 1):
-                x = self.convs[i](x, styles[:, i], noises[i].to(x.dtype))
-            contribution = to_rgb(x, styles[:, self.rgb_row(level)])
+                here = weights[i] if weights else None
+                x = self.convs[i](x, styles[..., i, :], noises[i].to(x.dtype), here)
+            inner = centre_crop(here, *x.shape[-2:]) if here is not None else None
+            contribution = to_rgb(x, styles[..., self.rgb_row(level), :], inner)
             rgb = contribution if rgb is None else enlarged(rgb) + contribution
         assert rgb is not None
         return self._shown(rgb, height, width)

@@ -24,6 +24,7 @@ from infgen.world.nearest import copies, cyclic, nearest_at, samples
 
 MAX_STYLES = 256  # the number of a style is one byte of the stored painting
 MAX_TRANSITION = 4096
+DEFAULT_TRANSITION = 127  # px (paper, Appendix L)
 MAX_PAINTING_PX = 2**26  # stays below the number of pixels at which Pillow warns
 MAX_FLOAT = float(np.finfo(np.float32).max)
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -118,7 +119,7 @@ class Layout(VersionedDocument):
     """Each pixel has the style of its nearest centre."""
     painting: Painting | None = None
     """Each pixel has the style of its colour in a picture."""
-    transition: Annotated[int, Field(strict=True, ge=0, le=MAX_TRANSITION)] = 127
+    transition: Annotated[int, Field(strict=True, ge=0, le=MAX_TRANSITION)] = DEFAULT_TRANSITION
     """Side in px of the square over which styles are averaged: how wide one style fades into the next. 0: hard edges.
 
     An even side is rounded up to the next odd one, which has a middle.
@@ -233,20 +234,21 @@ class ResolvedLayout(VersionedDocument):
         numbers = {style.name: i for i, style in enumerate(self.styles)}
         return tuple(Centre(c.x, c.y, numbers[c.style]) for c in self.centres)
 
-    def labels(self, window: Window, *, period: int | None = None) -> Labels:
-        """Number of the style of every pixel of ``window`` (px), (H, W) int32; exact for positions up to 2^40.
+    def labels(self, window: Window, *, period: int | None = None, step: int = 1) -> Labels:
+        """Number of the style of every position of ``window``, (H, W) int32; exact for px up to 2^40.
 
-        ``period``: the image repeats along x after so many px; every centre then stands once in each period.
+        Positions are ``step`` px apart. ``period``: the image repeats along x after so many px, a multiple of ``step``; every
+        centre then stands once in each period.
         """
         if self.painting is not None:
-            xs, ys = (range(span.start, span.stop) for span in (window.x, window.y))
+            xs, ys = (range(step * span.start, step * span.stop, step) for span in (window.x, window.y))
             return self.painting.labels_at(xs, ys, period=period)
         if not self.centres:
             return np.zeros(window.shape, np.int32)
         if period is None:
-            return nearest_styles(self._places, window)
+            return nearest_styles(self._places, window, step=step)
         repeated = copies(self._places, period)
-        return cyclic(window, period, lambda part: nearest_styles(repeated, part))
+        return cyclic(window, period // step, lambda part: nearest_styles(repeated, part, step=step))
 
     def labels_at(self, xs: Sequence[int], ys: Sequence[int], *, period: int | None = None) -> Labels:
         """As ``labels``, for the pixels where columns ``xs`` cross rows ``ys`` (px), (len(ys), len(xs)) int32: a coarse map."""

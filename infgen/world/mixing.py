@@ -29,18 +29,18 @@ class Centre:
     style: int
 
 
-def nearest_styles(centres: Sequence[Centre], window: Window) -> Labels:
-    """Style of every pixel of ``window`` (px): that of the nearest centre, of equally near ones the first. (H, W) int32.
+def nearest_styles(centres: Sequence[Centre], window: Window, *, step: int = 1) -> Labels:
+    """Style of every position of ``window``: that of the nearest centre, of equally near ones the first. (H, W) int32.
 
-    Exact for coordinates up to 2^41. Raises ValueError without centres.
+    Positions are ``step`` px apart, at most 2^9. Exact for px up to 2^41. Raises ValueError without centres.
     """
     if not centres:
         raise ValueError("nearest_styles needs at least one centre")
     labels = np.empty(window.shape, np.int32)
     places = np.array([(c.x, c.y) for c in centres], np.int64)
     for x, y in _blocks(window):
-        found = _candidates(places, Window(x, y))
-        part = _nearest([centres[i] for i in found], Window(x, y))
+        found = _candidates(places, Window(x, y), step)
+        part = _nearest([centres[i] for i in found], Window(x, y), step)
         rows, columns = (slice(s.start - w.start, s.stop - w.start) for s, w in ((y, window.y), (x, window.x)))
         labels[rows, columns] = part
     return labels
@@ -55,34 +55,35 @@ def _blocks(window: Window) -> Iterator[tuple[Span, Span]]:
             )
 
 
-def _candidates(places: npt.NDArray[np.int64], block: Window) -> list[int]:
-    """Indices of the centres that can be nearest to a pixel of ``block``, in order.
+def _candidates(places: npt.NDArray[np.int64], block: Window, step: int) -> list[int]:
+    """Indices of the centres that can be nearest to a position of ``block``, in order.
 
     A centre that is farther from the whole block than some other one is from its farthest corner is nearest to none.
     Distances are rounded (float64), so that a few more are kept.
     """
     if len(places) == 1:
         return [0]
-    low = np.array([block.x.start, block.y.start], np.int64) - places
-    high = np.array([block.x.stop - 1, block.y.stop - 1], np.int64) - places
+    low = np.array([step * block.x.start, step * block.y.start], np.int64) - places
+    high = np.array([step * (block.x.stop - 1), step * (block.y.stop - 1)], np.int64) - places
     nearest = np.hypot(*np.maximum(np.maximum(low, -high), 0).astype(np.float64).T)
     farthest = np.hypot(*np.maximum(np.abs(low), np.abs(high)).astype(np.float64).T)
     return [int(i) for i in np.flatnonzero(nearest <= farthest.min() * (1 + 1e-12))]
 
 
-def _nearest(centres: Sequence[Centre], block: Window) -> Labels:
-    """Styles of the pixels of ``block``, comparing every centre with the first one.
+def _nearest(centres: Sequence[Centre], block: Window, step: int) -> Labels:
+    """Styles of the positions of ``block``, comparing every centre with the first one.
 
     |p - c|^2 - |p - c0|^2 is linear in p: exact in integers where the squares themselves would overflow.
     """
-    origin_x, origin_y = block.x.start, block.y.start
+    origin_x, origin_y = step * block.x.start, step * block.y.start
     first = centres[0]
-    x, y = np.arange(block.x.size, dtype=np.int64)[None, :], np.arange(block.y.size, dtype=np.int64)[:, None]
+    x, y = (step * np.arange(span.size, dtype=np.int64) for span in (block.x, block.y))
     best = np.zeros(block.shape, np.int64)
     labels = np.full(block.shape, first.style, np.int32)
     for c in centres[1:]:
         constant = _square(c, origin_x, origin_y) - _square(first, origin_x, origin_y)
-        difference = max(-FAR, min(FAR, constant)) - 2 * (x * (c.x - first.x) + y * (c.y - first.y))
+        moved = (x * (c.x - first.x))[None, :] + (y * (c.y - first.y))[:, None]
+        difference = max(-FAR, min(FAR, constant)) - 2 * moved
         closer = difference < best
         best = np.where(closer, difference, best)
         labels[closer] = c.style

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from infgen.engines.base import TileBatch
 from infgen.model.config import GeneratorConfig
-from infgen.model.fused import StyleWeights
+from infgen.model.layers import StyleWeights
 from infgen.world import coordinates, world_fields
 from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, lattice_period, layer_spans
 from infgen.world.layout import ResolvedLayout
-from infgen.world.mixing import Labels, StyleCounts, covering
+from infgen.world.mixing import StyleCounts, covering
 from infgen.world.styles import Palette
 from infgen.world.world import World
 
@@ -39,15 +39,8 @@ def tile_batch(
 
     With ``config.halvings`` these are the first levels' inputs: the same cells, latents and noises as at full size.
     """
-    rows, columns = cells
-    spans = [
-        (
-            layer_spans(t.cell_x, columns, levels=config.levels),
-            layer_spans(t.cell_y, rows, levels=config.levels),
-        )
-        for t in tiles
-    ]
-    numbers, weights = _styles(world.layout, spans, period=world.period, config=config)
+    spans = _spans(tiles, cells, config.levels)
+    numbers, weights = styles_of_tiles(world.layout, tiles, cells=cells, config=config, period=world.period)
     return TileBatch(
         z_l=torch.stack(
             [world_fields.local_latent(world, Window(x.local, y.local), sizes=config, device=device) for x, y in spans]
@@ -66,16 +59,25 @@ def tile_batch(
 Spans = tuple[LayerSpans, LayerSpans]  # x, y
 
 
+def _spans(tiles: Sequence[TilePosition], cells: tuple[int, int], levels: int) -> list[Spans]:
+    rows, columns = cells
+    return [(layer_spans(t.cell_x, columns, levels=levels), layer_spans(t.cell_y, rows, levels=levels)) for t in tiles]
+
+
 def styles_reaching(
     world: World, tile: TilePosition, *, cells: tuple[int, int], config: GeneratorConfig
 ) -> tuple[int, ...]:
     """Numbers of the layout's styles that the tile's inputs would carry."""
-    x, y = (layer_spans(k, n, levels=config.levels) for k, n in ((tile.cell_x, cells[1]), (tile.cell_y, cells[0])))
-    return _styles(world.layout, [(x, y)], period=world.period, config=config)[0]
+    return styles_of_tiles(world.layout, [tile], cells=cells, config=config, period=world.period)[0]
 
 
-def _styles(
-    layout: ResolvedLayout | None, spans: Sequence[Spans], *, period: int | None, config: GeneratorConfig
+def styles_of_tiles(
+    layout: ResolvedLayout | None,
+    tiles: Sequence[TilePosition],
+    *,
+    cells: tuple[int, int],
+    config: GeneratorConfig,
+    period: int | None = None,
 ) -> tuple[tuple[int, ...], StyleWeights | None]:
     """Numbers of the styles that reach any of the tiles, and their weights; None where it is one style.
 
@@ -84,22 +86,15 @@ def _styles(
     if layout is None or len(layout.styles) == 1:
         return (0,), None
     levels, px = config.levels, cell_px(config.halvings)  # world px from pixel to pixel
+    spans = _spans(tiles, cells, levels)
     transition = max(1, layout.transition // px) | 1
     windows = [covering(x.local, y.local, spacing=cell_px(levels), transition=transition) for x, y in spans]
-    labels = [_labels(layout, window, px=px, period=period) for window in windows]
+    labels = [layout.labels(window, period=period, step=px) for window in windows]
     numbers = tuple(int(n) for n in np.unique(np.concatenate([np.unique(part) for part in labels])))
     if len(numbers) == 1:
         return numbers, None
     counts = [StyleCounts.of(part, window, styles=numbers) for part, window in zip(labels, windows, strict=True)]
     return numbers, _weights(counts, spans, transition=transition, levels=levels)
-
-
-def _labels(layout: ResolvedLayout, window: Window, *, px: int, period: int | None) -> Labels:
-    """Number of the style at every pixel of ``window``, pixels lying ``px`` px of the world apart."""
-    if px == 1:
-        return layout.labels(window, period=period)
-    xs, ys = ([px * i for i in range(span.start, span.stop)] for span in (window.x, window.y))
-    return layout.labels_at(xs, ys, period=period)
 
 
 def _weights(counts: Sequence[StyleCounts], spans: Sequence[Spans], *, transition: int, levels: int) -> StyleWeights:

@@ -18,8 +18,8 @@ from infgen.model.checkpoint import load
 from infgen.model.config import GeneratorConfig, Structure, preset
 from infgen.model.folded import fold
 from infgen.model.generator import Generator
-from infgen.model.layers import ModulatedConv, padded_upsample_skip
-from infgen.model.structure import DirectInput, build_structure, centre_crop
+from infgen.model.layers import ModulatedConv, centre_crop, padded_upsample_skip
+from infgen.model.structure import DirectInput, build_structure
 from infgen.world.geometry import tile_px
 from tests.model.networks import random_generator, random_inputs
 

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from infgen.model.config import preset
 from infgen.model.folded import fold
-from infgen.model.fused import FusedGenerator, StyleWeights, fuse, mixers
+from infgen.model.fused import FusedGenerator, fuse, mixers
 from infgen.model.generator import Generator, Style
+from infgen.model.layers import StyleWeights
 from infgen.model.structure import StructureSynthesizer
 from tests import oracle
 from tests.model.networks import official_generator, psnr, random_generator, random_inputs, tensor

@@ -93,12 +93,14 @@ def test_fewer_pixels_per_unit_move_targets_further() -> None:
     ("name", "real", "fake"), [("scenery-101", 48, 72), ("scenery-197", 96, 144), ("scenery-389", 192, 288)]
 )
 def test_pixels_per_unit_follow_from_the_patch(name: str, real: int, fake: int) -> None:
-    assert (recipe(name).real_px_per_unit, recipe(name).fake_px_per_unit) == (real, fake)
+    (scale,) = recipe(name).judged
+    assert (recipe(name).real_px_per_unit(scale), recipe(name).fake_px_per_unit(scale)) == (real, fake)
 
 
 def test_a_generated_patch_one_cell_lower_has_the_target_of_16_px() -> None:
     step = vertical_target(torch.tensor(4.0)) - vertical_target(torch.tensor(3.0))
-    assert float(step) == pytest.approx(16 / recipe("scenery-101").fake_px_per_unit)
+    (scale,) = recipe("scenery-101").judged
+    assert float(step) == pytest.approx(16 / recipe("scenery-101").fake_px_per_unit(scale))
 
 
 def test_colour_and_cutout_leave_targets_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ def test_a_disk_that_takes_no_more_keeps_the_last_checkpoint_and_is_said_so(fold
     assert contents(folder.path) == before
 
 
-@pytest.mark.parametrize("network", ["generator", "average", "discriminator"])
+@pytest.mark.parametrize("network", ["generator", "average", "discriminators"])
 def test_weights_that_are_not_finite_are_not_saved_and_the_network_is_named(network: str, folder: RunFolder) -> None:
     before, state = contents(folder.path), fresh()
     next(getattr(state, network).parameters()).data[0] = float("nan")
@@ -234,7 +234,7 @@ def other_shape(content: dict[str, Any]) -> None:
         (lambda c: c.update(path_mean=0.5), "it has no path_mean"),
         (lambda c: c.update(step="1"), "it has no step"),
         (lambda c: c.update(recipe=[1]), "it has no recipe"),
-        (lambda c: c.update(version=1), "has version 1, infgen needs 4"),
+        (lambda c: c.update(version=1), "has version 1, infgen needs 5"),
         (lambda c: c.pop("version"), "has version None"),
     ],
 )

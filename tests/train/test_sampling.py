@@ -24,7 +24,8 @@ BATCH = 8
 
 
 def drawn(seed: int = 0, step: int = 0, purpose: int = 0, *, recipe: Recipe = TINY, batch: int = BATCH) -> Draw:
-    return draw(recipe, batch, step_rng(seed, step, purpose), device=CPU, dtype=torch.float32)
+    (scale,) = recipe.judged
+    return draw(recipe, scale, batch, step_rng(seed, step, purpose), device=CPU, dtype=torch.float32)
 
 
 def distinct(x: Tensor) -> int:
@@ -262,12 +263,12 @@ def test_whole_views_all_show_the_same_columns() -> None:
 
 @pytest.mark.parametrize("beyond", [0.0, 0.5])
 def test_scenery_rows_have_the_targets_that_belong_to_them(beyond: float) -> None:
-    rows, targets = first_rows(TINY.changed(beyond=beyond), 500, step_rng(0, 0, 0))
+    rows, targets = first_rows(TINY.changed(beyond=beyond), TINY.judged[0], 500, step_rng(0, 0, 0))
     torch.testing.assert_close(targets, vertical_target((rows - FIRST_ROW).float()))
 
 
 def test_rows_beyond_the_strip_occur_as_often_as_asked() -> None:
-    rows, _ = first_rows(TINY.changed(beyond=0.25), 4000, step_rng(0, 0, 0))
+    rows, _ = first_rows(TINY.changed(beyond=0.25), TINY.judged[0], 4000, step_rng(0, 0, 0))
     outside = (rows < FIRST_ROW) | (rows > FIRST_ROW + 9)
     assert outside.float().mean().item() == pytest.approx(0.25, abs=0.03)
 
