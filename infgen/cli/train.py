@@ -48,9 +48,7 @@ class WholeNumbers(click.ParamType):
 @click.option("--micro-batch", type=int, help="Samples computed together; less memory, and a share for every process.")
 @click.option("--generator-rate", type=float, help="Adam learning rate of the generator.")
 @click.option("--discriminator-rate", type=float, help="Adam learning rate of the discriminator.")
-@click.option(
-    "--decay-steps", type=int, help="Let both rates fall evenly from the first step on, to nothing after this many."
-)
+@click.option("--decay-steps", type=int, help="Decay both learning rates linearly to zero over this many steps.")
 @click.option(
     "--warmup-steps", type=int, help="Train only the discriminators for this many steps first; use it with --init."
 )
