@@ -11,21 +11,39 @@ from infgen.engines import pick_device
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError
 from infgen.model.checkpoint import file_hash, load, resolve
+from infgen.model.scales import Scale, judged_scales
 from infgen.train.data import PhotoSet
-from infgen.train.evaluation import Request, WeightFiles, evaluate, metrics_named
+from infgen.train.evaluation import Other, Request, WeightFiles, evaluate, metrics_named, open_photographs
 from infgen.train.evaluation.metrics import METRICS
 from infgen.train.evaluation.report import check_folder
-from infgen.train.evaluation.run import DEFAULT_METRICS, DEFAULT_SCALES
-from infgen.train.presets import VIEW_CELLS
-from infgen.world import geometry
+from infgen.train.evaluation.request import DEFAULT_METRICS, DEFAULT_SCALES
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _numbers(text: str, what: str) -> tuple[int, ...]:
     """Whole numbers separated by commas, each once, in rising order."""
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() and len(word) <= 6 for word in words):
-        raise InputError(f"scales {text!r} are not whole numbers separated by commas; give for example 1,2,4,8")
+        raise InputError(f"{what} {text!r} are not whole numbers separated by commas; give for example 1,2,4")
     return tuple(sorted({int(word) for word in words}))
+
+
+def _other(model: str | None, *, device: torch.device) -> Other | None:
+    """The model to compare with."""
+    if model is None:
+        return None
+    path = resolve(model)
+    return Other(load(path, device=device), path.name, file_hash(path))
+
+
+def _read(data: str, scale: Scale, *, every: bool, quiet: bool) -> PhotoSet:
+    """The photographs for ``scale``; says which are left out, with reasons where ``every`` one is to be listed."""
+    with progress(f"reading photographs, views of {scale.view_px} px", unit="photographs", quiet=quiet) as reading:
+        photos, skipped = open_photographs(data, scale, progress=reading)
+    for skip in skipped if every else ():
+        click.echo(f"skipped {skip.name}: {skip.reason}", err=True)
+    if not quiet:
+        click.echo(f"{len(photos)} photographs with views of {scale.view_px} px, {len(skipped)} skipped", err=True)
+    return photos
 
 
 @click.command("eval", epilog="Metrics: " + ", ".join(m.name for m in METRICS))
@@ -36,8 +54,11 @@ def _numbers(text: str) -> tuple[int, ...]:
     "--scales",
     default=",".join(map(str, DEFAULT_SCALES)),
     show_default=True,
-    help="Of the ScaleInv distances. Work grows with their squares.",
+    help="Of the ScaleInv distances. Work grows with their squares; for models with scales it does not grow.",
 )
+@click.option("--compare", help="Another model: its distances stand in a column beside those of MODEL.")
+@click.option("--floor", is_flag=True, help="Add a column: one half of the photographs against the other half.")
+@click.option("--fused", help="Add columns: worlds of so many styles side by side, for example 1,2,4.")
 @click.option("--n", type=int, default=1000, show_default=True, help="Pictures on each side of a distance.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for report.json and report.png.")
@@ -54,6 +75,9 @@ def command(
     data: str,
     metrics: str,
     scales: str,
+    compare: str | None,
+    floor: bool,
+    fused: str | None,
     n: int,
     seed: int,
     out: Path | None,
@@ -64,37 +88,41 @@ def command(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Compare pictures of MODEL with photographs in DATA, as for infgen train.
+    """Compare pictures of MODEL with photographs in DATA, as for infgen train, at every scale of MODEL.
 
     fid, kid and is need the standard Inception network (pip install 'infgen[fid]'); fd-vgg and fd-effnet are other networks'
-    Frechet distances and cannot be compared with published FIDs. A prefix scaleinv- shrinks larger and larger pictures to
-    the size of a patch; inf- cuts patches from wide strips.
+    Frechet distances and cannot be compared with published FIDs. A prefix scaleinv- shrinks larger pictures to the size of a
+    patch; for a MODEL with scales these are windows of one view and more. inf- cuts patches from wide strips.
     """
     names = [name for word in metrics.split(",") if (name := word.strip())]
-    request = Request(metrics_named(names), scales=_numbers(scales), n=n, seed=seed, precision=precision)
+    request = Request(
+        metrics_named(names),
+        scales=_numbers(scales, "scales"),
+        n=n,
+        seed=seed,
+        precision=precision,
+        fused=() if fused is None else _numbers(fused, "numbers of styles"),
+        floor=floor,
+    )
     if out is not None:
         check_folder(out)
     if threads is not None:
         torch.set_num_threads(threads)
-    path = resolve(model)
-    generator = load(path, device=pick_device(device))
-    patch_px = generator.config.patch_px
-    request.check(patch_px)
-    view_px = geometry.tile_px(VIEW_CELLS, levels=generator.config.levels)
-    with progress("reading photographs", unit="photographs", quiet=quiet) as reading:
-        photos, skipped = PhotoSet.open(data, view_px=view_px, patch_px=patch_px, progress=reading)
-    for skip in skipped:
-        click.echo(f"skipped {skip.name}: {skip.reason}", err=True)
+    path, chosen = resolve(model), pick_device(device)
+    generator, other = load(path, device=chosen), _other(compare, device=chosen)
+    request.check(generator.config)
     if not quiet:
-        work = request.pixels(patch_px) / 1e6
-        click.echo(f"{len(photos)} photographs, N = {n}, distances need {work:.1f} Mpx drawn", err=True)
+        work = request.pixels(generator.config, other=None if other is None else other.generator.config) / 1e6
+        click.echo(f"N = {n}, distances need {work:.1f} Mpx drawn", err=True)
+    coarsest = judged_scales(generator.config)[0]  # its photographs are all that can be used at any scale
     report = evaluate(
         generator,
-        photos,
+        lambda scale: _read(data, scale, every=scale == coarsest, quiet=quiet),
         request=request,
         files=WeightFiles(vgg_weights, inception_weights),
         model=path.name,
         model_hash=file_hash(path),
+        other=other,
         phase=lambda title: progress(title, unit="pictures", quiet=quiet),
     )
     Console().print(report.table())

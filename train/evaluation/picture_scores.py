@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from infgen.model.config import PATCH_CELLS
 from infgen.perceptual import Lpips
 from infgen.rendering.plan import SPACING_CELLS, Region
 from infgen.rendering.render import Pixels
-from infgen.train.evaluation.generated import Painter, patch_region, sample
+from infgen.train.evaluation.painter import Painter
+from infgen.train.evaluation.places import place, sample
 from infgen.world import geometry
 from infgen.world.world import World
 
@@ -49,20 +49,20 @@ class Diversity:
 def seam_score(painter: Painter, *, seed: int, progress: Progress = _silent) -> float:
     """Mean step of brightness across tile borders, divided by that at the same places without a border: 1 without seams.
 
-    Four worlds, each drawn twice: in 5 x 5 tiles of one training patch, and in tiles one cell larger, whose borders lie
+    Four worlds, each drawn twice: in 5 x 5 tiles of one training window, and in tiles one cell larger, whose borders lie
     elsewhere. Comparing places with themselves leaves out what a picture happens to show there, and the network's own rhythm
     of one cell, which borders share.
     """
-    levels = painter.config.levels
-    step = geometry.cell_px(levels) * (PATCH_CELLS - SPACING_CELLS)
-    tiles = [geometry.tile_px(cells, levels=levels) for cells in (PATCH_CELLS, PATCH_CELLS + 1)]
-    side = SEAM_TILES * step
+    levels, cells = painter.config.levels, painter.own.cells
+    step = geometry.cell_px(levels) * (cells - SPACING_CELLS)
+    tiles = [geometry.tile_px(n, levels=levels) for n in (cells, cells + 1)]
+    side, top = SEAM_TILES * step, -(SEAM_TILES * (cells - SPACING_CELLS) // 2)
     sums = [0.0, 0.0]
     for i in range(SEAM_WORLDS):
-        place = sample(seed, i, purpose="seam")
-        x, y = (geometry.first_px(cell, levels=levels) for cell in (place.cell_x, -SEAM_TILES * 3))
+        found = sample(seed, i, purpose="seam")
+        x, y = (geometry.first_px(cell, levels=levels) for cell in (found.cell_x, top))
         for k, tile in enumerate(tiles):
-            sums[k] += border_step(painter.draw(place.world, Region(x, y, side, side), tile_px=tile), step=step)
+            sums[k] += border_step(painter.draw(found.world, Region(x, y, side, side), tile_px=tile), step=step)
         progress(i + 1, SEAM_WORLDS)
     return sums[0] / sums[1] if sums[1] else 1.0
 
@@ -81,9 +81,9 @@ def border_step(picture: Pixels, *, step: int) -> float:
 def repetition(painter: Painter, *, seed: int) -> Repetition:
     """How much a strip of 256 x 9984 px at the horizon repeats itself (paper, Figure 31): see ``self_similarity``."""
     height, width = REPETITION_PX
-    place = sample(seed, 0, purpose="repetition")
-    x = geometry.first_px(place.cell_x, levels=painter.config.levels)
-    strip = painter.draw(place.world, Region(x, -(height // 2), width, height))
+    found = sample(seed, 0, purpose="repetition")
+    x = geometry.first_px(found.cell_x, levels=painter.config.levels)
+    strip = painter.draw(found.world, Region(x, -(height // 2), width, height))
     return self_similarity(strip, shortest=painter.patch_px)
 
 
@@ -142,10 +142,9 @@ def diversity(painter: Painter, *, n: int, seed: int, progress: Progress = _sile
 
 def _placed(painter: Painter, seed: int, index: int, variant: str) -> torch.Tensor:
     """Patch (1, 3, patch, patch) in [-1, 1] of pair ``index``: world "a", or another one at its place."""
-    first = sample(seed, index, purpose="diversity a")
+    first = place(painter.config, painter.scale, index, seed=seed, purpose="diversity a")
     world: World = sample(seed, index, purpose=f"diversity {variant}").world
     if variant == "same style":
         world = world.changed(style_seed=first.world.style_seed)
-    region = patch_region(first, levels=painter.config.levels, patch_px=painter.patch_px)
-    pixels = torch.from_numpy(painter.draw(world, region)).to(painter.device)
+    pixels = torch.from_numpy(painter.draw(world, first.region)).to(painter.device)
     return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -30,14 +30,22 @@ log = logging.getLogger(__name__)
 class Photos(Protocol):
     """What evaluation needs of ``PhotoSet``."""
 
-    view_px: int
-    patch_px: int
+    @property
+    def view_px(self) -> int:
+        """Short side of a view."""
+
+    @property
+    def patch_px(self) -> int:
+        """Side of a patch."""
 
     @property
     def fingerprint(self) -> str:
         """A name for exactly these photographs."""
 
     def __len__(self) -> int: ...
+
+    def view(self, index: int) -> Tensor:
+        """View ``index`` (H, W, 3) uint8, its short side ``view_px``."""
 
     def patch(self, sample: int, *, seed: int) -> tuple[Tensor, float]:
         """Patch (3, patch_px, patch_px) uint8 of sample number ``sample``, and its vertical position."""

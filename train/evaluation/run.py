@@ -2,218 +2,177 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from infgen import __version__
 from infgen.engines.eager import Precision
-from infgen.errors import InputError, LimitError
+from infgen.errors import InputError
 from infgen.model.generator import Generator
+from infgen.model.scales import Scale, judged_scales
 from infgen.train.evaluation import picture_scores
-from infgen.train.evaluation.distances import MIN_SCORE_PICTURES, inception_score, kernel
+from infgen.train.evaluation.comparison import Comparison, Phase, Progress, measurement
 from infgen.train.evaluation.distances import frechet as frechet_distance
 from infgen.train.evaluation.features import USUAL_FILES, FeatureNetwork, WeightFiles, collect, load_network
-from infgen.train.evaluation.generated import Painter, patches, pixels_to_draw, strip_crops
-from infgen.train.evaluation.inception import InceptionFeatures
-from infgen.train.evaluation.metrics import Metric, networks_of, notes_for
-from infgen.train.evaluation.real import Photos, real_features
-from infgen.train.evaluation.report import Measurement, Report
+from infgen.train.evaluation.generated import patches
+from infgen.train.evaluation.measurement import Measurement, ScaleRecord
+from infgen.train.evaluation.metrics import networks_of, notes_for
+from infgen.train.evaluation.painter import Painter
+from infgen.train.evaluation.photographs import halves
+from infgen.train.evaluation.real import Photos
+from infgen.train.evaluation.report import Report
+from infgen.train.evaluation.request import Request
 
-PATCH_KINDS = ("frechet", "kernel", "inception-score")  # what looks at samples of the size of a training patch
-MAX_N = 100_000  # features of so many pictures, 800 MB for Inception, are held at once
-MAX_SCALED_PX = 8192  # side of the largest picture that is shrunk, 1 GB while it is
-DEFAULT_METRICS = ("fd-effnet", "diversity", "seam", "repetition")  # what works offline
-DEFAULT_SCALES = (1, 2, 4, 8)
+PhotosAt = Callable[[Scale], Photos]
 
-Progress = Callable[[int, int], None]
-Phase = Callable[[str], AbstractContextManager[Progress]]
+
+@dataclass(frozen=True)
+class Other:
+    """A model whose distances stand beside those of the one that is evaluated. ``name``, ``sha256``: of its file."""
+
+    generator: Generator
+    name: str | None = None
+    sha256: str | None = None
 
 
 def _silent(title: str) -> AbstractContextManager[Progress]:
     return nullcontext(lambda done, total: None)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to measure. ``n``: real and generated pictures of each distance. ``scales``: of ScaleInv distances."""
-
-    metrics: tuple[Metric, ...]
-    scales: tuple[int, ...] = DEFAULT_SCALES
-    n: int = 1000
-    seed: int = 0
-    precision: Precision = "fp32"
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.n <= MAX_N:
-            raise InputError(f"{self.n} pictures are not possible; give a number from 2 to {MAX_N}")
-        if not self.scales or any(s < 1 for s in self.scales):
-            raise InputError(f"scales {self.scales} are not possible; give whole numbers from 1, for example 1,2,4,8")
-        if self.wants("inception-score") and self.n < MIN_SCORE_PICTURES:
-            raise InputError(f"{self.n} pictures are too few for an Inception Score; give {MIN_SCORE_PICTURES} or more")
-
-    def check(self, patch_px: int) -> None:
-        """Raise LimitError where a picture would be too large for a model of ``patch_px``."""
-        largest = max(self.drawn_scales(), default=1)
-        if largest * patch_px > MAX_SCALED_PX:
-            raise LimitError(
-                f"scale {largest} gives pictures of {largest * patch_px} px, over the limit of {MAX_SCALED_PX} px a side; "
-                f"give scales up to {MAX_SCALED_PX // patch_px}"
-            )
-
-    def wants(self, *kinds: str) -> bool:
-        """Whether a metric of one of ``kinds`` is asked for."""
-        return any(m.kind in kinds for m in self.metrics)
-
-    def at(self, scale: int) -> tuple[Metric, ...]:
-        """The metrics that look at samples of ``scale``."""
-        kinds = {"scaleinv"} if scale in self.scales else set()
-        kinds |= set(PATCH_KINDS) if scale == 1 else set()
-        return tuple(m for m in self.metrics if m.kind in kinds)
-
-    def drawn_scales(self) -> tuple[int, ...]:
-        """Scales at which samples are drawn, in order."""
-        return tuple(s for s in sorted({1, *self.scales}) if self.at(s))
-
-    def pixels(self, patch_px: int) -> int:
-        """Pixels that the distances will draw."""
-        return pixels_to_draw(patch_px, n=self.n, scales=self.drawn_scales(), strips=self.wants("strip"))
-
-
 def evaluate(
     generator: Generator,
-    photos: Photos,
+    photos: Photos | PhotosAt,
     *,
     request: Request,
     files: WeightFiles = USUAL_FILES,
     model: str | None = None,
     model_hash: str | None = None,
+    other: Other | None = None,
     phase: Phase = _silent,
 ) -> Report:
-    """Measure ``generator`` against ``photos``, on the device where its weights are.
+    """Measure ``generator`` against ``photos``, on the device where its weights are, at every scale that it has.
 
-    ``photos`` must give patches of the generator's size. ``phase(title)`` gives a context with a callback for (pictures
-    done, pictures in all). The values depend on generator, photographs and request alone. Raises InputError and its kinds
-    before any picture is drawn where something cannot work.
+    ``photos``: photographs with patches of the generator's size; for a generator with scales a function that gives those of
+    a scale, called once for each, the finest first. ``phase(title)`` gives a context with a callback for (pictures done,
+    pictures in all). The values depend on generators, photographs and request alone. Raises InputError and its kinds before
+    any picture is drawn where something cannot work.
     """
     start = time.perf_counter()
-    painter = Painter.of(generator, precision=request.precision)
-    if photos.patch_px != painter.patch_px:
-        raise InputError(
-            f"photographs are cut into patches of {photos.patch_px} px, the model draws {painter.patch_px} px; open them alike"
-        )
-    request.check(painter.patch_px)
-    device = painter.device
-    networks = {name: load_network(name, files, device=device) for name in networks_of(request.metrics)}
-    measurements = [
-        *_distances(painter, photos, list(networks.values()), request=request, phase=phase),
-        *_pictures(painter, request=request, phase=phase),
-    ]
-    order = [m.name for m in request.metrics]
+    request.check(generator.config)
+    names, device = networks_of(request.metrics), generator.mean_style.device
+    networks = {name: load_network(name, files, device=device) for name in names}
+    beside = None if other is None else other.generator
+    comparison = Comparison(generator, beside, request, list(networks.values()), phase)
+    measurements, records = _at_all_scales(comparison, photos)
     return Report(
-        measurements=tuple(sorted(measurements, key=lambda m: (order.index(m.metric), m.scale))),
+        measurements=measurements,
         n=request.n,
         seed=request.seed,
         precision=request.precision,
-        photographs=len(photos),
-        fingerprint=photos.fingerprint,
-        view_px=photos.view_px,
-        patch_px=photos.patch_px,
+        photographs=records[0].photographs,
+        fingerprint=records[0].fingerprint,
+        view_px=records[0].view_px,
+        patch_px=records[0].patch_px,
         weights={name: network.key for name, network in networks.items()},
         versions={"infgen": __version__, "torch": torch.__version__, "python": platform.python_version()},
         seconds=round(time.perf_counter() - start, 1),
         notes=notes_for(request.metrics),
         model=model,
         model_hash=model_hash,
+        scales=records if generator.config.scales else (),
+        other=None if other is None else other.name,
+        other_hash=None if other is None else other.sha256,
     )
 
 
 def frechet(
-    generator: Generator, network: FeatureNetwork, *, real: Tensor, n: int, seed: int, precision: Precision = "fp32"
+    generator: Generator,
+    network: FeatureNetwork,
+    *,
+    real: Tensor,
+    n: int,
+    seed: int,
+    precision: Precision = "fp32",
+    scale: Scale | None = None,
 ) -> float:
     """Frechet distance of ``n`` generated patches from real features (N, D): what a training loop asks for now and then.
 
-    ``real``: ``real_features(photos, [network], n=n, seed=seed)[network.name]``, computed once. With the same numbers it is
+    ``real``: ``real_features(photos, [network], n=n, seed=seed)[network.name]``, computed once. ``scale``: one of
+    ``judged_scales(generator.config)``, from whose photographs ``real`` is; None: the coarsest. With the same numbers it is
     exactly the distance that ``evaluate`` reports.
     """
-    painter = Painter.of(generator, precision=precision)
+    painter = Painter.of(generator, scale=scale or judged_scales(generator.config)[0], precision=precision)
     fake = collect(patches(painter, n=n, seed=seed), [network], count=n)
     return frechet_distance(real, fake[network.name])
 
 
-def _distances(
-    painter: Painter, photos: Photos, networks: Sequence[FeatureNetwork], *, request: Request, phase: Phase
-) -> Iterator[Measurement]:
-    """Every metric that compares generated with real features. Each picture is drawn once for all networks."""
-    if not networks:
-        return
-    n, seed = request.n, request.seed
-    with phase("photographs") as progress:
-        real = real_features(photos, networks, n=n, seed=seed, progress=progress)
-    for scale in request.drawn_scales():
-        pictures = patches(painter, n=n, seed=seed, scale=scale)
-        with phase(f"samples, {scale}x") as progress:
-            fake = collect(pictures, _used(networks, request.at(scale)), count=n, progress=progress)
-        yield from (_measured(m, real, fake, networks, scale=scale, seed=seed) for m in request.at(scale))
-    strips = tuple(m for m in request.metrics if m.kind == "strip")
-    if strips:
-        with phase("crops of strips") as progress:
-            fake = collect(strip_crops(painter, n=n, seed=seed), _used(networks, strips), count=n, progress=progress)
-        yield from (_measured(m, real, fake, networks, scale=1, seed=seed) for m in strips)
+def _at_all_scales(
+    comparison: Comparison, photos: Photos | PhotosAt
+) -> tuple[tuple[Measurement, ...], tuple[ScaleRecord, ...]]:
+    """All values, in the order of the request and then of scales from coarse to fine, and the photographs of each scale."""
+    generator, request = comparison.generator, comparison.request
+    scales = judged_scales(generator.config)
+    records: list[ScaleRecord] = []
+    measurements: list[Measurement] = []
+    for scale in reversed(scales):  # large photographs are the ones that may be missing
+        found = photos(scale) if callable(photos) else photos
+        _check_photos(found, scale, several=bool(generator.config.scales))
+        if request.floor:
+            halves(found, seed=request.seed)
+        records.insert(0, _record(found, scale))
+        measurements += comparison.at(scale, found)
+        measurements += _diversity(comparison, scale)
+    measurements += _pictures(comparison)
+    metrics, names = [m.name for m in request.metrics], [None, *(scale.name for scale in scales)]
+    measurements.sort(key=lambda m: (metrics.index(m.metric), names.index(m.at), m.scale))
+    return tuple(measurements), _counted(records)
 
 
-def _used(networks: Sequence[FeatureNetwork], metrics: Sequence[Metric]) -> list[FeatureNetwork]:
-    return [network for network in networks if network.name in networks_of(metrics)]
+def _check_photos(photos: Photos, scale: Scale, *, several: bool) -> None:
+    """Raise InputError where patches of ``photos`` are not those of ``scale``, one of several."""
+    if photos.patch_px != scale.patch_px:
+        raise InputError(
+            f"photographs are cut into patches of {photos.patch_px} px, the model draws {scale.patch_px} px; open them alike"
+        )
+    if several and photos.view_px != scale.view_px:
+        raise InputError(
+            f"photographs have views of {photos.view_px} px, scale {scale.name} has views of {scale.view_px} px; open them alike"
+        )
 
 
-def _measured(
-    metric: Metric,
-    real: Mapping[str, Tensor],
-    fake: Mapping[str, Tensor],
-    networks: Sequence[FeatureNetwork],
-    *,
-    scale: int,
-    seed: int,
-) -> Measurement:
-    """One metric of the features of real and generated pictures."""
-    network = next(n for n in networks if n.name == metric.network)
-    if metric.kind == "kernel":
-        estimate = kernel(real[network.name], fake[network.name], seed=seed)
-        return _measurement(metric, estimate.mean, deviation=estimate.deviation)
-    if metric.kind == "inception-score":
-        assert isinstance(network, InceptionFeatures)
-        estimate = inception_score(network.logits(fake[network.name]), seed=seed)
-        return _measurement(metric, estimate.mean, deviation=estimate.deviation)
-    return _measurement(metric, frechet_distance(real[network.name], fake[network.name]), scale=scale)
+def _record(photos: Photos, scale: Scale) -> ScaleRecord:
+    return ScaleRecord(scale.name, photos.view_px, photos.patch_px, len(photos), 0, photos.fingerprint)
 
 
-def _pictures(painter: Painter, *, request: Request, phase: Phase) -> Iterator[Measurement]:
-    """Every metric that needs no photograph."""
-    for metric in request.metrics:
-        if metric.kind == "seam":
-            with phase("seams") as progress:
-                yield _measurement(metric, picture_scores.seam_score(painter, seed=request.seed, progress=progress))
-        elif metric.kind == "repetition":
-            with phase("repetition"):
-                found = picture_scores.repetition(painter, seed=request.seed)
-            yield _measurement(metric, found.peak, detail={"shift_px": found.shift_px})
-        elif metric.kind == "diversity":
-            pairs = min(request.n, picture_scores.DIVERSITY_PAIRS)
-            with phase("diversity") as progress:
-                spread = picture_scores.diversity(painter, n=pairs, seed=request.seed, progress=progress)
-            detail = {"other_style": spread.other_style, "pairs": spread.pairs}
-            yield _measurement(metric, spread.same_style, detail=detail)
+def _counted(records: Sequence[ScaleRecord]) -> tuple[ScaleRecord, ...]:
+    """``records``, coarsest first, with the number of photographs that are in the coarsest alone for want of size."""
+    return tuple(replace(record, too_small=records[0].photographs - record.photographs) for record in records)
 
 
-def _measurement(
-    metric: Metric,
-    value: float,
-    *,
-    scale: int = 1,
-    deviation: float | None = None,
-    detail: Mapping[str, float | int] | None = None,
-) -> Measurement:
-    return Measurement(metric.name, metric.label, value, metric.better, scale, deviation, detail)
+def _diversity(comparison: Comparison, scale: Scale) -> Iterator[Measurement]:
+    """Diversity at one scale."""
+    request, config = comparison.request, comparison.generator.config
+    for metric in request.of("diversity"):
+        painter = Painter.of(comparison.generator, scale=scale, precision=request.precision)
+        pairs = min(request.n, picture_scores.DIVERSITY_PAIRS)
+        with comparison.phase(f"diversity, {scale.label}" if config.scales else "diversity") as progress:
+            spread = picture_scores.diversity(painter, n=pairs, seed=request.seed, progress=progress)
+        detail = {"other_style": spread.other_style, "pairs": spread.pairs}
+        yield measurement(metric, spread.same_style, detail=detail, at=scale if config.scales else None)
+
+
+def _pictures(comparison: Comparison) -> Iterator[Measurement]:
+    """Every metric of pictures at full size that needs no photograph."""
+    request, phase = comparison.request, comparison.phase
+    painter = Painter.of(comparison.generator, precision=request.precision)
+    for metric in request.of("seam"):
+        with phase("seams") as progress:
+            yield measurement(metric, picture_scores.seam_score(painter, seed=request.seed, progress=progress))
+    for metric in request.of("repetition"):
+        with phase("repetition"):
+            found = picture_scores.repetition(painter, seed=request.seed)
+        yield measurement(metric, found.peak, detail={"shift_px": found.shift_px})

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from infgen.model.config import preset
+from infgen.model.generator import Generator
 from infgen.train.evaluation.real import CACHE_VARIABLE
+from tests.model.networks import random_generator
 from tests.train.evaluation.stand_ins import Colours, Landscapes
 
 
@@ -23,3 +26,9 @@ def colours() -> Colours:
 @pytest.fixture(scope="session")
 def photos() -> Landscapes:
     return Landscapes()
+
+
+@pytest.fixture(scope="session")
+def tiny_scales() -> Generator:
+    """Preset "tiny-scales" with random weights. Not to be changed."""
+    return random_generator(preset("tiny-scales"), seed=7)

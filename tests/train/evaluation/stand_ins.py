@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -28,6 +29,11 @@ class Colours:
         return torch.cat([x.mean((2, 3)), x.std((2, 3)), steps.mean((2, 3))], dim=1)
 
 
+@lru_cache(maxsize=64)
+def _landscape(seed: int, side: int) -> Tensor:
+    return torch.from_numpy(landscape(seed, height=side, width=side))
+
+
 @dataclass
 class Landscapes:
     """Synthetic photographs. ``change`` is applied to every patch (3, H, W) uint8."""
@@ -41,12 +47,14 @@ class Landscapes:
     def __len__(self) -> int:
         return 100
 
+    def view(self, index: int) -> Tensor:
+        return _landscape(self.first + index, self.view_px)
+
     def patch(self, sample: int, *, seed: int) -> tuple[Tensor, float]:
-        rng = np.random.default_rng((seed, sample, self.first))
-        picture = landscape(self.first + sample % len(self), height=VIEW_PX, width=VIEW_PX)
-        top, left = rng.integers(0, VIEW_PX - PATCH_PX + 1, 2)
-        patch = torch.from_numpy(picture[top : top + PATCH_PX, left : left + PATCH_PX]).permute(2, 0, 1)
-        return self.change(patch), float(2 * top / (VIEW_PX - PATCH_PX) - 1)
+        rng, room, side = np.random.default_rng((seed, sample, self.first)), self.view_px - self.patch_px, self.patch_px
+        top, left = rng.integers(0, room + 1, 2)
+        patch = self.view(sample % len(self))[top : top + side, left : left + side].permute(2, 0, 1)
+        return self.change(patch), float(2 * top / room - 1)
 
 
 class TinyInception(nn.Module):

@@ -10,16 +10,9 @@ from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
 from infgen.rendering.plan import Region
 from infgen.train.evaluation import generated
-from infgen.train.evaluation.generated import (
-    Painter,
-    patch_region,
-    patches,
-    pixels_to_draw,
-    sample,
-    scaled,
-    shrink,
-    strip_crops,
-)
+from infgen.train.evaluation.generated import patches, shrink, strip_crops
+from infgen.train.evaluation.painter import Painter
+from infgen.train.evaluation.places import patch_region, sample, scaled
 from infgen.train.presets import VERTICAL_STARTS
 from infgen.train.sampling import FIRST_ROW
 from infgen.world import geometry
@@ -112,7 +105,3 @@ def test_crops_are_windows_of_one_strip(painter: Painter, monkeypatch: pytest.Mo
 def test_as_many_crops_come_as_are_asked_for(painter: Painter, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generated, "STRIP_PATCHES", 2)
     assert len(list(strip_crops(painter, n=n, seed=0))) == n
-
-
-def test_the_estimate_counts_squares_of_scales_and_strips() -> None:
-    assert pixels_to_draw(10, n=8, scales=(1, 3), strips=True) == 8 * 100 * (1 + 9) + 2 * 16 * 100

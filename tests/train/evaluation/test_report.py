@@ -9,7 +9,9 @@ from PIL import Image
 from rich.console import Console
 
 from infgen.errors import InputError, MissingExtraError
-from infgen.train.evaluation.report import Measurement, Report, check_folder
+from infgen.train.evaluation.measurement import Measurement
+from infgen.train.evaluation.presentation import report_figure
+from infgen.train.evaluation.report import Report, check_folder
 
 VALUES = (
     Measurement("scaleinv-fd-vgg", "ScaleInv FD-VGG", 118.7, "lower", 1),
@@ -92,7 +94,7 @@ def test_a_folder_that_does_not_exist_yet_is_allowed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("metric", "drawn"), [("scaleinv-fid", True), ("scaleinv-fd-vgg", False)])
 def test_the_papers_values_stand_beside_a_measured_scaleinv_fid_only(metric: str, drawn: bool) -> None:
-    figure = report(Measurement(metric, metric, 50.0, "lower", 1))._figure()
+    figure = report_figure(report(Measurement(metric, metric, 50.0, "lower", 1)))
     assert figure is not None
     labels = [line.get_label() for line in figure.axes[0].lines]
     assert any("paper" in str(label) for label in labels) is drawn

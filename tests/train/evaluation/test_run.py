@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infgen.errors import InputError, LimitError
+from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.train.data import PhotoSet
 from infgen.train.evaluation import Request, distances, evaluate, frechet, generated, metrics_named, real_features, run
@@ -95,7 +96,7 @@ def test_scores_of_pictures_need_no_network(
 
 
 def test_a_request_tells_how_much_it_draws() -> None:
-    assert asked("scaleinv-fd-vgg").pixels(101) == 6 * 101**2 * (1 + 4)
+    assert asked("scaleinv-fd-vgg").pixels(preset("tiny")) == 6 * 101**2 * (1 + 4)
 
 
 def test_a_request_without_scaleinv_draws_no_larger_pictures() -> None:

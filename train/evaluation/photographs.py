@@ -1,0 +1,109 @@
+"""Photographs for every scale that a model is judged at, and the two halves of them whose distance is the floor."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from infgen.errors import InputError
+from infgen.model.scales import Scale
+from infgen.train.archives import Skipped
+from infgen.train.data import PhotoSet
+from infgen.train.evaluation.real import Photos
+from infgen.train.photos import FORMATS
+from infgen.train.sources import open_source, read
+
+
+def open_photographs(
+    data: str | Path, scale: Scale, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[PhotoSet, list[Skipped]]:
+    """The photographs of ``data`` that are large enough for the view of ``scale``; none is enlarged. And the skipped ones.
+
+    Raises InputError where none is large enough, and what ``PhotoSet.open`` raises.
+    """
+    try:
+        return PhotoSet.open(data, view_px=scale.view_px, patch_px=scale.patch_px, progress=progress)
+    except InputError:
+        sides = _short_sides(data)
+        if not sides or max(sides) >= scale.view_px:
+            raise
+        found = f"{min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f"{sides[0]} px"
+        raise InputError(
+            f"no photograph is large enough for scale {scale.name}, whose views are {scale.view_px} px high; the short sides of "
+            f"{len(sides)} photographs are {found}: add photographs of {scale.view_px} px or more"
+        ) from None
+
+
+def _short_sides(data: str | Path) -> list[int]:
+    """Short sides in px of all pictures of ``data`` whose headers can be read."""
+    sides = []
+    for picture in open_source(data).pictures:
+        try:
+            with Image.open(io.BytesIO(read(picture)), formats=FORMATS) as image:
+                sides.append(min(image.size))
+        except Exception:  # Pillow raises many kinds; why a picture is unusable has been said elsewhere
+            continue
+    return sides
+
+
+@dataclass(frozen=True)
+class Half:
+    """Every second one of ``photos`` in a random order of ``seed``, the others for another ``number`` (0 or 1)."""
+
+    photos: Photos
+    seed: int
+    number: int
+
+    @property
+    def view_px(self) -> int:
+        """That of all."""
+        return self.photos.view_px
+
+    @property
+    def patch_px(self) -> int:
+        """That of all."""
+        return self.photos.patch_px
+
+    @property
+    def fingerprint(self) -> str:
+        """A name for exactly these photographs."""
+        return f"{self.photos.fingerprint} half {self.number} of seed {self.seed}"
+
+    def __len__(self) -> int:
+        return len(range(self.number, len(self.photos), 2))
+
+    def view(self, index: int) -> Tensor:
+        """View ``index`` of this half (H, W, 3) uint8."""
+        order = torch.randperm(len(self.photos), generator=_rng(f"halves:{self.seed}"))
+        return self.photos.view(int(order[2 * index + self.number]))
+
+    def patch(self, sample: int, *, seed: int) -> tuple[Tensor, float]:
+        """Patch (3, patch_px, patch_px) uint8 of sample number ``sample``, placed as those of all photographs are."""
+        view, rng = self.view(sample % len(self)), _rng(f"half:{seed}:{self.number}:{sample}")
+        room = self.view_px - self.patch_px
+        tops = [int(torch.randint(0, size - self.view_px + 1, (), generator=rng)) for size in view.shape[:2]]
+        row, column = (int(torch.randint(0, room + 1, (), generator=rng)) for _ in range(2))
+        y, x = tops[0] + row, tops[1] + column
+        patch = view[y : y + self.patch_px, x : x + self.patch_px].permute(2, 0, 1)
+        mirrored = bool(torch.randint(0, 2, (), generator=rng))
+        return patch.flip(2) if mirrored else patch, 2 * row / room - 1 if room else 0.0
+
+
+def halves(photos: Photos, *, seed: int) -> tuple[Half, Half]:
+    """Two random halves without a common photograph. Raises InputError for a single photograph."""
+    if len(photos) < 2:
+        raise InputError(
+            f"a floor compares two halves of the photographs, and there is {len(photos)} with views of {photos.view_px} px; "
+            "add photographs, or leave --floor out"
+        )
+    return Half(photos, seed, 0), Half(photos, seed, 1)
+
+
+def _rng(text: str) -> torch.Generator:
+    digest = hashlib.blake2b(f"infgen floor:{text}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
