@@ -249,7 +249,7 @@ def between(bench: Bench, left: Path, right: Path) -> Pixels:
     """Two photographs 256 x 128 px at the ends of a picture 1280 px wide."""
     ends = known_half(left), known_half(right, x=LONG_PX - KNOWN_PX)
     files = [bench.inverted(left.stem, ends[0]), bench.inverted(f"{right.stem}-right", ends[1])]
-    return bench.drawn(inbetweening(ends, cell_px=bench.studio.generator.config.cell_px), files)
+    return bench.drawn(inbetweening(ends, config=bench.studio.generator.config), files)
 
 
 def rolled(bench: Bench, path: Path) -> Pixels:

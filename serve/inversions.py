@@ -28,15 +28,16 @@ def run_inversions(
     """Invert the photographs in ``steps`` each, add all to the job's world in one change, and draw the region."""
     world, photographs = store.get(job.world).world, arrangement.photographs
     settings = replace(CONTINUING, steps=steps, seed=world.seed)
+    working = studio.coarser(arrangement.halvings)
     found: list[AnchoredLatents] = []
     for i, photo in enumerate(photographs):
         tell = partial(_tell, job, turns, before=i * steps, total=len(photographs) * steps)
-        found.append(_inverted(photo, job, settings, studio=studio, period=world.period, turns=turns, tell=tell))
+        found.append(_inverted(photo, job, settings, studio=working, period=world.period, turns=turns, tell=tell))
     outputs = Outputs(store.folder(job.world) / "photo.png")
     latents = [outputs.save_latents(each) for each in found]
     record = store.change(job.world, lambda now: with_photographs(now, latents, arrangement))
-    job.region, job.revision = arrangement.region, record.revision
-    generated = _drawn(job, studio.with_world(record.world), arrangement, turns)
+    job.region, job.revision = arrangement.world_region, record.revision
+    generated = _drawn(job, working.with_world(record.world), arrangement, turns)
     picture = job.folder / f"{job.kind}.png"
     picture.write_bytes(encoded(arrangement.finished(generated), "png"))
     job.result = picture.name

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from infgen.errors import InputError
-from infgen.inversion.arrangement import Arrangement, Extension, inbetweening, outpainting
+from infgen.inversion.arrangement import SIDES, Arrangement, Extension, inbetweening, outpainting
 from infgen.inversion.invert import SMALLEST_PX
-from infgen.inversion.placing import Placed, place
+from infgen.inversion.placing import Placed, place, working_scale
 from infgen.inversion.window import Cover
 from infgen.limits import MAX_REQUEST_TRANSITION
 from infgen.model.config import GeneratorConfig
@@ -36,9 +36,9 @@ class Upload:
 
 @dataclass(frozen=True)
 class Placing:
-    """Where photographs lie. ``x``: px of the first one's left edge; None: beside others.
+    """Where photographs lie, in px of the world. ``x``: the first one's left edge; None: beside others.
 
-    ``extension``: what is drawn around a single one. ``gap``: px from one of several to the next.
+    ``extension``: what is drawn around a single one. ``gap``: from one of several to the next.
     """
 
     x: int | None
@@ -49,18 +49,20 @@ class Placing:
 def arrange(uploads: Sequence[Upload], placing: Placing, *, world: World, config: GeneratorConfig) -> Arrangement:
     """The photographs at their places in ``world``, from left to right, and the region that is drawn around them.
 
-    ``config``: of the model. The files are not needed any more afterwards. Raises InputError, or LimitError, where a
-    photograph cannot be read, placed or inverted, or the region is too large.
+    They are placed on whole px of the scale at which they are inverted. ``config``: of the model. The files are not needed
+    any more afterwards. Raises InputError, or LimitError, where a photograph cannot be read, placed or inverted, or the
+    region is too large.
     """
     _check_room(world, len(uploads))
+    working = config.coarser(working_scale(config).halvings)
     placed: list[Placed] = []
-    x = _beside(world) if placing.x is None else placing.x
+    x = (_beside(world) if placing.x is None else placing.x) >> working.halvings
     for upload in uploads:
         placed.append(_opened(upload, x=x))
-        x += placed[-1].region.w + placing.gap
-    arrangement = _arranged(placed, placing, cell_px=config.cell_px)
+        x += placed[-1].region.w + (placing.gap >> working.halvings)
+    arrangement = _arranged(placed, placing, config=working)
     arrangement.check_size()
-    _check_period(arrangement, world.period, config)
+    _check_period(arrangement, world.period, working)
     return arrangement
 
 
@@ -78,15 +80,18 @@ def _opened(upload: Upload, *, x: int) -> Placed:
     return replace(placed, photograph=small, pixels=np.asarray(small.image))
 
 
-def _arranged(placed: Sequence[Placed], placing: Placing, *, cell_px: int) -> Arrangement:
+def _arranged(placed: Sequence[Placed], placing: Placing, *, config: GeneratorConfig) -> Arrangement:
+    halvings = config.halvings
     if len(placed) > 1:
-        joined = inbetweening(placed, cell_px=cell_px)
-        widest = (MAX_REQUEST_TRANSITION.value() - 1) | 1  # it is odd
+        joined = inbetweening(placed, config=config)
+        widest = ((MAX_REQUEST_TRANSITION.value() >> halvings) - 1) | 1  # it is odd
         return replace(joined, transition=min(joined.transition, widest))
     (photo,) = placed
+    transition = (TRANSITION_PX >> halvings) | 1
     if placing.extension == NOTHING_AROUND:
-        return Arrangement((photo,), photo.region, transition=TRANSITION_PX)
-    return replace(outpainting(photo, placing.extension), transition=TRANSITION_PX)
+        return Arrangement((photo,), photo.region, transition=transition, halvings=halvings)
+    around = Extension(**{side: getattr(placing.extension, side) >> halvings for side in SIDES})
+    return replace(outpainting(photo, around, halvings=halvings), transition=transition)
 
 
 def _check_room(world: World, photographs: int) -> None:
@@ -106,16 +111,16 @@ def _check_period(arrangement: Arrangement, period: int | None, config: Generato
     for photo in arrangement.photographs:
         Cover.of(photo.target(), config, period=period)
     first, last = arrangement.photographs[0].region, arrangement.photographs[-1].region
-    if period is not None and last.x + last.w - first.x > period:
+    reach = (last.x + last.w - first.x) << arrangement.halvings
+    if period is not None and reach > period:
         raise InputError(
-            f"the photographs reach over {last.x + last.w - first.x} px and this world repeats after {period} px; give a "
-            "smaller gap"
+            f"the photographs reach over {reach} px and this world repeats after {period} px; give a smaller gap"
         )
 
 
 def _beside(world: World) -> int:
     """Where a photograph lies beside the others: right of them, the first one at 0."""
-    edges = [anchor.x.pixels.stop for anchor in world.placed_anchors]
+    edges = [anchor.pixels.x.stop for anchor in world.placed_anchors]
     return max(edges) + APART_PX if edges else 0
 
 

@@ -31,7 +31,7 @@ def command(photos: tuple[Path, ...], gap: int, **shared: Any) -> None:
         x = placed[-1].x + placed[-1].region.w + gap if placed else 0
         placed.append(options.place(photograph, x=x))
     studio = studio_for(options)
-    arrangement = inbetweening(placed, cell_px=studio.generator.config.cell_px)
+    arrangement = inbetweening(placed, config=studio.generator.config)
     heights = sorted({photo.photograph.image.height for photo in placed})
     said = [f"styles fade into each other over {arrangement.transition} px in the middle of each gap"]
     if len(heights) > 1:

@@ -46,5 +46,6 @@ def command(
     extension = Extension(left, top, right, bottom)
     photograph = opened(photo)
     placed = options.place(photograph if mask is None else photograph.masked(mask))
-    arrangement = outpainting(placed, extension, scale=scale)
-    make(arrangement, options, studio=studio_for(options), samples=samples)
+    studio = studio_for(options)
+    arrangement = outpainting(placed, extension, scale=scale, halvings=studio.options.halvings)
+    make(arrangement, options, studio=studio, samples=samples)

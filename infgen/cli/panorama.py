@@ -7,6 +7,7 @@ import click
 
 from infgen.cli.photographs import Shared, make, opened, shared_options, studio_for
 from infgen.inversion.arrangement import cyclic_period, panorama
+from infgen.world import geometry
 
 
 @click.command("panorama")
@@ -20,7 +21,8 @@ def command(photo: Path, w: int, **shared: Any) -> None:
     options = Shared(**shared)
     placed = options.place(opened(photo))
     studio = studio_for(options)
-    cell_px = studio.generator.config.cell_px
+    config = studio.generator.config
+    cell_px = geometry.cell_px(config.levels)  # of the scale that is drawn
     period = cyclic_period(w, cell_px=cell_px)
     said = [] if period == w else [f"width {w} px is rounded to {period} px, whole cells of {cell_px} px"]
-    make(panorama(placed, period=period), options, studio=studio, said=said)
+    make(panorama(placed, period=period, halvings=config.halvings), options, studio=studio, said=said)

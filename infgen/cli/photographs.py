@@ -21,8 +21,10 @@ from infgen.inversion.arrangement import FEATHER_PX, Arrangement
 from infgen.inversion.invert import CONTINUING, SMALLEST_PX, check_latents
 from infgen.inversion.optimise import Inversion, Step, optimise
 from infgen.inversion.outputs import Joining, Outputs, draw
-from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
+from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_scale
 from infgen.inversion.window import Cover
+from infgen.model.checkpoint import SHIPPED, load, resolve
+from infgen.model.config import scale_name
 from infgen.photo import Photograph, open_photograph
 from infgen.rendering.cost import tile_flops
 from infgen.rendering.job import Options, Studio, open_studio
@@ -144,8 +146,11 @@ def opened(path: Path) -> Photograph:
 
 
 def studio_for(shared: Shared) -> Studio:
-    """The model, loaded."""
-    return open_studio(World(), model=shared.model, options=Options(threads=shared.threads, device=shared.device))
+    """The model, loaded to draw the scale at which photographs are inverted."""
+    path = SHIPPED if shared.model is None else resolve(shared.model)
+    halvings = working_scale(load(path).config).halvings
+    options = Options(threads=shared.threads, device=shared.device, halvings=halvings)
+    return open_studio(World(), model=path, options=options)
 
 
 def make(
@@ -216,6 +221,8 @@ def _work_said(arrangement: Arrangement, shared: Shared, studio: Studio, samples
     width, height = arrangement.size
     region = arrangement.region
     window = f"({region.x}, {region.y}), {region.w} x {region.h} px, of the world"
+    if arrangement.halvings:
+        window += f" at scale {scale_name(arrangement.halvings)}"
     many = f"{samples} pictures" if samples > 1 else "a picture"
     drawing = estimate(studio.scene, studio.plan(region), disk=0, encode_memory=0)
     lines = [f"{many} of {width} x {height} px: the window {window}; drawn in about {drawing.seconds * samples:.0f} s"]

@@ -13,8 +13,10 @@ from infgen.errors import InputError, LimitError
 from infgen.inversion.compositing import enlarged, matched, set_into
 from infgen.inversion.placing import Placed
 from infgen.limits import MAX_JOINED_PIXELS
+from infgen.model.config import GeneratorConfig
 from infgen.rendering.plan import Region
 from infgen.rendering.render import Pixels
+from infgen.world import geometry
 from infgen.world.document import PX_LIMIT
 from infgen.world.geometry import STRUCTURE_HALO
 from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
@@ -58,10 +60,10 @@ class SourceFrame:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """``photographs`` at their places, and the ``region`` (px of the world, working size) that is drawn around them.
+    """``photographs`` at their places, and the ``region`` that is drawn around them, all in px of the working scale.
 
-    ``transition``: px over which their styles fade into each other. ``period``: of a cyclic world, px. ``source``: how the
-    output is cut and enlarged; None: the region itself.
+    One of these covers 2**``halvings`` px of the world. ``transition``: px over which styles fade into each other.
+    ``period``: of a cyclic world, px of the world. ``source``: how the output is cut and enlarged; None: the region itself.
     """
 
     photographs: tuple[Placed, ...]
@@ -69,6 +71,13 @@ class Arrangement:
     transition: int = 1
     period: int | None = None
     source: SourceFrame | None = None
+    halvings: int = 0
+
+    @property
+    def world_region(self) -> Region:
+        """``region`` in px of the world."""
+        region, halvings = self.region, self.halvings
+        return Region(region.x << halvings, region.y << halvings, region.w << halvings, region.h << halvings)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -86,12 +95,13 @@ class Arrangement:
 
         Raises WorldError where the files cannot be read or do not go together.
         """
-        world = World.from_inversions(files, seed=seed, transition=self.transition)
+        transition = min(self.transition << self.halvings, MAX_TRANSITION) | 1
+        world = World.from_inversions(files, seed=seed, transition=transition)
         if world.layout is None or len(self.photographs) == 1:
             return world
         # Two centres for each style, at the photograph's sides: styles meet in the middle of a gap, whatever the widths.
         centres = tuple(
-            ResolvedCentre(style=style.name, x=x, y=0)
+            ResolvedCentre(style=style.name, x=x << self.halvings, y=0)
             for style, photo in zip(world.layout.styles, self.photographs, strict=True)
             for x in (photo.x, photo.x + photo.region.w - 1)
         )
@@ -134,8 +144,10 @@ class Arrangement:
             )
 
 
-def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work") -> Arrangement:
+def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work", halvings: int = 0) -> Arrangement:
     """One photograph and what lies around it. ``scale`` "source": the output has the photograph's own resolution.
+
+    ``halvings``: of the working scale.
 
     Raises InputError where there is nothing to add.
     """
@@ -149,7 +161,7 @@ def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work") -
     window = photo.region
     region = Region(window.x - left, window.y - top, left + window.w + right, top + window.h + bottom)
     if scale == "work":
-        return Arrangement((photo,), region)
+        return Arrangement((photo,), region, halvings=halvings)
     box = (
         left - extension.left / across,
         top - extension.top / down,
@@ -158,20 +170,25 @@ def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work") -
     )
     image = photo.photograph.image
     size = extension.left + image.width + extension.right, extension.top + image.height + extension.bottom
-    return Arrangement((photo,), region, source=SourceFrame(box, size, extension.left, extension.top))
+    source = SourceFrame(box, size, extension.left, extension.top)
+    return Arrangement((photo,), region, source=source, halvings=halvings)
 
 
-def inbetweening(photos: Sequence[Placed], *, cell_px: int) -> Arrangement:
-    """Photographs in a row and what lies between them: the rows that any of them has. ``cell_px``: of the model.
+def inbetweening(photos: Sequence[Placed], *, config: GeneratorConfig) -> Arrangement:
+    """Photographs in a row and what lies between them: the rows that any of them has.
+
+    ``config``: of the generator that draws the working scale.
 
     Styles fade over as much of the narrowest gap as leaves the photographs to their own ones, or over half of it.
     """
     right = max(p.x + p.region.w for p in photos)
     top, bottom = min(p.y for p in photos), max(p.y + p.region.h for p in photos)
     gap = min(after.x - before.x - before.region.w for before, after in pairwise(photos))
-    transition = min(max(gap - 2 * _STYLE_REACH_CELLS * cell_px, gap // 2, 1), MAX_TRANSITION) | 1
+    reach = _STYLE_REACH_CELLS * geometry.cell_px(config.levels)
+    transition = min(max(gap - 2 * reach, gap // 2, 1), MAX_TRANSITION >> config.halvings) | 1
     left = photos[0].x
-    return Arrangement(tuple(photos), Region(left, top, right - left, bottom - top), transition=transition)
+    region = Region(left, top, right - left, bottom - top)
+    return Arrangement(tuple(photos), region, transition=transition, halvings=config.halvings)
 
 
 def cyclic_period(width: int, *, cell_px: int) -> int:
@@ -179,8 +196,8 @@ def cyclic_period(width: int, *, cell_px: int) -> int:
     return max(1, (width + cell_px // 2) // cell_px) * cell_px
 
 
-def panorama(photo: Placed, *, period: int) -> Arrangement:
-    """A photograph once on a circle of ``period`` px, in the middle of the picture.
+def panorama(photo: Placed, *, period: int, halvings: int = 0) -> Arrangement:
+    """A photograph once on a circle of ``period`` px, in the middle of the picture. ``halvings``: of the working scale.
 
     Raises InputError where the photograph is longer than the circle.
     """
@@ -191,4 +208,4 @@ def panorama(photo: Placed, *, period: int) -> Arrangement:
             f"of {window.h} px; give a larger --w or a smaller --height"
         )
     region = Region(window.x - (period - window.w) // 2, window.y, period, window.h)
-    return Arrangement((photo,), region, period=period)
+    return Arrangement((photo,), region, period=period << halvings, halvings=halvings)

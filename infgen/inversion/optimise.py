@@ -185,6 +185,7 @@ def _anchored(latents: Latents, cover: Cover, model_sha256: str) -> AnchoredLate
         w_plus=latents.w_plus[0].detach().cpu(),
         model_sha256=model_sha256,
         period=cover.period,
+        halvings=cover.halvings,
     )
 
 

@@ -10,12 +10,16 @@ from PIL import Image
 from infgen.errors import InputError, LimitError
 from infgen.inversion.window import Target
 from infgen.limits import MAX_INVERSION_PIXELS
+from infgen.model.config import GeneratorConfig
+from infgen.model.scales import Scale, judged_scales, nearest_scale
 from infgen.perceptual import MIN_PX
 from infgen.photo import HALF, Known, Photograph
 from infgen.rendering.plan import Region
 from infgen.rendering.render import Pixels
 
-WORKING_HEIGHT_PX = 197  # short side of the views that the shipped model was trained on: things have the size it knows
+WORKING_HEIGHT_PX = (
+    197  # views of this size have the composition and shapes of a photograph, and invert in a minute or two
+)
 HORIZON_LIMITS = (-1.0, 2.0)  # a picture of the ground alone has its horizon above its upper edge
 MIDDLE = 0.5
 _SAMPLES = (96, 128)  # rows and columns that a horizon is looked for in
@@ -40,7 +44,7 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Placed:
-    """A photograph at working size, (h, w, 3) uint8, at (``x``, ``y``) px of the world; ``known`` (h, w)."""
+    """A photograph at working size, (h, w, 3) uint8, at (``x``, ``y``) px of the working scale; ``known`` (h, w)."""
 
     photograph: Photograph
     pixels: Pixels
@@ -51,7 +55,7 @@ class Placed:
 
     @property
     def region(self) -> Region:
-        """Its window of the world, px."""
+        """Its window, px of the working scale."""
         height, width = self.known.shape
         return Region(self.x, self.y, width, height)
 
@@ -82,6 +86,11 @@ def place(
     found = find_horizon(photograph) if horizon is None else Horizon(_checked(horizon))
     pixels, known = _scaled(photograph, (width, height))
     return Placed(photograph, pixels, known, x, -round(found.fraction * height), found)
+
+
+def working_scale(config: GeneratorConfig) -> Scale:
+    """The scale at which photographs are inverted: of the model's views the one nearest to the working height."""
+    return nearest_scale(judged_scales(config), WORKING_HEIGHT_PX)
 
 
 def find_horizon(photograph: Photograph) -> Horizon:

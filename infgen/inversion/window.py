@@ -68,13 +68,17 @@ class Latents:
 
 @dataclass(frozen=True)
 class Cover:
-    """The smallest window of cells whose pixels cover a target; the target begins at (``left``, ``top``) px of them."""
+    """The smallest window of cells whose pixels cover a target; the target begins at (``left``, ``top``) px of them.
+
+    Px are those of the network's scale; ``period`` is in px of the world, each 1 / 2**``halvings`` of them.
+    """
 
     x: LayerSpans
     y: LayerSpans
     left: int
     top: int
-    levels: int
+    world_levels: int
+    halvings: int
     period: int | None
 
     @classmethod
@@ -89,7 +93,7 @@ class Cover:
                 f"period {period} px does not fit a picture {width} px wide; allowed are multiples of {config.cell_px} px "
                 f"from {needed}"
             )
-        return cls(x, y, left, top, config.levels, period)
+        return cls(x, y, left, top, config.world_levels, config.halvings, period)
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -124,7 +128,7 @@ class Cover:
         )
 
     def _period(self, level: int) -> int | None:
-        return None if self.period is None else lattice_period(self.period, level, levels=self.levels)
+        return None if self.period is None else lattice_period(self.period, level, levels=self.world_levels)
 
 
 def _covering(start: int, size: int, *, levels: int) -> tuple[LayerSpans, int]:

@@ -4,6 +4,8 @@ A scale is a level whose RGB sum is a picture. Its view is the photograph's, shr
 patch is the part of the view that discriminators and feature networks see.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infgen.errors import InputError
@@ -60,6 +62,11 @@ def judged_scales(config: GeneratorConfig) -> tuple[Scale, ...]:
     if not config.scales:
         return (Scale(config.levels, 0, view_px, PATCH_CELLS, config.patch_px),)
     return tuple(_scale(level, config.levels - level, view_px) for level in config.scales)
+
+
+def nearest_scale(scales: Sequence[Scale], view_px: int) -> Scale:
+    """The scale whose view is nearest to ``view_px`` in size; of two equally near ones the larger."""
+    return min(scales, key=lambda s: (abs(math.log(s.view_px / view_px)), -s.view_px))
 
 
 def _scale(level: int, halvings: int, model_view_px: int) -> Scale:

@@ -64,6 +64,25 @@ class Studio:
         scene = Scene(world, world_palette(world, self.generator), self.scene.engine)
         return replace(self, scene=scene)
 
+    def coarser(self, halvings: int) -> Self:
+        """The same model and world at 1 / 2**halvings of the size, as ``infgen render --scale`` draws it.
+
+        PyTorch draws it where this one has an exported engine, whose file holds one size only. Raises InputError where the
+        model has no such scale, InfgenError where the engine fails its self-test.
+        """
+        if not halvings:
+            return self
+        world, engine = self.scene.world, self.scene.engine
+        generator = self.generator.coarser(halvings)
+        coarser = EagerEngine(generator, precision=engine.precision if isinstance(engine, EagerEngine) else "fp32")
+        if not is_reference(coarser):
+            check_engine(coarser, generator, model=self.model_path.name)
+        options = replace(
+            self.options, halvings=generator.config.halvings, engine=AUTO, engine_file=None, provider=None
+        )
+        scene = Scene(world, world_palette(world, generator), coarser)
+        return replace(self, scene=scene, options=options, generator=generator)
+
     def plan(self, region: Region) -> Plan:
         """The tiles for ``region``."""
         engine = self.scene.engine
@@ -130,12 +149,14 @@ def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
         provider=options.provider,
         precision=options.precision,
     )
-    if engine.config.halvings != options.halvings:
+    whole = load(model, device=engine.device)
+    generator = whole.coarser(options.halvings)
+    if (drawn := engine.config.halvings) != generator.config.halvings:
         raise InputError(
-            f"scale {scale_name(options.halvings)} was asked and engine {engine.name} was exported at scale "
-            f"{scale_name(engine.config.halvings)}; give that --scale, or export the model again"
+            f"scale {scale_name(options.halvings)} was asked and what engine {engine.name} runs was exported at scale "
+            f"{scale_name(drawn - whole.config.halvings)}; give that --scale, or export the model again"
         )
-    return load(model, device=engine.device).coarser(options.halvings), engine
+    return generator, engine
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,17 @@ class Anchor(Document):
 
 @dataclass(frozen=True, eq=False)
 class PlacedAnchor:
-    """Stored latents at their place. ``x``, ``y``: spans of every layer in the world."""
+    """Stored latents at their place. ``x``, ``y``: spans of every layer; ``pixels``: their px of the world."""
 
     latents: AnchoredLatents
     x: LayerSpans
     y: LayerSpans
+    pixels: Window
+
+    @classmethod
+    def at(cls, latents: AnchoredLatents, cell_x: int) -> "PlacedAnchor":
+        """``latents`` with ``cell_x`` as first column."""
+        return cls(latents, *latents.spans(cell_x=cell_x), latents.pixels_at(cell_x))
 
     @property
     def local(self) -> tuple[Tensor, Window]:
@@ -68,7 +74,7 @@ class PlacedAnchor:
         """
         down, across = (
             _outside(span, inside, pixels, spacing)
-            for span, inside, pixels in zip((block.y, block.x), part, (self.y.pixels, self.x.pixels), strict=True)
+            for span, inside, pixels in zip((block.y, block.x), part, (self.pixels.y, self.pixels.x), strict=True)
         )
         return down[:, None] ** 2 + across[None, :] ** 2
 
@@ -133,7 +139,7 @@ def _placed(path: Path, sha256: str, cell_x: int, cell_y: int, period: int | Non
             f"anchor {path} was inverted for {_period_words(latents.period)} and the world has {_period_words(period)}; "
             "coordinates depend on it: invert the photograph again"
         )
-    return PlacedAnchor(latents, *latents.spans(cell_x=cell_x))
+    return PlacedAnchor.at(latents, cell_x)
 
 
 def opened(
@@ -160,7 +166,7 @@ def opened(
         cell_x = latents.cell_x if positions is None else positions[i]
         entry = {"file": path.name, "sha256": sha256, "cell_x": cell_x, "cell_y": latents.cell_y}
         anchors.append(checked(Anchor, entry, source=f"anchor {path}"))
-        placed.append(PlacedAnchor(latents, *latents.spans(cell_x=cell_x)))
+        placed.append(PlacedAnchor.at(latents, cell_x))
     return tuple(anchors), tuple(placed)
 
 
@@ -205,8 +211,8 @@ def anchor_layout(anchors: Sequence[PlacedAnchor], *, transition: int) -> Resolv
     styles, centres = [], []
     for i, anchor in enumerate(anchors, 1):
         latents, name = anchor.latents, f"anchor-{i}"
-        styles.append({"name": name, "latent": {"z_g": latents.z_g.tolist(), "w_plus": latents.w_plus.tolist()}})
-        x, y = (span.start + span.size // 2 for span in (anchor.x.pixels, anchor.y.pixels))
+        styles.append({"name": name, "latent": {"z_g": latents.z_g.tolist(), "w_plus": latents.world_w_plus.tolist()}})
+        x, y = (span.start + span.size // 2 for span in (anchor.pixels.x, anchor.pixels.y))
         centres.append({"style": name, "x": x, "y": y})
     values = {"styles": styles, "centres": centres, "transition": transition | 1}
     return checked(ResolvedLayout, values, source="layout of anchors")

@@ -20,7 +20,7 @@ from infgen.atomic import write_atomically
 from infgen.errors import WorldError
 from infgen.limits import MAX_ANCHOR_MB, MIB
 from infgen.world.document import PX_LIMIT, check_file, cut, listed
-from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Window, cell_px, layer_spans, tile_px
+from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, layer_spans, tile_px
 
 FORMAT = "infgen-anchor"
 VERSION = 1
@@ -42,9 +42,10 @@ class AnchoredLatents:
     z_l: Tensor  # (C, n + 24, m + 24), begins 12 cells before the z_S window
     noises: tuple[Tensor, ...]  # (1, h_i, w_i) for each texture convolution, on its output lattice
     z_g: Tensor  # (D,)
-    w_plus: Tensor  # (rows, D), one row more than noises
+    w_plus: Tensor  # (rows, D), one row more than noises, two more for latents of a coarser scale
     model_sha256: str  # of the model file
     period: int | None = None  # px, of the world that it was inverted in: coordinates depend on it
+    halvings: int = 0  # inverted at 1 / 2**halvings of the size: noises are those of the first levels only
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -55,13 +56,19 @@ class AnchoredLatents:
 
     @property
     def levels(self) -> int:
-        """L, upsampling levels of the model: two noises each."""
+        """Upsampling levels that were inverted: two noises each."""
         return len(self.noises) // 2
 
     @property
     def world_levels(self) -> int:
-        """The same: latents are those of the whole generator."""
-        return self.levels
+        """L, upsampling levels of the whole generator."""
+        return self.levels + self.halvings
+
+    @property
+    def world_w_plus(self) -> Tensor:
+        """The style of the whole generator, (2L + 1, D): the last stored row stands for all finer ones."""
+        missing = 2 * self.world_levels + 1 - len(self.w_plus)
+        return torch.cat([self.w_plus, self.w_plus[-1:].expand(missing, -1)]) if missing else self.w_plus
 
     @property
     def local_channels(self) -> int:
@@ -81,13 +88,21 @@ class AnchoredLatents:
 
     @property
     def pixels(self) -> Window:
-        """The window of px that the latents give, where it was inverted."""
-        x, y = self.spans()
-        return Window(x.pixels, y.pixels)
+        """The window of px of the world that the latents give, where it was inverted."""
+        return self.pixels_at(self.cell_x)
+
+    def pixels_at(self, cell_x: int) -> Window:
+        """The window of px of the world that the latents give with ``cell_x`` as first column."""
+        x, y = (
+            Span(span.start << self.halvings, ((span.size - 1) << self.halvings) + 1)
+            for span in (layer.pixels for layer in self.spans(cell_x=cell_x))
+        )
+        return Window(x, y)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, float32. It appears whole or not at all; equal latents give equal files."""
         numbers = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in _NUMBERS}}
+        numbers |= {"halvings": self.halvings} if self.halvings else {}
         tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in _tensors(self).items()}
         with write_atomically(path) as temporary:
             save_file(tensors, temporary, metadata={_ENTRY: json.dumps(numbers)})
@@ -141,7 +156,8 @@ def _check_shapes(latents: AnchoredLatents) -> None:
     if z_g.dim() != 1 or z_g.shape[0] < 1:
         raise WorldError(f"z_g has shape {tuple(z_g.shape)}; (D,) is needed")
     down, across = (layer_spans(0, n, levels=latents.levels).noise for n in latents.cells)
-    needed: dict[str, tuple[int, ...]] = {"w_plus": (count + 1, z_g.shape[0])}
+    rows = count + (2 if latents.halvings else 1)
+    needed: dict[str, tuple[int, ...]] = {"w_plus": (rows, z_g.shape[0])}
     needed |= {f"noise.{i}": (1, down[i].size, across[i].size) for i in range(count)}
     for name, shape in needed.items():
         if (found := tuple(_tensors(latents)[name].shape)) != shape:
@@ -149,7 +165,10 @@ def _check_shapes(latents: AnchoredLatents) -> None:
 
 
 def _check_numbers(latents: AnchoredLatents) -> None:
-    spacing = cell_px(latents.levels)
+    if type(latents.halvings) is not int or not 0 <= latents.halvings <= _MAX_LEVELS - latents.levels:
+        most = _MAX_LEVELS - latents.levels
+        raise WorldError(f"halvings is {cut(repr(latents.halvings))}; allowed are whole numbers from 0 to {most}")
+    spacing = cell_px(latents.world_levels)
     limit = PX_LIMIT // spacing
     for name, value in (("cell_x", latents.cell_x), ("cell_y", latents.cell_y)):
         if type(value) is not int or not -limit <= value <= limit:
@@ -182,9 +201,9 @@ def _numbers(metadata: Mapping[str, str] | None, path: str | Path) -> dict[str, 
             f"anchor file {path} has version {cut(repr(found.get('version')))}; this infgen reads version {VERSION}: "
             "update infgen"
         )
-    if set(found) != {"format", "version", *_NUMBERS}:
+    if set(found) - {"halvings"} != {"format", "version", *_NUMBERS}:
         raise WorldError(f"anchor file {path} has entries {listed(sorted(found))}; {listed(_NUMBERS)} are needed")
-    return {name: found[name] for name in _NUMBERS}
+    return {name: found[name] for name in _NUMBERS} | {"halvings": found.get("halvings", 0)}
 
 
 def _check_names(kinds: Mapping[str, str], path: str | Path) -> None:

@@ -80,7 +80,7 @@ def _check_latent(latent: Latent | None, where: str, config: GeneratorConfig) ->
 def _check_fields(world: World, config: GeneratorConfig) -> None:
     wanted = config.world_levels, config.local_channels
     for anchor, placed in zip(world.anchors, world.placed_anchors, strict=True):
-        if (found := (placed.latents.levels, placed.latents.local_channels)) != wanted:
+        if (found := (placed.latents.world_levels, placed.latents.local_channels)) != wanted:
             raise WorldError(
                 f"anchor {anchor.file} has {found[0]} levels and {found[1]} local channels, and this model {wanted[0]} and "
                 f"{wanted[1]}; give the model that it was inverted with"

@@ -63,7 +63,8 @@ def noise(world: World, window: Window, *, conv: int, levels: int, device: torch
         return seeded.noise(seed, part, conv=conv, period=period, device=device)
 
     values = draw(world.seed, window)
-    lay(values, window, world.placed_anchors, lambda a: a.noise(conv), spacing=spacing, period=world.period)
+    stored = [anchor for anchor in world.placed_anchors if conv < len(anchor.latents.noises)]
+    lay(values, window, stored, lambda a: a.noise(conv), spacing=spacing, period=world.period)
     tables = world.edit_tables
     redraw(values, window, tables["noise"], lambda e, part: draw(e.seed, part), spacing=spacing, period=world.period)
     return values

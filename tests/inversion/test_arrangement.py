@@ -16,6 +16,7 @@ from infgen.inversion.arrangement import (
 )
 from infgen.inversion.placing import Placed, place
 from infgen.limits import MAX_JOINED_PIXELS
+from infgen.model.config import preset
 from infgen.photo import open_photograph
 from infgen.rendering.plan import Region
 from tests.train.photos import landscape
@@ -159,7 +160,7 @@ def row(*widths: int, gap: int = 600, horizons: tuple[float, ...] = ()) -> Arran
     for i, width in enumerate(widths):
         x = photos[-1].x + photos[-1].region.w + gap if photos else 0
         photos.append(placed(width, x=x, horizon=horizons[i] if horizons else 0.5))
-    return inbetweening(photos, cell_px=CELL_PX)
+    return inbetweening(photos, config=preset("tiny"))
 
 
 def test_the_row_reaches_from_the_first_to_the_last_photograph() -> None:

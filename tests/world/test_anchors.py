@@ -285,7 +285,7 @@ def test_one_anchor_makes_a_layout_of_one_style(folder: Path):
 
 def test_styles_lie_in_the_middle_of_their_anchors():
     placed = [
-        PlacedAnchor(latents, *latents.spans(cell_x=x)) for latents, x in ((make_latents(), 0), (make_latents(), 99))
+        PlacedAnchor.at(latents, x) for latents, x in ((make_latents(), 0), (make_latents(), 99))
     ]
     layout = anchor_layout(placed, transition=200)
     assert [(c.x, c.y) for c in layout.centres] == [(30 + 34, 30 + 26), (99 * S + 30 + 34, 30 + 26)]

@@ -4,7 +4,6 @@ A model without that scale draws at its own and the picture is resized, so that 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from infgen.engines import EagerEngine, Engine
 from infgen.engines.eager import Precision
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
-from infgen.model.scales import Scale, judged_scales
+from infgen.model.scales import Scale, judged_scales, nearest_scale
 from infgen.rendering.plan import Region, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Pixels, Scene, render_array
@@ -24,11 +23,6 @@ from infgen.world.styles import world_palette
 from infgen.world.world import World
 
 LANCZOS_REACH = 3  # radius of Pillow's Lanczos filter, in px of the coarser of the two pictures
-
-
-def nearest_scale(scales: Sequence[Scale], view_px: int) -> Scale:
-    """The scale whose view is nearest to ``view_px`` in size; of two equally near ones the larger."""
-    return min(scales, key=lambda s: (abs(math.log(s.view_px / view_px)), -s.view_px))
 
 
 @dataclass(frozen=True)
