@@ -1,10 +1,11 @@
-"""Images per second of the training step, split into its parts.
+"""Images per second of the training step, split into its parts, for each scale that the preset judges.
 
-    python -m benchmarks.train DATA --preset scenery-101-small --precision bf16
+    python -m benchmarks.train DATA --precision bf16
+    python -m benchmarks.train DATA --preset scenery-101-small --preset scenery-small --precision bf16
     python -m benchmarks.train DATA --preset scenery-101 --steps 1
 
-Every part is timed on its own; a lazy regulariser counts with the share of steps in which it runs. Data is what reading,
-cutting and converting photographs takes (once for the discriminator, once for R1).
+Several presets run in turns, one step each, so that a noisy machine slows all of them alike. Every part is timed on its own;
+a lazy regulariser counts with the share of steps in which it runs. Data is reading, cutting and converting photographs.
 """
 
 import time
@@ -18,10 +19,10 @@ import torch
 from rich.table import Table
 
 from benchmarks.render import console, machine
-from infgen.train.data import PhotoSet
 from infgen.train.loop import PRECISIONS
-from infgen.train.presets import RECIPES, recipe
+from infgen.train.presets import RECIPES, Recipe, recipe
 from infgen.train.processes import Processes
+from infgen.train.pyramid import PhotoPyramid
 from infgen.train.step import Stepper, Terms
 
 PARTS = ("data", "discriminator", "generator", "R1", "path length")
@@ -32,6 +33,7 @@ class TimedStepper(Stepper):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.by_scale: dict[int, dict[str, list[float]]] = {}
         self.seconds: dict[str, list[float]] = {part: [] for part in PARTS}
         self._inner = 0.0
 
@@ -46,6 +48,11 @@ class TimedStepper(Stepper):
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+    def step(self) -> dict[str, float]:
+        """One step, its seconds kept under its scale."""
+        self.seconds = self.by_scale.setdefault(self.recipe.turn(self.state.step)[0], {part: [] for part in PARTS})
+        return super().step()
 
     def _real(self, index: int) -> Any:
         start = time.perf_counter()
@@ -72,37 +79,63 @@ class TimedStepper(Stepper):
             super()._regularise_generator(terms)
 
 
+def rows(stepper: TimedStepper, planned: Recipe) -> Iterator[tuple[str, float, dict[str, float]]]:
+    """(scale, seconds of a step, seconds of its parts) for each scale."""
+    every = {"R1": planned.r1_every, "path length": planned.path_every}
+    for index, seconds in sorted(stepper.by_scale.items()):
+        spent = {part: median(values) * len(values) for part, values in seconds.items() if values}
+        steps = len(seconds["generator"])
+        if "R1" in spent:  # reads its batch a second time
+            spent["data"] *= (1 + 1 / every["R1"]) / 2
+        parts = {part: value / steps / every.get(part, 1) for part, value in spent.items()}
+        yield planned.judged[index].label, sum(parts.values()), parts
+
+
 @click.command()
 @click.argument("data")
-@click.option("--preset", type=click.Choice(list(RECIPES)), default="scenery-101-small", show_default=True)
+@click.option("--preset", "presets", type=click.Choice(list(RECIPES)), multiple=True, default=["scenery-small"])
 @click.option("--discriminator", type=click.Choice(["paper", "projected"]))
 @click.option("--batch", type=int)
 @click.option("--micro-batch", type=int)
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
-@click.option("--steps", default=8, show_default=True, help="After one that is not counted.")
+@click.option("--steps", default=8, show_default=True, help="Of each scale, after one that is not counted.")
+@click.option("--threads", type=int)
 @click.option("--device")
-def main(data: str, preset: str, precision: str, steps: int, device: str | None, **changes: object) -> None:
+def main(
+    data: str,
+    presets: tuple[str, ...],
+    precision: str,
+    steps: int,
+    threads: int | None,
+    device: str | None,
+    **changes: object,
+) -> None:
     """Time the parts of the training step on photographs in DATA."""
+    if threads is not None:
+        torch.set_num_threads(threads)
     # The regularisers run in every step here, so that a few steps time them all.
-    planned = recipe(preset).changed(**changes)
-    every = {"R1": planned.r1_every, "path length": planned.path_every}
-    timed = planned.changed(r1_every=1, path_every=1)
-    photos, _ = PhotoSet.open(data, view_px=timed.view_px, patch_px=timed.generator_config.patch_px)
-    stepper = TimedStepper(timed, photos, Processes(device), precision=precision)
-    stepper.step()
-    stepper.seconds = {part: [] for part in PARTS}
-    for _ in range(steps):
-        stepper.step()
-    table = Table("part", "seconds", "of every step", "share", title=f"{preset}, {planned.discriminator}, {precision}")
-    spent = {p: median(s) * len(s) / steps for p, s in stepper.seconds.items() if s}
-    if "R1" in spent:  # reads its batch a second time
-        spent["data"] *= (1 + 1 / every["R1"]) / 2
-    counted = {part: seconds / every.get(part, 1) for part, seconds in spent.items()}
-    total = sum(counted.values())
-    for part, seconds in spent.items():
-        table.add_row(part, f"{seconds:.4f}", f"{counted[part]:.4f}", f"{counted[part] / total:.1%}")
-    table.add_row("step", "", f"{total:.3f}", f"{planned.batch / total:.2f} images/s")
-    console.print(machine(), f"batch {planned.batch}")
+    planned = {name: recipe(name).changed(**changes) for name in presets}
+    steppers = {}
+    for name, made_by in planned.items():
+        photos, _ = PhotoPyramid.open(data, made_by.judged)
+        timed = made_by.changed(r1_every=1, path_every=1)
+        steppers[name] = TimedStepper(timed, photos, Processes(device), precision=precision)
+    most = max(len(made_by.judged) for made_by in planned.values())
+    for round_ in range((steps + 1) * most):
+        if round_ == most:
+            for stepper in steppers.values():
+                stepper.by_scale.clear()
+        for stepper in steppers.values():
+            stepper.step()
+    table = Table("preset", "scale", *PARTS, "step, s", "images/s", title=f"seconds of a step, {precision}")
+    for name, made_by in planned.items():
+        found = list(rows(steppers[name], made_by))
+        for label, total, parts in found:
+            values = (f"{parts[part]:.3f}" if part in parts else "" for part in PARTS)
+            table.add_row(name, label, *values, f"{total:.3f}", f"{made_by.batch / total:.1f}")
+        mean = sum(total for _, total, _ in found) / len(found)
+        table.add_row(name, "mean", *[""] * len(PARTS), f"{mean:.3f}", f"{made_by.batch / mean:.1f}")
+    console.print(machine())
     console.print(table)
 
 

@@ -14,7 +14,7 @@ from tests.train.group import finish, launch, launch_python, train_in
 from tests.train.photos import save_landscapes
 from tests.train.runs import PROJECTED, SMALL, begin, records
 
-STEPS = 50
+STEPS = 10
 OPTIONS = ("--micro-batch", "2", "--sample-every", "1000")  # two micro-batches of two
 
 
@@ -48,6 +48,15 @@ def test_a_run_goes_on_in_another_number_of_processes(alone: RunFolder, photos: 
     train_in(2, photos, out, "--steps", "6", "--resume", *OPTIONS)
     train_in(1, photos, out, "--steps", "8", "--resume", *OPTIONS)
     assert_same_curves(records(RunFolder(out)), records(alone)[:8])
+
+
+SCALES = ("--preset", "tiny-scales", "--view", "200", "--batch", "4", *OPTIONS)
+
+
+def test_two_processes_train_four_scales_as_one_does(photos: Path, tmp_path: Path) -> None:
+    for count in (1, 2):
+        train_in(count, photos, tmp_path / str(count), "--steps", "9", *SCALES)
+    assert_same_curves(*(records(RunFolder(tmp_path / str(count))) for count in (1, 2)))
 
 
 def test_when_one_process_is_killed_the_others_stop_and_the_run_resumes(photos: Path, tmp_path: Path) -> None:
