@@ -1,5 +1,6 @@
 """``infgen eval``: model and photographs -> how good the pictures are."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -35,15 +36,15 @@ def _other(model: str | None, *, device: torch.device) -> Other | None:
     return Other(load(path, device=device), path.name, file_hash(path))
 
 
-def _read(data: str, scale: Scale, *, every: bool, quiet: bool) -> PhotoSet:
-    """The photographs for ``scale``; says which are left out, with reasons where ``every`` one is to be listed."""
-    with progress(f"reading photographs, views of {scale.view_px} px", unit="photographs", quiet=quiet) as reading:
-        photos, skipped = open_photographs(data, scale, progress=reading)
-    for skip in skipped if every else ():
+def _read(data: str, scales: Sequence[Scale], *, quiet: bool) -> tuple[PhotoSet, ...]:
+    """The photographs for each scale; says which are left out, and how many remain."""
+    with progress("reading photographs", unit="photographs", quiet=quiet) as reading:
+        sets, skipped = open_photographs(data, scales, progress=reading)
+    for skip in skipped:
         click.echo(f"skipped {skip.name}: {skip.reason}", err=True)
-    if not quiet:
-        click.echo(f"{len(photos)} photographs with views of {scale.view_px} px, {len(skipped)} skipped", err=True)
-    return photos
+    for photos in () if quiet else sets:
+        click.echo(f"{len(photos)} photographs with views of {photos.view_px} px", err=True)
+    return sets
 
 
 @click.command("eval", epilog="Metrics: " + ", ".join(m.name for m in METRICS))
@@ -114,10 +115,9 @@ def command(
     if not quiet:
         work = request.pixels(generator.config, other=None if other is None else other.generator.config) / 1e6
         click.echo(f"N = {n}, distances need {work:.1f} Mpx drawn", err=True)
-    coarsest = judged_scales(generator.config)[0]  # its photographs are all that can be used at any scale
     report = evaluate(
         generator,
-        lambda scale: _read(data, scale, every=scale == coarsest, quiet=quiet),
+        _read(data, judged_scales(generator.config), quiet=quiet),
         request=request,
         files=WeightFiles(vgg_weights, inception_weights),
         model=path.name,

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from infgen.cli.main import main
+from infgen.model.config import preset
 from infgen.train.evaluation import picture_scores
+from tests.model.networks import random_generator
 from tests.train.photos import landscape, save, save_landscapes
 
 Call = Callable[..., tuple[int, str, str]]
@@ -33,6 +35,14 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
         return leave.value.code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def scales_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model file of preset "tiny-scales" with random weights."""
+    path = tmp_path_factory.mktemp("model") / "four.safetensors"
+    random_generator(preset("tiny-scales"), seed=7).save_pretrained(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +71,41 @@ def test_without_quiet_it_says_how_much_it_draws_and_how_far_it_is(call: Call, t
     code, _, err = call(tiny_model, photos, "--metrics", "fd-effnet", "--n", 2)
     assert code == 0
     assert "N = 2, distances need 0.0 Mpx drawn" in err
-    assert "3 photographs with views of 197 px, 0 skipped" in err
+    assert "3 photographs with views of 197 px" in err
     assert "samples, 1x: 100 %" in err
+
+
+def test_a_model_with_scales_is_measured_at_each_of_them_in_all_columns(
+    call: Call, scales_model: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "photos", tmp_path / "report"
+    for i, height in enumerate((800, 790, 500)):
+        save(data, f"{i}.png", landscape(i, height=height, width=900))
+    words = ("--metrics", "fd-effnet", "--n", 2, "--compare", tiny_model, "--floor", "--fused", "2", "-o", out)
+    code, text, err = call(scales_model, data, *words)
+    assert code == 0
+    assert "93 of 98 px, whole" in text
+    assert "2 photographs with views of 788 px" in err
+    stored = json.loads((out / "report.json").read_text())
+    found = [(m["at"], m.get("column", "model")) for m in stored["measurements"]]
+    assert found == [(at, c) for at in ("1/8", "1/4", "1/2", "1") for c in ("model", "other", "2 styles", "floor")]
+    assert stored["other"] == tiny_model.name
+
+
+def test_photographs_too_small_for_a_scale_are_one_line_before_anything_is_drawn(
+    call: Call, scales_model: Path, photos: Path
+) -> None:
+    code, out, err = call(scales_model, photos, "--metrics", "seam", "--quiet")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "large enough for scale 1, whose views are 788 px high; the short sides of 3 photographs are 220 px" in err
+
+
+def test_only_what_no_scale_can_use_is_listed_by_name(call: Call, scales_model: Path, tmp_path: Path) -> None:
+    for i, height in enumerate((800, 120, 60)):
+        save(tmp_path, f"{height}.png", landscape(i, height=height, width=900))
+    code, _, err = call(scales_model, tmp_path, "--metrics", "seam", "--quiet")
+    assert code == 0
+    assert [line.partition(": ")[0].rpartition("/")[2] for line in err.splitlines()] == ["60.png"]
 
 
 def test_unsuitable_photographs_are_listed(call: Call, tiny_model: Path, tmp_path: Path) -> None:
@@ -102,6 +145,9 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["MODEL", "PHOTOS", "--scales", "1,big"], "scales '1,big' are not whole numbers separated by commas"),
     (["MODEL", "PHOTOS", "--scales", "0"], "scales (0,) are not possible"),
     (["MODEL", "PHOTOS", "--metrics", "scaleinv-fid", "--scales", "100"], "give scales up to 81"),
+    (["MODEL", "PHOTOS", "--fused", "two"], "numbers of styles 'two' are not whole numbers separated by commas"),
+    (["MODEL", "PHOTOS", "--fused", "0"], "fused (0,) is not possible; give numbers of styles from 1 to 16"),
+    (["MODEL", "PHOTOS", "--compare", "missing.safetensors"], "missing.safetensors"),
     (["MODEL", "PHOTOS", "--n", "1"], "1 pictures are not possible"),
     (["MODEL", "PHOTOS", "--n", "many"], "Invalid value for '--n'"),
     (["MODEL", "PHOTOS", "--precision", "fp8"], "Invalid value for '--precision'"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from infgen.errors import InputError
 from infgen.model.config import PRESETS, GeneratorConfig, preset
-from infgen.model.scales import PATCH_PX, judged_scales
+from infgen.model.scales import PATCH_PX, Scale, judged_scales, nearest_scale
 from infgen.world import geometry
 
 FOUR = judged_scales(preset("tiny-scales"))
@@ -65,6 +65,16 @@ def test_the_scales_of_a_coarser_model_are_its_own() -> None:
 def test_a_view_too_small_for_any_window_is_refused() -> None:
     with pytest.raises(InputError, match="leaves scale 1/8 a view of 4 px, too small for any window; give 40 or more"):
         judged_scales(config_of(6, (3, 6), 39))
+
+
+@pytest.mark.parametrize(("view_px", "name"), [(98, "1/8"), (100, "1/8"), (400, "1/2"), (3000, "1")])
+def test_the_nearest_scale_is_that_of_the_most_similar_view(view_px: int, name: str) -> None:
+    assert nearest_scale(FOUR, view_px).name == name
+
+
+def test_of_two_equally_near_scales_the_larger_is_shrunk() -> None:
+    two = [Scale(4, 1, 100, 11, 90), Scale(5, 0, 400, 11, 90)]
+    assert nearest_scale(two, 200).view_px == 400
 
 
 @given(st.data())

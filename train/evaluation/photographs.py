@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,27 +16,30 @@ from infgen.train.archives import Skipped
 from infgen.train.data import PhotoSet
 from infgen.train.evaluation.real import Photos
 from infgen.train.photos import FORMATS
+from infgen.train.pyramid import PhotoPyramid
 from infgen.train.sources import open_source, read
 
 
 def open_photographs(
-    data: str | Path, scale: Scale, *, progress: Callable[[int, int], None] = lambda done, total: None
-) -> tuple[PhotoSet, list[Skipped]]:
-    """The photographs of ``data`` that are large enough for the view of ``scale``; none is enlarged. And the skipped ones.
+    data: str | Path, scales: Sequence[Scale], *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[tuple[PhotoSet, ...], list[Skipped]]:
+    """The photographs of ``data`` that are large enough for the view of each scale, and those that are of no use at any.
 
-    Raises InputError where none is large enough, and what ``PhotoSet.open`` raises.
+    None is enlarged. ``scales``: coarsest first. Raises InputError where a scale has no photograph, and what
+    ``PhotoPyramid.open`` raises.
     """
     try:
-        return PhotoSet.open(data, view_px=scale.view_px, patch_px=scale.patch_px, progress=progress)
+        pyramid, skipped = PhotoPyramid.open(data, scales, progress=progress)
     except InputError:
-        sides = _short_sides(data)
-        if not sides or max(sides) >= scale.view_px:
+        sides, finest = _short_sides(data), scales[-1]
+        if not sides or max(sides) >= finest.view_px:
             raise
         found = f"{min(sides)} to {max(sides)} px" if min(sides) < max(sides) else f"{sides[0]} px"
         raise InputError(
-            f"no photograph is large enough for scale {scale.name}, whose views are {scale.view_px} px high; the short sides of "
-            f"{len(sides)} photographs are {found}: add photographs of {scale.view_px} px or more"
+            f"no photograph is large enough for scale {finest.name}, whose views are {finest.view_px} px high; the short "
+            f"sides of {len(sides)} photographs are {found}: add photographs of {finest.view_px} px or more"
         ) from None
+    return pyramid.sets, skipped
 
 
 def _short_sides(data: str | Path) -> list[int]:

@@ -30,7 +30,7 @@ def report_table(report: "Report") -> Table:
         caption_justify="left",
     )
     for heading in ("metric", "scale", *(("view",) if report.scales else ())):
-        table.add_column(heading, justify="right" if heading == "scale" else "left")
+        table.add_column(heading, justify="right" if heading == "scale" else "left", no_wrap=heading == "view")
     for column in columns:
         table.add_column("value" if len(columns) == 1 else _heading(report, column), justify="right")
     for heading in ("better", "detail"):
@@ -85,7 +85,7 @@ def _view(report: "Report", m: Measurement) -> str:
     if m.at is None:
         return ""
     sizes = f"{m.patch_px} of {m.view_px} px"
-    return f"whole view, {sizes}" if m.at == report.scales[0].name else sizes
+    return f"{sizes}, whole" if m.at == report.scales[0].name else sizes
 
 
 def _detail(m: Measurement) -> str:
@@ -140,7 +140,7 @@ def _over_scales(axes: "Axes", report: "Report", distances: Sequence[Measurement
     names = [scale.name for scale in report.scales]
     _curves(axes, report, distances, lambda m: names.index(m.at or names[0]))
     labels = [f"{s.name}\n{s.patch_px} of {s.view_px} px" for s in report.scales]
-    axes.set_xticks(range(len(names)), ["whole view, " + labels[0], *labels[1:]])
+    axes.set_xticks(range(len(names)), [f"{labels[0]}, whole", *labels[1:]])
     axes.set(xlabel="scale, patch of view", title=f"N = {report.n}")
 
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from infgen.engines.eager import Precision
 from infgen.errors import InputError, LimitError
 from infgen.model.config import GeneratorConfig
-from infgen.model.scales import judged_scales
+from infgen.model.scales import judged_scales, nearest_scale
 from infgen.train.evaluation.distances import MIN_SCORE_PICTURES
 from infgen.train.evaluation.generated import CROPS_PER_STRIP, STRIP_PATCHES
 from infgen.train.evaluation.metrics import Metric
-from infgen.train.evaluation.painter import nearest_scale
 
 PATCH_KINDS = ("frechet", "kernel", "inception-score")  # what looks at samples of the size of a training patch
 MAX_N = 100_000  # features of so many pictures, 800 MB for Inception, are held at once

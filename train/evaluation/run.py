@@ -2,9 +2,9 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from infgen import __version__
 from infgen.engines.eager import Precision
 from infgen.errors import InputError
+from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
 from infgen.train.evaluation import picture_scores
@@ -26,8 +27,6 @@ from infgen.train.evaluation.photographs import halves
 from infgen.train.evaluation.real import Photos
 from infgen.train.evaluation.report import Report
 from infgen.train.evaluation.request import Request
-
-PhotosAt = Callable[[Scale], Photos]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def _silent(title: str) -> AbstractContextManager[Progress]:
 
 def evaluate(
     generator: Generator,
-    photos: Photos | PhotosAt,
+    photos: Photos | Sequence[Photos],
     *,
     request: Request,
     files: WeightFiles = USUAL_FILES,
@@ -56,20 +55,21 @@ def evaluate(
 ) -> Report:
     """Measure ``generator`` against ``photos``, on the device where its weights are, at every scale that it has.
 
-    ``photos``: photographs with patches of the generator's size; for a generator with scales a function that gives those of
-    a scale, called once for each, the finest first. ``phase(title)`` gives a context with a callback for (pictures done,
-    pictures in all). The values depend on generators, photographs and request alone. Raises InputError and its kinds before
-    any picture is drawn where something cannot work.
+    ``photos``: photographs with patches of the generator's size; for a generator with scales one set for each, the coarsest
+    first, see ``open_photographs``. ``phase(title)`` gives a context with a callback for (pictures done, pictures in all).
+    The values depend on generators, photographs and request alone. Raises InputError and its kinds before any picture is
+    drawn where something cannot work.
     """
     start = time.perf_counter()
     request.check(generator.config)
+    sets = list(photos) if isinstance(photos, Sequence) else [photos]
+    records = _records(sets, generator.config, floor=request.floor)
     names, device = networks_of(request.metrics), generator.mean_style.device
     networks = {name: load_network(name, files, device=device) for name in names}
     beside = None if other is None else other.generator
     comparison = Comparison(generator, beside, request, list(networks.values()), phase)
-    measurements, records = _at_all_scales(comparison, photos)
     return Report(
-        measurements=measurements,
+        measurements=_measurements(comparison, sets),
         n=request.n,
         seed=request.seed,
         precision=request.precision,
@@ -105,52 +105,48 @@ def frechet(
     ``judged_scales(generator.config)``, from whose photographs ``real`` is; None: the coarsest. With the same numbers it is
     exactly the distance that ``evaluate`` reports.
     """
-    painter = Painter.of(generator, scale=scale or judged_scales(generator.config)[0], precision=precision)
+    scales = judged_scales(generator.config)
+    own = scales[0] if scale is None else next(s for s in scales if s.halvings == scale.halvings)
+    painter = Painter.of(generator, scale=own, precision=precision)
     fake = collect(patches(painter, n=n, seed=seed), [network], count=n)
     return frechet_distance(real, fake[network.name])
 
 
-def _at_all_scales(
-    comparison: Comparison, photos: Photos | PhotosAt
-) -> tuple[tuple[Measurement, ...], tuple[ScaleRecord, ...]]:
-    """All values, in the order of the request and then of scales from coarse to fine, and the photographs of each scale."""
-    generator, request = comparison.generator, comparison.request
-    scales = judged_scales(generator.config)
-    records: list[ScaleRecord] = []
-    measurements: list[Measurement] = []
-    for scale in reversed(scales):  # large photographs are the ones that may be missing
-        found = photos(scale) if callable(photos) else photos
-        _check_photos(found, scale, several=bool(generator.config.scales))
-        if request.floor:
-            halves(found, seed=request.seed)
-        records.insert(0, _record(found, scale))
-        measurements += comparison.at(scale, found)
-        measurements += _diversity(comparison, scale)
-    measurements += _pictures(comparison)
-    metrics, names = [m.name for m in request.metrics], [None, *(scale.name for scale in scales)]
-    measurements.sort(key=lambda m: (metrics.index(m.metric), names.index(m.at), m.scale))
-    return tuple(measurements), _counted(records)
-
-
-def _check_photos(photos: Photos, scale: Scale, *, several: bool) -> None:
-    """Raise InputError where patches of ``photos`` are not those of ``scale``, one of several."""
-    if photos.patch_px != scale.patch_px:
+def _records(sets: Sequence[Photos], config: GeneratorConfig, *, floor: bool) -> tuple[ScaleRecord, ...]:
+    """The photographs of each scale. Raises InputError where they are not those of the scales, or too few for a floor."""
+    scales = judged_scales(config)
+    if len(sets) != len(scales):
         raise InputError(
-            f"photographs are cut into patches of {photos.patch_px} px, the model draws {scale.patch_px} px; open them alike"
+            f"photographs come for {len(sets)} scales, the model has {len(scales)}; open them for its scales"
         )
-    if several and photos.view_px != scale.view_px:
-        raise InputError(
-            f"photographs have views of {photos.view_px} px, scale {scale.name} has views of {scale.view_px} px; open them alike"
-        )
+    for photos, scale in zip(sets, scales, strict=True):
+        if photos.patch_px != scale.patch_px:
+            raise InputError(
+                f"photographs are cut into patches of {photos.patch_px} px, the model draws {scale.patch_px} px; open them alike"
+            )
+        if config.scales and photos.view_px != scale.view_px:
+            raise InputError(
+                f"photographs have views of {photos.view_px} px, scale {scale.name} has views of {scale.view_px} px; open them "
+                "alike"
+            )
+        if floor:
+            halves(photos, seed=0)
+    return tuple(
+        ScaleRecord(scale.name, at.view_px, at.patch_px, len(at), len(sets[0]) - len(at), at.fingerprint)
+        for at, scale in zip(sets, scales, strict=True)
+    )
 
 
-def _record(photos: Photos, scale: Scale) -> ScaleRecord:
-    return ScaleRecord(scale.name, photos.view_px, photos.patch_px, len(photos), 0, photos.fingerprint)
-
-
-def _counted(records: Sequence[ScaleRecord]) -> tuple[ScaleRecord, ...]:
-    """``records``, coarsest first, with the number of photographs that are in the coarsest alone for want of size."""
-    return tuple(replace(record, too_small=records[0].photographs - record.photographs) for record in records)
+def _measurements(comparison: Comparison, sets: Sequence[Photos]) -> tuple[Measurement, ...]:
+    """All values, in the order of the request and then of scales from coarse to fine."""
+    scales = judged_scales(comparison.generator.config)
+    found: list[Measurement] = []
+    for scale, photos in zip(scales, sets, strict=True):
+        found += comparison.at(scale, photos)
+        found += _diversity(comparison, scale)
+    found += _pictures(comparison)
+    metrics, names = [m.name for m in comparison.request.metrics], [None, *(scale.name for scale in scales)]
+    return tuple(sorted(found, key=lambda m: (metrics.index(m.metric), names.index(m.at), m.scale)))
 
 
 def _diversity(comparison: Comparison, scale: Scale) -> Iterator[Measurement]:

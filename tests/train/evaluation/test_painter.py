@@ -9,7 +9,7 @@ from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
 from infgen.rendering.plan import Region
-from infgen.train.evaluation.painter import Painter, nearest_scale
+from infgen.train.evaluation.painter import Painter
 from infgen.world.world import World
 
 FOUR = judged_scales(preset("tiny-scales"))
@@ -30,16 +30,6 @@ def test_the_level_draws_what_the_coarser_generator_draws(tiny_scales: Generator
 
 def test_without_a_scale_a_model_is_drawn_at_full_size(tiny_scales: Generator) -> None:
     assert Painter.of(tiny_scales).config is tiny_scales.config
-
-
-@pytest.mark.parametrize(("view_px", "name"), [(98, "1/8"), (100, "1/8"), (400, "1/2"), (3000, "1")])
-def test_the_nearest_scale_is_that_of_the_most_similar_view(view_px: int, name: str) -> None:
-    assert nearest_scale(FOUR, view_px).name == name
-
-
-def test_of_two_equally_near_scales_the_larger_is_shrunk() -> None:
-    two = [Scale(4, 1, 100, 11, 90), Scale(5, 0, 400, 11, 90)]
-    assert nearest_scale(two, 200).view_px == 400
 
 
 @pytest.mark.parametrize(("scale", "enlarged"), list(zip(FOUR, (98 / 197, 1, 2, 4), strict=True)))

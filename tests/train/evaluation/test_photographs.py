@@ -26,37 +26,43 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_photographs_take_part_where_they_are_large_enough(mixed: Path) -> None:
-    assert [len(open_photographs(mixed, scale)[0]) for scale in (COARSE, QUARTER, HALF)] == [3, 2, 1]
+    assert [len(photos) for photos in open_photographs(mixed, (COARSE, QUARTER, HALF))[0]] == [3, 2, 1]
 
 
-def test_the_skipped_ones_come_with_reasons(mixed: Path) -> None:
-    _, skipped = open_photographs(mixed, HALF)
-    assert all("too small; the short side must be at least 394 px" in skip.reason for skip in skipped)
+def test_what_no_scale_can_use_comes_with_a_reason(mixed: Path) -> None:
+    _, skipped = open_photographs(mixed, (QUARTER, HALF))
+    assert [skip.reason for skip in skipped] == ["500 x 120 px is too small; the short side must be at least 197 px"]
 
 
 def test_views_and_patches_are_those_of_the_scale(mixed: Path) -> None:
-    photos, _ = open_photographs(mixed, COARSE)
+    (photos,), _ = open_photographs(mixed, (COARSE,))
     assert min(photos.view(2).shape[:2]) == 98
     assert photos.patch(0, seed=0)[0].shape == (3, 93, 93)
+
+
+def test_photographs_of_one_scale_are_a_photo_set(mixed: Path) -> None:
+    (photos,), _ = open_photographs(mixed, (QUARTER,))
+    expected, _ = PhotoSet.open(mixed, view_px=197, patch_px=101)
+    assert photos.fingerprint == expected.fingerprint
 
 
 def test_a_scale_without_photographs_is_refused_with_the_sizes_found(mixed: Path) -> None:
     said = r"large enough for scale 1, whose views are 788 px high; the short sides of 3 photographs are 120 to 400 px: add"
     with pytest.raises(InputError, match=said):
-        open_photographs(mixed, FULL)
+        open_photographs(mixed, (COARSE, QUARTER, HALF, FULL))
 
 
 def test_photographs_of_one_size_are_refused_with_that_size(tmp_path: Path) -> None:
     save(tmp_path, "a.png", landscape(0, height=120))
     (tmp_path / "torn.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"short sides of 1 photographs are 120 px: add photographs of 788 px"):
-        open_photographs(tmp_path, FULL)
+        open_photographs(tmp_path, (COARSE, FULL))
 
 
 def test_damaged_photographs_are_refused_as_such(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="holds no usable photograph"):
-        open_photographs(tmp_path, COARSE)
+        open_photographs(tmp_path, (COARSE,))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def landscapes(scale: Scale) -> Landscapes:
     return kind(fingerprint=scale.name, view_px=scale.view_px, patch_px=scale.patch_px)
 
 
+SETS = [landscapes(scale) for scale in FOUR]
 Measure = Callable[..., Report]
 
 
@@ -56,7 +58,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def measure(tiny_scales: Generator, stand_ins: None) -> Measure:
     def measure(*names: str, other: Other | None = None, **values: object) -> Report:
         request = Request(metrics_named(names), **{"n": 2, "scales": (1,)} | values)  # type: ignore[arg-type]
-        return evaluate(tiny_scales, landscapes, request=request, other=other, model="four.safetensors")
+        return evaluate(tiny_scales, SETS, request=request, other=other, model="four.safetensors")
 
     return measure
 
@@ -92,24 +94,24 @@ def test_the_training_loops_distance_of_a_scale_is_the_reports(
     assert value == plain.value("fd-vgg", at=scale.name)
 
 
-def test_photographs_are_asked_for_from_fine_to_coarse_so_that_missing_ones_are_noticed_first(
-    tiny_scales: Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def photos(scale: Scale) -> Landscapes:
-        asked.append(scale.name)
-        return landscapes(scale)
-
-    monkeypatch.setattr(run.picture_scores, "seam_score", lambda *rest, **options: 1.0)
-    evaluate(tiny_scales, photos, request=Request(metrics_named(["seam"]), n=2))
-    assert asked == NAMES[::-1]
+def test_the_distance_of_a_scale_does_not_depend_on_the_view_that_a_recipe_gives_it(tiny: Generator) -> None:
+    (scale,) = judged_scales(tiny.config)
+    real = real_features(Landscapes(), [Colours()], n=2, seed=0)["vgg"]
+    values = [
+        frechet(tiny, Colours(), real=real, n=2, seed=0, scale=s) for s in (None, scale, replace(scale, view_px=101))
+    ]
+    assert len(set(values)) == 1
 
 
 def test_photographs_of_another_view_are_refused(tiny_scales: Generator) -> None:
-    wrong = Landscapes(view_px=400, patch_px=101)
+    wrong = [*SETS[:3], Landscapes(view_px=400, patch_px=101)]
     with pytest.raises(InputError, match="views of 400 px, scale 1 has views of 788 px; open them alike"):
         evaluate(tiny_scales, wrong, request=Request(metrics_named(["seam"]), n=2))
+
+
+def test_photographs_of_one_scale_are_refused(tiny_scales: Generator) -> None:
+    with pytest.raises(InputError, match="photographs come for 1 scales, the model has 4; open them for its scales"):
+        evaluate(tiny_scales, SETS[0], request=Request(metrics_named(["seam"]), n=2))
 
 
 def test_crops_of_strips_come_at_every_scale(measure: Measure) -> None:
@@ -199,7 +201,7 @@ def test_a_floor_needs_two_photographs_before_anything_is_drawn(
     monkeypatch.setattr(comparison, "patches", lambda *rest, **options: pytest.fail("a sample was drawn"))
     monkeypatch.setattr(Few, "__len__", lambda self: 1)
     with pytest.raises(InputError, match="there is 1 with views of 788 px"):
-        evaluate(tiny_scales, landscapes, request=Request(metrics_named(["fd-vgg"]), n=2, floor=True))
+        evaluate(tiny_scales, SETS, request=Request(metrics_named(["fd-vgg"]), n=2, floor=True))
 
 
 def test_worlds_of_several_styles_have_columns_of_their_own(measure: Measure) -> None:
@@ -266,7 +268,7 @@ def test_the_table_names_scales_views_and_columns(full: Report) -> None:
     with console.capture() as capture:
         console.print(full.table())
     text = capture.get()
-    expected = ("whole view, 93 of 98 px", "101 of 788 px", "1/8, 2 views wide", "(enlarged x4)", "(shrunk x2.01)")
+    expected = ("93 of 98 px, whole", "101 of 788 px", "1/8, 2 views wide", "(enlarged x4)", "(shrunk x2.01)")
     expected += ("four.safetensors", "one.safetensors", "2 styles", "floor", "1: 3 (97 too small)")
     assert [part for part in expected if part not in text] == []
 
@@ -283,7 +285,7 @@ def test_the_picture_has_a_panel_for_scales_and_one_for_widths(full: Report) -> 
     assert figure is not None
     over_scales, over_widths = figure.axes
     assert [label.get_text() for label in over_scales.get_xticklabels()] == [
-        "whole view, 1/8\n93 of 98 px",
+        "1/8\n93 of 98 px, whole",
         "1/4\n101 of 197 px",
         "1/2\n101 of 394 px",
         "1\n101 of 788 px",
