@@ -1,4 +1,4 @@
-"""How fast the canvas server is: first tile, full view, tiles per second, preview levels, and how it takes a crowd.
+"""How fast the canvas server is: first tile, full view, tiles per second, zoom levels, and how it takes a crowd.
 
     python -m benchmarks.serve                              # the shipped model, on as many threads as there are cores
     python -m benchmarks.serve --load 60 --clients 200      # and a crowd that asks for random tiles
@@ -68,16 +68,20 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-async def speeds(url: str, title: str, levels: Sequence[int], table: Table) -> None:
-    """Rows of first tile and full view, cold and warm, at each level."""
+async def speeds(url: str, least: int | None, table: Table) -> None:
+    """Rows of first tile and full view, cold and warm, at each level from 0 to ``least``, None: to the model's last one."""
     async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+        zoom = (await client.get(f"{API}/info")).json()["zoom"]
+        last = zoom["min"] if least is None else max(zoom["min"], least)
+        levels = range(0, last - 1, -1)
         await fetch(client, await new_world(client, 999), [(z, 0, 0) for z in levels], parallel=1)  # warms up
         for z in levels:
             root = await new_world(client, 1000 + z)
+            title = "picture" if z in zoom["pictures"] else "mean"
             for state in ("cold", "warm"):
                 arrivals = await fetch(client, root, view(z), parallel=PARALLEL)
                 rate = len(arrivals) / arrivals[-1]
-                table.add_row(title, str(z), state, f"{arrivals[0]:.3f}", f"{arrivals[-1]:.2f}", f"{rate:.1f}")
+                table.add_row(str(z), title, state, f"{arrivals[0]:.3f}", f"{arrivals[-1]:.2f}", f"{rate:.1f}")
 
 
 async def crowds(url: str, table: Table) -> None:
@@ -127,21 +131,21 @@ async def load(process: Process, *, seconds: float, clients: int) -> None:
 @click.command()
 @click.option("--model", help="Model file. [default: the shipped model]")
 @click.option("--threads", type=int, default=os.cpu_count(), show_default=True)
-@click.option("--least", type=click.IntRange(-4, 0), default=-4, show_default=True, help="Farthest level measured.")
+@click.option("--least", type=click.IntRange(max=0), help="Farthest level measured. [default: the model's last one]")
 @click.option("--load", "load_seconds", type=float, default=0.0, help="Seconds of a crowd; 0: none.")
 @click.option("--clients", type=int, default=200, show_default=True, help="Of the crowd.")
 @click.option("--only-load", is_flag=True, help="Nothing but the crowd.")
-def main(model: str | None, threads: int, least: int, load_seconds: float, clients: int, only_load: bool) -> None:
+def main(
+    model: str | None, threads: int, least: int | None, load_seconds: float, clients: int, only_load: bool
+) -> None:
     """Measure a server of its own."""
     console.print(machine())
     options: list[Any] = ["--threads", threads] + ([] if model is None else ["--model", model])
     with TemporaryDirectory() as folder:
         if not only_load:
-            times = Table("levels", "z", "cache", "first tile, s", "view, s", "tiles/s")
-            for exact, levels in ((1, range(0, least - 1, -1)), (4, (-2,))):
-                title = "coarse below -1" if exact == 1 else "all exact"
-                with serving(Path(folder) / str(exact), "--exact", exact, *options) as process:
-                    asyncio.run(speeds(process.url, title, levels, times))
+            times = Table("z", "tiles are", "cache", "first tile, s", "view, s", "tiles/s")
+            with serving(Path(folder) / "levels", *options) as process:
+                asyncio.run(speeds(process.url, least, times))
             console.print(times)
             rates = Table("tiles", "clients", "tiles/s")
             with serving(Path(folder) / "rates", *options) as process:

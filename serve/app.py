@@ -1,5 +1,6 @@
 """The ASGI application: routes, errors and the page, to be run by ``infgen serve`` or mounted in another application."""
 
+import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,9 +23,10 @@ from infgen.serve.guard import LOOPBACK_NAMES, Guard
 from infgen.world.document import cut
 from infgen.world.world import World
 
+logger = logging.getLogger(__name__)
+
 API = "/api/v1"
 STATIC = Path(__file__).parent / "static"
-EXACT = 1  # zoom levels that are averaged from full resolution
 
 
 def create_app(
@@ -32,21 +34,28 @@ def create_app(
     *,
     model: str | Path | None = None,
     options: Options | None = None,
-    exact: int = EXACT,
     token: str | None = None,
     hosts: Collection[str] | None = LOOPBACK_NAMES,
 ) -> FastAPI:
     """The server with its worlds, tiles and jobs in the folder ``data``, which no other server may have.
 
-    ``model``: a file or hub id, None the shipped one. ``exact``: zoom levels that are averaged from full resolution instead of
-    being drawn coarse. ``token``: who asks must have it; None: nobody is asked. ``hosts``: names that Host headers may say, None
-    any. Raises InputError for an unusable model, engine or folder, InfgenError where the engine fails its self-test.
+    ``model``: a file or hub id, None the shipped one. ``token``: who asks must have it; None: nobody is asked. ``hosts``:
+    names that Host headers may say, None any. Raises InputError for an unusable model, engine or folder, InfgenError where the
+    engine fails its self-test. Logs a warning for a model of one scale, whose zoomed-out tiles are slow.
 
     To mount it, enter its lifespan in that of the application around it:
     ``async with canvas.router.lifespan_context(canvas): ...``.
     """
     studio = open_studio(World(), model=model, options=options)
-    canvas = Canvas(studio, Path(data), exact=exact)
+    canvas = Canvas(studio, Path(data))
+    artist = canvas.painter.artist
+    if len(artist.pictures) == 1:
+        logger.warning(
+            "%s has one scale: zoomed-out tiles are drawn at full size and averaged, down to level %d; a model with scales "
+            "draws them faster",
+            studio.model_path.name,
+            artist.least,
+        )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

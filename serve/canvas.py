@@ -24,12 +24,12 @@ LOCK = "lock"
 class Canvas:
     """All that requests need. ``data``: the folder where worlds, tiles and jobs are kept; one server at a time has it."""
 
-    def __init__(self, studio: Studio, data: Path, *, exact: int) -> None:
+    def __init__(self, studio: Studio, data: Path) -> None:
         self.studio = studio
         self._lock = _locked(data)
         self.metrics = Metrics()
         self.turns = Turns()
-        self.painter = Painter(studio, data / "tiles", exact=exact, turns=self.turns, metrics=self.metrics)
+        self.painter = Painter(studio, data / "tiles", turns=self.turns, metrics=self.metrics)
         self.worlds = WorldStore(data / "worlds", look=self.painter.look)
         self.jobs = JobBoard(data / "jobs")
         self.streams = 0  # clients that follow a job

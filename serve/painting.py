@@ -23,9 +23,9 @@ from infgen.serve.turns import Turns
 from infgen.world.world import World
 
 GENERATION = (
-    1  # of the tiles: another number where they begin to look otherwise, so that old ones are not shown any more
+    2  # of the tiles: another number where they begin to look otherwise, so that old ones are not shown any more
 )
-KEPT_SCENES = 16
+KEPT_SCENES = 64  # one for each revision and scale
 ENCODERS = 2  # threads
 # WebP as browsers like it: 40 dB and 12 KiB for a tile of the shipped model. PNG is for exact pixels.
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,9 +54,9 @@ class TileWork:
 
     @property
     def group(self) -> object:
-        """Full-size tiles near each other; farther out each alone."""
-        a, reach = self.address, self.reach if self.address.z == 0 else 1
-        return self.revision, self.suffix, a.z, a.x // reach, a.y // reach
+        """Tiles of one level near each other."""
+        a = self.address
+        return self.revision, self.suffix, a.z, a.x // self.reach, a.y // self.reach
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class StyleWork:
     look: str
     seed: int
     size: int
-    cost: float = 1.0
+    cost: float
 
     @property
     def key(self) -> str:
@@ -82,13 +82,13 @@ class StyleWork:
 class Painter:
     """Answers with encoded pictures. ``folder``: for tiles that were drawn before."""
 
-    def __init__(self, studio: Studio, folder: Path, *, exact: int, turns: Turns, metrics: Metrics) -> None:
-        self.artist = TileArtist(studio, exact=exact)
-        self.look = look_of(studio, exact=exact)
+    def __init__(self, studio: Studio, folder: Path, *, turns: Turns, metrics: Metrics) -> None:
+        self.artist = TileArtist(studio)
+        self.look = look_of(studio)
         self._turns, self._metrics = turns, metrics
         self._memory = MemoryCache(TILE_CACHE_MB.value() * MIB)
         self._disk = DiskCache(folder, TILE_DISK_MB.value() * MIB)
-        self._scenes: Recent[str, Scene] = Recent(KEPT_SCENES)
+        self._scenes: Recent[tuple[str, int], Scene] = Recent(KEPT_SCENES)
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encoder")
         self.queue: TileQueue[TileWork | StyleWork] = TileQueue(
@@ -108,7 +108,12 @@ class Painter:
     def tile_work(self, world: World, revision: str, address: Address, suffix: str) -> TileWork:
         """Raises NotFoundError where there is no such tile."""
         address.check(self.artist.least)
-        return TileWork(revision, address, suffix, self.artist.cost(address.z), self.artist.reach, world)
+        z, artist = address.z, self.artist
+        return TileWork(revision, address, suffix, artist.cost(z), artist.reach(z), world)
+
+    def style_work(self, seed: int, size: int) -> StyleWork:
+        """``size``: side of the picture in pixels."""
+        return StyleWork(self.look, seed, size, self.artist.style_cost(size))
 
     async def picture(self, work: TileWork | StyleWork) -> bytes:
         """The encoded picture. Raises what ``TileQueue.get`` raises."""
@@ -129,7 +134,9 @@ class Painter:
         with self._turns, self._metrics.drawing():
             if isinstance(first, StyleWork):
                 return {first.key: self.artist.style_picture(first.seed, first.size)}
-            scene = self._scenes.get(first.revision, lambda: self.artist.scene(first.world))
+            z = first.address.z
+            drawn_by = first.revision, self.artist.halvings(z)
+            scene = self._scenes.get(drawn_by, lambda: self.artist.scene(first.world, z))
             addresses = [work.address for work in works if isinstance(work, TileWork)]
             drawn = self.artist.draw(scene, addresses)
             return {replace(first, address=address).key: pixels for address, pixels in drawn.items()}
@@ -146,9 +153,9 @@ class Painter:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def look_of(studio: Studio, *, exact: int) -> str:
+def look_of(studio: Studio) -> str:
     """A hash of what pixels depend on besides the world."""
-    parts = (studio.model_hash, studio.scene.engine.name, studio.scene.engine.precision, str(exact), str(GENERATION))
+    parts = (studio.model_hash, studio.scene.engine.name, studio.scene.engine.precision, str(GENERATION))
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 

@@ -213,8 +213,8 @@ class Zoom(Answer):
     """The farthest out."""
     max: Literal[0] = 0
     """Full resolution."""
-    exact: int
-    """From here to 0, tiles are full resolution averaged down; below, they come from the first layers of the network."""
+    pictures: list[int]
+    """Levels that the model draws as pictures of their own, 0 first; tiles of others are means of the next finer picture."""
 
 
 class Info(Answer):

@@ -50,7 +50,7 @@ def info(here: Here) -> Info:
         cell_px=config.cell_px,
         levels=config.levels,
         tile_px=TILE_PX,
-        zoom=Zoom(min=artist.least, exact=-artist.exact),
+        zoom=Zoom(min=artist.least, pictures=artist.pictures),
         limits={name: limit.value() for name, limit in _LIMITS.items()},
     )
 

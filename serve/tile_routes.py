@@ -59,8 +59,8 @@ async def style(
     size: Annotated[int, Query(ge=16, le=256, description="Side in pixels.")] = 96,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The style of a seed: the same place of world 0 for all of them."""
-    work = StyleWork(here.painter.look, seed, size)
+    """The style of a seed at the origin of world 0: a whole view where the model has scales, else 256 x 256 px."""
+    work = here.painter.style_work(seed, size)
     return await _answer(here, request, work, if_none_match)
 
 

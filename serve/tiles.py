@@ -1,8 +1,4 @@
-"""Tiles of a world: squares of 256 x 256 pixels at every zoom level, and what draws them.
-
-At zoom level z, 0 or below, a pixel shows 2**-z px of the world: exactly (full resolution, averaged), from the first levels of
-the network (see ``infgen.serve.coarse``), or, farther out, as the mean of the four tiles below it.
-"""
+"""Tiles of a world: squares of 256 x 256 pixels at every zoom level, and what draws them (see ``infgen.serve.zoom``)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -13,25 +9,24 @@ import torch
 from PIL import Image
 
 from infgen.engines.base import to_pixels
-from infgen.model.config import GeneratorConfig
-from infgen.rendering.cost import layer_costs, tile_flops
+from infgen.rendering.cost import tile_flops
 from infgen.rendering.job import Studio
 from infgen.rendering.plan import Plan, Region
 from infgen.rendering.render import Pixels, Scene, render_array
-from infgen.serve.coarse import CoarseArtist
-from infgen.serve.coarse_inputs import Square
 from infgen.serve.errors import NotFoundError
+from infgen.serve.zoom import zoom_levels
 from infgen.world.document import PX_LIMIT
 from infgen.world.tile_inputs import tile_batch
 from infgen.world.world import World
 
 TILE_PX = 256
-BLOCK = 2  # full-size tiles that are drawn as one window, across and down, when several are wanted: a fifth less work
+BLOCK = 2  # tiles that are drawn as one window, across and down, when several are wanted: a fifth less time
+JOINED = (0, -1)  # levels where this holds; farther out, wide layers take most of the time, as much in any window
 GPU_BATCH, GPU_REACH = (
     8,
     8,
 )  # windows of one engine call, tiles in line; on a CPU, one window at a time stays in the cache
-STYLE_PX = 256  # side of the window that a picture of a style shows
+STYLE_PX = 256  # side of the window that a picture of a style shows, where the model has one scale
 
 
 @dataclass(frozen=True)
@@ -49,13 +44,14 @@ class Address:
 
     @property
     def block(self) -> tuple[int, int]:
-        """The block that it shares with its neighbours."""
-        return self.x // BLOCK, self.y // BLOCK
+        """The window that it shares with its neighbours, if any."""
+        side = BLOCK if self.z in JOINED else 1
+        return self.x // side, self.y // side
 
-    @property
-    def parts(self) -> list["Address"]:
-        """The four tiles of the next level that show the same, row by row."""
-        return [Address(self.z + 1, 2 * self.x + i, 2 * self.y + j) for j in (0, 1) for i in (0, 1)]
+    def parts(self, side: int) -> list[list["Address"]]:
+        """Rows of the ``side`` x ``side`` tiles that show the same, at the level where a pixel is 1 / ``side`` as wide."""
+        z, first = self.z + side.bit_length() - 1, (side * self.x, side * self.y)
+        return [[Address(z, first[0] + i, first[1] + j) for i in range(side)] for j in range(side)]
 
     def check(self, least: int) -> None:
         """Raise NotFoundError where it is not between levels ``least`` and 0, or leaves the canvas of +-2^40 px."""
@@ -70,64 +66,76 @@ class Address:
 
 
 class TileArtist:
-    """Draws tiles with the engine of ``studio``; levels 0 to -``exact`` from full resolution. For one thread at a time."""
+    """Draws tiles with the model of ``studio``, at all its scales. For one thread at a time."""
 
-    def __init__(self, studio: Studio, *, exact: int) -> None:
-        self._studio = studio
-        self._coarse = CoarseArtist(studio.generator)
-        self.exact = min(exact, self._coarse.most_halvings + 1)
-        self.least = -(self._coarse.most_halvings + 1)
+    def __init__(self, studio: Studio) -> None:
+        self._levels = zoom_levels(studio)
         self._batch = GPU_BATCH if studio.scene.engine.device.type == "cuda" else 1
-        self._costs = {z: self._cost(z) for z in range(self.least, 1)}
+        self._unit = _flops(studio, _square(0, TILE_PX))
+        self._costs = {z: self._flops(z) / self._unit for z in self._levels}
 
     @property
-    def reach(self) -> int:
-        """Full-size tiles, across and down, that are worth drawing together."""
-        return BLOCK if self._batch == 1 else GPU_REACH
+    def least(self) -> int:
+        """The zoom level that is farthest out."""
+        return min(self._levels)
 
-    def scene(self, world: World) -> Scene:
-        """What is drawn. Raises WorldError where the model cannot draw ``world``."""
-        return self._studio.with_world(world).scene
+    @property
+    def pictures(self) -> list[int]:
+        """The zoom levels whose tiles are pictures of the model, not means: 0 first."""
+        return [z for z, level in self._levels.items() if level.is_picture]
+
+    def reach(self, z: int) -> int:
+        """Tiles of level ``z``, across and down, that are worth drawing together."""
+        if not self._levels[z].is_picture:
+            return 1
+        if self._batch > 1:
+            return GPU_REACH
+        return BLOCK if z in JOINED else 1
+
+    def halvings(self, z: int) -> int:
+        """Tiles of level ``z`` come from the picture at 1 / 2**halvings of the size."""
+        return self._levels[z].studio.options.halvings
+
+    def scene(self, world: World, z: int) -> Scene:
+        """What the tiles of level ``z`` show. Raises WorldError where the model cannot draw ``world``."""
+        return self._levels[z].studio.with_world(world).scene
 
     def cost(self, z: int) -> float:
         """Work for a tile of level ``z``, alone; a tile of level 0 is 1."""
         return self._costs[z]
 
-    def _cost(self, z: int) -> float:
-        config, halvings = self._studio.generator.config, -z
-        unit = _exact_flops(config, TILE_PX)
-        if halvings <= self.exact:
-            return _exact_flops(config, TILE_PX << halvings) / unit
-        if halvings > self._coarse.most_halvings:
-            return 4 * self._cost(z + 1)
-        return _coarse_flops(config, halvings) / unit
+    def _flops(self, z: int) -> int:
+        level = self._levels[z]
+        window = (
+            BLOCK if level.block > 1 and -self.halvings(z) in JOINED else 1
+        )  # tiles of the picture, across and down
+        return _flops(level.studio, _square(0, TILE_PX * window)) * (level.block // window) ** 2
 
     def draw(self, scene: Scene, tiles: Sequence[Address]) -> dict[Address, Pixels]:
-        """``tiles`` of one level, (256, 256, 3) uint8 each; and others that were drawn with them anyway."""
-        if tiles[0].z < 0:
-            return {tile: self._zoomed_out(scene, tile) for tile in tiles}
+        """``tiles`` of one level, (256, 256, 3) uint8 each; and others that were drawn with them anyway.
+
+        ``scene``: that of the level.
+        """
+        level = self._levels[tiles[0].z]
+        if not level.is_picture:
+            return {tile: self._mean(scene, tile) for tile in tiles}
         blocks: dict[tuple[int, int], list[Address]] = defaultdict(list)
         for tile in tiles:
             blocks[tile.block].append(tile)
         regions = [_around(members) for members in blocks.values()]
-        drawn = zip(regions, self._windows(scene, regions), strict=True)
-        return {tile: part for region, pixels in drawn for tile, part in _cut(region, pixels)}
+        drawn = zip(regions, self._windows(scene, level.studio, regions), strict=True)
+        return {tile: part for region, pixels in drawn for tile, part in _cut(region, pixels, z=tiles[0].z)}
 
-    def _zoomed_out(self, scene: Scene, tile: Address) -> Pixels:
-        halvings = -tile.z
-        if halvings <= self.exact:
-            side = tile.side
-            (pixels,) = self._windows(scene, [Region(tile.x * side, tile.y * side, side, side)])
-            return mean_of_blocks(pixels, 1 << halvings)
-        if halvings <= self._coarse.most_halvings:
-            corner = tile.x * TILE_PX, tile.y * TILE_PX
-            return self._coarse.draw(scene, *corner, halvings=halvings, side=TILE_PX)
-        quarters = [mean_of_blocks(self._zoomed_out(scene, part), 2) for part in tile.parts]
-        return np.concatenate([np.concatenate(quarters[:2], 1), np.concatenate(quarters[2:], 1)])
+    def _mean(self, scene: Scene, tile: Address) -> Pixels:
+        side = self._levels[tile.z].block
+        parts = tile.parts(side)
+        drawn = self.draw(scene, [part for row in parts for part in row])
+        rows = [np.concatenate([drawn[part] for part in row], axis=1) for row in parts]
+        return mean_of_blocks(np.concatenate(rows), side)
 
-    def _windows(self, scene: Scene, regions: Sequence[Region]) -> list[Pixels]:
+    def _windows(self, scene: Scene, studio: Studio, regions: Sequence[Region]) -> list[Pixels]:
         """Pixels of ``regions``; where it does each other good, those whose windows are alike share engine calls."""
-        plans = [self._studio.plan(region) for region in regions]
+        plans = [studio.plan(region) for region in regions]
         alike: dict[tuple[int, int], list[Plan]] = defaultdict(list)
         for plan in plans:
             if plan.tile_count == 1 and self._batch > 1:
@@ -141,10 +149,25 @@ class TileArtist:
         return [drawn[plan.region] if plan.region in drawn else render_array(scene, plan) for plan in plans]
 
     def style_picture(self, seed: int, size: int) -> Pixels:
-        """The style of ``seed`` at the origin of world 0, (size, size, 3) uint8."""
-        scene = self.scene(World().changed(style_seed=seed))
-        (pixels,) = self._windows(scene, [Region(-STYLE_PX // 2, -STYLE_PX // 2, STYLE_PX, STYLE_PX)])
+        """The style of ``seed`` at the origin of world 0, (size, size, 3) uint8: a whole view, if the model has scales."""
+        studio, side = self._style_view(size)
+        scene = studio.with_world(World().changed(style_seed=seed)).scene
+        pixels = render_array(scene, studio.plan(_square(-(side // 2), side)))
         return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
+
+    def style_cost(self, size: int) -> float:
+        """Work for a picture of a style, in units of a full-size tile."""
+        studio, side = self._style_view(size)
+        return _flops(studio, _square(-(side // 2), side)) / self._unit
+
+    def _style_view(self, size: int) -> tuple[Studio, int]:
+        """The coarsest picture whose view is at least ``size`` pixels high, and that height; else a window of the full size."""
+        for z in reversed(self.pictures[1:]):
+            studio = self._levels[z].studio
+            view = studio.generator.config.view_px
+            if view is not None and view >= size:
+                return studio, view
+        return self._levels[0].studio, STYLE_PX
 
 
 @torch.inference_mode()
@@ -174,28 +197,26 @@ def mean_of_blocks(pixels: Pixels, side: int) -> Pixels:
 
 
 def _around(tiles: Iterable[Address]) -> Region:
-    """The smallest rectangle of full-size tiles, px, that holds ``tiles``."""
+    """The smallest rectangle of tiles that holds ``tiles`` of one level, in pixels of that level."""
     xs, ys = zip(*((tile.x, tile.y) for tile in tiles), strict=True)
     left, top = min(xs), min(ys)
     columns, rows = max(xs) - left + 1, max(ys) - top + 1
     return Region(left * TILE_PX, top * TILE_PX, columns * TILE_PX, rows * TILE_PX)
 
 
-def _cut(region: Region, pixels: Pixels) -> Iterable[tuple[Address, Pixels]]:
+def _cut(region: Region, pixels: Pixels, *, z: int) -> Iterable[tuple[Address, Pixels]]:
     for top in range(0, region.h, TILE_PX):
         for left in range(0, region.w, TILE_PX):
-            tile = Address(0, (region.x + left) // TILE_PX, (region.y + top) // TILE_PX)
+            tile = Address(z, (region.x + left) // TILE_PX, (region.y + top) // TILE_PX)
             yield tile, pixels[top : top + TILE_PX, left : left + TILE_PX]
 
 
-def _exact_flops(config: GeneratorConfig, side: int) -> int:
-    cells = Square(0, 0, side, depth=config.levels).cells
-    return tile_flops(config, cells)
+def _square(corner: int, side: int) -> Region:
+    """The square from (``corner``, ``corner``)."""
+    return Region(corner, corner, side, side)
 
 
-def _coarse_flops(config: GeneratorConfig, halvings: int) -> int:
-    """Operations of the first levels for one tile."""
-    depth = config.levels - halvings
-    names = {f"texture.{i}" for i in range(2 * depth)}
-    costs = layer_costs(config, Square(0, 0, TILE_PX + 1, depth=depth).cells)
-    return sum(cost.flops for cost in costs if cost.name.startswith("structure") or cost.name in names)
+def _flops(studio: Studio, region: Region) -> int:
+    """Operations for ``region``, in pixels of the studio's picture."""
+    plan = studio.plan(region)
+    return tile_flops(studio.generator.config, plan.cells) * plan.tile_count

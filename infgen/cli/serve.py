@@ -25,7 +25,7 @@ LEAST_TOKEN = 16  # characters
 @click.option("--engine", default=AUTO, show_default=True, help=f"What computes: {', '.join(NAMES)}.")
 @click.option("--engine-file", help="A file of infgen export, .onnx or .engine.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--exact", type=click.IntRange(0, 4), default=1, show_default=True, help="Zoom levels drawn in full.")
+@click.option("--exact", type=click.IntRange(0, 4), hidden=True, help="Has no effect: the model's scales decide.")
 @click.option("--token", help=f"Ask for this token, also {TOKEN_VARIABLE}. At least {LEAST_TOKEN} characters.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 def command(
@@ -36,7 +36,7 @@ def command(
     engine: str,
     engine_file: str | None,
     threads: int | None,
-    exact: int,
+    exact: int | None,
     token: str | None,
     open_page: bool,
 ) -> None:
@@ -46,6 +46,8 @@ def command(
     """
     token = token or os.environ.get(TOKEN_VARIABLE) or None
     check_token(host, token)
+    if exact is not None:
+        click.echo("--exact has no effect: zoomed-out tiles come from the scales of the model", err=True)
     from infgen.serve import create_app, serve
     from infgen.serve.guard import LOOPBACK_NAMES
     from infgen.serve.lifecycle import listen
@@ -55,7 +57,6 @@ def command(
             default_data() if data is None else data,
             model=model,
             options=Options(threads=threads, engine=engine, engine_file=engine_file),
-            exact=exact,
             token=token,
             hosts=LOOPBACK_NAMES if is_loopback(host) else None,
         )

@@ -35,7 +35,7 @@ def test_no_answer_waits_for_the_network_to_acknowledge_its_head() -> None:
 def test_descriptors_stay_flat_over_a_thousand_requests(server: Process) -> None:
     with server.client() as client:
         record = client.post(f"{API}/worlds", json={"world": {"seed": 1}}).json()
-        tile = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-3/0/0.webp"
+        tile = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-2/0/0.webp"
         paths = [tile, f"{API}/worlds", f"{API}/info", "/health/ready", "/nowhere"]
 
         def ask(times: int) -> int:
@@ -53,7 +53,7 @@ def test_a_client_that_goes_away_leaves_no_work_behind(server: Process) -> None:
 
         def impatient(x: int) -> None:
             with suppress(httpx.TimeoutException):
-                httpx.get(f"{server.url.rstrip('/')}{path}/-4/{x}/0.webp", timeout=0.3)
+                httpx.get(f"{server.url.rstrip('/')}{path}/-2/{x}/0.webp", timeout=0.3)
 
         visitors = [threading.Thread(target=impatient, args=(x,)) for x in range(12)]
         for visitor in visitors:
@@ -109,7 +109,7 @@ def test_sigterm_finishes_tiles_refuses_new_work_and_leaves_with_zero(tiny_model
     patient = {"INFGEN_TILE_SECONDS": "1000"}  # a slow machine must not find the line of four too long
     with serving(tmp_path, "--model", tiny_model, **patient) as server, server.client() as client:
         record = client.post(f"{API}/worlds", json={"world": {"seed": 1}}).json()
-        path = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-4"
+        path = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-2"
         job = client.post(f"{API}/worlds/{record['id']}/exports", json={"x": 0, "y": 0, "w": 9000, "h": 9000}).json()
         answers: list[httpx.Response] = []
         visitors = [

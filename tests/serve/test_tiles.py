@@ -9,7 +9,8 @@ from PIL import Image
 
 from infgen.rendering.plan import Region
 from infgen.rendering.render import Pixels
-from infgen.serve.tiles import Address, TileArtist, mean_of_blocks
+from infgen.serve import queue
+from infgen.serve.tiles import TileArtist, mean_of_blocks
 from infgen.world.world import World
 from tests.serve.client import Client, tile_path
 
@@ -43,11 +44,16 @@ def test_a_tile_has_the_pixels_of_its_region(client: Client, record: dict[str, A
 
 
 def test_webp_shows_the_same_tile(client: Client, record: dict[str, Any]) -> None:
-    sharp, soft = (pixels_of(client.tile(record, -3, 0, 0, suffix).content) for suffix in ("png", "webp"))
-    assert np.abs(sharp.astype(int) - soft).mean() < 16  # the tiny model draws coloured grain
+    sharp, other = (pixels_of(client.tile(record, -2, x, 0).content).astype(int) for x in (0, 1))
+    soft = pixels_of(client.tile(record, -2, 0, 0, "webp").content)
+    # The tiny model draws coloured grain, of which WebP leaves out a part.
+    assert np.abs(sharp - soft).mean() < np.abs(other - soft).mean() / 2
 
 
-def test_neighbours_asked_together_are_drawn_together_and_agree_with_single_ones(client: Client) -> None:
+def test_neighbours_asked_together_are_drawn_together_and_agree_with_single_ones(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "GATHER_SECONDS", 1.0)  # a slow machine must not separate the requests
     record = client.new_world(seed=8)
     calls = int(metric(client, "infgen_draw_seconds_count"))
     places = [(0, 0), (1, 0), (0, 1), (1, 1)]
@@ -56,17 +62,6 @@ def test_neighbours_asked_together_are_drawn_together_and_agree_with_single_ones
     for (x, y), answer in zip(places, answers, strict=True):
         expected = world_pixels(client, Region(x * TILE, y * TILE, TILE, TILE), seed=8)
         assert close(pixels_of(answer.content), expected)
-
-
-def test_one_level_out_is_full_resolution_averaged(client: Client, record: dict[str, Any]) -> None:
-    expected = mean_of_blocks(world_pixels(client, Region(0, -512, 512, 512), seed=7), 2)
-    assert close(pixels_of(client.tile(record, -1, 0, -1).content), expected)
-
-
-def test_the_farthest_level_is_the_mean_of_the_one_before(client: Client, record: dict[str, Any]) -> None:
-    whole = pixels_of(client.tile(record, -4, -1, 0).content)
-    corner = pixels_of(client.tile(record, -3, -1, 1).content)
-    np.testing.assert_array_equal(whole[128:, 128:], mean_of_blocks(corner, 2))
 
 
 def test_means_are_rounded_to_the_nearest() -> None:
@@ -110,7 +105,7 @@ def test_after_undo_the_same_tiles_come_again(client: Client) -> None:
     assert client.tile(undone, 0, 0, 0).content == before
 
 
-@pytest.mark.parametrize("address", [(1, 0, 0), (-5, 0, 0), (0, FAR, 0), (0, 0, -FAR - 1), (-4, FAR // 16, 0)])
+@pytest.mark.parametrize("address", [(1, 0, 0), (-3, 0, 0), (0, FAR, 0), (0, 0, -FAR - 1), (-2, FAR // 4, 0)])
 def test_a_tile_beyond_levels_or_canvas_is_not_found(
     client: Client, record: dict[str, Any], address: tuple[int, int, int]
 ) -> None:
@@ -137,19 +132,6 @@ def test_a_world_that_its_tiles_cannot_show_fails_in_one_line(
     monkeypatch.setattr(TileArtist, "draw", fail)
     answer = client.tile(record, 0, 99, 99)
     assert (answer.status_code, "secret" in answer.text, list(answer.json())) == (500, False, ["error"])
-
-
-def test_every_level_costs_what_it_computes(client: Client) -> None:
-    artist = client.canvas.painter.artist
-    costs = [artist.cost(z) for z in range(0, -5, -1)]
-    assert costs[0] == 1
-    assert costs[1] == pytest.approx(4, rel=0.25)
-    assert costs[2] < 16
-    assert costs[4] == 4 * costs[3]
-
-
-def test_a_tile_knows_the_four_that_show_the_same() -> None:
-    assert Address(-4, -1, 2).parts == [Address(-3, -2, 4), Address(-3, -1, 4), Address(-3, -2, 5), Address(-3, -1, 5)]
 
 
 def metric(client: Client, name: str) -> float:

@@ -12,7 +12,7 @@ import { parse, stringify } from "./json.js";
 /** @typedef {Rect & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: where the look is taken from */
 /** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */
 /** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} WorldRecord */
-/** @typedef {{min: number, max: number, exact: number}} Zoom */
+/** @typedef {{min: number, max: number, pictures: number[]}} Zoom `pictures`: levels that the model draws as such */
 /** @typedef {{model: {name: string, sha256: string}, zoom: Zoom, limits: Object<string, number>}} Info */
 
 /** A request that failed: the server's own line, or what happened to the connection. */

@@ -4,7 +4,7 @@ import { LIMIT_PX } from "./link.js";
 import { TileLayer, TileQueue } from "./tiles.js";
 
 const CLOSER = 2; // zoom levels beyond one px for one px
-const COARSE = 3; // levels between the first, coarse view and the sharp one
+const COARSE = 3; // levels between the first, coarse view and the sharp one, at most
 const FAR_PX = 2 ** 20; // browsers place elements in single precision: start anew before that shows
 const BOUNDS = L.latLngBounds([-LIMIT_PX, -LIMIT_PX], [LIMIT_PX, LIMIT_PX]);
 
@@ -28,7 +28,7 @@ export class Canvas extends EventTarget {
    */
   constructor(element, info, report) {
     super();
-    const { min, max } = info.zoom;
+    const { min, max, pictures } = info.zoom;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.element = element;
     this.map = L.map(element, {
@@ -44,10 +44,12 @@ export class Canvas extends EventTarget {
       fadeAnimation: !still,
     });
     const shared = { report, bounds: BOUNDS, maxNativeZoom: max };
-    this.#layers = [
-      new TileLayer(this.#queue, { ...shared, offset: -COARSE, minZoom: min + COARSE, zIndex: 1 }),
-      new TileLayer(this.#queue, { ...shared, offset: 0, minZoom: min, zIndex: 2 }),
-    ];
+    this.#layers = [new TileLayer(this.#queue, { ...shared, offset: 0, minZoom: min, zIndex: 2 })];
+    // A coarse view costs less than the sharp one only where its tiles are pictures of the model.
+    const offset = Math.min(...pictures.filter((z) => z >= -COARSE));
+    if (offset < 0) {
+      this.#layers.unshift(new TileLayer(this.#queue, { ...shared, offset, minZoom: min - offset, zIndex: 1 }));
+    }
     this.#queue.addEventListener("busy", () => element.setAttribute("aria-busy", "true"));
     this.#queue.addEventListener("idle", () => element.setAttribute("aria-busy", "false"));
     this.map.on("move", () => this.#look());

@@ -5,7 +5,8 @@ import { parseSeed } from "./link.js";
 import { element, listen, load } from "./page.js";
 import { randomSeed } from "./resample.js";
 
-const THUMBNAIL_ZOOM = -2; // a tile shows 1,024 px
+const THUMBNAIL_ZOOM = -2; // a tile shows 1,024 px: about the height of a view of the larger models
+const DRAWN_IN_FULL = -1; // the level for a model of one scale, where each level costs four times the one before
 
 /**
  * @param {import("./session.js").Session} session
@@ -67,7 +68,8 @@ function worldRow(entry, { current, zoom, open, remove }) {
   words.textContent = entry.name;
   const when = document.createElement("small");
   when.textContent = new Date(entry.modified).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  button.append(thumbnail(entry, Math.max(zoom.min, THUMBNAIL_ZOOM)), words, when);
+  const level = Math.min(DRAWN_IN_FULL, ...zoom.pictures.filter((z) => z >= THUMBNAIL_ZOOM));
+  button.append(thumbnail(entry, level), words, when);
   listen(button, "click", () => open(entry));
   item.append(button);
   if (!current) item.append(removeButton(entry, remove));

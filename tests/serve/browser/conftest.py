@@ -1,9 +1,5 @@
-"""A server with the tiny model, and a browser that visits it."""
+"""A server with the tiny model of four scales, one with the tiny model of one scale, and a browser that visits them."""
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.serve.browser.visit import DESKTOP, Visit
+from tests.serve.process import serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
@@ -43,18 +40,17 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="package")
-def address(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(scaled_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Root of a running server, with a slash at its end."""
-    words = ["serve", "--model", str(tiny_model), "--port", "0", "--threads", "1"]
-    data = tmp_path_factory.mktemp("data")
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "infgen", *words, "--data", str(data)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
-        assert server.stdout is not None
-        found = next((m for line in server.stdout if (m := re.search(r"http://[^\s/]+/", line))), None)
-        assert found is not None, "the server printed no address"
-        yield found[0]
-        server.terminate()
+    with serving(tmp_path_factory.mktemp("data"), "--model", scaled_model) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def address_of_one_scale(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for a model of one scale."""
+    with serving(tmp_path_factory.mktemp("data"), "--model", tiny_model) as server:
+        yield server.url
 
 
 def new_context(browser: "Browser", size: tuple[int, int], **options: object) -> "BrowserContext":
@@ -71,6 +67,17 @@ def usual(browser: "Browser") -> "BrowserContext":
 @pytest.fixture
 def visit(browser: "Browser", usual: "BrowserContext", address: str) -> Iterator[Open]:
     """Open a page; ``options`` are those of a context of its own. Afterwards nothing may have complained."""
+    yield from visits_of(browser, usual, address)
+
+
+@pytest.fixture
+def visit_one_scale(browser: "Browser", usual: "BrowserContext", address_of_one_scale: str) -> Iterator[Open]:
+    """The same on the server of a model of one scale."""
+    yield from visits_of(browser, usual, address_of_one_scale)
+
+
+def visits_of(browser: "Browser", usual: "BrowserContext", address: str) -> Iterator[Open]:
+    """What the fixture ``visit`` is, for the server at ``address``."""
     visits: list[Visit] = []
 
     def start(place: str = "seed=7&x=0&y=0&z=0", size: tuple[int, int] = DESKTOP, **options: object) -> Visit:

@@ -28,6 +28,31 @@ def test_a_coarse_picture_is_asked_for_before_the_sharp_tiles(visit: Open) -> No
     assert 0 in levels
 
 
+def test_a_coarse_picture_fills_the_window_while_sharp_tiles_are_drawn(visit: Open) -> None:
+    page = visit()
+    page.page.route("**/tiles/0/**", lambda route: None)  # never answered
+    page.page.evaluate("location.hash = location.hash.replace('x=0', 'x=900000')")
+    page.until(
+        "[...document.querySelectorAll('canvas[data-shown]')].some((tile) => tile.dataset.shown.includes('/-3/439/'))"
+    )
+    assert len(np.unique(page.picture()[::16, ::16].reshape(-1, 3), axis=0)) > 100
+
+
+def test_a_page_of_one_scale_asks_for_no_coarse_picture(visit_one_scale: Open) -> None:
+    assert {z for z, _, _ in visit_one_scale().asked_tiles} == {0}
+
+
+def test_a_page_of_one_scale_shows_every_zoom_level(visit_one_scale: Open) -> None:
+    page = visit_one_scale()
+    for z in range(0, page.ask("info")["zoom"]["min"] - 1, -1):
+        page.go(f"x=0&y=0&z={z}")
+        assert any(key.split("/")[1] == str(z) for key in page.tiles), z
+
+
+def test_a_link_farther_out_than_the_model_goes_shows_its_last_level(visit_one_scale: Open) -> None:
+    assert visit_one_scale("seed=7&x=0&y=0&z=-4").place["z"] == "-2"
+
+
 def test_tiles_in_the_middle_of_the_view_come_first(visit: Open) -> None:
     sharp = [(x, y) for z, x, y in visit("seed=7&x=128&y=128&z=0").asked_tiles if z == 0]
     assert sharp[0] == (0, 0)

@@ -32,7 +32,7 @@ def download(page: Visit, to: Path) -> Path:
 
 @pytest.mark.parametrize("ending", ["png", "tiff"])
 def test_an_exported_picture_is_bit_for_bit_what_the_command_line_renders(
-    visit: Open, call: Call, tiny_model: Path, tmp_path: Path, ending: str
+    visit: Open, call: Call, scaled_model: Path, tmp_path: Path, ending: str
 ) -> None:
     page = visit()
     choose(page, **SIDES)
@@ -42,7 +42,7 @@ def test_an_exported_picture_is_bit_for_bit_what_the_command_line_renders(
     numbers = [word for side, value in SIDES.items() for word in (f"--{side}", value)]
     where = tmp_path / f"line.{ending}"
     code, _, _ = call(
-        "render", "--model", tiny_model, "--quiet", "--world", tmp_path / "world.json", *numbers, "-o", where
+        "render", "--model", scaled_model, "--quiet", "--world", tmp_path / "world.json", *numbers, "-o", where
     )
     assert code == 0
     assert exported.read_bytes() == where.read_bytes()

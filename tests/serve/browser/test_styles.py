@@ -36,7 +36,7 @@ def test_the_first_style_leaves_the_worlds_own_look_on_the_other_side(visit: Ope
     assert x < 200
 
 
-def test_two_styles_fade_into_each_other_as_the_document_says(visit: Open, tiny_model: object) -> None:
+def test_two_styles_fade_into_each_other_as_the_document_says(visit: Open, scaled_model: object) -> None:
     page = visit("seed=7&x=0&y=0&z=0")
     page.panel("styles")
     carry(page, 3, 700, 140)
@@ -44,7 +44,7 @@ def test_two_styles_fade_into_each_other_as_the_document_says(visit: Open, tiny_
     shown = page.tile(0, 1, -1).astype(int)
     assert np.abs(shown - page.served(0, 1, -1, "webp")).max() <= 1
     world = World.create(**page.record["world"])
-    expected = world.render(256, -256, 256, 256, model=str(tiny_model)).astype(int)
+    expected = world.render(256, -256, 256, 256, model=str(scaled_model)).astype(int)
     different = np.abs(page.served(0, 1, -1, "png") - expected) > 1
     assert different.mean() < 0.001
 
