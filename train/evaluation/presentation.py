@@ -32,8 +32,10 @@ def report_table(report: "Report") -> Table:
     for heading in ("metric", "scale", *(("view",) if report.scales else ())):
         table.add_column(heading, justify="right" if heading == "scale" else "left", no_wrap=heading == "view")
     for column in columns:
-        table.add_column("value" if len(columns) == 1 else _heading(report, column), justify="right")
-    for heading in ("better", "detail"):
+        heading = "value" if len(columns) == 1 else _heading(report, column)
+        table.add_column(heading, justify="right", overflow="fold")
+    details = any(m.detail for m in report.measurements) or not report.scales
+    for heading in ("better", *(("detail",) if details else ())):
         table.add_column(heading)
     rows: dict[tuple[str, str | None, int], dict[str, Measurement]] = {}
     for m in report.measurements:
@@ -42,7 +44,7 @@ def report_table(report: "Report") -> Table:
         values = ["" if column not in row else _value(row[column]) for column in columns]
         first = next(iter(row.values()))
         view = (_view(report, first),) if report.scales else ()
-        table.add_row(first.label, _scale(first), *view, *values, first.better, _detail(first))
+        table.add_row(first.label, _scale(first), *view, *values, first.better, *((_detail(first),) if details else ()))
     return table
 
 
