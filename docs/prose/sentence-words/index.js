@@ -2,22 +2,21 @@
 // Lines of a paragraph belong together: the registry's rules for words end a sentence at a line break.
 const { StringSource } = require("textlint-util-to-string");
 
-const SEGMENTER = new Intl.Segmenter("en", { granularity: "sentence" });
+// Sentences here may start with a figure or with a name in small letters, such as infgen.
+const END = /(?<!\b(?:e\.g|i\.e|al|vs|etc))(?<!\.\.)[.!?]["')]*\s+(?=["'(]*[\p{L}\p{N}])/gu;
 const WORD = /[\p{L}\p{N}_][\p{L}\p{N}_'’.,/+-]*/gu;
-// A sentence may start with a name in small letters, such as infgen. The segmenter wants a capital.
-const SMALL_START = /(?<!\b(?:e\.g|i\.e|al|vs|etc))[.!?]["')]* +\p{Ll}/gu;
 const MEAN_FROM = 10; // sentences: the average of fewer says little
 
 function sentencesOf(node) {
   const source = new StringSource(node, {
-    replacer: ({ node: part, maskValue }) => (part.type === "Code" ? maskValue("X") : undefined),
+    replacer: ({ node: part, maskValue }) => (part.type === "Code" ? maskValue("x") : undefined),
   });
-  // Both changes keep the length, and so the positions.
-  const text = source.toString().replace(/\n/g, " ").replace(SMALL_START, (match) => match.toUpperCase());
-  return [...SEGMENTER.segment(text)]
-    .map(({ segment, index }) => ({
-      words: (segment.match(WORD) || []).length,
-      index: source.originalIndexFromIndex(index) ?? 0,
+  const text = source.toString();
+  const ends = [...text.matchAll(END)].map((match) => match.index + match[0].length);
+  return [0, ...ends]
+    .map((start, i) => ({
+      words: (text.slice(start, ends[i]).match(WORD) || []).length,
+      index: source.originalIndexFromIndex(start) ?? 0,
     }))
     .filter((sentence) => sentence.words > 0);
 }
