@@ -1,6 +1,7 @@
 """Proof that a killed training run loses nothing but time: SIGKILL at random moments, resume, compare bit for bit.
 
     python benchmarks/kill_training.py                 # ten kills, about three minutes on two cores
+    python benchmarks/kill_training.py --scales        # the same with four scales
 
 One run goes through without interruption. A second one, in another folder, is killed at moments that nobody chose (while
 the program starts, between two steps, in the middle of a checkpoint), and resumed after every kill. In the end both logs
@@ -64,12 +65,13 @@ class Job:
     data: Path
     steps: int
     checkpoint_every: int
+    preset: tuple[str, ...]
 
     def start(self, out: Path) -> subprocess.Popen[bytes]:
         """``infgen train`` in a process of its own; resumed where ``out`` holds a checkpoint."""
         run = [sys.executable, "-c", "from infgen.cli.main import main; main()", "train", str(self.data)]
         schedule = ["--steps", str(self.steps), "--checkpoint-every", str(self.checkpoint_every)]
-        options = ["--preset", "tiny", "--out", str(out), "--device", "cpu", "--threads", "1", "--quiet"]
+        options = [*self.preset, "--out", str(out), "--device", "cpu", "--threads", "1", "--quiet"]
         resume = ["--resume"] if (out / "state.pt").exists() else []
         return subprocess.Popen([*run, *schedule, *options, *resume], stdout=subprocess.DEVNULL)
 
@@ -167,13 +169,15 @@ def report(kills: list[Kill], equal: dict[str, bool], leftovers: int) -> None:
 @click.option("--checkpoint-every", type=click.IntRange(min=1), default=5, show_default=True, help="Steps.")
 @click.option("--seed", default=16, show_default=True, help="Of the moments at which the run is killed.")
 @click.option("--photographs", type=click.IntRange(min=1), default=8, show_default=True)
-def main(steps: int, count: int, checkpoint_every: int, seed: int, photographs: int) -> None:
+@click.option("--scales", is_flag=True, help="Train four scales, in views of 25 to 200 px.")
+def main(steps: int, count: int, checkpoint_every: int, seed: int, photographs: int, scales: bool) -> None:
     """Kill a training run at random moments; exit code 1 where the result differs from that of an uninterrupted one."""
     rng = random.Random(seed)
     with TemporaryDirectory() as folder:
         data, whole, killed = (Path(folder) / name for name in ("photographs", "whole", "killed"))
         make_photographs(data, photographs)
-        job = Job(data, steps, checkpoint_every)
+        preset = ("--preset", "tiny-scales", "--view", "200") if scales else ("--preset", "tiny")
+        job = Job(data, steps, checkpoint_every, preset)
         first, seconds = uninterrupted(job, whole)
         console.print(f"uninterrupted: {steps} steps in {seconds:.1f} s, of which {first:.1f} s until the first step")
         # On average, the kills together let three quarters of the run pass.

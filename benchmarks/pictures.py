@@ -1,30 +1,34 @@
-"""The pictures of a model in docs/images: one window, other worlds, patches, and a long strip.
+"""The pictures of a model in docs/images, and the contact sheets from which its faults are counted.
 
-python -m benchmarks.pictures docs/images --model runs/mine/model.safetensors
+    python -m benchmarks.pictures docs/images --model runs/mine/model.safetensors
+
+Worlds are numbered from 0 and none is left out. Rows of a world are rows of a training view, so a picture as tall as the view
+shows one landscape.
 """
 
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 from PIL import Image
 
 from infgen import Region, World
 from infgen.model.checkpoint import SHIPPED
-from infgen.model.generator import Generator
+from infgen.model.scales import judged_scales
 from infgen.rendering.job import Options, Studio, open_studio
 from infgen.train import samples
+from infgen.world.layout import ResolvedLayout
 
-STRIP = (256, 9984)  # height and width in px (paper Figure 31)
-STRIP_ROWS = 6
-QUALITY = 88
+WORLDS = 16
+STRIP_VIEWS = 10  # length of the strip in views, each as wide as it is tall
+STRIP_ROWS = 5
+FUSED_STYLES = 4
+QUALITY = 85
 
 
-def window(model: Path, seed: int, width: int, height: int) -> Image.Image:
-    """A window of world ``seed`` with the horizon in the middle."""
-    studio: Studio = open_studio(World(seed=seed), model=str(model), options=Options(precision="fp32"))
-    return Image.fromarray(studio.array(Region(x=0, y=-height // 2, w=width, h=height)))
+def drawn(studio: Studio, world: World, width: int, height: int) -> Image.Image:
+    """A window of ``world`` in px of the studio's scale, with the horizon in the middle."""
+    return Image.fromarray(studio.with_world(world).array(Region(0, -(height // 2), width, height)))
 
 
 def grid(pictures: list[Image.Image], columns: int, *, gap: int = 4) -> Image.Image:
@@ -37,39 +41,77 @@ def grid(pictures: list[Image.Image], columns: int, *, gap: int = 4) -> Image.Im
     return sheet
 
 
-def patches(model: Path) -> Image.Image:
-    """Forty-eight patches of the size of training, at their own size."""
-    generator = Generator.from_pretrained(model)
-    side = generator.config.patch_px
-    images = samples.to_uint8(samples.window(generator, 48, (11, 11), dtype=torch.float32))
-    rows = images.reshape(4, 12, side, side, 3).transpose(0, 2, 1, 3, 4)
-    return Image.fromarray(rows.reshape(4 * side, 12 * side, 3))
+def worlds(studio: Studio, width: int, height: int, *, columns: int, shown: int) -> Image.Image:
+    """Worlds 0 to 15 in windows of ``width`` x ``height`` px, each brought to ``shown`` px of height."""
+    size = (round(width * shown / height), shown)
+    pictures = [drawn(studio, World(seed=seed), width, height) for seed in range(WORLDS)]
+    return grid([picture.resize(size, Image.Resampling.LANCZOS) for picture in pictures], columns)
 
 
-def strip(model: Path, seed: int) -> Image.Image:
-    """One strip, cut into rows that are to be read one after the other."""
-    height, width = STRIP
-    pixels = np.asarray(window(model, seed, width, height))
-    part = width // STRIP_ROWS
-    return grid([Image.fromarray(pixels[:, i * part : (i + 1) * part]) for i in range(STRIP_ROWS)], 1)
+def strip(studio: Studio, seed: int, view: int, *, shown: int) -> Image.Image:
+    """A strip one view tall and ten views long, cut into rows that are read one after the other."""
+    picture = drawn(studio, World(seed=seed), STRIP_VIEWS * view, view)
+    part = picture.width // STRIP_ROWS
+    rows = [picture.crop((i * part, 0, (i + 1) * part, view)) for i in range(STRIP_ROWS)]
+    return grid([row.resize((part * shown // view, shown), Image.Resampling.LANCZOS) for row in rows], 1)
+
+
+def fused(studio: Studio, seed: int, view: int) -> Image.Image:
+    """Four styles one view apart, which fade into each other."""
+    layout = ResolvedLayout.model_validate(
+        {
+            "styles": [{"name": f"style {i}", "seed": 100 * seed + i} for i in range(FUSED_STYLES)],
+            "centres": [{"style": f"style {i}", "x": view * (2 * i + 1) // 2, "y": 0} for i in range(FUSED_STYLES)],
+            "transition": (view // 4) | 1,
+        }
+    )
+    return drawn(studio, World(seed=seed).changed(layout=layout), FUSED_STYLES * view, view)
+
+
+def scales(studio: Studio, seed: int) -> Image.Image:
+    """One view of world ``seed`` at every scale of the model, coarsest first, each in its own px, side by side."""
+    pictures = []
+    for scale in judged_scales(studio.generator.config):
+        coarser = studio.coarser(scale.halvings)
+        pictures.append(drawn(coarser, World(seed=seed), scale.view_px * 3 // 2, scale.view_px))
+    sheet = Image.new("RGB", (sum(p.width + 4 for p in pictures) - 4, pictures[-1].height), "white")
+    x = 0
+    for picture in pictures:
+        sheet.paste(picture, (x, sheet.height - picture.height))
+        x += picture.width + 4
+    return sheet
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--model", type=click.Path(path_type=Path), default=SHIPPED)
-@click.option("--seed", default=0, show_default=True)
-def main(out: Path, model: Path, seed: int) -> None:
+@click.option("--seed", default=0, show_default=True, help="World of the demo, the strip and the scales.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
+@click.option("--threads", type=int)
+def main(out: Path, model: Path, seed: int, precision: str, threads: int | None) -> None:
     """Draw the pictures into OUT."""
     torch.set_grad_enabled(False)
     out.mkdir(parents=True, exist_ok=True)
-    worlds = [window(model, s, 1024, 1024).resize((384, 384), Image.Resampling.LANCZOS) for s in range(16)]
-    drawn = {
-        "demo": window(model, seed, 2048, 1024).resize((1536, 768), Image.Resampling.LANCZOS),
-        "seeds": grid(worlds, 4),
-        "patches": patches(model),
-        "strip": strip(model, seed),
+    options = Options(precision=precision, threads=threads)  # type: ignore[arg-type]
+    studio = open_studio(World(), model=str(model), options=options)
+    view = judged_scales(studio.generator.config)[-1].view_px
+    pictures = {
+        "demo": drawn(studio, World(seed=seed), 2048, 1024).resize((1536, 768), Image.Resampling.LANCZOS),
+        "worlds": worlds(studio, 2 * view, view, columns=2, shown=394),
+        "squares": worlds(studio, 1024, 1024, columns=4, shown=384),
+        "strip": strip(studio, seed, view, shown=394),
+        "fused": grid([fused(studio, s, view).resize((1576, 394), Image.Resampling.LANCZOS) for s in range(4)], 1),
+        "scales": scales(studio, seed),
+        "tall": grid(
+            [
+                drawn(studio, World(seed=s), view, 3 * view).resize((262, 788), Image.Resampling.LANCZOS)
+                for s in range(6)
+            ],
+            6,
+        ),
+        "sheet": Image.fromarray(samples.sheet(studio.generator, dtype=torch.float32)),
     }
-    for name, picture in drawn.items():
+    for name, picture in pictures.items():
         picture.save(out / f"{name}.jpg", quality=QUALITY, optimize=True)
 
 
