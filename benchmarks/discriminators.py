@@ -53,7 +53,7 @@ def main(photos: Path, runs: Path, hours: float, n: int, precision: str, vgg_wei
             raise SystemExit("stopped before the comparison was over")
         real = real_features(run.trainer.photos, [network], n=n, seed=1)["vgg"]
         state = run.trainer.state
-        distance = frechet(state.average, network, real=real, n=n, seed=2)
+        distance = frechet(state.ema, network, real=real, n=n, seed=2)
         table.add_row(name, str(state.step), str(state.step * made_by.batch), f"{distance:.1f}")
     console.print(machine())
     console.print(table)

@@ -169,7 +169,7 @@ def main(
         # Of all steps since the last point, also where a stop lay between.
         last = points[-1] if points else {"step": 0, "minutes": 0}
         minutes = (time.perf_counter() - begun) / 60 * (upto - last["step"]) / (upto - first)
-        samples = torch.stack(list(patches(Painter.of(run.trainer.state.average), n=n, seed=SEED)))
+        samples = torch.stack(list(patches(Painter.of(run.trainer.state.ema), n=n, seed=SEED)))
         fake = collect(iter(samples), networks, count=n)
         samples = samples[: COLUMNS * ROWS]
         far, which = nearest(samples, among, metric)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from infgen.train.state import State
 
 VERSION = 5
-_NETWORKS = ("generator", "average", "discriminators")
+_NETWORKS = ("generator", "ema", "discriminators")
 _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
 _NUMBERS = {"step": int, "augment_p": list, "real_sign": list, "best": dict}  # of the state, as they are
 _KINDS = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
@@ -170,21 +170,21 @@ class RunFolder:
         """
         for name in _NETWORKS:
             _check_finite(name, getattr(state, name).parameters(), step=state.step)
-        state.average.update_mean_style()
+        state.ema.update_mean_style()
         content: dict[str, Any] = {name: getattr(state, name).state_dict() for name in _PARTS}
         content |= {name: getattr(state, name) for name in _NUMBERS}
         content |= {"version": VERSION, "path_mean": state.path_mean}
         content |= {"recipe": recipe.to_dict(), "seed": seed, "data": data}
         with self._full_disk_named(), write_atomically(self.state) as temporary:
             torch.save(content, temporary)
-            state.average.save_pretrained(self.model)
+            state.ema.save_pretrained(self.model)
 
     def save_best(self, state: "State") -> None:
         """Write the averaged model as the best one. Raises as ``save``."""
-        _check_finite("average", state.average.parameters(), step=state.step)
-        state.average.update_mean_style()
+        _check_finite("ema", state.ema.parameters(), step=state.step)
+        state.ema.update_mean_style()
         with self._full_disk_named():
-            state.average.save_pretrained(self.best)
+            state.ema.save_pretrained(self.best)
 
     @contextmanager
     def _full_disk_named(self) -> Iterator[None]:
@@ -231,7 +231,7 @@ class RunFolder:
             return
         made_by, asked = content["recipe"], recipe.to_dict()
         kind = ("discriminator", "discriminator_width", "scales", "view")
-        parts = _PARTS if all(made_by.get(k) == asked[k] for k in kind) else ("generator", "average")
+        parts = _PARTS if all(made_by.get(k) == asked[k] for k in kind) else ("generator", "ema")
         try:
             for name in parts:
                 part, saved = getattr(state, name), content[name]
@@ -248,7 +248,7 @@ class RunFolder:
         """The averaged generator of a saved state. Raises InputError where it is damaged."""
         try:
             generator = Generator(Recipe(**{**content["recipe"], **_tuples(content["recipe"])}).generator_config)
-            generator.load_state_dict(content["average"])
+            generator.load_state_dict(content["ema"])
         except Exception as error:  # torch and Recipe raise many kinds for what does not fit
             raise InputError(f"training state {self.state} does not fit ({_short(error)}); {_AGAIN}") from None
         return generator
@@ -278,6 +278,7 @@ def _with_scales(content: dict[str, Any]) -> dict[str, Any]:
         return content
     return content | {
         "version": VERSION,
+        "ema": content.get("average"),
         "recipe": {**_ONE_SCALE_RECIPE, **recipe},
         "discriminators": {f"0.{name}": value for name, value in critic.items()},
         "path_mean": content["path_mean"].reshape(1),
@@ -307,7 +308,7 @@ def grow_from(state: "State", generator: Generator, *, source: str) -> None:
     """
     check_growth(generator.config, state.generator.config, source=source)
     grow(generator, state.generator)
-    state.average.load_state_dict(state.generator.state_dict())
+    state.ema.load_state_dict(state.generator.state_dict())
 
 
 def _check_finite(name: str, parameters: Iterable[Tensor], *, step: int) -> None:

@@ -8,9 +8,9 @@ from PIL import Image
 
 from infgen.atomic import check_output, write_atomically
 from infgen.errors import InputError
-from infgen.train.ahead import in_order
 from infgen.train.archives import Picture
 from infgen.train.photos import read_photo
+from infgen.train.prefetch import in_order
 from infgen.train.sources import read
 from infgen.train.storage import is_url
 

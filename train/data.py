@@ -16,9 +16,9 @@ from torch import Tensor
 
 from infgen.errors import InputError
 from infgen.limits import DATA_CACHE_MB, MIB
-from infgen.train.ahead import in_order, thread_count
 from infgen.train.archives import Picture, Skipped
 from infgen.train.photos import read_view
+from infgen.train.prefetch import in_order, thread_count
 from infgen.train.sources import Source, open_source, read
 
 __all__ = ["Batch", "PhotoSet", "Skipped"]

@@ -11,13 +11,13 @@ from infgen.engines.eager import DTYPES
 from infgen.errors import InputError
 from infgen.model.generator import Generator
 from infgen.train import samples
-from infgen.train.board import Board
 from infgen.train.checkpoint import Log, RunFolder
 from infgen.train.presets import Recipe
 from infgen.train.processes import Processes, join
 from infgen.train.pyramid import PhotoPyramid
 from infgen.train.step import Stepper
 from infgen.train.stopping import StopRequest, stop_requests
+from infgen.train.tensorboard import Board
 
 PRECISIONS = tuple(DTYPES)
 BOARD_EVERY = 10  # steps between points of the curves in TensorBoard
@@ -156,7 +156,7 @@ class _Writer:
         """Measure the averaged model; keep it where it is the best so far."""
         judge, state = self._trainer.judge, self._trainer.state
         assert judge is not None
-        value = judge.measure(state.average)
+        value = judge.measure(state.ema)
         if math.isfinite(value) and value < state.best.get("value", math.inf):
             state.best = {"value": value, "step": float(state.step)}
             self._folder.save_best(state)
@@ -164,7 +164,7 @@ class _Writer:
 
     def _sheet(self) -> None:
         state, dtype = self._trainer.state, DTYPES[self._trainer.schedule.precision]
-        sheet = samples.sheet(state.average, dtype=dtype)
+        sheet = samples.sheet(state.ema, dtype=dtype)
         samples.save(sheet, self._folder.samples / f"{state.step:07d}.png")
         if self._board is not None:
             self._board.sheet(state.step, sheet)

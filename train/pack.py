@@ -16,9 +16,9 @@ from typing import Any, Literal
 from infgen.atomic import TEMPORARY_PREFIX
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.limits import MIB
-from infgen.train.ahead import in_order
 from infgen.train.archives import Picture, Skipped
 from infgen.train.photos import read_photo
+from infgen.train.prefetch import in_order
 from infgen.train.sources import open_source, read
 from infgen.train.storage import is_url
 

@@ -1,4 +1,4 @@
-"""What a run carries from step to step: the networks, their average, the optimisers, and a few running numbers."""
+"""The state of a run between steps: networks, EMA, optimisers, and a few running numbers."""
 
 import copy
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class State:
     """Everything that a run carries from one step to the next."""
 
     generator: Generator
-    average: Generator  # EMA of the generator's parameters
+    ema: Generator  # exponential moving average of the generator's parameters
     discriminators: nn.ModuleList  # one ``Critic`` for each scale that is judged, coarsest first
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam
@@ -57,10 +57,10 @@ def initial_state(recipe: Recipe, *, seed: int, device: torch.device) -> State:
         discriminators = nn.ModuleList(build_discriminators(recipe)).to(device)
     for network in (generator, discriminators):
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(generator).requires_grad_(False)
+    ema = copy.deepcopy(generator).requires_grad_(False)
     return State(
         generator=generator,
-        average=average,
+        ema=ema,
         discriminators=discriminators,
         generator_optimizer=lazy_adam(
             generator, recipe.generator_rate, every=recipe.path_every if recipe.path_weight else None

@@ -285,7 +285,7 @@ class Stepper:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.recipe.ema, (1 + self.state.step) / (10 + self.state.step))  # forget the random start quickly
-        torch._foreach_lerp_(list(self.state.average.parameters()), list(self.state.generator.parameters()), 1 - decay)
+        torch._foreach_lerp_(list(self.state.ema.parameters()), list(self.state.generator.parameters()), 1 - decay)
 
     def _adapt(self, values: dict[str, float]) -> None:
         """Move ADA's probability every few steps; it stands in the log beside the sign that moves it."""

@@ -84,7 +84,7 @@ def test_a_saved_state_is_loaded_bit_for_bit(trainer: Trainer, folder: RunFolder
 
 
 def test_the_model_file_holds_the_average(trainer: Trainer, written: RunFolder) -> None:
-    model, average = Generator.from_pretrained(written.model), trainer.state.average
+    model, average = Generator.from_pretrained(written.model), trainer.state.ema
     assert differences(dict(model.state_dict()), dict(average.state_dict())) == []
 
 
@@ -98,7 +98,7 @@ def test_the_model_file_holds_the_mean_style_of_the_average(written: RunFolder) 
 
 def test_every_network_is_saved_apart(written: RunFolder) -> None:
     content = saved(written)
-    assert differences(content["generator"], content["average"]) != []
+    assert differences(content["generator"], content["ema"]) != []
 
 
 def test_saving_again_replaces_both_files(trainer: Trainer, folder: RunFolder) -> None:
@@ -165,7 +165,7 @@ def test_a_disk_that_takes_no_more_keeps_the_last_checkpoint_and_is_said_so(fold
     assert contents(folder.path) == before
 
 
-@pytest.mark.parametrize("network", ["generator", "average", "discriminators"])
+@pytest.mark.parametrize("network", ["generator", "ema", "discriminators"])
 def test_weights_that_are_not_finite_are_not_saved_and_the_network_is_named(network: str, folder: RunFolder) -> None:
     before, state = contents(folder.path), fresh()
     next(getattr(state, network).parameters()).data[0] = float("nan")
@@ -230,7 +230,7 @@ def other_shape(content: dict[str, Any]) -> None:
         (lambda c: c["generator"].update(more=torch.zeros(1)), "does not fit"),
         (lambda c: c["generator_optimizer"].clear(), "does not fit"),
         (lambda c: c["generator_optimizer"].update(param_groups=[]), "does not fit"),
-        (lambda c: c.pop("average"), "it has no average"),
+        (lambda c: c.pop("ema"), "it has no ema"),
         (lambda c: c.update(path_mean=0.5), "it has no path_mean"),
         (lambda c: c.update(step="1"), "it has no step"),
         (lambda c: c.update(recipe=[1]), "it has no recipe"),

@@ -201,7 +201,7 @@ def test_a_run_starts_from_the_generator_of_a_model_file(whole: RunFolder, photo
     run = start(photos, SMALL, Schedule(steps=1, device="cpu"), out=tmp_path / "a", init=whole.model)
     model = Generator.from_pretrained(whole.model).state_dict()
     assert differences(run.trainer.state.generator.state_dict(), model) == []
-    assert differences(run.trainer.state.average.state_dict(), model) == []
+    assert differences(run.trainer.state.ema.state_dict(), model) == []
 
 
 def test_another_discriminator_starts_afresh(whole: RunFolder, photos: Path, tmp_path: Path) -> None:

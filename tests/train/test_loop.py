@@ -143,9 +143,9 @@ def test_the_average_moves_by_its_decay_which_is_small_at_the_start(
     trainer = begin(photos, tmp_path / "a", steps=1, made_by=SMALL.changed(ema=0.75)).trainer
     state = trainer.state
     state.step = done
-    before = [p.clone() for p in state.average.parameters()]
+    before = [p.clone() for p in state.ema.parameters()]
     trainer.stepper.step()
-    for old, new, now in zip(before, state.generator.parameters(), state.average.parameters(), strict=True):
+    for old, new, now in zip(before, state.generator.parameters(), state.ema.parameters(), strict=True):
         torch.testing.assert_close(now, decay * old + (1 - decay) * new.detach())
 
 

@@ -325,9 +325,9 @@ def stepper(step: int) -> Stepper:
 @pytest.mark.parametrize(("step", "decay"), [(0, 1 / 10), (89, 90 / 99), (10**6, 0.5 ** (32 / 10_000))])
 def test_the_average_moves_by_one_minus_the_decay(step: int, decay: float) -> None:
     made = stepper(step)
-    before = copy.deepcopy(list(made.state.average.parameters()))
+    before = copy.deepcopy(list(made.state.ema.parameters()))
     made._average()
-    for old, new in zip(before, made.state.average.parameters(), strict=True):
+    for old, new in zip(before, made.state.ema.parameters(), strict=True):
         torch.testing.assert_close(
             new - old, torch.full_like(old, 1 - decay), rtol=1e-3, atol=1e-3 * float(old.abs().max()) + 1e-6
         )
@@ -335,7 +335,7 @@ def test_the_average_moves_by_one_minus_the_decay(step: int, decay: float) -> No
 
 def test_the_average_begins_as_the_generator() -> None:
     state = initial_state(TINY, seed=0, device=CPU)
-    averaged = state.average.state_dict()
+    averaged = state.ema.state_dict()
     assert all(torch.equal(t, averaged[name]) for name, t in state.generator.state_dict().items())
 
 

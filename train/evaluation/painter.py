@@ -18,7 +18,7 @@ from infgen.model.scales import Scale, judged_scales, nearest_scale
 from infgen.rendering.plan import Region, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Pixels, Scene, render_array
-from infgen.train.evaluation.whole import draw_whole
+from infgen.train.evaluation.padded import draw_whole
 from infgen.world.styles import world_palette
 from infgen.world.world import World
 

@@ -10,8 +10,8 @@ from infgen.model.config import PATCH_CELLS, preset
 from infgen.model.generator import Generator
 from infgen.rendering.plan import Region
 from infgen.train.evaluation import Request, evaluate, metrics_named, run
+from infgen.train.evaluation.padded import draw_whole
 from infgen.train.evaluation.painter import Painter
-from infgen.train.evaluation.whole import draw_whole
 from infgen.world import geometry
 from infgen.world.styles import world_palette
 from infgen.world.tile_inputs import TilePosition, tile_batch

@@ -1,0 +1,64 @@
+"""Training states of version 4, from before there were scales: they resume and serve as a start."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from infgen.train import start
+from infgen.train.checkpoint import RunFolder
+from infgen.train.loop import Schedule
+from tests.train.photos import save_landscapes
+from tests.train.runs import SMALL, differences, saved, train
+
+pytestmark = pytest.mark.usefixtures("small_sheets")
+
+LATER = ("scales", "scale_shares", "fusion", "warmup_steps")  # entries of a recipe that version 4 does not have
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_landscapes(tmp_path_factory.mktemp("photos"))
+
+
+def as_version_4(content: dict[str, Any]) -> dict[str, Any]:
+    """A state of one scale as version 4 wrote it."""
+    old = {name: value for name, value in content.items() if name not in ("discriminators", "ema")}
+    critic = {name.removeprefix("0."): value for name, value in content["discriminators"].items()}
+    recipe = {name: value for name, value in content["recipe"].items() if name not in LATER}
+    numbers = {name: content[name][0] for name in ("augment_p", "real_sign")}
+    path_mean = content["path_mean"][0]
+    return (
+        old
+        | {"version": 4, "discriminator": critic, "average": content["ema"], "recipe": recipe}
+        | numbers
+        | {"path_mean": path_mean}
+    )
+
+
+@pytest.fixture
+def old_run(photos: Path, tmp_path: Path) -> RunFolder:
+    folder = train(photos, tmp_path / "old", steps=2)
+    torch.save(as_version_4(saved(folder)), folder.state)
+    return folder
+
+
+def test_a_run_of_version_4_is_resumed_to_the_same_state(old_run: RunFolder, photos: Path, tmp_path: Path) -> None:
+    resumed = train(photos, old_run.path, steps=4, resume=True)
+    whole = train(photos, tmp_path / "whole", steps=4)
+    assert differences(saved(resumed), saved(whole)) == []
+
+
+def test_a_new_run_starts_from_a_run_of_version_4(old_run: RunFolder, photos: Path, tmp_path: Path) -> None:
+    state = torch.load(old_run.state, weights_only=True)
+    run = start(photos, SMALL, Schedule(steps=1, device="cpu"), out=tmp_path / "new", init=old_run.path)
+    assert differences(run.trainer.state.ema.state_dict(), state["average"]) == []
+
+
+def test_a_damaged_state_of_version_4_is_refused_in_one_line(old_run: RunFolder, photos: Path) -> None:
+    state = torch.load(old_run.state, weights_only=True)
+    del state["path_mean"]
+    torch.save(state, old_run.state)
+    with pytest.raises(Exception, match=r"training state .* has version 4, infgen needs 5"):
+        train(photos, old_run.path, steps=4, resume=True)
