@@ -37,18 +37,24 @@ def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
     if layout is None:
         return image
     height, width, _ = image.shape
-    labels = style_map(layout, region, size=(width, height), period=studio.scene.world.period)
+    step = 1 << studio.options.halvings
+    labels = style_map(layout, region, size=(width, height), period=studio.scene.world.period, step=step)
     panels = [colours(len(layout.styles))[labels], image]
     both = _joined(panels, axis=0 if width > height else 1)  # side by side, unless both are wide
     both = np.pad(both, ((0, 0), (0, max(0, _ENTRY_PX - both.shape[1])), (0, 0)), constant_values=255)
     return _joined([both, _legend(layout, np.unique(labels).tolist(), both.shape[1])], axis=0)
 
 
-def style_map(layout: ResolvedLayout, region: Region, *, size: tuple[int, int], period: int | None = None) -> Labels:
-    """Number of the style at the middle of each of ``size`` (columns, rows) equal parts of ``region``, (rows, columns) int32."""
+def style_map(
+    layout: ResolvedLayout, region: Region, *, size: tuple[int, int], period: int | None = None, step: int = 1
+) -> Labels:
+    """Number of the style at the middle of each of ``size`` (columns, rows) equal parts of ``region``, (rows, columns) int32.
+
+    ``step``: px of the world from pixel to pixel of ``region``.
+    """
     columns, rows = size
-    xs = [region.x + (2 * i + 1) * region.w // (2 * columns) for i in range(columns)]
-    ys = [region.y + (2 * i + 1) * region.h // (2 * rows) for i in range(rows)]
+    xs = [step * (region.x + (2 * i + 1) * region.w // (2 * columns)) for i in range(columns)]
+    ys = [step * (region.y + (2 * i + 1) * region.h // (2 * rows)) for i in range(rows)]
     return layout.labels_at(xs, ys, period=period)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InfgenError, InputError, ModelFileError
-from infgen.model.config import COORDINATE_CHANNELS, PRESETS, GeneratorConfig, preset
+from infgen.model.config import COORDINATE_CHANNELS, PRESETS, GeneratorConfig, parse_scale, preset, scale_name
 from infgen.model.generator import Generator
 from infgen.world.geometry import layer_spans, tile_px
 
@@ -110,6 +110,82 @@ def test_ablations_that_are_off_may_be_named() -> None:
     assert GeneratorConfig.from_dict(SMALL.to_dict() | {"structure": "implicit", "padding": False}) == SMALL
 
 
+SCALED = preset("tiny-scales")
+
+
+def test_scales_and_the_view_stand_in_the_configuration() -> None:
+    assert SCALED.to_dict().items() >= {"scales": [3, 4, 5, 6], "view_px": 788}.items()
+
+
+@pytest.mark.parametrize("halvings", range(4))
+def test_the_configuration_of_every_scale_survives_json(halvings: int) -> None:
+    config = SCALED.coarser(halvings)
+    assert GeneratorConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_coarser_configuration_keeps_the_first_levels_and_the_cells_of_the_world() -> None:
+    config = SCALED.coarser(2)
+    assert (config.levels, config.world_levels, config.cell_px) == (4, 6, 64)
+    assert (config.texture_channels, config.scales) == (SCALED.texture_channels[:8], (3, 4))
+    assert (config.view_px, config.patch_px) == (197, 101)
+
+
+@pytest.mark.parametrize(("halvings", "rows"), [(0, 13), (1, 12), (2, 10), (3, 8)])
+def test_a_coarser_network_reads_the_rows_of_its_convolutions_and_of_its_rgb(halvings: int, rows: int) -> None:
+    config = SCALED.coarser(halvings)
+    assert (config.style_layers, config.world_style_layers) == (rows, 13)
+
+
+def test_a_file_of_an_earlier_version_draws_the_full_size_only() -> None:
+    config = GeneratorConfig.from_dict(
+        {"texture_channels": [4, 4], "local_channels": 3, "global_channels": 5, "coordinates": "scenery"}
+    )
+    assert (config, config.scales, config.pictures) == (SMALL, (), (1,))
+    assert (config.view_px, config.halvings) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"scales": [4, 3, 6]}, r"scales \(4, 3, 6\) are not possible; give rising levels from 1, the last one 6"),
+        ({"scales": [3, 3, 6]}, r"scales \(3, 3, 6\) are not possible"),
+        ({"scales": [0, 6]}, r"scales \(0, 6\) are not possible"),
+        ({"scales": [3, 6, 7]}, r"scales \(3, 6, 7\) are not possible"),
+        ({"scales": [3, 4]}, r"scales \(3, 4\) are not possible"),
+        ({"scales": [3, 6.0]}, r"scales \(3, 6.0\) are not possible"),
+        ({"scales": [True, 6]}, r"scales \(True, 6\) are not possible"),
+        ({"scales": ["3", 6]}, r"scales \('3', 6\) are not possible"),
+        ({"scales": [[3], 6]}, r"scales \(\[3\], 6\) are not possible"),
+        ({"scales": [None]}, r"scales \(None,\) are not possible"),
+        ({"scales": "3456"}, "scales '3456'; a list of whole numbers is needed"),
+        ({"scales": None}, "scales None; a list of whole numbers is needed"),
+        ({"view_px": 0}, "view_px 0 is out of range; allowed are 1 to 1048576 px"),
+        ({"view_px": 2**20 + 1}, "view_px 1048577 is out of range"),
+        ({"view_px": 788.0}, "view_px 788.0 is out of range"),
+        ({"view_px": True}, "view_px True is out of range"),
+        ({"halvings": -1}, "halvings -1 is out of range; allowed are 0 to 4"),
+        ({"halvings": 5}, "halvings 5 is out of range; allowed are 0 to 4"),
+        ({"halvings": None}, "halvings None is out of range"),
+        ({"halvings": False}, "halvings False is out of range"),
+    ],
+)
+def test_illegal_scales_views_and_halvings_are_refused_in_one_line(entries: dict[str, object], words: str) -> None:
+    with pytest.raises(ModelFileError, match=words) as refusal:
+        GeneratorConfig.from_dict(SCALED.to_dict() | entries)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("name", "halvings"), [("1", 0), ("1/2", 1), ("1/8", 3), ("1/512", 9)])
+def test_scales_have_names(name: str, halvings: int) -> None:
+    assert (scale_name(halvings), parse_scale(name)) == (name, halvings)
+
+
+@pytest.mark.parametrize("name", ["", "1/3", "1/1", "2", "0.5", "1/1024", "1" * 99])
+def test_what_is_no_scale_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"is unknown; give 1, 1/2, 1/4, 1/8 \.\.\."):
+        parse_scale(name)
+
+
 @pytest.mark.parametrize("padding", [False, True])
 @pytest.mark.parametrize("structure", ["implicit", "pointwise", "none"])
 def test_ablations_survive_json(structure: str, padding: bool) -> None:
@@ -204,6 +280,9 @@ NEARLY = st.fixed_dictionaries(
     optional={
         "structure": st.sampled_from(["implicit", "pointwise", "none", ""]) | JSON,
         "padding": st.booleans() | JSON,
+        "scales": st.lists(st.integers(-1, 12), max_size=5) | st.lists(JSON, max_size=3) | JSON,
+        "view_px": st.integers(-1, 2**21) | JSON,
+        "halvings": st.integers(-1, 11) | JSON,
     },
 )
 

@@ -102,6 +102,12 @@ def test_the_map_of_a_giant_region_is_exact():
     assert style_map(layout, GIANT, size=(6, 2)).tolist() == [[0, 0, 0, 1, 1, 1]] * 2
 
 
+@pytest.mark.parametrize("step", [2, 8])
+def test_the_map_of_a_coarse_region_lies_where_the_styles_do(step: int):
+    layout = halves(Region(0, 0, 96 * step, 60 * step))
+    assert style_map(layout, Region(0, 0, 96, 60), size=(6, 1), step=step).tolist() == [[0, 0, 0, 1, 1, 1]]
+
+
 def test_the_map_repeats_with_the_world():
     region = Region(0, 0, 100, 1)
     window = Window(Span(0, 100), Span(0, 1))
