@@ -15,7 +15,7 @@ import torch
 from rich.table import Table
 
 from benchmarks.render import console, machine
-from infgen.bench.subjects import model_file, ring_world
+from infgen.bench.configurations import model_file, ring_world
 from infgen.bench.timing import Ratio, lockstep
 from infgen.engines import EagerEngine, Engine, OnnxEngine
 from infgen.engines.tile_file import PRECISIONS, Precision

@@ -14,8 +14,8 @@ import torch
 from rich.table import Table
 
 from benchmarks.render import console, machine
-from infgen.bench.fresh import Fresh, render_fresh
-from infgen.bench.subjects import model_file
+from infgen.bench.cold_start import ColdStart, measure_cold_start
+from infgen.bench.configurations import model_file
 from infgen.engines.eager import DTYPES, Precision
 from infgen.model.config import PRESETS
 from infgen.rendering.job import Options
@@ -25,7 +25,7 @@ from infgen.world.world import World
 PARTS = ("imports", "model", "preflight", "tile")
 
 
-def show(title: str, runs: list[Fresh]) -> None:
+def show(title: str, runs: list[ColdStart]) -> None:
     """One line per run and their medians."""
     table = Table("run", "Python and imports", "model", "preflight", "first tile", "all, s", title=title)
     for i, run in enumerate(runs):
@@ -60,7 +60,7 @@ def main(
     region, options = Region(0, -(side // 2), side, side), Options(tile, 1, precision, threads)
     with model_file(model=model, preset_name=preset) as path:
         runs = [
-            render_fresh(World(seed=0), region, model=path, options=options, only_first_tile=True)
+            measure_cold_start(World(seed=0), region, model=path, options=options, only_first_tile=True)
             for _ in range(repeats)
         ]
         show(f"{path.name}, {precision}, {side} x {side} px", runs)

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from infgen.bench.configurations import random_generator
 from infgen.bench.machine import machine
-from infgen.bench.subjects import random_generator
 from infgen.bench.timing import Ratio, Work, lockstep, seconds_of
 from infgen.cli.main import LARGE_PAGES
 from infgen.engines import EagerEngine

@@ -21,7 +21,7 @@ import numpy as np
 from rich.table import Table
 
 from benchmarks.render import console, machine, tile_by_tile
-from infgen.bench.subjects import TRANSITION_PX, model_file, ring_centres, seeded_styles
+from infgen.bench.configurations import TRANSITION_PX, model_file, ring_centres, seeded_styles
 from infgen.bench.timing import Ratio, Work, lockstep
 from infgen.engines.eager import DTYPES, Precision
 from infgen.model.config import PRESETS

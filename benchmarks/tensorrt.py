@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.engines import compare, numbers
 from benchmarks.render import console, machine
-from infgen.bench.subjects import model_file
+from infgen.bench.configurations import model_file
 from infgen.engines.tensorrt import TensorRTEngine
 from infgen.engines.tile_file import DEFAULT_BATCH
 from infgen.export.tensorrt import export_tensorrt

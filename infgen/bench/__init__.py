@@ -1,1 +1,1 @@
-"""Measurements of this machine: what ``infgen bench`` runs, and what the scripts in ``benchmarks`` share with it."""
+"""Measure this machine: the code of ``infgen bench``, shared with the scripts in ``benchmarks``."""

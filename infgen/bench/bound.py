@@ -1,4 +1,4 @@
-"""The bound that rendering is measured against: the rate of the largest layer's plain convolution alone."""
+"""The upper bound of the rendering speed: the rate of the largest layer's plain convolution alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from infgen.rendering.plan import Plan
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution to be timed: ``run()`` returns when it is computed; ``flops`` are its floating-point operations."""
+    """A convolution to time. ``run()`` returns when it is computed; ``flops`` counts its floating-point operations."""
 
     run: Callable[[], None]
     flops: int
@@ -22,7 +22,7 @@ class Convolution:
 def largest_convolution(
     plan: Plan, config: GeneratorConfig, *, dtype: torch.dtype, device: torch.device
 ) -> Convolution:
-    """The largest plain convolution of the network at the shape of the plan's batches, channels last, on random values."""
+    """Build the network's largest plain convolution at the shape of the plan's batches: channels last, random values."""
     plain = [c for c in layer_costs(config, plan.cells) if c.name.startswith("texture") and c.read > c.written]
     cost = max(plain, key=lambda c: c.flops)
     source = torch.Generator().manual_seed(0)

@@ -1,8 +1,8 @@
-"""What ``infgen render`` does, with the clock read on the way: the process that ``infgen.bench.fresh`` starts.
+"""Render like ``infgen render`` and time each part. ``infgen.bench.cold_start`` starts this module as a process.
 
     python -m infgen.bench.child '{"model": ..., "world": ..., "region": [x, y, w, h], ...}'
 
-Prints one JSON object: the time of the day (seconds) at which each part was done, and the peak memory (bytes).
+Prints one JSON object: the Unix time at which each part ended (seconds), and the peak memory (bytes).
 """
 
 import importlib
@@ -25,24 +25,24 @@ from infgen.world.world import World
 
 
 class FirstTile(Exception):
-    """Ends a render whose first tile is all that was asked for."""
+    """Ends a render that was requested up to its first tile."""
 
 
 class Clock:
-    """The moments at which parts were done; only the first one of each name is kept."""
+    """The Unix times at which parts ended, in seconds. Keeps the first time of each name."""
 
     def __init__(self) -> None:
         self.moments: dict[str, float] = {}
 
     def mark(self, name: str) -> None:
-        """Note that ``name`` is done now."""
+        """Record that ``name`` has ended now."""
         self.moments.setdefault(name, time.time())
 
 
 def run(order: dict[str, Any]) -> dict[str, float]:
-    """Carry out ``order`` and give the moments and the peak memory."""
+    """Run ``order``. Returns the time of each part and the peak memory."""
     clock = Clock()
-    importlib.import_module(COMMANDS["render"][0])  # with everything that the command line imports
+    importlib.import_module(COMMANDS["render"][0])  # imports everything that the command line needs
     clock.mark("imported")
     world = World.load(Path(order["world"]))
     studio = open_studio(world, model=order["model"], options=Options(**order["options"]))
@@ -67,7 +67,7 @@ def run(order: dict[str, Any]) -> dict[str, float]:
 
 
 def main(order: str) -> None:
-    """Run the order and print what was measured; one line and exit code 1 where it fails."""
+    """Run ``order`` (JSON) and print the measurements. Prints one line and exits with code 1 if it fails."""
     os.environ.setdefault(*LARGE_PAGES)  # as the command line does, before the first allocation
     try:
         found = run(json.loads(order))

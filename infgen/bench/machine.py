@@ -1,4 +1,4 @@
-"""The machine that figures were measured on."""
+"""Name the machine that figures were measured on."""
 
 import platform
 from pathlib import Path
@@ -10,7 +10,7 @@ from infgen.bench.memory import first_value
 
 
 def machine(device: torch.device | None = None) -> str:
-    """The machine in plain words, one line; with the GPU where ``device`` is one."""
+    """Describe processor, threads, memory and PyTorch in one line, and the GPU if ``device`` is one."""
     name = first_value(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()
     memory = psutil.virtual_memory().total >> 30
     parts = [name, f"{torch.get_num_threads()} threads", f"{memory} GiB", f"PyTorch {torch.__version__}"]

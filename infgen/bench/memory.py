@@ -1,4 +1,4 @@
-"""How much memory a process has held. Imports nothing large: small processes can ask, too."""
+"""Peak memory of a process. Imports nothing large, so small processes can use it, too."""
 
 import resource
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def first_value(path: Path, key: str) -> str | None:
-    """What follows the first ``key:`` in the text file ``path``; None where there is no such file or line."""
+    """Return the text after the first ``key:`` in the text file ``path``, or None without such a file or line."""
     if not path.exists():
         return None
     for line in path.read_text().splitlines():
@@ -17,10 +17,10 @@ def first_value(path: Path, key: str) -> str | None:
 
 
 def peak_resident_bytes() -> int:
-    """The most memory that this process has held so far, in bytes.
+    """Return the peak memory of this process so far, in bytes.
 
-    Linux: the kernel's own mark (VmHWM). What ``getrusage`` says there begins at the size of the parent process, from
-    which a child is split off, and a benchmark's parent is large.
+    Linux: the kernel's own count (VmHWM). ``getrusage`` would start at the size of the parent process, because a child
+    begins as a copy of it, and a benchmark's parent is large.
     """
     mark = first_value(Path("/proc/self/status"), "VmHWM")
     if mark:

@@ -1,4 +1,4 @@
-"""What was measured, as tables for people and as a JSON document for programs."""
+"""Show measurements as tables for people and as a JSON document for programs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,22 +8,25 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from infgen import __version__
+from infgen.bench.configurations import Configuration, Request
 from infgen.bench.render import Row
-from infgen.bench.subjects import Request, Subject
 from infgen.bench.writing import Written
 
 SCHEMA = 1
 NONE = "-"
 
 
-def expected_seconds(subjects: Sequence[Subject], request: Request) -> float:
-    """How long all of it takes at least: the estimates are for one style, and processes take time to start."""
+def expected_seconds(configurations: Sequence[Configuration], request: Request) -> float:
+    """Estimate the shortest time of all measurements, in seconds.
+
+    The estimates are for one style, and starting processes takes additional time.
+    """
     renders = len(request.styles) * (1 + request.repeats + request.fresh) + 2 * request.repeats * len(request.write)
-    return renders * sum(subject.preflight.seconds for subject in subjects)
+    return renders * sum(configuration.preflight.seconds for configuration in configurations)
 
 
 def render_table(rows: Sequence[Row], request: Request) -> Table:
-    """One line per engine, precision and number of styles."""
+    """Build a table with one line per engine, precision and number of styles."""
     against = f"vs {request.styles[0]}"
     title = f"{request.side} x {request.side} px, {request.repeats} renders of each"
     table = Table("engine", "precision", title=title, box=SIMPLE_HEAD)
@@ -51,7 +54,7 @@ def render_table(rows: Sequence[Row], request: Request) -> Table:
 
 
 def writing_table(found: Sequence[Written]) -> Table:
-    """One line per engine, precision and file format."""
+    """Build a table with one line per engine, precision and file format."""
     table = Table("engine", "precision", "format", title="with and without a file", box=SIMPLE_HEAD)
     for heading in ("styles", "computing s", "with file s", "ratio", "mean"):
         table.add_column(heading, justify="right")
@@ -62,11 +65,16 @@ def writing_table(found: Sequence[Written]) -> Table:
 
 
 def document(
-    rows: Sequence[Row], written: Sequence[Written], subjects: Sequence[Subject], *, request: Request, machine: str
+    rows: Sequence[Row],
+    written: Sequence[Written],
+    configurations: Sequence[Configuration],
+    *,
+    request: Request,
+    machine: str,
 ) -> dict[str, Any]:
-    """Everything as JSON-ready values; times in seconds, memory in bytes, rates per second."""
+    """Collect everything as values for JSON: times in seconds, memory in bytes, rates per second."""
     options = asdict(request) | {"model": request.model.name}
-    studio = next(iter(subjects[0].studios.values()))
+    studio = next(iter(configurations[0].studios.values()))
     return {
         "schema": SCHEMA,
         "infgen": __version__,

@@ -1,4 +1,4 @@
-"""Wall times that can be compared although the machine's speed changes within seconds."""
+"""Measure wall times that stay comparable when the machine's speed changes within seconds."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds of one call, and of the probe right before and right after it."""
+    """Seconds of one call, and of the probe right before and after it."""
 
     seconds: float
     before: float
@@ -19,7 +19,7 @@ class Turn:
 
 
 def seconds_of(work: Work, *, repeats: int = 1) -> float:
-    """Shortest wall time of ``work`` over ``repeats`` runs, in seconds."""
+    """Return the shortest wall time of ``work`` over ``repeats`` runs, in seconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -28,10 +28,10 @@ def seconds_of(work: Work, *, repeats: int = 1) -> float:
     return min(times)
 
 
-def turned(count: int, turn: int) -> list[int]:
-    """0 to ``count`` - 1 in the order of round ``turn``: begun elsewhere every second round, backwards in between.
+def order_round(count: int, turn: int) -> list[int]:
+    """Order 0 to ``count`` - 1 for round ``turn``: the start rotates every second round, every other round is reversed.
 
-    So everything comes first and last equally often, and after everything else.
+    Every number comes first and last equally often, and follows every other number.
     """
     order = [(i + turn // 2) % count for i in range(count)]
     return order[::-1] if turn % 2 else order
@@ -44,15 +44,15 @@ def lockstep(
     probe: Work = lambda: None,
     progress: Progress = lambda done, total: None,
 ) -> list[list[Turn]]:
-    """Time every work ``rounds`` times: each round calls each of them once, in turned order, with the probe between calls.
+    """Time every work ``rounds`` times. Each round calls each work once, in the order of ``order_round``.
 
-    A shared machine's speed changes within seconds; in lockstep it changes for all works alike, so that ratios hold.
-    Gives the turns of each work, round by round. ``progress(calls done, calls in all)``.
+    ``probe`` runs between any two calls. The speed of a shared machine changes within seconds. In lockstep it changes for
+    all works alike, so ratios hold. Returns the turns of each work, round by round. ``progress(calls done, total)``.
     """
     turns: list[list[Turn]] = [[] for _ in works]
     before, done = seconds_of(probe), 0
     for turn in range(rounds):
-        for i in turned(len(works), turn):
+        for i in order_round(len(works), turn):
             seconds, after = seconds_of(works[i]), seconds_of(probe)
             turns[i].append(Turn(seconds, before, after))
             before, done = after, done + 1
@@ -62,13 +62,13 @@ def lockstep(
 
 @dataclass(frozen=True)
 class Ratio:
-    """How long one work takes against another: ``median`` of the ratios round by round, and the ratio of the ``mean`` times."""
+    """Time of one work over the time of another: the ``median`` over rounds, and the ratio of the ``mean`` times."""
 
     median: float
     mean: float
 
     @classmethod
     def of(cls, times: Sequence[float], against: Sequence[float]) -> "Ratio":
-        """Of the seconds of two works in the same rounds."""
+        """Compare the seconds of two works in the same rounds."""
         pairs = [a / b for a, b in zip(times, against, strict=True)]
         return cls(statistics.median(pairs), sum(times) / sum(against))

@@ -1,4 +1,4 @@
-"""What writing a file adds to drawing its pixels."""
+"""Measure the time that writing a file adds to computing its pixels."""
 
 import itertools
 import statistics
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from infgen.bench.configurations import Configuration, Request, drain
 from infgen.bench.render import Phase
-from infgen.bench.subjects import Request, Subject, drain
-from infgen.bench.timing import Ratio, seconds_of, turned
+from infgen.bench.timing import Ratio, order_round, seconds_of
 from infgen.rendering.job import Job, Output, Studio, prepare
 from infgen.rendering.plan import Region
 from infgen.sinks import FORMATS, check_picture
@@ -20,9 +20,9 @@ WARM_UP = Region(0, 0, 64, 64)
 
 @dataclass(frozen=True)
 class Written:
-    """One format: median seconds of whole renders, thrown away (``computing``) and written to a file (``writing``).
+    """Measurements of one format: median seconds of whole renders without (``computing``) and with a file (``writing``).
 
-    ``ratio``: of the second to the first, in pairs one after the other.
+    ``ratio``: ``writing`` over ``computing``, in pairs of consecutive renders.
     """
 
     engine: str
@@ -34,43 +34,46 @@ class Written:
     ratio: Ratio
 
 
-def check_writing(subjects: list[Subject], request: Request) -> None:
-    """Raise InputError where the picture cannot be written in one of the formats: its size, the disk, a missing library."""
+def check_writing(configurations: list[Configuration], request: Request) -> None:
+    """Raise InputError if one of the formats cannot be written: size, disk or a missing library."""
     with TemporaryDirectory() as folder:
         for key in request.write:
-            for subject in subjects:
-                check_picture(Path(folder) / f"picture{EXTENSIONS[key]}", subject.plan.grid, file_format=key)
+            for configuration in configurations:
+                check_picture(Path(folder) / f"picture{EXTENSIONS[key]}", configuration.plan.grid, file_format=key)
 
 
-def measure_writing(subjects: list[Subject], request: Request, *, phase: Phase) -> list[Written]:
-    """Every format with every subject, in the world of the first number of styles, into temporary folders."""
-    pairs = [(subject, key) for subject in subjects for key in request.write]
+def measure_writing(configurations: list[Configuration], request: Request, *, phase: Phase) -> list[Written]:
+    """Measure every format with every configuration, in the world with the first number of styles.
+
+    Files go to temporary folders.
+    """
+    pairs = [(configuration, key) for configuration in configurations for key in request.write]
     if not pairs:
         return []
     steps = itertools.count(1)
     with phase("writing", "renders") as progress:
         return [
-            _measure(subject, request, key, lambda: progress(next(steps), 2 * request.repeats * len(pairs)))
-            for subject, key in pairs
+            _measure(configuration, request, key, lambda: progress(next(steps), 2 * request.repeats * len(pairs)))
+            for configuration, key in pairs
         ]
 
 
-def _measure(subject: Subject, request: Request, key: str, step: Callable[[], None]) -> Written:
-    """Whole renders alternate: the smallest part that can be written."""
+def _measure(configuration: Configuration, request: Request, key: str, step: Callable[[], None]) -> Written:
+    """Alternate whole renders with and without a file: a file holds no less than a whole picture."""
     styles = request.styles[0]
-    studio = subject.studios[styles]
+    studio = configuration.studios[styles]
     _seconds_of_writing(studio, WARM_UP, key)  # loads the image library
     computing, writing = [], []
     for turn in range(request.repeats):
-        for part in turned(2, turn):
+        for part in order_round(2, turn):
             if part == 0:
-                computing.append(seconds_of(lambda: drain(studio, subject.plan)))
+                computing.append(seconds_of(lambda: drain(studio, configuration.plan)))
             else:
                 writing.append(_seconds_of_writing(studio, request.region, key))
             step()
     return Written(
-        engine=subject.engine,
-        precision=subject.precision,
+        engine=configuration.engine,
+        precision=configuration.precision,
         styles=styles,
         file_format=key,
         computing=statistics.median(computing),
@@ -80,7 +83,7 @@ def _measure(subject: Subject, request: Request, key: str, step: Callable[[], No
 
 
 def _seconds_of_writing(studio: Studio, region: Region, key: str) -> float:
-    """Of one render into a file, checks and estimates before it not counted."""
+    """Time one render into a file, without the checks and estimates before it."""
     with TemporaryDirectory() as folder:
         job: Job = prepare(studio, region, Output(str(Path(folder) / f"picture{EXTENSIONS[key]}"), file_format=key))
         return seconds_of(job.run)

@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 
 from infgen.atomic import check_output, write_atomically
+from infgen.bench.configurations import MAX_STYLES, Request, model_file, open_configurations
 from infgen.bench.machine import machine
 from infgen.bench.render import measure_renders
 from infgen.bench.report import document, expected_seconds, render_table, writing_table
-from infgen.bench.subjects import MAX_STYLES, Request, model_file, open_subjects
 from infgen.bench.writing import EXTENSIONS, check_writing, measure_writing
 from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
@@ -22,7 +22,7 @@ from infgen.model.config import PRESETS
 WIDE = 136  # characters; in a narrower terminal lines break, but no figure is cut
 
 
-def listed(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
+def split_list(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
     """The parts of ``text`` between commas, each once. Raises InputError for one that is not in ``allowed``."""
     parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     for part in parts:
@@ -84,13 +84,13 @@ def render(
         request = Request(
             model=path,
             side=side,
-            styles=tuple(int(n) for n in listed("--styles", styles, [str(n) for n in range(1, MAX_STYLES + 1)])),
-            precisions=cast("tuple[Precision, ...]", listed("--precisions", precisions, list(DTYPES))),
+            styles=tuple(int(n) for n in split_list("--styles", styles, [str(n) for n in range(1, MAX_STYLES + 1)])),
+            precisions=cast("tuple[Precision, ...]", split_list("--precisions", precisions, list(DTYPES))),
             repeats=repeats,
             tile_px=tile,
             threads=threads,
             device=device,
-            write=listed("--write", formats, list(EXTENSIONS)) if formats else (),
+            write=split_list("--write", formats, list(EXTENSIONS)) if formats else (),
             fresh=not no_memory,
             engine_files=engine_files,
         )
@@ -98,19 +98,21 @@ def render(
 
 
 def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
-    subjects = open_subjects(request)
-    check_writing(subjects, request)
-    where = machine(subjects[0].scene.engine.device)
+    configurations = open_configurations(request)
+    check_writing(configurations, request)
+    where = machine(configurations[0].scene.engine.device)
     if not quiet:
-        click.echo(f"at least {expected_seconds(subjects, request):.0f} s", err=True)
-    rows = measure_renders(subjects, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet))
-    written = measure_writing(subjects, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet))
+        click.echo(f"at least {expected_seconds(configurations, request):.0f} s", err=True)
+    rows = measure_renders(configurations, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet))
+    written = measure_writing(
+        configurations, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet)
+    )
     console = Console(width=WIDE)
     console.print(f"{request.model.name}; {where}", highlight=False, soft_wrap=True)
     console.print(render_table(rows, request))
     if written:
         console.print(writing_table(written))
     if json_file is not None:
-        found = document(rows, written, subjects, request=request, machine=where)
+        found = document(rows, written, configurations, request=request, machine=where)
         with write_atomically(json_file) as temporary:
             temporary.write_text(json.dumps(found, indent=2) + "\n")

@@ -8,24 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infgen.bench.timing import Ratio, lockstep, turned
+from infgen.bench.timing import Ratio, lockstep, order_round
 
 
 @given(st.integers(1, 6), st.integers(0, 50))
 def test_every_round_calls_every_work_once(count: int, turn: int):
-    assert sorted(turned(count, turn)) == list(range(count))
+    assert sorted(order_round(count, turn)) == list(range(count))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_over_a_whole_turn_every_work_is_at_every_place_equally_often(count: int):
-    orders = [turned(count, turn) for turn in range(2 * count)]
+    orders = [order_round(count, turn) for turn in range(2 * count)]
     for place in range(count):
         assert sorted(order[place] for order in orders) == sorted(list(range(count)) * 2)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_every_work_follows_every_neighbour_in_both_directions(count: int):
-    followers = {pair for turn in range(2 * count) for pair in pairwise(turned(count, turn))}
+    followers = {pair for turn in range(2 * count) for pair in pairwise(order_round(count, turn))}
     assert {(b, a) for a, b in followers} == followers
 
 

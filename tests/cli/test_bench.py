@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infgen.bench import render as bench_render
-from infgen.bench.fresh import Fresh
+from infgen.bench.cold_start import ColdStart
 from infgen.cli.bench import command
 from infgen.cli.main import main
 from infgen.errors import InputError
@@ -74,11 +74,11 @@ def test_quiet_says_nothing_but_the_table(tiny_model: Path):
 def test_first_tile_and_memory_come_from_a_process_for_each_row(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     seen = []
 
-    def fresh(world, region, *, model, options):
+    def measure(world, region, *, model, options):
         seen.append((options.precision, len(world.layout.styles)))
-        return Fresh(1.0, 0.5, 0.25, 0.125, 9.0, peak_bytes=123 * 2**20)
+        return ColdStart(1.0, 0.5, 0.25, 0.125, 9.0, peak_bytes=123 * 2**20)
 
-    monkeypatch.setattr(bench_render, "render_fresh", fresh)
+    monkeypatch.setattr(bench_render, "measure_cold_start", measure)
     result = bench("--model", tiny_model, "--side", 64, "--styles", "2,1", "--precisions", "bf16", "--repeats", 1)
     assert seen == [("bf16", 2), ("bf16", 1)]
     assert "vs 2" in result.stdout
@@ -119,7 +119,7 @@ def test_a_failed_measurement_leaves_no_document(tiny_model: Path, tmp_path: Pat
     def fail(*_: object, **__: object) -> None:
         raise InputError("no")
 
-    monkeypatch.setattr(bench_render, "render_fresh", fail)
+    monkeypatch.setattr(bench_render, "measure_cold_start", fail)
     words = ("--side", 64, "--styles", 1, "--precisions", "fp32", "--repeats", 1, "--json", tmp_path / "a.json")
     with pytest.raises(InputError):
         bench("--model", tiny_model, *words)

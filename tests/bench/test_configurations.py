@@ -1,4 +1,4 @@
-"""What is measured: every style reaches every tile, models are the same every time, bad requests are refused."""
+"""Configurations to measure: every style reaches every tile, models are the same every time, bad requests are refused."""
 
 from pathlib import Path
 
@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from infgen.bench.bound import largest_convolution
-from infgen.bench.subjects import MAX_STYLES, Request, model_file, open_subjects, random_generator, ring_world
+from infgen.bench.configurations import (
+    MAX_STYLES,
+    Request,
+    model_file,
+    open_configurations,
+    random_generator,
+    ring_world,
+)
 from infgen.engines.eager import EagerEngine
 from infgen.errors import InputError, LimitError
 from infgen.model.generator import Generator
@@ -73,9 +80,9 @@ def test_the_convolution_is_the_largest_layer_that_is_not_an_upsampling(tiny: Ge
 @pytest.mark.parametrize("styles", [0, MAX_STYLES + 1])
 def test_numbers_of_styles_out_of_range_are_refused(tiny_model: Path, styles: int):
     with pytest.raises(InputError, match=f"styles {styles} is out of range"):
-        open_subjects(Request(tiny_model, side=64, styles=(styles,)))
+        open_configurations(Request(tiny_model, side=64, styles=(styles,)))
 
 
 def test_pictures_of_too_many_tiles_are_refused(tiny_model: Path):
     with pytest.raises(LimitError, match="give a smaller side"):
-        open_subjects(Request(tiny_model, side=10_000, tile_px=37, styles=(1,), precisions=("fp32",)))
+        open_configurations(Request(tiny_model, side=10_000, tile_px=37, styles=(1,), precisions=("fp32",)))

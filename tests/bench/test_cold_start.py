@@ -1,4 +1,4 @@
-"""Renders in processes of their own, and what a process knows of itself."""
+"""Renders in new processes, and the memory that a process measures of itself."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infgen.bench import child
-from infgen.bench.fresh import Fresh, render_fresh
+from infgen.bench.cold_start import ColdStart, measure_cold_start
 from infgen.bench.machine import machine
 from infgen.errors import InfgenError
 from infgen.rendering.job import Options
@@ -21,14 +21,14 @@ MIB = 2**20
 
 
 @pytest.fixture(scope="module")
-def fresh(tiny_model: Path) -> Fresh:
+def cold_start(tiny_model: Path) -> ColdStart:
     """A process that renders four tiles."""
-    return render_fresh(World(), REGION, model=tiny_model, options=Options(tile_px=101, threads=1))
+    return measure_cold_start(World(), REGION, model=tiny_model, options=Options(tile_px=101, threads=1))
 
 
 @pytest.fixture
 def order(tiny_model: Path, tmp_path: Path) -> dict:
-    """What a process is told: four tiles of a world."""
+    """The order for a process: four tiles of a world."""
     World().save(tmp_path / "world.json")
     return {
         "model": str(tiny_model),
@@ -40,17 +40,17 @@ def order(tiny_model: Path, tmp_path: Path) -> dict:
     }
 
 
-def test_every_part_of_a_process_takes_time(fresh: Fresh):
-    assert min(fresh.imports, fresh.model, fresh.preflight, fresh.tile, fresh.rest) > 0
+def test_every_part_of_a_process_takes_time(cold_start: ColdStart):
+    assert min(cold_start.imports, cold_start.model, cold_start.preflight, cold_start.tile, cold_start.rest) > 0
 
 
-def test_the_first_tile_comes_after_all_parts_before_it(fresh: Fresh):
-    parts = fresh.imports, fresh.model, fresh.preflight, fresh.tile
-    assert fresh.until_first_tile == pytest.approx(sum(parts))
+def test_the_first_tile_comes_after_all_parts_before_it(cold_start: ColdStart):
+    parts = cold_start.imports, cold_start.model, cold_start.preflight, cold_start.tile
+    assert cold_start.until_first_tile == pytest.approx(sum(parts))
 
 
-def test_the_peak_is_that_of_a_process_with_pytorch(fresh: Fresh):
-    assert 50 * MIB < fresh.peak_bytes < 4096 * MIB
+def test_the_peak_is_that_of_a_process_with_pytorch(cold_start: ColdStart):
+    assert 50 * MIB < cold_start.peak_bytes < 4096 * MIB
 
 
 def test_a_child_writes_the_whole_picture(order: dict, capsys: pytest.CaptureFixture[str]):
@@ -71,11 +71,11 @@ def test_a_child_that_cannot_render_says_why_in_one_line(order: dict):
         child.main(json.dumps(order | {"model": "nowhere"}))
 
 
-def test_a_process_that_fails_is_reported_in_its_own_words(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_process_is_reported_with_its_last_line(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
     failed = subprocess.CompletedProcess([], 1, stdout="", stderr="a warning\nthe reason\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(InfgenError, match=r"failed: the reason$"):
-        render_fresh(World(), REGION, model=tiny_model, options=OPTIONS)
+    with pytest.raises(InfgenError, match=r"failed to render: the reason$"):
+        measure_cold_start(World(), REGION, model=tiny_model, options=OPTIONS)
 
 
 def peak_of_a_small_process(code: str = "") -> int:

@@ -1,4 +1,4 @@
-"""A render in a process of its own: how long until the first tile is there, and how much memory it takes."""
+"""Render in a new process, to measure the time to the first tile and the peak memory."""
 
 import json
 import subprocess
@@ -16,12 +16,12 @@ from infgen.world.world import World
 
 
 @dataclass(frozen=True)
-class Fresh:
-    """One process. Seconds of its parts, one after the other, and its peak memory in bytes."""
+class ColdStart:
+    """Measurements of one process: its consecutive parts in seconds, and its peak memory in bytes."""
 
     imports: float  # start of Python, and all imports
-    model: float  # reading the model and making its styles
-    preflight: float  # checks, and the estimate from two small tiles
+    model: float  # reading the model and computing its styles
+    preflight: float  # checks, and an estimate from two small tiles
     tile: float  # opening the output, and the first tile
     rest: float  # everything after the first tile
     peak_bytes: int
@@ -32,17 +32,17 @@ class Fresh:
         return self.imports + self.model + self.preflight + self.tile
 
 
-def render_fresh(
+def measure_cold_start(
     world: World,
     region: Region,
     *,
     model: Path,
     options: Options,
     only_first_tile: bool = False,
-) -> Fresh:
-    """Render ``region`` of ``world`` to a PNG that is thrown away, in a new process, on the way of ``infgen render``.
+) -> ColdStart:
+    """Render ``region`` of ``world`` to a temporary PNG in a new process, with the same steps as ``infgen render``.
 
-    ``only_first_tile`` ends it there. Raises InfgenError with the reason where the process fails.
+    ``only_first_tile``: stop after the first tile. Raises InfgenError with the reason if the process fails.
     """
     with TemporaryDirectory() as folder:
         world.save(Path(folder) / "world.json")
@@ -59,11 +59,11 @@ def render_fresh(
         process = subprocess.run(words, capture_output=True, text=True, check=False)
     if process.returncode != 0:
         reason = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-        raise InfgenError(f"the process that renders on its own failed: {reason}")
+        raise InfgenError(f"the new process failed to render: {reason}")
     return _parts(start, json.loads(process.stdout.splitlines()[-1]))
 
 
-def _parts(start: float, found: dict[str, float]) -> Fresh:
+def _parts(start: float, found: dict[str, float]) -> ColdStart:
     moments = [start, *(found[name] for name in ("imported", "loaded", "prepared", "first_tile", "finished"))]
     imports, model, preflight, tile, rest = (after - before for before, after in pairwise(moments))
-    return Fresh(imports, model, preflight, tile, rest, int(found["peak_bytes"]))
+    return ColdStart(imports, model, preflight, tile, rest, int(found["peak_bytes"]))

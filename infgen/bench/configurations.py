@@ -1,4 +1,4 @@
-"""What is measured: a model in an engine, ready to draw one region in worlds of one, two, four ... styles."""
+"""The configurations to measure: a model in an engine, ready to render one region of worlds with 1, 2, 4 ... styles."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from infgen.world.layout import ResolvedCentre, ResolvedLayout, ResolvedStyle
 from infgen.world.world import World
 
 TRANSITION_PX = 127  # the paper's
-MAX_STYLES = 16  # in one tile; the demodulation of K styles has K (K + 3) / 2 maps as large as the tile
+MAX_STYLES = 16  # in one tile; demodulating K styles needs K (K + 3) / 2 maps as large as the tile
 MAX_TILES = 4096
 MIN_RADIUS_PX = 8
 HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -31,11 +31,11 @@ HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure: the square of ``side`` px around the origin of world 0, with every engine, precision and number of styles.
+    """The square of ``side`` px around the origin of world 0, with every engine, precision and number of styles.
 
-    Engines are PyTorch at every one of ``precisions``, and what runs each of ``engine_files``, whose tile all then have.
-    ``styles[0]`` is what the others are compared with. ``write``: keys of file formats. ``fresh``: whether to render each
-    configuration once more in a process of its own.
+    Engines are PyTorch at each of ``precisions``, and the runtimes of ``engine_files``. With engine files, every engine
+    uses the tile of the first file. Other numbers of styles are compared with ``styles[0]``. ``write``: keys of file
+    formats. ``fresh``: render each configuration once more in a new process.
     """
 
     model: Path
@@ -52,18 +52,18 @@ class Request:
 
     @property
     def region(self) -> Region:
-        """The region that is drawn, the horizon in its middle. Raises InputError where ``side`` is no size."""
+        """The region to render, with the horizon in its middle. Raises InputError if ``side`` is not a valid size."""
         return Region(-(self.side // 2), -(self.side // 2), self.side, self.side)
 
     def options(self) -> list[Options]:
-        """How it is computed: each engine, once for each precision that it has."""
+        """List the options of each engine: PyTorch once per precision, then each engine file."""
         common = Options(self.tile_px, 1, None, self.threads, self.device)
         eager = [replace(common, precision=precision) for precision in self.precisions]
         return eager + [replace(common, engine_file=file) for file in self.engine_files]
 
 
 @dataclass(frozen=True)
-class Subject:
+class Configuration:
     """One engine at one precision. ``studios`` by number of styles share the engine."""
 
     options: Options
@@ -73,37 +73,37 @@ class Subject:
 
     @property
     def scene(self) -> Scene:
-        """That of the first number of styles."""
+        """The scene with the first number of styles."""
         return next(iter(self.studios.values())).scene
 
     @property
     def engine(self) -> str:
-        """Name of the engine, in the results."""
+        """Name of the engine in the results."""
         return self.scene.engine.name
 
     @property
     def precision(self) -> str:
-        """Of weights and activations."""
+        """Precision of weights and activations."""
         return self.scene.engine.precision
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type in which it computes: float32 wherever its activations take four bytes."""
+        """Type of the computation: float32 if activations take four bytes."""
         return torch.float32 if self.scene.engine.bytes_per_value == 4 else HALF[self.precision]
 
 
-def open_subjects(request: Request) -> list[Subject]:
-    """Every engine at every precision, checked and estimated before anything is measured.
+def open_configurations(request: Request) -> list[Configuration]:
+    """Open every engine at every precision, with checks and estimates, before anything is measured.
 
-    Raises InputError for a model, device, size or tile that cannot be used, LimitError where memory is short.
+    Raises InputError for an unusable model, device, size or tile, LimitError if there is too little memory.
     """
     if request.engine_files and request.tile_px is None:
         first = open_studio(World(seed=0), model=request.model, options=request.options()[-len(request.engine_files)])
         request = replace(request, tile_px=first.plan(request.region).tile_px[0])
-    return [_open_subject(request, options) for options in request.options()]
+    return [_open_configuration(request, options) for options in request.options()]
 
 
-def _open_subject(request: Request, options: Options) -> Subject:
+def _open_configuration(request: Request, options: Options) -> Configuration:
     for styles in request.styles:
         if not 1 <= styles <= MAX_STYLES:
             raise InputError(f"styles {styles} is out of range; allowed are 1 to {MAX_STYLES}")
@@ -111,19 +111,19 @@ def _open_subject(request: Request, options: Options) -> Subject:
     plan = studio.plan(request.region)
     if plan.tile_count > MAX_TILES:
         raise LimitError(
-            f"side {request.side} px makes {plan.tile_count} tiles; at most {MAX_TILES} are measured: give a smaller side"
+            f"side {request.side} px needs {plan.tile_count} tiles; allowed are {MAX_TILES}; give a smaller side"
         )
     studios = {k: studio.with_world(ring_world(plan, k)) for k in request.styles}
-    for drawn in studios.values():
-        if isinstance(drawn.scene.engine, ExportedEngine):
-            check_styles(drawn.scene, plan, drawn.scene.engine)
-    return Subject(options, plan, studios, estimate(studio.scene, plan, disk=0, encode_memory=0))
+    for one in studios.values():
+        if isinstance(one.scene.engine, ExportedEngine):
+            check_styles(one.scene, plan, one.scene.engine)
+    return Configuration(options, plan, studios, estimate(studio.scene, plan, disk=0, encode_memory=0))
 
 
 def ring_centres(plan: Plan, styles: int) -> tuple[ResolvedCentre, ...]:
-    """``styles`` centres in a ring round the middle of every tile, so that all of them reach every tile.
+    """Place ``styles`` centres in a ring around the middle of every tile, so that all styles reach every tile.
 
-    The borders between them cross each tile from its middle outwards; a plan of one tile has one ring.
+    The borders between styles cross each tile from its middle outwards. A plan of one tile has one ring.
     """
     step_x, step_y = plan.across.step_px, plan.down.step_px
     radius = max(MIN_RADIUS_PX, min(step_x, step_y) // 4)
@@ -137,19 +137,19 @@ def ring_centres(plan: Plan, styles: int) -> tuple[ResolvedCentre, ...]:
 
 
 def seeded_styles(count: int) -> tuple[ResolvedStyle, ...]:
-    """``count`` styles, "style 0" drawn from seed 0 and so on."""
+    """Make ``count`` styles: "style 0" from seed 0 and so on."""
     return tuple(ResolvedStyle(name=f"style {k}", seed=k) for k in range(count))
 
 
 def ring_world(plan: Plan, styles: int) -> World:
-    """World 0 with ``styles`` styles in every tile of ``plan``."""
+    """Make world 0 with ``styles`` styles in every tile of ``plan``."""
     centres = ring_centres(plan, styles)
     layout = ResolvedLayout(styles=seeded_styles(styles), centres=centres, transition=TRANSITION_PX)
     return World(seed=0, layout=layout)
 
 
 def random_generator(name: str) -> Generator:
-    """A generator of preset ``name`` with random weights and noise, the same ones every time."""
+    """Make a generator of preset ``name`` with random weights and noise strengths. Every call gives the same ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator = Generator(preset(name)).eval().requires_grad_(False)
@@ -161,9 +161,9 @@ def random_generator(name: str) -> Generator:
 
 @contextmanager
 def model_file(*, model: str | Path | None, preset_name: str | None) -> Iterator[Path]:
-    """The model file to measure: ``model``, or random weights of a preset, or the shipped one.
+    """Yield the model file to measure: ``model``, a temporary file with random weights of a preset, or the shipped model.
 
-    Raises InputError where both are given or the model is not there.
+    Raises InputError if both are given or the model does not exist.
     """
     if model is not None and preset_name is not None:
         raise InputError(f"model {model} and preset {preset_name} are both given; give one of them")
@@ -177,6 +177,6 @@ def model_file(*, model: str | Path | None, preset_name: str | None) -> Iterator
 
 
 def drain(studio: Studio, plan: Plan) -> None:
-    """Compute every tile and throw it away."""
+    """Compute every tile and discard it."""
     for _ in render_tiles(studio.scene, plan):
         pass
