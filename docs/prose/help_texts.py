@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from infgen.cli.main import cli
+from infgen.cli.main import COMMANDS, cli
 
 
 def list_commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
@@ -34,9 +34,11 @@ def format_help(command: click.Command, name: str) -> str:
     if command.epilog:
         parts.append(" ".join(command.epilog.replace("\b", "").split()))
     for parameter in command.params:
-        text = getattr(parameter, "help", None)
-        if text:
-            parts.append(f"- `{parameter.opts[-1]}`: {' '.join(text.split())}")
+        words = (getattr(parameter, "help", None) or "").split()
+        if words:
+            parts.append(f"- `{parameter.opts[-1]}`: {' '.join(words)}")
+    if command is cli:
+        parts += [f"- `{child}`: {line}" for child, (_, line) in COMMANDS.items()]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
