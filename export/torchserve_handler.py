@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 from pydantic import Field, field_validator
 
 from infgen.errors import HTTP_STATUSES, InputError, LimitError
+from infgen.geometry import Region
 from infgen.limits import (
     KIB,
     MAX_REQUEST_CENTRES,
@@ -26,13 +27,14 @@ from infgen.limits import (
     MAX_RESPONSE_KB,
     Limit,
 )
+from infgen.model.config import parse_scale
+from infgen.pixels import Pixels
 from infgen.rendering.job import Options, Studio, open_studio
-from infgen.rendering.plan import Plan, Region
-from infgen.rendering.render import Pixels
+from infgen.rendering.plan import Plan
 from infgen.sinks import FORMATS, xmp
 from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.raster import DOTS_PER_MM, OPERATIONS
-from infgen.sinks.recipe import Recipe, pack
+from infgen.sinks.provenance import Provenance, pack
 from infgen.world.document import Document, Seed, checked, cut, parsed
 from infgen.world.layout import Layout, Px, Size
 from infgen.world.layout_files import resolve
@@ -71,6 +73,8 @@ class WindowRequest(Document):
     """Width in px."""
     h: Size
     """Height in px."""
+    scale: Literal["1", "1/2", "1/4", "1/8"] = "1"
+    """Share of its size at which the window is drawn, by a coarser level of the model."""
     styles: Layout | None = None
     """A layout document without files; percentages are of the window."""
     truncation: float = 1.0
@@ -104,8 +108,13 @@ class WindowRequest(Document):
         return request
 
     @property
+    def halvings(self) -> int:
+        """The scale is 1 / 2**halvings."""
+        return parse_scale(self.scale)
+
+    @property
     def region(self) -> Region:
-        """The window. Raises InputError where it leaves the canvas."""
+        """The window at full size. Raises InputError where it leaves the canvas."""
         try:
             return Region(self.x, self.y, self.w, self.h)
         except LimitError as error:  # no limit of the server: a smaller window at this place would be refused, too
@@ -160,7 +169,8 @@ def _check_window(request: WindowRequest, plan: Plan) -> None:
 
     A window one px wide takes tiles many px wide: the pixels that are computed are what counts.
     """
-    size, limit = f"window of {request.w} x {request.h} px", MAX_REQUEST_PIXELS.value()
+    width, height = plan.region.w, plan.region.h
+    size, limit = f"window of {width} x {height} px", MAX_REQUEST_PIXELS.value()
     computed = plan.tile_count * plan.tile_px[0] * plan.tile_px[1]
     if computed > limit:
         raise LimitError(
@@ -168,7 +178,7 @@ def _check_window(request: WindowRequest, plan: Plan) -> None:
             "ask for smaller windows, they fit together"
         )
     chosen = next(f for f in FORMATS if f.key == request.format)
-    if not chosen.holds(request.w, request.h):
+    if not chosen.holds(width, height):
         raise LimitError(f"{size}: {chosen.name} holds at most {chosen.max_side} px per side; ask for png")
 
 
@@ -182,7 +192,7 @@ def _check_picture(picture: bytes) -> None:
         )
 
 
-def encoded(pixels: Pixels, recipe: Recipe, *, file_format: str) -> bytes:
+def encoded(pixels: Pixels, recipe: Provenance, *, file_format: str) -> bytes:
     """The bytes of a "png", "jpeg" or "webp" file of ``pixels`` (h, w, 3) uint8 with ``recipe`` in it, as sinks write it."""
     library, operation, properties = vips.load(), OPERATIONS[file_format], pack(recipe)
     height, width, channels = pixels.shape
@@ -215,8 +225,8 @@ class Handler:
     """Draws windows with the model of the archive. One worker, one thread: TorchServe calls it with one batch at a time."""
 
     def __init__(self) -> None:
-        self._studio: Studio
-        self._in_world: Callable[[World], Studio]
+        self._at_scale: Callable[[int], Studio]
+        self._in_world: Callable[[World, int], Studio]
 
     def initialize(self, context: Context) -> None:
         """Load the model on the device that ``context`` names and draw one pixel, so that what is ready can draw.
@@ -227,8 +237,11 @@ class Handler:
         gpu = context.system_properties.get("gpu_id")
         options = Options(threads=_threads(context), device="cpu" if gpu is None else f"cuda:{gpu}")
         model = Path(context.system_properties["model_dir"], context.manifest["model"]["serializedFile"])
-        self._studio = open_studio(World(), model=model, options=options)
-        self._in_world = lru_cache(maxsize=KEPT_WORLDS)(self._studio.with_world)
+        studio = open_studio(World(), model=model, options=options)
+        self._at_scale = cache(studio.coarser)
+        self._in_world = lru_cache(maxsize=KEPT_WORLDS)(
+            lambda world, halvings: self._at_scale(halvings).with_world(world)
+        )
         self._picture(WindowRequest(x=0, y=0, w=1, h=1))
 
     def handle(self, data: Sequence[Mapping[str, object]], context: Context) -> list[bytes]:
@@ -251,10 +264,10 @@ class Handler:
             return Answer.refusal(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
 
     def _picture(self, request: WindowRequest) -> bytes:
-        region = request.region
-        plan = self._studio.plan(region)
+        region = request.region.coarser(request.halvings)
+        plan = self._at_scale(request.halvings).plan(region)
         _check_window(request, plan)
-        studio = self._in_world(request.world())
+        studio = self._in_world(request.world(), request.halvings)
         picture = encoded(studio.array(region), studio.recipe(plan), file_format=request.format)
         _check_picture(picture)
         return picture

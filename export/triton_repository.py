@@ -76,9 +76,10 @@ def export_triton(
     return file
 
 
-def model_name(model: str) -> str:
-    """The name in a repository of ``model``, a file or hub id."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", Path(model).name.removesuffix(".safetensors")).lstrip("_.-") or "model"
+def model_name(model: str, *, halvings: int = 0) -> str:
+    """The name in a repository of ``model``, a file or hub id; of its scale 1/4 it ends in "-1-4"."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(model).name.removesuffix(".safetensors")).lstrip("_.-") or "model"
+    return f"{name}-1-{1 << halvings}" if halvings else name
 
 
 def configuration(file: TileFile, parameters: Mapping[str, str], *, batch: int, plan: bool) -> str:

@@ -10,10 +10,10 @@ import click
 
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
+from infgen.geometry import cells_covering
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
-from infgen.world.geometry import cells_covering
 
 DEFAULT_TILE_PX = 485  # or the next smaller size of the model
 TILES = ("onnx", "trt", "triton")  # kinds that draw tiles of one size
@@ -154,7 +154,7 @@ def _trt(order: Order) -> Path:
 def _triton(order: Order) -> Path:
     from infgen.export.triton_repository import export_triton, model_name
 
-    name = model_name(str(order.model or SHIPPED))
+    name = model_name(str(order.model or SHIPPED), halvings=order.halvings)
     file = export_triton(repository=order.output, name=name, batch=order.batch, plan=order.plan, **order.tiles())
     written = next((order.output / name / "1").iterdir())
     order.tell(describe(file, written))

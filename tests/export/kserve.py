@@ -5,26 +5,33 @@ It reads a model repository as Triton does, checks requests against config.pbtxt
 
 import atexit
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import onnxruntime
+import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
+from infgen.engines.onnx_file import read_onnx
+from infgen.engines.tile_file import TileFile
 from infgen.engines.triton import TritonEngine
+from infgen.export import triton_repository
 from infgen.export.triton_repository import export_triton
 from infgen.model.checkpoint import file_hash
-from tests.export.files import tiny_file, tiny_generator
+from infgen.model.generator import Generator
+from tests.export.files import SCALED_STYLES, scaled_file, scaled_model, tiny_file, tiny_generator
+from tests.model.scaled import CELLS, SCALES, halvings, network
 from tests.shared_files import made_once
 
 Arrays = dict[str, np.ndarray]
@@ -219,14 +226,66 @@ def tiny_repository(styles: int) -> Path:
     return made_once(f"triton-{styles}", make)
 
 
+def scaled_name(scale: str) -> str:
+    """What the six-level model at ``scale`` is called in ``scaled_repository``."""
+    return f"halvings-{halvings(scale)}"
+
+
 @cache
-def triton_engine(styles: int) -> TritonEngine:
-    """An engine on a double of ``tiny_repository`` that runs until the process ends.
+def scaled_repository() -> Path:
+    """A repository with the six-level model at each of its scales, around the files of ``scaled_file``."""
+
+    def make(path: Path) -> None:
+        path.mkdir()
+        for scale in SCALES:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(triton_repository, "export_onnx", partial(copied, scaled_file(scale)))
+                export_triton(
+                    network(scale),
+                    path,
+                    name=scaled_name(scale),
+                    model_sha256=file_hash(scaled_model()),
+                    cells=(CELLS[scale], CELLS[scale]),
+                    styles=SCALED_STYLES,
+                    batch=4,
+                )
+
+    return made_once("triton-scaled", make)
+
+
+def copied(source: Path, generator: Generator, path: Path, **options: Any) -> TileFile:
+    """In place of ``export_onnx``: the file ``source``, which is what would be exported."""
+    shutil.copy(source, path)
+    file = read_onnx(path)[0]
+    assert (file.config, file.styles_per) == (generator.config, options["styles_per"])
+    return file
+
+
+def _running(repository: Path) -> Double:
+    """A double of ``repository`` that runs until the process ends.
 
     It draws tile by tile: which ones are joined is a matter of time, and so would be the last bits of a picture.
     """
     stack = ExitStack()
     atexit.register(stack.close)
-    double = stack.enter_context(serving(tiny_repository(styles)))
-    double.models["tiny"].most = 1
-    return TritonEngine(double.url)
+    double = stack.enter_context(serving(repository))
+    for model in double.models.values():
+        model.most = 1
+    return double
+
+
+@cache
+def _scaled_double() -> Double:
+    return _running(scaled_repository())
+
+
+@cache
+def triton_engine(styles: int) -> TritonEngine:
+    """An engine on a double of ``tiny_repository``."""
+    return TritonEngine(_running(tiny_repository(styles)).url)
+
+
+@cache
+def scaled_triton_engine(scale: str) -> TritonEngine:
+    """An engine on a double of ``scaled_repository``."""
+    return TritonEngine(f"{_scaled_double().url}/{scaled_name(scale)}")

@@ -22,15 +22,16 @@ from infgen import World
 from infgen.errors import InputError
 from infgen.export.torchserve import HANDLER, MANIFEST, SETTINGS, export_torchserve
 from infgen.export.torchserve_handler import KEPT_WORLDS, Handler
+from infgen.geometry import Region
 from infgen.model.config import preset
 from infgen.rendering import job
-from infgen.rendering.plan import Region
-from infgen.sinks import read_recipe
+from infgen.sinks import read_provenance
 from infgen.world.layout import Layout
 from infgen.world.layout_files import resolve
-from tests.export.files import tiny_file
+from tests.export.files import scaled_model, tiny_file
 from tests.export.test_cli import run
 from tests.model.networks import random_generator
+from tests.model.scaled import SCALES
 
 WINDOW = {"seed": 7, "x": -40, "y": -20, "w": 90, "h": 50}
 LAYOUT = {
@@ -205,11 +206,51 @@ def test_the_entry_that_editors_read_is_left_aside(handler: Handler):
     assert ask(handler, styles=LAYOUT | {"$schema": "layout.schema.json"}) == ask(handler, styles=LAYOUT)
 
 
+@pytest.fixture(scope="module")
+def scaled(tmp_path_factory: pytest.TempPathFactory) -> Handler:
+    """A handler of the six-level model."""
+    folder = tmp_path_factory.mktemp("scaled")
+    export_torchserve(scaled_model(), folder / "scaled.mar")
+    with zipfile.ZipFile(folder / "scaled.mar") as parts:
+        parts.extractall(folder)
+    made = Handler()
+    made.initialize(FakeContext(str(folder)))
+    return made
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_window_is_drawn_at_the_asked_scale(scaled: Handler, scale: str):
+    region = tuple(int(WINDOW[k]) for k in "xywh")
+    expected = World(seed=7).render(*region, model=scaled_model(), scale=scale)
+    assert np.array_equal(pixels(ask(scaled, scale=scale)), expected)
+
+
+def test_a_layout_has_its_percentages_of_the_window_at_every_scale(scaled: Handler):
+    region = Region(*(int(WINDOW[k]) for k in "xywh"))
+    layout = resolve(Layout.from_json(json.dumps(LAYOUT)), region, folder=Path())
+    world = World.create(seed=7, layout=layout)
+    expected = world.render(region.x, region.y, region.w, region.h, model=scaled_model(), scale="1/2")
+    assert np.array_equal(pixels(ask(scaled, styles=LAYOUT, scale="1/2")), expected)
+
+
+def test_the_limit_of_pixels_is_of_those_that_are_drawn(scaled: Handler, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("INFGEN_MAX_REQUEST_PIXELS", "60000")
+    assert refusal(scaled, WINDOW | {"w": 700, "h": 500})[0] == 413
+    assert pixels(ask(scaled, w=700, h=500, scale="1/4")).shape == (125, 175, 3)
+
+
+def test_a_scale_that_the_model_does_not_draw_is_status_400(handler: Handler):
+    assert refusal(handler, WINDOW | {"scale": "1/2"}) == (
+        400,
+        "scale 1/2 is no picture of this model; it draws 1: choose one of them, or train a model with scales",
+    )
+
+
 @pytest.mark.parametrize("file_format", ["png", "jpeg", "webp"])
 def test_a_picture_says_how_it_was_made(handler: Handler, file_format: str, tmp_path: Path):
     path = tmp_path / f"window.{file_format}"
     path.write_bytes(ask(handler, format=file_format))
-    recipe = read_recipe(path)
+    recipe = read_provenance(path)
     assert recipe is not None
     assert recipe["world"]["seed"] == 7
     assert recipe["region"] == {k: WINDOW[k] for k in "xywh"}
@@ -229,6 +270,8 @@ BAD = [
     ([WINDOW], "list, not a mapping"),
     (WINDOW | {"model": "other"}, "unknown entry 'model'; allowed are seed"),
     (WINDOW | {"format": "tiff"}, "format is 'tiff'"),
+    (WINDOW | {"scale": "1/3"}, "scale is '1/3'"),
+    (WINDOW | {"scale": 0.5}, "scale is 0.5"),
     ({"x": 0, "y": 0, "w": 10}, "h: Field required"),
     (WINDOW | {"w": 0}, "w is 0"),
     (WINDOW | {"h": -5}, "h is -5"),
@@ -356,7 +399,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-ENTRIES = [*WINDOW, "styles", "truncation", "noise", "period", "format", "other"]
+ENTRIES = [*WINDOW, "styles", "truncation", "noise", "period", "format", "scale", "other"]
 PARTS = ["schema", "styles", "centres", "painting", "transition"]
 
 

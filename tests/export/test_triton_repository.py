@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from infgen.model.checkpoint import file_hash
 from infgen.model.config import GeneratorConfig
 from infgen.rendering.plan import MAX_BATCH
 from infgen.world.world import World
-from tests.export.files import batch_of, tiny_file, tiny_generator
-from tests.export.kserve import read_config, tiny_repository
+from tests.export.files import batch_of, scaled_file, scaled_model, tiny_file, tiny_generator
+from tests.export.kserve import copied, read_config, tiny_repository
+from tests.model.scaled import network
 from tests.rendering.test_fused_seams import four_styles
 
 FILE = TileFile(tiny_generator().config, (11, 11), 4, "fp32", "ab" * 32, "0.1", "tile")
@@ -153,6 +155,11 @@ def test_onnx_runtime_draws_from_the_file_in_a_repository(layout: Any):
 )
 def test_a_model_is_named_after_its_file(model: str, name: str):
     assert model_name(model) == name
+
+
+@pytest.mark.parametrize(("halvings", "name"), [(0, "scenery"), (1, "scenery-1-2"), (3, "scenery-1-8")])
+def test_a_scale_of_a_model_has_a_name_of_its_own(halvings: int, name: str):
+    assert model_name("scenery.safetensors", halvings=halvings) == name
 
 
 @pytest.fixture
@@ -311,6 +318,18 @@ def test_the_command_writes_a_model_into_the_folder(tmp_path: Path):
     assert result.exit_code == 0
     assert result.stdout.split() == [str(tmp_path / "tiny" / "1" / "model.onnx")]
     assert read_config(tmp_path / "tiny").max_batch_size == 2
+
+
+def test_the_command_writes_a_scale_beside_the_full_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(triton_repository, "export_onnx", partial(copied, scaled_file("1/4")))
+    (tmp_path / "scaled").mkdir()
+    words = ["--triton", "--scale", "1/4", "--tile", "101", "--styles", "4", "-o", str(tmp_path)]
+    result = CliRunner().invoke(command, [str(scaled_model()), *words])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scaled", "scaled-1-4"]
+    config = read_config(tmp_path / "scaled-1-4")
+    data = {key: value.string_value for key, value in config.parameters.items()}
+    assert TileFile.from_metadata(data, source="", made_by="").config == network("1/4").config
 
 
 @pytest.mark.parametrize("option", [("--plan",), ("--batch", "2")])
