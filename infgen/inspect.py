@@ -9,9 +9,9 @@ from infgen.engines.tensorrt_file import read_engine
 from infgen.engines.tile_file import TileFile
 from infgen.errors import InputError
 from infgen.model.checkpoint import file_hash, load
-from infgen.model.config import PATCH_CELLS
+from infgen.model.config import PATCH_CELLS, GeneratorConfig, scale_name
 from infgen.rendering.cost import tile_flops
-from infgen.sinks import FORMATS, read_recipe
+from infgen.sinks import FORMATS, read_provenance
 from infgen.sinks.read import is_store
 from infgen.world.anchoring import file_sha256
 from infgen.world.anchors import AnchoredLatents, holds_latents
@@ -29,7 +29,7 @@ def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
     if not (os.path.isfile(path) or (is_store(path) and os.path.isdir(path))):  # false for a name that is too long
         raise InputError(f"{cut(str(path), 200)} does not exist; give a file that infgen made")
     if path.suffix.lower() in PICTURES:
-        recipe = read_recipe(path)
+        recipe = read_provenance(path)
         if recipe is None:
             raise InputError(f"{path} carries no recipe; it was not rendered by infgen, or a program removed it")
         return _world_of(recipe, path) if only_world else {"kind": "picture", **recipe}
@@ -63,8 +63,24 @@ def _model(path: Path) -> dict[str, Any]:
         "patch_px": config.patch_px,
         "cell_px": config.cell_px,
         "mflop_per_px": round(flops / 1e6, 3),
+        **_scales(config),
         "config": config.to_dict(),
     }
+
+
+def _scales(config: GeneratorConfig) -> dict[str, Any]:
+    """What a model states of its scales, as ``--scale`` takes them, of its view and of the rows that it was trained on, px."""
+    found: dict[str, Any] = {}
+    if config.scales:
+        found["scales"] = [scale_name(config.levels - level) for level in reversed(config.scales)]
+    if config.view_px is not None:
+        found |= {"view_px": config.view_px, "rows_px": [-(config.view_px // 2), config.view_px // 2]}
+    return found
+
+
+def _scale(halvings: int) -> dict[str, str]:
+    """The scale of what is not of the full size."""
+    return {"scale": scale_name(halvings)} if halvings else {}
 
 
 def _exported(file: TileFile) -> dict[str, Any]:
@@ -74,6 +90,7 @@ def _exported(file: TileFile) -> dict[str, Any]:
         "styles": file.styles,
         "styles_per": file.styles_per,
         "precision": file.precision,
+        **_scale(file.config.halvings),
         "infgen": file.infgen_version,
         "config": file.config.to_dict(),
     }
@@ -98,6 +115,7 @@ def _latents(path: Path) -> dict[str, Any]:
         "kind": "latents",
         "sha256": file_sha256(path),
         "model_sha256": latents.model_sha256,
+        **_scale(latents.halvings),
         "region": {"x": window.x.start, "y": window.y.start, "w": window.x.size, "h": window.y.size},
         "cell": [latents.cell_x, latents.cell_y],
         "cells": list(latents.cells),

@@ -13,11 +13,11 @@ from infgen.engines.onnx import PROVIDERS
 from infgen.engines.opening import AUTO, NAMES
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
+from infgen.geometry import Region
 from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.rendering.job import Crew, Job, Options, Output, Studio, open_studio, prepare
-from infgen.rendering.plan import Region
 from infgen.rendering.preview import preview
-from infgen.sinks import FORMATS, Start, unfinished
+from infgen.sinks import FORMATS, Start, find_unfinished
 from infgen.world.layout import Layout
 from infgen.world.layout_files import resolve
 from infgen.world.world import World
@@ -51,7 +51,7 @@ EXTENSIONS = ", ".join(e for f in FORMATS for e in f.extensions)
     type=click.Choice(SCALE_NAMES[:4]),
     default="1",
     show_default=True,
-    help="Draw the same window at this share of its size, by the model's coarser levels: 1/4 is 16 times cheaper.",
+    help="Draw the same window at this share of its size, by the model's coarser levels: 1/4 has a 16th of the pixels.",
 )
 @click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
 @click.option("--batch", type=int, default=1, show_default=True, help="Tiles computed together.")
@@ -161,7 +161,7 @@ def _advice(output: Output) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        kept = unfinished(output.path, output.file_format)
+        kept = find_unfinished(output.path, output.file_format)
         if kept is not None and kept[0]:
             click.echo(f"{kept[0]} of {kept[1]} tiles are kept: run the same command with --resume", err=True)
         raise
