@@ -1,7 +1,12 @@
-"""What every engine must do. A new engine joins by an entry in ``ENGINES``."""
+"""What every engine must do, with a model of four levels and with one of six at each of its scales.
+
+A new engine joins by an entry in ``ENGINES``.
+"""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,13 +16,15 @@ from infgen.engines import EagerEngine, Engine, TileBatch, pick_device
 from infgen.engines.base import to_pixels
 from infgen.errors import InputError
 from infgen.model.checkpoint import SHIPPED, load
-from infgen.model.fused import StyleWeights
 from infgen.model.generator import Generator
-from infgen.world.styles import world_palette
-from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.model.layers import StyleWeights
+from infgen.rendering.palette import world_palette
+from infgen.rendering.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
-from tests.export.files import onnx_engine
-from tests.export.kserve import triton_engine
+from tests.export import tensorrt_double
+from tests.export.files import onnx_engine, scaled_engine, scaled_file
+from tests.export.kserve import scaled_triton_engine, triton_engine
+from tests.model.scaled import FOUR_LEVELS, NETWORKS, network
 
 WORLD = World(seed=11)
 STYLES = 4
@@ -29,78 +36,139 @@ MIXED = World.create(
         "transition": 63,
     },
 )
-
-
-# Each draws windows of one style or of four mixed ones, by the model of the fixture ``tiny``.
-ENGINES: dict[str, Callable[[Generator, int], Engine]] = {
-    "eager-fp32": lambda generator, styles: EagerEngine(generator),
-    "eager-bf16": lambda generator, styles: EagerEngine(generator, precision="bf16"),
-    "onnx-fp32": lambda generator, styles: onnx_engine(styles=styles),
-    "onnx-fp16": lambda generator, styles: onnx_engine(styles=styles, precision="fp16"),
-    "triton-fp32": lambda generator, styles: triton_engine(styles),
-}
-MIN_PSNR = {"eager-fp32": 90.0, "eager-bf16": 30.0, "onnx-fp32": 90.0, "onnx-fp16": 45.0, "triton-fp32": 90.0}
-ANY_CELLS = (11, 14)  # for engines that draw windows of any size
+# Windows for engines that draw any: (rows, columns) of cells, of about 100 by 130 px at the finest scale.
+ANY_CELLS = {FOUR_LEVELS: (11, 14), "1": (6, 7), "1/2": (8, 9), "1/4": (11, 14), "1/8": (17, 20)}
 STEP = 2 / 255  # one grey level, in RGB from -1 to 1
 
 
-@pytest.fixture(params=list(ENGINES))
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@dataclass(frozen=True)
+class Case:
+    """An engine and the network that runs in it, one of ``NETWORKS``."""
+
+    engine: str
+    network: str
+
+    @property
+    def generator(self) -> Generator:
+        """The network."""
+        return network(self.network)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it computes in fp32."""
+        return self.engine.endswith("fp32")
+
+
+def tensorrt_engine(case: Case, styles: int, folder: Path) -> Engine:
+    if case.network == FOUR_LEVELS:
+        return tensorrt_double.double_engine(folder, styles=styles)
+    return tensorrt_double.scaled_double_engine(folder, case.network)
+
+
+# Each draws windows of one style or of four mixed ones. Some files are for four only, and draw one, too.
+ENGINES: dict[str, Callable[[Case, int, Path], Engine]] = {
+    "eager-fp32": lambda case, styles, folder: EagerEngine(case.generator),
+    "eager-bf16": lambda case, styles, folder: EagerEngine(case.generator, precision="bf16"),
+    "onnx-fp32": lambda case, styles, folder: (
+        onnx_engine(styles=styles) if case.network == FOUR_LEVELS else scaled_engine(case.network)
+    ),
+    "onnx-fp16": lambda case, styles, folder: (
+        onnx_engine(styles=STYLES, precision="fp16")
+        if case.network == FOUR_LEVELS
+        else scaled_engine(case.network, "fp16")
+    ),
+    "triton-fp32": lambda case, styles, folder: (
+        triton_engine(styles) if case.network == FOUR_LEVELS else scaled_triton_engine(case.network)
+    ),
+    "trt-fp32": tensorrt_engine,
+}
+MIN_PSNR = {"fp32": 90.0, "bf16": 30.0, "fp16": 45.0}
+# An export takes longer than all that is drawn with it: half precision has a file of one scale.
+CASES = [
+    Case(engine, name)
+    for name in NETWORKS
+    for engine in ENGINES
+    if engine != "onnx-fp16" or name in (FOUR_LEVELS, "1/4")
+]
+
+
+def label(case: Case) -> str:
+    return f"{case.engine}-{case.network}"
+
+
+@pytest.fixture(params=CASES, ids=label)
+def case(request: pytest.FixtureRequest) -> Case:
+    chosen: Case = request.param
+    return chosen
 
 
 @pytest.fixture
-def engine(name: str, tiny: Generator) -> Engine:
-    return ENGINES[name](tiny, 1)
+def opened(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Engine]:
+    """Open the engine of ``case`` for a number of styles."""
+    if case.engine.startswith("trt"):
+        if case.network != FOUR_LEVELS:
+            scaled_file(case.network)  # PyTorch's exporter does not work beside the double
+        tensorrt_double.install(monkeypatch)
+    return lambda styles: ENGINES[case.engine](case, styles, tmp_path)
 
 
 @pytest.fixture
-def mixing(name: str, tiny: Generator) -> Engine:
-    return ENGINES[name](tiny, STYLES)
+def engine(opened: Callable[[int], Engine]) -> Engine:
+    return opened(1)
 
 
-def inputs(engine: Engine, generator: Generator, world: World = WORLD, *, count: int = 3) -> TileBatch:
-    cells = engine.fixed_cells or ANY_CELLS
+@pytest.fixture
+def mixing(opened: Callable[[int], Engine]) -> Engine:
+    return opened(STYLES)
+
+
+def inputs(engine: Engine, case: Case, world: World = WORLD, *, count: int = 3) -> TileBatch:
+    return inputs_of(case.network, world, engine.fixed_cells or ANY_CELLS[case.network], count)
+
+
+@cache
+def inputs_of(name: str, world: World, cells: tuple[int, int], count: int) -> TileBatch:
+    """The same for all engines that draw such windows."""
+    generator = network(name)
     tiles = [TilePosition(7 * i - 5, 3 - i) for i in range(count)]
     palette = world_palette(world, generator)
-    device = generator.mean_style.device
-    return tile_batch(world, tiles, cells=cells, config=generator.config, palette=palette, device=device)
+    return tile_batch(world, tiles, cells=cells, config=generator.config, palette=palette, device=torch.device("cpu"))
 
 
 def psnr(rgb: Tensor, expected: Tensor) -> float:
     return float(10 * torch.log10(4 / (rgb - expected).square().mean()))
 
 
-def test_an_engine_gives_float_rgb_of_the_tile_size(engine: Engine, tiny: Generator):
-    batch = inputs(engine, tiny)
+def test_an_engine_gives_float_rgb_of_the_tile_size(engine: Engine, case: Case):
+    batch = inputs(engine, case)
     rgb = engine.render_float(batch)
     assert rgb.shape == (3, 3, *batch.noises[-1].shape[-2:])
     assert rgb.dtype == torch.float32
 
 
-def test_an_engine_agrees_with_the_unfolded_network(engine: Engine, name: str, tiny: Generator):
-    batch = inputs(engine, tiny)
+def test_an_engine_agrees_with_the_unfolded_network(engine: Engine, case: Case):
+    batch = inputs(engine, case)
     style = type(batch.style)(batch.style.z_g.expand(3, -1), batch.style.w_plus.expand(3, -1, -1))
     with torch.inference_mode():
-        expected = tiny(batch.z_l, batch.coordinates, style, batch.noises)
-    assert psnr(engine.render_float(batch), expected) > MIN_PSNR[name]
+        expected = case.generator(batch.z_l, batch.coordinates, style, batch.noises)
+    assert psnr(engine.render_float(batch), expected) > MIN_PSNR[engine.precision]
 
 
-def test_an_engine_mixes_styles_as_the_reference_does(mixing: Engine, name: str, tiny: Generator):
-    batch = inputs(mixing, tiny, MIXED)
+def test_an_engine_mixes_styles_as_the_reference_does(mixing: Engine, case: Case):
+    batch = inputs(mixing, case, MIXED)
     assert len(batch.style.z_g) == STYLES
-    expected = EagerEngine(tiny).render_float(batch)
-    assert psnr(mixing.render_float(batch), expected) > MIN_PSNR[name]
+    expected = EagerEngine(case.generator).render_float(batch)
+    assert psnr(mixing.render_float(batch), expected) > MIN_PSNR[mixing.precision]
 
 
 @pytest.mark.parametrize(("world", "styles"), [(WORLD, 1), (MIXED, STYLES)], ids=["one style", "several styles"])
-@pytest.mark.parametrize("name", [name for name in ENGINES if name.endswith("fp32")])
+@pytest.mark.parametrize("case", [case for case in CASES if case.is_single and case.engine != "eager-fp32"], ids=label)
 def test_single_precision_is_within_one_step_of_the_reference_everywhere(
-    name: str, tiny: Generator, world: World, styles: int
+    opened: Callable[[int], Engine], case: Case, world: World, styles: int
 ):
-    engine = ENGINES[name](tiny, styles)
-    batch = inputs(engine, tiny, world)
-    difference = engine.render_float(batch) - EagerEngine(tiny).render_float(batch)
+    engine = opened(styles)
+    batch = inputs(engine, case, world)
+    difference = engine.render_float(batch) - EagerEngine(case.generator).render_float(batch)
     assert difference.abs().max() <= STEP
 
 
@@ -108,45 +176,48 @@ def test_single_precision_is_within_one_step_of_the_reference_everywhere(
 def test_bf16_draws_the_shipped_model_close_to_single_precision(world: World):
     generator = load(SHIPPED)
     exact, rough = EagerEngine(generator), EagerEngine(generator, precision="bf16")
-    batch = inputs(exact, generator, world, count=1)
+    tiles, cells = [TilePosition(-5, 3)], ANY_CELLS[FOUR_LEVELS]
+    palette = world_palette(world, generator)
+    device = torch.device("cpu")
+    batch = tile_batch(world, tiles, cells=cells, config=generator.config, palette=palette, device=device)
     assert psnr(rough.render_float(batch), exact.render_float(batch)) > 45
 
 
-def test_an_engine_follows_the_weights_of_styles(mixing: Engine, tiny: Generator):
-    batch = inputs(mixing, tiny, MIXED)
+def test_an_engine_follows_the_weights_of_styles(mixing: Engine, case: Case):
+    batch = inputs(mixing, case, MIXED)
     assert batch.weights is not None
     turned = StyleWeights(batch.weights.structure.flip(1), tuple(w.flip(1) for w in batch.weights.texture))
     assert not torch.equal(mixing.render_float(batch), mixing.render_float(replace(batch, weights=turned)))
 
 
-def test_mixing_is_deterministic(mixing: Engine, tiny: Generator):
-    batch = inputs(mixing, tiny, MIXED)
+def test_mixing_is_deterministic(mixing: Engine, case: Case):
+    batch = inputs(mixing, case, MIXED)
     assert torch.equal(mixing.render_float(batch), mixing.render_float(batch))
 
 
-def test_a_mixed_tile_does_not_depend_on_its_neighbours_in_the_batch(mixing: Engine, tiny: Generator, name: str):
-    batch = inputs(mixing, tiny, MIXED)
+def test_a_mixed_tile_does_not_depend_on_its_neighbours_in_the_batch(mixing: Engine, case: Case):
+    batch = inputs(mixing, case, MIXED)
     together = mixing.render_float(batch)[:1]
     assert batch.weights is not None
     first = StyleWeights(batch.weights.structure[:1], tuple(w[:1] for w in batch.weights.texture))
     fields = {"z_l": batch.z_l[:1], "coordinates": batch.coordinates[:1], "noises": tuple(n[:1] for n in batch.noises)}
     alone = mixing.render_float(replace(batch, weights=first, **fields))
-    assert torch.allclose(alone, together, atol=1e-4 if name.endswith("fp32") else 0.1)
+    assert torch.allclose(alone, together, atol=1e-4 if case.is_single else 0.1)
 
 
-def test_an_engine_is_deterministic(engine: Engine, tiny: Generator):
-    batch = inputs(engine, tiny)
+def test_an_engine_is_deterministic(engine: Engine, case: Case):
+    batch = inputs(engine, case)
     assert torch.equal(engine.render_float(batch), engine.render_float(batch))
 
 
-def test_a_tile_does_not_depend_on_its_neighbours_in_the_batch(engine: Engine, tiny: Generator, name: str):
-    alone, together = (engine.render_float(inputs(engine, tiny, count=count))[0] for count in (1, 3))
-    assert torch.allclose(alone, together, atol=1e-4 if name.endswith("fp32") else 0.1)
+def test_a_tile_does_not_depend_on_its_neighbours_in_the_batch(engine: Engine, case: Case):
+    alone, together = (engine.render_float(inputs(engine, case, count=count))[0] for count in (1, 3))
+    assert torch.allclose(alone, together, atol=1e-4 if case.is_single else 0.1)
 
 
-def test_an_engine_follows_a_change_of_style_and_noise(engine: Engine, tiny: Generator):
+def test_an_engine_follows_a_change_of_style_and_noise(engine: Engine, case: Case):
     worlds = (WORLD, World(seed=12), World(seed=11, noise=0.0), WORLD)
-    pictures = [engine.render_float(inputs(engine, tiny, world)) for world in worlds]
+    pictures = [engine.render_float(inputs(engine, case, world)) for world in worlds]
     assert not torch.equal(pictures[0], pictures[1])
     assert not torch.equal(pictures[0], pictures[2])
     assert torch.equal(pictures[0], pictures[3])

@@ -1,4 +1,4 @@
-"""No tile, batch, window or position shows, whichever engine draws, in one style and in four mixed ones.
+"""No tile, batch, window or position shows, whichever engine draws, in one style and in four mixed ones, at every scale.
 
 Every engine that runs exported files goes through the tests that eager PyTorch passes in tests/rendering.
 """
@@ -10,38 +10,48 @@ import numpy as np
 import pytest
 
 from infgen.engines import EagerEngine
+from infgen.engines.exported import ExportedEngine
 from infgen.engines.tile_file import Precision
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
-from tests.export.files import onnx_engine, scene_of, tiny_generator
-from tests.export.kserve import triton_engine
+from infgen.geometry import Region
+from infgen.pixels import Pixels
+from tests.export.files import onnx_engine, scaled_engine, scene_of
+from tests.export.kserve import scaled_triton_engine, triton_engine
+from tests.model.scaled import FOUR_LEVELS, SCALES, halvings, network
 from tests.rendering.scenes import picture
 from tests.rendering.test_fused_seams import four_styles
 from tests.rendering.test_seams import CENTRES, assert_same_picture
 
 OFFSETS = [(0, 0), (-513, 77)]
 STYLES = pytest.mark.parametrize("styles", [1, 4])
-TILES = {101: 11, 229: 19, 485: 35, 997: 67}  # px: cells
+TILES = {101: 11, 229: 19, 485: 35}  # px: cells
 # An export takes longer than all that is drawn with it: files of one style for some tiles, of four for others.
-FILES = {101: 4, 229: 1, 485: 4, 997: 1}  # px: styles
-PLANS = [(101, 8, 1), (101, 8, 4), (229, 1, 1), (485, 3, 1), (485, 3, 4), (997, 1, 1)]  # tile, batch, styles
+FILES = {101: 4, 229: 1, 485: 4}  # px: styles
+PLANS = [(101, 8, 1), (101, 8, 4), (229, 1, 1), (485, 3, 1), (485, 3, 4)]  # tile, batch, styles
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """An engine for exported files, at a precision."""
+    """An engine for exported files, at a precision. Files of scales are for tiles of one size."""
 
     precision: Precision
     served: bool = False  # by a Triton server in place of a session here; it has files for tiles of 101 px only
+    network: str = FOUR_LEVELS
+
+    def region(self, x: int, y: int, w: int, h: int) -> Region:
+        """``w`` x ``h`` of the network's own pixels, which begin at px (x, y) of the world."""
+        return Region(x >> halvings(self.network), y >> halvings(self.network), w, h)
+
+    def engine(self, tile: int) -> ExportedEngine:
+        """An engine for tiles of ``tile`` px."""
+        if self.network != FOUR_LEVELS:
+            return scaled_triton_engine(self.network) if self.served else scaled_engine(self.network, self.precision)
+        if self.served:
+            return triton_engine(FILES[tile])
+        return onnx_engine(styles=FILES[tile], precision=self.precision, cells=TILES[tile])
 
     def draw(self, region: Region, world: dict[str, object], *, tile: int = 101, batch: int = 2) -> Pixels:
         """Pixels of ``region``, in tiles of ``tile`` px."""
-        engine = (
-            triton_engine(FILES[tile])
-            if self.served
-            else onnx_engine(styles=FILES[tile], precision=self.precision, cells=TILES[tile])
-        )
-        return picture(scene_of(engine, **world), region, batch=batch)
+        return picture(scene_of(self.engine(tile), of=self.network, **world), region, batch=batch)
 
     def assert_same(self, one: Pixels, other: Pixels) -> None:
         """Within one step; in half precision, where tiles round apart, so close that nobody sees an edge."""
@@ -52,10 +62,20 @@ class Runtime:
         assert psnr(one, other) > 60
 
 
-RUNTIMES = {
+WHOLE = {
     "onnx-fp32": Runtime("fp32"),
     "onnx-fp16": Runtime("fp16"),
     "triton-fp32": Runtime("fp32", served=True),
+}
+SCALED = {f"onnx-fp32-{scale}": Runtime("fp32", network=scale) for scale in SCALES}
+SCALED |= {
+    "onnx-fp16-1/4": Runtime("fp16", network="1/4"),
+    "triton-fp32-1/8": Runtime("fp32", served=True, network="1/8"),
+}
+RUNTIMES = WHOLE | SCALED
+FAR = {
+    **{name: [c for c in CENTRES if max(map(abs, c)) < 2**40 - 1000] for name in WHOLE},
+    **{name: [(2**40 - 2000, -(2**40) + 2000), (-(2**31) - 1, -(2**32))] for name in SCALED},
 }
 
 
@@ -69,9 +89,9 @@ def world(styles: int, offset: tuple[int, int] = (0, 0), transition: int = 127) 
 
 
 @cache
-def by_eager(region: Region, styles: int, offset: tuple[int, int]) -> Pixels:
+def by_eager(region: Region, styles: int, offset: tuple[int, int], of: str = FOUR_LEVELS) -> Pixels:
     """The region by eager PyTorch in single precision, in as few tiles as memory allows."""
-    return picture(scene_of(EagerEngine(tiny_generator()), **world(styles, offset)), region)
+    return picture(scene_of(EagerEngine(network(of)), of=of, **world(styles, offset)), region)
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
@@ -88,6 +108,18 @@ def test_no_tile_size_and_no_batch_size_shows(offset: tuple[int, int], tile: int
 
 
 @STYLES
+@pytest.mark.parametrize("name", SCALED)
+def test_a_scale_is_drawn_as_by_eager(name: str, styles: int):
+    runtime, offset = SCALED[name], (-513, 77)
+    region = runtime.region(-513, 77, 250, 210)
+    drawn = runtime.draw(region, world(styles, offset), batch=3)
+    expected = by_eager(region, styles, offset, runtime.network)
+    if runtime.precision == "fp32":
+        assert_same_picture(drawn, expected)
+    assert psnr(drawn, expected) > 45
+
+
+@STYLES
 def test_half_precision_is_close_to_single_precision(styles: int):
     region = Region(330, 400, 500, 450)
     drawn = RUNTIMES["onnx-fp16"].draw(region, world(styles), batch=8)
@@ -96,44 +128,44 @@ def test_half_precision_is_close_to_single_precision(styles: int):
 
 @STYLES
 def test_tiles_that_lie_elsewhere_make_the_same_picture(runtime: Runtime, styles: int):
-    region = Region(330, 400, 250, 230)
+    region = runtime.region(330, 400, 250, 230)
     larger = Region(region.x - 45, region.y - 30, region.w + 45, region.h + 30)
     here, elsewhere = (runtime.draw(r, world(styles)) for r in (region, larger))
     runtime.assert_same(here, elsewhere[30:, 45:])
 
 
 @STYLES
-@pytest.mark.parametrize("centre", [c for c in CENTRES if max(map(abs, c)) < 2**40 - 1000])
-def test_far_places_are_cut_from_larger_windows_without_a_difference(
-    runtime: Runtime, centre: tuple[int, int], styles: int
-):
-    x, y = centre
+@pytest.mark.parametrize(("name", "centre"), [(name, centre) for name, centres in FAR.items() for centre in centres])
+def test_far_places_are_cut_from_larger_windows_without_a_difference(name: str, centre: tuple[int, int], styles: int):
+    (x, y), runtime = centre, RUNTIMES[name]
     described = world(styles, (x - 510, y - 480))
-    small = runtime.draw(Region(x, y, 90, 70), described)
-    large = runtime.draw(Region(x - 60, y - 70, 200, 160), described)
+    region = runtime.region(x, y, 90, 70)
+    small = runtime.draw(region, described)
+    large = runtime.draw(Region(region.x - 60, region.y - 70, 200, 160), described)
     runtime.assert_same(small, large[70:140, 60:150])
 
 
 @pytest.mark.parametrize("transition", [1, 31, 1023])
 def test_hard_edges_and_wide_transitions_are_seamless(runtime: Runtime, transition: int):
     described = world(4, transition=transition)
-    here, elsewhere = (
-        runtime.draw(region, described) for region in (Region(400, 420, 200, 180), Region(361, 390, 239, 210))
-    )
+    region = runtime.region(400, 420, 200, 180)
+    larger = Region(region.x - 39, region.y - 30, 239, 210)
+    here, elsewhere = (runtime.draw(r, described) for r in (region, larger))
     runtime.assert_same(here, elsewhere[30:, 39:])
 
 
 @STYLES
 def test_a_cyclic_world_repeats_without_a_seam(runtime: Runtime, styles: int):
-    described = world(styles) | {"period": 1024}
+    described, period = world(styles) | {"period": 1024}, 1024 >> halvings(runtime.network)
     around = runtime.draw(Region(-60, 80, 120, 60), described)
-    runtime.assert_same(runtime.draw(Region(1024 - 60, 80, 120, 60), described), around)
-    runtime.assert_same(runtime.draw(Region(-60 - 5 * 1024, 80, 120, 60), described), around)
+    runtime.assert_same(runtime.draw(Region(period - 60, 80, 120, 60), described), around)
+    runtime.assert_same(runtime.draw(Region(-60 - 5 * period, 80, 120, 60), described), around)
 
 
 @STYLES
-@pytest.mark.parametrize("name", ["onnx-fp32", "onnx-fp16"])  # a server decides by itself which tiles share a batch
+@pytest.mark.parametrize("name", [name for name in RUNTIMES if not RUNTIMES[name].served])
 def test_the_same_plan_gives_the_same_bits(name: str, styles: int):
+    """Not by a server, which decides by itself which tiles share a batch."""
     runtime = RUNTIMES[name]
-    region = Region(330, 400, 250, 230)
+    region = runtime.region(330, 400, 250, 230)
     assert np.array_equal(runtime.draw(region, world(styles)), runtime.draw(region, world(styles)))

@@ -20,13 +20,14 @@ import pytest
 import torch
 
 from infgen.engines import tensorrt as engine_module
+from infgen.engines.onnx_file import read_onnx
 from infgen.engines.tensorrt import TensorRTEngine
 from infgen.engines.tensorrt_file import EngineRecord, pack
 from infgen.engines.tensorrt_library import MODULES, Builder
 from infgen.engines.tile_file import OUTPUT, Precision, TileFile
 from infgen.model.checkpoint import file_hash
 from infgen.model.config import GeneratorConfig
-from tests.export.files import onnx_file, tiny_file, tiny_generator
+from tests.export.files import onnx_file, scaled_file, tiny_file, tiny_generator
 
 VERSION = "1.2.3"
 GPU_NAME, CAPABILITY = "Double", (8, 9)
@@ -239,10 +240,11 @@ def record(
     styles: int = 1,
     precision: Precision = "fp32",
     config: GeneratorConfig | None = None,
+    tile: TileFile | None = None,
 ) -> EngineRecord:
-    """A record of the tiny model's."""
+    """A record of the tiny model's, or of ``tile``."""
     config = config or tiny_generator().config
-    tile = TileFile(config, (11, 11), styles, precision, file_hash(tiny_file()), "0.1.0")
+    tile = tile or TileFile(config, (11, 11), styles, precision, file_hash(tiny_file()), "0.1.0")
     return EngineRecord(tile, builder, version, gpus, batch, None)
 
 
@@ -257,3 +259,11 @@ def engine_file(folder: Path, content: bytes | None = None, **what: Any) -> Path
 def double_engine(folder: Path, **what: Any) -> TensorRTEngine:
     """An engine on the double."""
     return TensorRTEngine(engine_file(folder, **what))
+
+
+def scaled_double_engine(folder: Path, scale: str) -> TensorRTEngine:
+    """An engine on the double for the six-level model at ``scale``."""
+    tile, data = read_onnx(scaled_file(scale))
+    path = folder / "scaled.engine"
+    path.write_bytes(pack(record(tile=tile), data))
+    return TensorRTEngine(path)

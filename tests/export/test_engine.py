@@ -17,7 +17,7 @@ from infgen.engines.onnx import OnnxEngine
 from infgen.engines.onnx_file import OPEN_SEAL, seal
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.model.checkpoint import file_hash
-from infgen.world.tile_inputs import TilePosition
+from infgen.rendering.tile_inputs import TilePosition
 from infgen.world.world import World
 from tests.export.files import batch_at, batch_of, onnx_engine, onnx_file, tiny_file, tiny_generator
 from tests.rendering.test_fused_seams import four_styles
@@ -43,7 +43,7 @@ def test_the_engine_says_what_it_runs_and_where():
 
 @pytest.mark.parametrize(("precision", "size"), [("fp32", 4), ("fp16", 4)])
 def test_a_cpu_computes_every_precision_in_float32(precision: Any, size: int):
-    assert onnx_engine(precision=precision).bytes_per_value == size
+    assert onnx_engine(styles=4, precision=precision).bytes_per_value == size
 
 
 @pytest.mark.parametrize(("world", "reached"), [(ONE, 1), (TWO, 2), (FOUR, 4)])

@@ -17,8 +17,8 @@ from infgen.export import functions
 from infgen.export.onnx import export_onnx
 from infgen.model.checkpoint import file_hash
 from infgen.model.config import GeneratorConfig
-from infgen.world.styles import world_palette
-from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.rendering.palette import world_palette
+from infgen.rendering.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 from tests.export.files import onnx_file, tiny_file, tiny_generator
 from tests.model.networks import random_generator
@@ -107,7 +107,7 @@ def test_a_file_says_nothing_of_the_machine_that_made_it():
 def test_half_precision_weights_take_half_the_room():
     kinds = {
         t.data_type
-        for t in onnx.load(onnx_file(precision="fp16")).graph.initializer
+        for t in onnx.load(onnx_file(styles=4, precision="fp16")).graph.initializer
         if len(t.dims) == 4 and t.dims[2] > 1
     }
     assert kinds == {onnx.TensorProto.FLOAT16}

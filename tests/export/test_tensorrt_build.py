@@ -10,12 +10,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from infgen.engines.onnx_file import read_onnx
 from infgen.engines.tensorrt_library import Library, installed
 from infgen.errors import InfgenError, InputError
 from infgen.export import tensorrt, tensorrt_build
 from infgen.export.tensorrt import Built, build_engine
 from infgen.export.tensorrt_build import Job, Result, build, prepared
-from tests.export.files import onnx_file, tiny_generator
+from tests.export.files import onnx_file, scaled_file, tiny_generator
 from tests.export.tensorrt_double import record
 
 RTX = Library("rtx", ModuleType("tensorrt_rtx"), "1.7")
@@ -41,6 +42,13 @@ def test_rtx_builds_an_engine_without_a_gpu(real: tuple[bytes, Built]):
     assert len(engine) > 1_000_000
     assert built.layers > 100
     assert 0 < built.seconds < 600
+
+
+@needs_rtx
+def test_rtx_builds_an_engine_of_a_scale(rtx: Library):
+    tile = read_onnx(scaled_file("1/8"))[0]
+    engine, _ = build_engine(scaled_file("1/8"), rtx, record(version=rtx.version, tile=tile), capabilities=("8.9",))
+    assert len(engine) > 100_000
 
 
 @needs_rtx

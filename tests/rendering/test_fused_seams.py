@@ -1,19 +1,23 @@
 """Several styles in one image: no tile, batch, window or position shows, whichever tiles are folded and which are mixed."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
 
+from infgen.geometry import Region, layer_spans
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
-from infgen.rendering.plan import Region, make_plan
-from infgen.rendering.render import Pixels, Scene, batch_inputs
-from infgen.world.geometry import layer_spans
+from infgen.pixels import Pixels
+from infgen.rendering.plan import make_plan
+from infgen.rendering.render import Scene, batch_inputs
 from infgen.world.layout import ResolvedLayout
 from infgen.world.mixing import StyleCounts, covering
 from tests.model.networks import random_generator
+from tests.model.scaled import FOUR_LEVELS, NETWORKS, SCALES, halvings, network
 from tests.rendering.scenes import PLENTY, make_scene, picture
-from tests.rendering.test_seams import KINDS, assert_same_picture
+from tests.rendering.test_seams import KINDS, TILE, assert_same_picture
 
 CENTRES = [("a", 20, 10), ("b", 1010, 30), ("c", 1000, 990), ("d", 30, 1000)]
 
@@ -27,56 +31,90 @@ def four_styles(offset: tuple[int, int] = (0, 0), transition: int = 127) -> dict
 
 
 OFFSETS = [(0, 0), (-513, 77)]
+SCALED_OFFSET = (-213, 77)
+# Network, px of the world where layout and region begin, side in px of tiles, batch.
+TILINGS = [(FOUR_LEVELS, o, *plan) for o in OFFSETS for plan in ((101, 8), (229, 1), (485, 3), (997, 1))]
+TILINGS += [(scale, SCALED_OFFSET, *plan) for scale in SCALES for plan in ((TILE[scale], 8), (TILE[scale] + 64, 1))]
 
 
-@pytest.fixture(scope="module", params=OFFSETS, ids=["origin", "offset"])
-def whole(request: pytest.FixtureRequest, tiny: Generator) -> tuple[Scene, Region, Pixels]:
-    scene = make_scene(tiny, seed=5, layout=four_styles(request.param))
-    region = Region(*request.param, 1024, 1024)
-    return scene, region, picture(scene, region)
+def region_at(name: str, offset: tuple[int, int]) -> Region:
+    """What is drawn whole, in the network's own pixels: 1024 x 1024, of scales 220 x 180 where four styles meet."""
+    if name == FOUR_LEVELS:
+        return Region(*offset, 1024, 1024)
+    return Region((offset[0] + 500 >> halvings(name)) - 110, (offset[1] + 500 >> halvings(name)) - 90, 220, 180)
 
 
-@pytest.mark.parametrize(("tile", "batch"), [(101, 8), (229, 1), (485, 3), (997, 1)])
-def test_no_tile_size_and_no_batch_size_shows(whole: tuple[Scene, Region, Pixels], tile: int, batch: int) -> None:
-    scene, region, expected = whole
-    assert_same_picture(picture(scene, region, tile=tile, batch=batch), expected)
+@cache
+def scene_at(name: str, offset: tuple[int, int]) -> Scene:
+    return make_scene(network(name), seed=5, layout=four_styles(offset))
 
 
-def test_a_region_holds_tiles_of_one_style_beside_tiles_of_several(whole: tuple[Scene, Region, Pixels]) -> None:
-    scene, region, _ = whole
-    plan = make_plan(region, scene.engine.config, memory=PLENTY, tile_px=101)
+@cache
+def whole(name: str, offset: tuple[int, int]) -> Pixels:
+    """The region in as few tiles as memory allows."""
+    return picture(scene_at(name, offset), region_at(name, offset))
+
+
+@pytest.mark.parametrize(("name", "offset", "tile", "batch"), TILINGS)
+def test_no_tile_size_and_no_batch_size_shows(name: str, offset: tuple[int, int], tile: int, batch: int) -> None:
+    drawn = picture(scene_at(name, offset), region_at(name, offset), tile=tile, batch=batch)
+    assert_same_picture(drawn, whole(name, offset))
+
+
+@pytest.mark.parametrize("offset", OFFSETS, ids=["origin", "offset"])
+def test_a_region_holds_tiles_of_one_style_beside_tiles_of_several(offset: tuple[int, int]) -> None:
+    scene = scene_at(FOUR_LEVELS, offset)
+    plan = make_plan(region_at(FOUR_LEVELS, offset), scene.engine.config, memory=PLENTY, tile_px=101)
     styles = [batch_inputs(scene, plan, plan.batch_tiles(i)).style.z_g.shape[0] for i in range(plan.batch_count)]
     assert set(styles) == {1, 2, 4}
 
 
-def test_each_centre_is_drawn_in_its_own_style(tiny: Generator) -> None:
-    scene = make_scene(tiny, seed=5, layout=four_styles(transition=1))
-    alone = make_scene(tiny, seed=5, style={"seed": 41})
-    around = Region(990, 10, 40, 40)
-    assert_same_picture(picture(scene, around, tile=37), picture(alone, around))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_centre_is_drawn_in_its_own_style(name: str) -> None:
+    far_apart = four_styles(transition=1) | {"centres": [{"style": s, "x": 9 * x, "y": 9 * y} for s, x, y in CENTRES]}
+    scene, alone = (
+        make_scene(network(name), seed=5, layout=far_apart),
+        make_scene(network(name), seed=5, style={"seed": 41}),
+    )
+    around = Region(9 * 1010 - 20 >> halvings(name), 250 >> halvings(name), 40, 40)
+    assert_same_picture(picture(scene, around), picture(alone, around))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("centre", [(-(10**6), 3), (2**31, 2**32 - 1), (2**40 - 800, -(2**40) + 800)])
-def test_far_places_are_cut_from_larger_windows_without_a_difference(tiny: Generator, centre: tuple[int, int]) -> None:
-    x, y = centre
-    scene = make_scene(tiny, seed=5, layout=four_styles((x - 510, y - 480)))
+def test_far_places_are_cut_from_larger_windows_without_a_difference(name: str, centre: tuple[int, int]) -> None:
+    scene = scene_at(name, (centre[0] - 510, centre[1] - 480))
+    x, y = (place >> halvings(name) for place in centre)
     small = picture(scene, Region(x, y, 90, 70))
-    large = picture(scene, Region(x - 130, y - 170, 400, 380), tile=229)
-    assert_same_picture(small, large[170:240, 130:220])
+    large = picture(scene, Region(x - 100, y - 90, 220, 180), tile=TILE[name])
+    assert_same_picture(small, large[90:160, 100:190])
 
 
-@pytest.mark.parametrize("transition", [1, 31, 1023])
-def test_hard_edges_and_wide_transitions_are_seamless(tiny: Generator, transition: int) -> None:
-    scene = make_scene(tiny, seed=5, layout=four_styles(transition=transition))
-    region = Region(330, 400, 400, 350)
-    assert_same_picture(picture(scene, region, tile=101, batch=3), picture(scene, region))
+@pytest.mark.parametrize(
+    ("name", "transition"),
+    [
+        (FOUR_LEVELS, 1),
+        (FOUR_LEVELS, 31),
+        (FOUR_LEVELS, 1023),
+        ("1", 1),
+        ("1/2", 1),
+        ("1/2", 3),
+        ("1/4", 1023),
+        ("1/8", 7),
+    ],
+)
+def test_hard_edges_and_wide_transitions_are_seamless(name: str, transition: int) -> None:
+    scene = make_scene(network(name), seed=5, layout=four_styles(transition=transition))
+    region = Region(400 >> halvings(name), 420 >> halvings(name), *((400, 350) if name == FOUR_LEVELS else (170, 150)))
+    assert_same_picture(picture(scene, region, tile=TILE[name], batch=3), picture(scene, region))
 
 
-def test_a_cyclic_world_repeats_its_layout_without_a_seam(tiny: Generator) -> None:
-    scene = make_scene(tiny, seed=3, period=1024, layout=four_styles())
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_cyclic_world_repeats_its_layout_without_a_seam(name: str) -> None:
+    scene, period = make_scene(network(name), seed=3, period=1024, layout=four_styles()), 1024 >> halvings(name)
     around = picture(scene, Region(-60, 80, 120, 60))
-    assert_same_picture(picture(scene, Region(1024 - 60, 80, 120, 60)), around)
-    assert_same_picture(picture(scene, Region(-60 - 5 * 1024, 80, 120, 60), tile=101), around)
+    assert_same_picture(picture(scene, Region(period - 60, 80, 120, 60)), around)
+    assert_same_picture(picture(scene, Region(-60 - 5 * period, 80, 120, 60), tile=TILE[name]), around)
 
 
 @pytest.mark.parametrize(("levels", "system", "structure"), KINDS)
@@ -96,10 +134,11 @@ def test_two_names_for_one_style_draw_what_the_style_alone_draws(tiny: Generator
     assert_same_picture(mixed, picture(make_scene(tiny, seed=5, style={"seed": 9}), region))
 
 
-def test_weights_are_shares_of_the_layouts_labels_on_every_lattice(tiny: Generator) -> None:
-    document = ResolvedLayout.model_validate(four_styles())
-    scene = make_scene(tiny, seed=5, layout=four_styles())
-    plan = make_plan(Region(500, 500, 20, 20), scene.engine.config, memory=PLENTY)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_are_shares_of_the_layouts_labels_on_every_lattice(name: str) -> None:
+    document, step = ResolvedLayout.model_validate(four_styles()), 1 << halvings(name)
+    scene, spacing = scene_at(name, (0, 0)), 1 << network(name).config.levels
+    plan = make_plan(Region(500 // step, 500 // step, 20, 20), scene.engine.config, memory=PLENTY)
     tile = plan.tile(0)
     inputs = batch_inputs(scene, plan, [tile])
     assert inputs.weights is not None
@@ -109,13 +148,14 @@ def test_weights_are_shares_of_the_layouts_labels_on_every_lattice(tiny: Generat
         layer_spans(cell, cells, levels=levels)
         for cell, cells in ((tile.position.cell_x, columns), (tile.position.cell_y, rows))
     )
-    read = [(x.local, y.local, 16), (x.structure, y.structure, 16)]
-    read += [(x.noise[i], y.noise[i], 16 >> (i // 2 + 1)) for i in range(len(x.noise) - 1)]
+    read = [(x.local, y.local, spacing), (x.structure, y.structure, spacing)]
+    read += [(x.noise[i], y.noise[i], spacing >> (i // 2 + 1)) for i in range(len(x.noise) - 1)]
     given = [inputs.weights.structure, *inputs.weights.texture]
-    for (across, down, spacing), weights in zip(read, given, strict=True):
-        window = covering(across, down, spacing=spacing, transition=127)
-        counts = StyleCounts.of(document.labels(window), window, styles=(0, 1, 2, 3))
-        np.testing.assert_array_equal(weights[0], counts.weights(across, down, spacing=spacing, transition=127))
+    transition = 127 // step  # in the network's own pixels, odd
+    for (across, down, apart), weights in zip(read, given, strict=True):
+        window = covering(across, down, spacing=apart, transition=transition)
+        counts = StyleCounts.of(document.labels(window, step=step), window, styles=(0, 1, 2, 3))
+        np.testing.assert_array_equal(weights[0], counts.weights(across, down, spacing=apart, transition=transition))
 
 
 def test_bf16_is_close_to_fp32(tiny: Generator) -> None:

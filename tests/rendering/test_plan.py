@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infgen import geometry
 from infgen.errors import InputError, LimitError
+from infgen.geometry import PX_LIMIT, Region
 from infgen.model.config import GeneratorConfig, preset
 from infgen.rendering.cost import peak_bytes, tile_flops
-from infgen.rendering.plan import MIN_TILE_CELLS, Region, make_plan, same_plan, tile_option_cells
-from infgen.world import geometry
-from infgen.world.world import PX_LIMIT
+from infgen.rendering.plan import MIN_TILE_CELLS, make_plan, same_plan, tile_option_cells
 
 POSITIONS = st.integers(-3000, 3000) | st.integers(-PX_LIMIT, PX_LIMIT - 3000)
 
@@ -122,6 +122,16 @@ def test_tiles_below_the_smallest_are_refused(tile: int):
 def test_impossible_regions_are_refused(region: tuple[int, int, int, int], error: type[Exception]):
     with pytest.raises(error):
         Region(*region)
+
+
+@given(*[st.integers(-(2**40), 2**40 - 1)] * 2, *[st.integers(1, 2**20)] * 2, st.integers(0, 9))
+def test_a_coarser_region_is_the_fewest_pixels_that_cover_it(x: int, y: int, w: int, h: int, halvings: int):
+    step = 1 << halvings
+    region = Region(x, y, min(w, 2**40 - x), min(h, 2**40 - y))
+    coarse = region.coarser(halvings)
+    for low, size, found, count in ((region.x, region.w, coarse.x, coarse.w), (region.y, region.h, coarse.y, coarse.h)):
+        assert found * step <= low < (found + 1) * step
+        assert (found + count - 1) * step < low + size <= (found + count) * step
 
 
 def test_the_corners_of_the_canvas_are_allowed():

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import pickle
 import signal
 import time
 from pathlib import Path
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 
 from infgen.errors import InfgenError, InputError
+from infgen.geometry import Region
 from infgen.rendering.job import Options, Studio, open_studio
-from infgen.rendering.plan import Plan, Region
+from infgen.rendering.plan import Plan
 from infgen.rendering.pool import _Pool, render_with_pool
 from infgen.rendering.remote import StudioSpec
 from infgen.rendering.render import render_array
 from infgen.world.world import World
+from tests.export.files import scaled_file, scaled_model
+from tests.model.scaled import network
 from tests.rendering import pool_lives
+from tests.rendering.test_fused_seams import four_styles
 
 OPTIONS = Options(tile_px=133, batch=2, threads=1, device="cpu")
 
@@ -71,6 +76,20 @@ def expected(studio: Studio, plan: Plan) -> Any:
 
 def test_a_spec_opens_the_same_studio(studio: Studio, plan: Plan) -> None:
     assert StudioSpec.of(studio).open().recipe(plan) == studio.recipe(plan)
+
+
+@pytest.mark.parametrize("engine_file", [None, "1/4"], ids=["eager", "onnx"])
+def test_a_spec_of_a_scale_draws_the_same_bits_in_another_process(engine_file: str | None) -> None:
+    file = None if engine_file is None else str(scaled_file(engine_file))
+    options = Options(threads=1, device="cpu", halvings=2, engine_file=file)
+    world = World.create(seed=3, layout=four_styles((-500, -480)))
+    studio = open_studio(world, model=scaled_model(), options=options)
+    plan = studio.plan(Region(-20, -30, 120, 90))
+    spec = pickle.loads(pickle.dumps(StudioSpec.of(studio)))
+    opened = spec.open(device="cpu")
+    assert opened.recipe(plan) == studio.recipe(plan)
+    assert opened.generator.config == network("1/4").config
+    assert np.array_equal(render_array(opened.scene, plan), render_array(studio.scene, plan))
 
 
 def test_two_processes_draw_the_bits_of_one_although_one_is_killed(studio: Studio, plan: Plan, expected: Any) -> None:

@@ -15,6 +15,7 @@ from infgen.rendering.job import Options, open_studio
 from infgen.rendering.selftest import check_engine, is_reference
 from infgen.world.world import World
 from tests.model.networks import random_generator
+from tests.model.scaled import CELLS, SCALES, network
 
 
 class Fixed(EagerEngine):
@@ -58,6 +59,13 @@ def test_an_engine_of_any_window_that_draws_as_the_network_passes(
     cells: tuple[int, int], precision: str, tiny: Generator
 ) -> None:
     check_engine(Fixed(tiny, cells, precision=precision), tiny, model="tiny.safetensors")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_engine_of_a_scale_passes(scale: str, precision: str) -> None:
+    cells = CELLS[scale], CELLS[scale] + 2
+    check_engine(Fixed(network(scale), cells, precision=precision), network(scale), model="scaled.safetensors")
 
 
 def test_an_engine_that_draws_another_model_is_refused(tiny: Generator) -> None:

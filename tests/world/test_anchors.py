@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +15,19 @@ from torch import Tensor
 
 from infgen.engines.base import to_pixels
 from infgen.errors import InfgenError, WorldError
+from infgen.geometry import Region, Span, Window, tile_px
 from infgen.model.checkpoint import file_hash
 from infgen.model.generator import Generator, Style
 from infgen.rendering.job import Options, open_studio
-from infgen.rendering.plan import Region
+from infgen.rendering.palette import check_world
+from infgen.rendering.plan import MIN_TILE_CELLS
 from infgen.rendering.remote import StudioSpec
 from infgen.world import coordinates, fields, world_fields
 from infgen.world.anchoring import Anchor, PlacedAnchor, anchor_layout
 from infgen.world.anchors import AnchoredLatents
-from infgen.world.geometry import Span, Window
-from infgen.world.styles import check_world
 from infgen.world.world import World
+from tests.export.files import scaled_model, tiny_file
+from tests.model.scaled import FOUR_LEVELS, NETWORKS, SCALES, halvings, network, six_levels
 from tests.world.latents import SIZES, S, make_latents, saved
 
 PERIOD = 60 * S
@@ -123,36 +126,83 @@ def inverted(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return saved(tmp_path_factory.mktemp("inverted"), "photo.safetensors", latents)
 
 
+def model_of(name: str) -> Path:
+    """The model file of the network called ``name``, which draws its scale."""
+    return tiny_file() if name == FOUR_LEVELS else scaled_model()
+
+
+def scale_of(name: str) -> str:
+    return "1" if name == FOUR_LEVELS else name
+
+
+def photograph(name: str, cell_x: int = -6, **values: Any) -> AnchoredLatents:
+    """Latents of the whole model of the network called ``name``."""
+    sizes = network(FOUR_LEVELS).config if name == FOUR_LEVELS else six_levels().config
+    cells = (12, 14) if name == FOUR_LEVELS else (7, 8)
+    fixed = {"cells": cells, "model_sha256": file_hash(model_of(name)), "sizes": sizes}
+    return make_latents(cell_x, -5, **fixed | values)
+
+
 def direct(latents: AnchoredLatents, generator: Generator) -> np.ndarray:
     """The pixels (h, w, 3) that the network makes of latents, without a world."""
     x, y = latents.spans()
     columns, rows = (torch.arange(span.start, span.stop)[None] for span in (x.local, y.local))
     encoded = coordinates.encode(columns, rows, system=generator.config.coordinates)
-    style = Style(latents.z_g[None], latents.w_plus[None])
+    style = Style(latents.z_g[None], latents.w_plus[None, : generator.config.style_layers])
+    noises = [noise[None] for noise in latents.noises[: len(generator.config.texture_channels)]]
     with torch.inference_mode():
-        rgb = generator(latents.z_l[None], encoded, style, [noise[None] for noise in latents.noises])
+        rgb = generator(latents.z_l[None], encoded, style, noises)
     return to_pixels(rgb)[0].numpy()
 
 
-@pytest.mark.parametrize("tile", [None, 69])
-def test_an_anchor_is_drawn_as_it_was_inverted_in_every_tiling(
-    inverted: Path, tiny: Generator, tiny_model: Path, tile: int | None
-):
-    latents = AnchoredLatents.load(inverted)
-    where = latents.pixels
-    world = World.from_inversions([inverted], seed=3)
-    options = {"tile_px": tile, "device": "cpu"}
-    drawn = world.render(where.x.start, where.y.start, where.x.size, where.y.size, model=tiny_model, **options)
-    difference = np.abs(drawn.astype(int) - direct(latents, tiny))
+@pytest.mark.parametrize("tiled", [False, True], ids=["one tile", "several tiles"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_anchor_is_drawn_as_it_was_inverted_in_every_tiling(name: str, tiled: bool, tmp_path: Path):
+    latents = photograph(name)
+    spans, level = latents.spans(), network(name).config.levels
+    x, y = (span.noise[2 * level - 1] for span in spans)  # the pixels of that level
+    world = World.from_inversions([saved(tmp_path, "photo.safetensors", latents)], seed=3)
+    smallest = tile_px(MIN_TILE_CELLS, levels=level)
+    options = Options(tile_px=smallest if tiled else None, device="cpu", halvings=halvings(name))
+    drawn = open_studio(world, model=model_of(name), options=options).array(Region(x.start, y.start, x.size, y.size))
+    difference = np.abs(drawn.astype(int) - direct(latents, network(name)))
     assert difference.max() <= 1
     assert (difference == 0).mean() > 0.999
 
 
-def test_a_cyclic_world_shows_an_anchor_once_in_every_period(tiny: Generator, tiny_model: Path, tmp_path: Path):
-    latents = make_latents(57, -5, cells=(12, 14), model_sha256=file_hash(tiny_model), period=PERIOD)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_cyclic_world_shows_an_anchor_once_in_every_period(name: str, tmp_path: Path):
+    period = 60 * (16 if name == FOUR_LEVELS else 64)
+    latents = photograph(name, 57, period=period)
     world = World.from_inversions([saved(tmp_path, "a", latents)])
-    here, there = (world.render(x, -50, 200, 120, model=tiny_model) for x in (PERIOD - 40, -40 - 4 * PERIOD))
+    scale, model = scale_of(name), model_of(name)
+    size = 200 << halvings(name), 120 << halvings(name)
+    here, there = (world.render(x, -48, *size, model=model, scale=scale) for x in (period - 40, -40 - 4 * period))
+    assert here.shape == (120, 200, 3)
     assert np.array_equal(here, there)
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_an_anchor_of_a_coarser_scale_is_drawn_alike_in_every_tiling(name: str, tmp_path: Path):
+    latents = photograph("1/4", sizes=six_levels().config.coarser(2))
+    world = World.from_inversions([saved(tmp_path, "a", latents)], seed=3)
+    pixels = latents.pixels
+    region = Region(pixels.x.start - 64, pixels.y.start, 320, 192).coarser(halvings(name))
+    options = Options(device="cpu", halvings=halvings(name))
+    whole = open_studio(world, model=scaled_model(), options=options)
+    tiled = replace(
+        whole, options=replace(options, tile_px=tile_px(MIN_TILE_CELLS, levels=network(name).config.levels))
+    )
+    assert np.abs(whole.array(region).astype(int) - tiled.array(region)).max() <= 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_photograph_is_seen_at_every_scale(name: str, tmp_path: Path):
+    world = World.from_inversions([saved(tmp_path, "a", photograph(name))], seed=3)
+    pixels, scale, model = world.placed_anchors[0].pixels, scale_of(name), model_of(name)
+    window = (pixels.x.start, pixels.y.start, 96, 96)
+    with_photograph, without = (w.render(*window, model=model, scale=scale) for w in (world, World(seed=3)))
+    assert not np.array_equal(with_photograph, without)
 
 
 def test_seeds_change_what_lies_around_an_anchor_and_not_the_anchor(inverted: Path, tiny_model: Path):
@@ -284,9 +334,7 @@ def test_one_anchor_makes_a_layout_of_one_style(folder: Path):
 
 
 def test_styles_lie_in_the_middle_of_their_anchors():
-    placed = [
-        PlacedAnchor.at(latents, x) for latents, x in ((make_latents(), 0), (make_latents(), 99))
-    ]
+    placed = [PlacedAnchor.at(latents, x) for latents, x in ((make_latents(), 0), (make_latents(), 99))]
     layout = anchor_layout(placed, transition=200)
     assert [(c.x, c.y) for c in layout.centres] == [(30 + 34, 30 + 26), (99 * S + 30 + 34, 30 + 26)]
     assert layout.transition == 201

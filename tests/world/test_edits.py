@@ -10,22 +10,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from infgen.errors import WorldError
-from infgen.model.generator import Generator
-from infgen.rendering.plan import Region
+from infgen.geometry import Region, Span, Window, tile_px
+from infgen.rendering.palette import check_world
+from infgen.rendering.plan import MIN_TILE_CELLS
 from infgen.world import fields as seeded
 from infgen.world import world_fields
 from infgen.world.blocks import overlaps, positions_in
 from infgen.world.edits import MAX_EDITS, Edit
-from infgen.world.geometry import Span, Window
-from infgen.world.styles import check_world
 from infgen.world.world import World
+from tests.model.scaled import NETWORKS, halvings, network
 from tests.rendering.scenes import make_scene, picture
 from tests.world.latents import SIZES, S
 
-REACH_LOCAL, REACH_NOISE = (
-    12 * S + 3 * (S - 1),
-    3 * (S - 1),
-)  # px from a cell or noise position to the last pixel it changes
 PLACES = st.sampled_from([0, -1000, 2**31, -(2**31) - 7, 2**40 - 4000, -(2**40) + 1000])
 near = st.integers(-300, 300)
 lengths = st.integers(1, 200)
@@ -185,40 +181,52 @@ def test_statistics_move_the_latents():
     assert torch.equal(values, normals * 0.5 + torch.arange(6.0).view(-1, 1, 1))
 
 
-def drawn(tiny: Generator, world: World, region: Region) -> np.ndarray:
+def drawn(name: str, world: World, region: Region) -> np.ndarray:
     values = {"seed": world.seed, "edits": world.edits, "period": world.period}
-    return picture(make_scene(tiny, **values), region)
+    return picture(make_scene(network(name), **values), region)
 
 
-@pytest.mark.parametrize(("field", "reach"), [("local", REACH_LOCAL), ("noise", REACH_NOISE)])
-def test_an_edit_changes_only_what_the_network_sees_of_it(tiny: Generator, field: str, reach: int):
-    region = Region(-320, -300, 640, 600)
-    edit = Edit(x=-16, y=-32, w=48, h=40, seed=9, fields=(field,))
-    before, after = drawn(tiny, World(seed=1), region), drawn(tiny, World(seed=1, edits=(edit,)), region)
+EVERY_NETWORK = pytest.mark.parametrize("name", NETWORKS)
+
+
+@EVERY_NETWORK
+@pytest.mark.parametrize("field", ["local", "noise"])
+def test_an_edit_changes_only_what_the_network_sees_of_it(name: str, field: str):
+    size, step = network(name).config.cell_px, 1 << halvings(name)  # px of a cell, px from pixel to pixel
+    reach = 3 * size + (12 * size if field == "local" else 0)
+    edit = Edit(x=-size, y=-2 * size, w=3 * size, h=2 * size + 8, seed=9, fields=(field,))
+    left, top = edit.x - reach - 2 * step, edit.y - reach - 2 * step
+    region = Region(left, top, edit.w + 2 * reach + 4 * step, edit.h + 2 * reach + 4 * step).coarser(halvings(name))
+    before, after = drawn(name, World(seed=1), region), drawn(name, World(seed=1, edits=(edit,)), region)
     rows, columns = np.nonzero((before != after).any(2))
     assert len(rows)
-    assert edit.x - reach <= columns.min() - 320 <= columns.max() - 320 < edit.x + edit.w + reach
-    assert edit.y - reach <= rows.min() - 300 <= rows.max() - 300 < edit.y + edit.h + reach
+    x, y = step * (columns + region.x), step * (rows + region.y)
+    assert edit.x - reach <= x.min() <= x.max() < edit.x + edit.w + reach
+    assert edit.y - reach <= y.min() <= y.max() < edit.y + edit.h + reach
 
 
-def test_an_edit_is_seen_alike_in_every_tiling(tiny: Generator):
-    scene = make_scene(tiny, seed=1, edits=(Edit(x=-16, y=-32, w=148, h=40, seed=9),))
-    region = Region(-100, -80, 230, 170)
-    one, many = (picture(scene, region, tile=tile) for tile in (None, 69))
+@EVERY_NETWORK
+def test_an_edit_is_seen_alike_in_every_tiling(name: str):
+    scene = make_scene(network(name), seed=1, edits=(Edit(x=-16, y=-32, w=148, h=168, seed=9),))
+    region, smallest = Region(-100, -80, 230, 170), tile_px(MIN_TILE_CELLS, levels=network(name).config.levels)
+    one, many = (picture(scene, region, tile=tile) for tile in (None, max(69, smallest)))
     assert np.abs(one.astype(int) - many).max() <= 1
 
 
-def test_edits_far_away_change_nothing(tiny: Generator):
-    region = Region(2**40 - 200, -60, 200, 120)
+@EVERY_NETWORK
+def test_edits_far_away_change_nothing(name: str):
+    region = Region((2**40 >> halvings(name)) - 200, -60, 200, 120)
     far = tuple(Edit(x=-(2**40) + 64 * i, y=64 * i, w=64, h=64, seed=i) for i in range(300))
-    assert np.array_equal(drawn(tiny, World(seed=1, edits=far), region), drawn(tiny, World(seed=1), region))
+    assert np.array_equal(drawn(name, World(seed=1, edits=far), region), drawn(name, World(seed=1), region))
 
 
-def test_in_a_cyclic_world_an_edit_shows_once_in_every_period(tiny: Generator):
-    world = World(seed=1, period=640, edits=(Edit(x=600, y=-32, w=90, h=64, seed=9),))
-    here, there = (drawn(tiny, world, Region(x, -40, 100, 80)) for x in (600, 600 - 3 * 640))
+@EVERY_NETWORK
+def test_in_a_cyclic_world_an_edit_shows_once_in_every_period(name: str):
+    world = World(seed=1, period=640, edits=(Edit(x=600, y=-64, w=90, h=128, seed=9),))
+    k = halvings(name)
+    here, there = (drawn(name, world, Region(x >> k, -40, 100, 80)) for x in (600, 600 - 3 * 640))
     assert np.array_equal(here, there)
-    assert not np.array_equal(here, drawn(tiny, World(seed=1, period=640), Region(600, -40, 100, 80)))
+    assert not np.array_equal(here, drawn(name, World(seed=1, period=640), Region(600 >> k, -40, 100, 80)))
 
 
 REGION = Region(0, -64, 128, 128)

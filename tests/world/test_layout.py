@@ -14,10 +14,9 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from infgen.errors import WorldError
+from infgen.geometry import Region, Span, Window
 from infgen.limits import MAX_PHOTO_PIXELS
-from infgen.rendering.plan import Region
 from infgen.world import layout_files
-from infgen.world.geometry import Span, Window
 from infgen.world.layout import CentreSpec, Layout, ResolvedLayout
 from infgen.world.layout_files import resolve
 
@@ -83,6 +82,20 @@ def test_single_pixels_have_the_styles_that_they_have_in_a_window(
     xs, ys = [window.x.start + x for x in across], [window.y.start + y for y in down]
     expected = [[int(found.labels(Window(Span(x, 1), Span(y, 1)), period=period)[0, 0]) for x in xs] for y in ys]
     assert found.labels_at(xs, ys, period=period).tolist() == expected
+
+
+@given(centred(), st.none() | st.integers(1, 30), st.integers(1, 12))
+def test_positions_apart_have_the_styles_of_their_pixels(
+    case: tuple[ResolvedLayout, Window], turns: int | None, step: int
+):
+    assert_apart(*case, period=None if turns is None else turns * step, step=step)
+
+
+def assert_apart(found: ResolvedLayout, window: Window, *, period: int | None, step: int) -> None:
+    apart = Window(Span(window.x.start // step, window.x.size), Span(window.y.start // step, window.y.size))
+    xs, ys = (range(step * span.start, step * span.stop, step) for span in (apart.x, apart.y))
+    expected = found.labels_at(xs, ys, period=period)
+    assert np.array_equal(found.labels(apart, period=period, step=step), expected)
 
 
 def test_a_coarse_map_of_a_giant_region_is_exact_on_the_line_between_two_centres():
@@ -164,6 +177,16 @@ def test_single_pixels_of_a_painting_have_the_styles_that_they_have_in_a_window(
     found = painted(tmp_path, paint, region=region)
     xs, ys = range(window.x.start, window.x.stop, 7), range(window.y.start, window.y.stop, 3)
     assert np.array_equal(found.labels_at(xs, ys, period=period), found.labels(window, period=period)[::3, ::7])
+
+
+@in_one_folder
+@given(paintings(), st.none() | st.integers(1, 30), st.integers(1, 12))
+def test_positions_apart_have_the_samples_of_their_pixels(
+    tmp_path: Path, case: tuple[np.ndarray, Region, Window], turns: int | None, step: int
+):
+    paint, region, window = case
+    period = None if turns is None else turns * step
+    assert_apart(painted(tmp_path, paint, region=region), window, period=period, step=step)
 
 
 def test_a_painting_shorter_than_the_period_goes_on_to_its_nearest_edge(tmp_path: Path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infgen.world.geometry import Span, Window
+from infgen.geometry import Span, Window
 from infgen.world.mixing import Centre, Labels, StyleCounts, covering, nearest_styles
 from tests import oracle
 
@@ -33,11 +33,27 @@ def test_a_pixel_belongs_to_its_nearest_centre_and_of_equals_to_the_first(
     assert np.array_equal(nearest_styles(moved, window), slowly(moved, window))
 
 
+@given(CENTRES, FAR, FAR, PLACES, PLACES, st.integers(1, 9))
+def test_positions_apart_have_the_styles_of_their_pixels(
+    centres: list[Centre], far_x: int, far_y: int, x: int, y: int, halvings: int
+) -> None:
+    step = 1 << halvings
+    moved = [Centre(c.x + far_x, c.y + far_y, c.style) for c in centres]
+    window = Window(Span((x + far_x) // step, 70), Span((y + far_y) // step, 3))
+    found = nearest_styles(moved, window, step=step)
+    for row, column in ((0, 0), (2, 69), (1, 63), (1, 64), (2, 30)):
+        pixel = Window(Span(step * (window.x.start + column), 1), Span(step * (window.y.start + row), 1))
+        assert found[row, column] == slowly(moved, pixel)[0, 0]
+
+
 @given(CENTRES)
 def test_centres_at_the_ends_of_the_world_are_compared_exactly(centres: list[Centre]) -> None:
     ends = [Centre(c.x + sign * 2**40, c.y - sign * 2**40, c.style) for c in centres for sign in (1, -1)]
     window = Window(Span(-5, 11), Span(-4, 9))
     assert np.array_equal(nearest_styles(ends, window), slowly(ends, window))
+    far_apart = nearest_styles(ends, Window(Span(-64, 128), Span(0, 1)), step=512)
+    for column in (0, 63, 64, 127):
+        assert far_apart[0, column] == slowly(ends, Window(Span(512 * (column - 64), 1), Span(0, 1)))[0, 0]
 
 
 def test_many_centres_are_as_exact_as_few() -> None:
