@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks.render import console, machine
 from infgen.model.checkpoint import SHIPPED
-from infgen.sinks import unfinished
+from infgen.sinks import find_unfinished
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
@@ -121,7 +121,7 @@ def main(model: Path, side: int, tile: int, workers: int) -> None:
 
 def half_done(out: Path) -> bool:
     """Whether half of the tiles are in the store."""
-    kept = unfinished(str(out))
+    kept = find_unfinished(str(out))
     return kept is not None and 2 * kept[0] >= kept[1]
 
 

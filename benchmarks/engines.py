@@ -20,12 +20,12 @@ from infgen.bench.timing import Ratio, lockstep
 from infgen.engines import EagerEngine, Engine, OnnxEngine
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.export.onnx import export_onnx
+from infgen.geometry import Region, tile_px
 from infgen.model.checkpoint import file_hash, load
 from infgen.model.generator import Generator
-from infgen.rendering.plan import Region, make_plan, tile_option_cells
+from infgen.rendering.palette import world_palette
+from infgen.rendering.plan import make_plan, tile_option_cells
 from infgen.rendering.render import Scene, batch_inputs
-from infgen.world.geometry import tile_px
-from infgen.world.styles import world_palette
 
 ROUND_SECONDS = 6.0  # of measuring one combination, at least two rounds
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.render import console, machine
-from infgen.train.data import PhotoSet
+from infgen.train.data.photo_set import PhotoSet
 from infgen.train.evaluation import WeightFiles, load_network
 from infgen.train.evaluation.distances import frechet
 from infgen.train.evaluation.features import collect

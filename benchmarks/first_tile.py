@@ -17,9 +17,9 @@ from benchmarks.render import console, machine
 from infgen.bench.cold_start import ColdStart, measure_cold_start
 from infgen.bench.configurations import model_file
 from infgen.engines.eager import DTYPES, Precision
+from infgen.geometry import Region
 from infgen.model.config import PRESETS
 from infgen.rendering.job import Options
-from infgen.rendering.plan import Region
 from infgen.world.world import World
 
 PARTS = ("imports", "model", "preflight", "tile")

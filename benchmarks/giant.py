@@ -25,7 +25,7 @@ from benchmarks.render import console, machine
 from infgen import World
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
 
 TILE_PX = 512  # of both formats
 Reader = Callable[[int, int], Pixels]  # column and row of a whole tile

@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.render import console, machine
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.sinks import unfinished
+from infgen.sinks import find_unfinished
 
 # The command line, with a byte in a file for every tile that was computed.
 CHILD = """
@@ -110,7 +110,7 @@ def kill_again_and_again(job: Job, out: Path, moments: list[Moment]) -> list[int
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        kept, total = unfinished(str(out)) or (0, 0)
+        kept, total = find_unfinished(str(out)) or (0, 0)
         losses.append(computed(out) - kept - sum(losses))
         when = f"{moment.seconds:.2f} s after its {'first tile' if moment.drawing else 'start'}"
         console.print(f"kill {len(losses)} {when}: {kept} of {total or '?'} tiles kept, {losses[-1]} lost")

@@ -32,12 +32,12 @@ from infgen.inversion.invert import CONTINUING
 from infgen.inversion.optimise import Settings, optimise
 from infgen.inversion.placing import Placed, place
 from infgen.photo import open_photograph
+from infgen.pixels import Pixels
 from infgen.rendering.job import Studio, open_studio
-from infgen.rendering.render import Pixels
 from infgen.rendering.sheet import Sheet, draw_sheet, save_sheet
-from infgen.train import efficientnet
 from infgen.train.evaluation.distances import frechet, inception_score
 from infgen.train.evaluation.features import EffNetFeatures, collect
+from infgen.train.networks import efficientnet
 from infgen.world.world import World
 
 SIDE_PX, KNOWN_PX = 256, 128

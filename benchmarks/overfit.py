@@ -31,7 +31,7 @@ from infgen.model.checkpoint import SHIPPED
 from infgen.perceptual import Lpips
 from infgen.train import start
 from infgen.train.checkpoint import RunFolder
-from infgen.train.data import PhotoSet
+from infgen.train.data.photo_set import PhotoSet
 from infgen.train.evaluation import WeightFiles, load_network, real_features
 from infgen.train.evaluation.distances import frechet
 from infgen.train.evaluation.features import collect

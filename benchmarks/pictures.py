@@ -16,7 +16,7 @@ from infgen import Region, World
 from infgen.model.checkpoint import SHIPPED
 from infgen.model.scales import judged_scales
 from infgen.rendering.job import Options, Studio, open_studio
-from infgen.train import samples
+from infgen.train import sample_sheet
 from infgen.world.layout import ResolvedLayout
 
 WORLDS = 16
@@ -109,7 +109,7 @@ def main(out: Path, model: Path, seed: int, precision: str, threads: int | None)
             ],
             6,
         ),
-        "sheet": Image.fromarray(samples.sheet(studio.generator, dtype=torch.float32)),
+        "sheet": Image.fromarray(sample_sheet.sheet(studio.generator, dtype=torch.float32)),
     }
     for name, picture in pictures.items():
         picture.save(out / f"{name}.jpg", quality=QUALITY, optimize=True)

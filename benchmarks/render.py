@@ -23,14 +23,15 @@ from infgen.bench.timing import Ratio, Work, lockstep, seconds_of
 from infgen.cli.main import LARGE_PAGES
 from infgen.engines import EagerEngine
 from infgen.engines.eager import DTYPES, Precision
+from infgen.geometry import Region
 from infgen.model.config import PRESETS
 from infgen.model.folded import fold
 from infgen.model.generator import Generator
 from infgen.rendering.cost import layer_costs
-from infgen.rendering.plan import Plan, Region, make_plan
+from infgen.rendering.palette import world_palette
+from infgen.rendering.plan import Plan, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Scene, batch_inputs, render_batch
-from infgen.world.styles import world_palette
 from infgen.world.world import World
 
 __all__ = ["console", "machine"]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import click
 
+from infgen.geometry import Region
 from infgen.model.config import GeneratorConfig, preset
 from infgen.rendering.cluster import LEVEL_CHUNKS
 from infgen.rendering.cost import tile_flops
-from infgen.rendering.plan import Plan, Region, make_plan
+from infgen.rendering.plan import Plan, make_plan
 from infgen.sinks import pyramid
 from infgen.sinks.zarr import chunks
 

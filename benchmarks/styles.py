@@ -24,12 +24,12 @@ from benchmarks.render import console, machine, tile_by_tile
 from infgen.bench.configurations import TRANSITION_PX, model_file, ring_centres, seeded_styles
 from infgen.bench.timing import Ratio, Work, lockstep
 from infgen.engines.eager import DTYPES, Precision
+from infgen.geometry import Region, layer_spans
 from infgen.model.config import PRESETS
+from infgen.rendering import tile_inputs
 from infgen.rendering.job import Options, Studio, open_studio
-from infgen.rendering.plan import Plan, Region
+from infgen.rendering.plan import Plan
 from infgen.rendering.render import render_batch
-from infgen.world import tile_inputs
-from infgen.world.geometry import layer_spans
 from infgen.world.layout import MAX_STYLES, ResolvedCentre, ResolvedLayout
 from infgen.world.world import World
 

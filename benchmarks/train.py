@@ -19,10 +19,10 @@ import torch
 from rich.table import Table
 
 from benchmarks.render import console, machine
+from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.loop import PRECISIONS
 from infgen.train.presets import RECIPES, Recipe, recipe
 from infgen.train.processes import Processes
-from infgen.train.pyramid import PhotoPyramid
 from infgen.train.step import Stepper, Terms
 
 PARTS = ("data", "discriminator", "generator", "R1", "path length")

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from infgen.export.epilogues import demodulation, modulated_conv_epilogue, upsample_epilogue
 from infgen.export.modulation import TINY, modulation
+from infgen.geometry import STRUCTURE_HALO
 from infgen.model.folded import check_seamless
 from infgen.model.generator import Generator
 from infgen.model.layers import EPS, GAIN, LEAK, ModulatedConv, StyledConv, ToRGB, centre_crop, upsample_skip
 from infgen.model.structure import CoordinateConv, DirectInput, trimmed
-from infgen.world.geometry import STRUCTURE_HALO
 
 
 @dataclass(frozen=True)

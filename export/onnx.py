@@ -16,9 +16,9 @@ from infgen.engines.tile_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, 
 from infgen.errors import InputError, MissingExtraError
 from infgen.export import functions
 from infgen.export.graph import TileGraph
+from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
-from infgen.world.geometry import STRUCTURE_HALO
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 EXAMPLE_BATCH = 2  # 1 would be taken for a constant

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from infgen.errors import InfgenError, InputError
 
 if TYPE_CHECKING:
+    from infgen.geometry import Region
     from infgen.inversion.invert import invert
     from infgen.model.config import GeneratorConfig
     from infgen.model.generator import Generator
-    from infgen.rendering.plan import Region
     from infgen.world.world import World
 
 __version__ = "0.1.0"

@@ -7,6 +7,9 @@ positions are exact however far they are from the origin.
 
 from dataclasses import dataclass
 
+from infgen.errors import InputError, LimitError
+
+PX_LIMIT = 2**40  # corners of every window lie within +-2**40 px of the world
 STRUCTURE_HALO = 12  # cells that the four 7x7 convolutions of G_S eat on each side: 4 * 3
 
 
@@ -38,6 +41,35 @@ class Window:
     def shape(self) -> tuple[int, int]:
         """``(height, width)`` in lattice positions."""
         return self.y.size, self.x.size
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the implicit image, px: left edge ``x``, top edge ``y``, width ``w``, height ``h``."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+    def __post_init__(self) -> None:
+        for name, size in (("width", self.w), ("height", self.h)):
+            if size < 1:
+                raise InputError(f"{name} {size} px is not possible; give 1 or more")
+        for name, low, size in (("x", self.x, self.w), ("y", self.y, self.h)):
+            if not (low >= -PX_LIMIT and low + size <= PX_LIMIT):
+                raise LimitError(f"{name} from {low} to {low + size} px leaves the canvas; allowed is -2^40 to 2^40")
+
+    @property
+    def pixels(self) -> int:
+        """Pixels in the region."""
+        return self.w * self.h
+
+    def coarser(self, halvings: int) -> "Region":
+        """The region in pixels that lie 2**halvings px apart: the fewest that cover it."""
+        left, top = self.x >> halvings, self.y >> halvings
+        right, bottom = -(-(self.x + self.w) >> halvings), -(-(self.y + self.h) >> halvings)
+        return Region(left, top, right - left, bottom - top)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import Any, Literal, get_args
 
 from infgen.atomic import write_atomically
 from infgen.errors import InfgenError, LimitError
+from infgen.geometry import Region
 from infgen.limits import JOB_SECONDS, JOBS_AT_ONCE, KEPT_JOBS, MAX_JOBS
-from infgen.rendering.plan import Region
 from infgen.serve.errors import FAILED, BusyError, NotFoundError, StoppingError
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, UploadFile
 
 from infgen.errors import LimitError
+from infgen.geometry import PX_LIMIT
 from infgen.inversion.arrangement import Extension
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_MB, MIB
 from infgen.serve.canvas import Canvas
@@ -18,7 +19,7 @@ from infgen.serve.jobs import Kind
 from infgen.serve.photographs import Placing, Upload, arrange
 from infgen.serve.routes import Here, WorldId, errors
 from infgen.serve.schemas import JobRecord
-from infgen.world.document import PX_LIMIT, cut
+from infgen.world.document import cut
 
 router = APIRouter(prefix="/worlds", tags=["jobs"])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from infgen.limits import MAX_QUEUE, TILE_SECONDS
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
 from infgen.serve.errors import BusyError, DeadlineError, StoppingError
 
 logger = logging.getLogger(__name__)

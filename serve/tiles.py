@@ -9,14 +9,15 @@ import torch
 from PIL import Image
 
 from infgen.engines.base import to_pixels
+from infgen.geometry import PX_LIMIT, Region
+from infgen.pixels import Pixels
 from infgen.rendering.cost import tile_flops
 from infgen.rendering.job import Studio
-from infgen.rendering.plan import Plan, Region
-from infgen.rendering.render import Pixels, Scene, render_array
+from infgen.rendering.plan import Plan
+from infgen.rendering.render import Scene, render_array
+from infgen.rendering.tile_inputs import tile_batch
 from infgen.serve.errors import NotFoundError
 from infgen.serve.zoom import zoom_levels
-from infgen.world.document import PX_LIMIT
-from infgen.world.tile_inputs import tile_batch
 from infgen.world.world import World
 
 TILE_PX = 256

@@ -5,7 +5,7 @@ import secrets
 from fastapi import APIRouter, Response
 
 from infgen.errors import InputError
-from infgen.rendering.plan import Region
+from infgen.geometry import Region
 from infgen.serve.canvas import Canvas
 from infgen.serve.layouts import check_counts
 from infgen.serve.routes import Here, IfMatch, WorldId, errors

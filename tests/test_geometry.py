@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from infgen.world import geometry
-from infgen.world.geometry import LayerSpans, Span, Window
+from infgen import geometry
+from infgen.geometry import LayerSpans, Span, Window
 
 FAR = 2**40
 LEVELS = st.integers(1, 7)

@@ -15,8 +15,8 @@ from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
 from infgen.photo import Photograph, in_one_profile, open_photograph, read_photo
 from tests.profiles import profile
+from tests.train.data.test_views import KINDS, STORED, encoded, png
 from tests.train.photos import coordinates_image, landscape, load, plain, save
-from tests.train.test_data_photos import KINDS, STORED, encoded, png
 
 RED = (200, 30, 40)
 

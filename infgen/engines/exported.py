@@ -10,10 +10,10 @@ from torch import Tensor
 from infgen.engines.base import TileBatch
 from infgen.engines.tile_file import StylesPer, TileFile
 from infgen.errors import InfgenError, InputError
+from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Style
 from infgen.model.layers import StyleWeights
-from infgen.world.geometry import STRUCTURE_HALO
 
 Feed = dict[str, Tensor]
 PER_BATCH = ("noise_strength", "z_g", "w_plus")  # inputs without a batch, unless each tile has its own styles

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from infgen.errors import InputError, ModelFileError
+from infgen.geometry import tile_px
 from infgen.model.config import GeneratorConfig
-from infgen.world.geometry import tile_px
 
 Precision = Literal["fp32", "fp16", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -9,16 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from infgen import geometry
 from infgen.errors import InputError, LimitError
+from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
 from infgen.inversion.compositing import enlarged, matched, set_into
 from infgen.inversion.placing import Placed
 from infgen.limits import MAX_JOINED_PIXELS
 from infgen.model.config import GeneratorConfig
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
-from infgen.world import geometry
-from infgen.world.document import PX_LIMIT
-from infgen.world.geometry import STRUCTURE_HALO
+from infgen.pixels import Pixels
 from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
 from infgen.world.world import World
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from infgen.photo import Known
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
 
 REACHES_PX = (96, 32, 10)  # how far differences of colour are carried outwards: the coarse ones far, finer ones less
 _STRIP_PX = 512  # rows that are blended together: the whole picture at once would need several times its memory

@@ -18,8 +18,8 @@ from PIL import Image
 from infgen.atomic import TEMPORARY_PREFIX, check_output, write_atomically
 from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement
+from infgen.pixels import Pixels
 from infgen.rendering.job import Studio
-from infgen.rendering.render import Pixels
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.world.anchoring import file_sha256
 from infgen.world.anchors import AnchoredLatents

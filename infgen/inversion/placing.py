@@ -8,14 +8,14 @@ import torch
 from PIL import Image
 
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Region
 from infgen.inversion.window import Target
 from infgen.limits import MAX_INVERSION_PIXELS
 from infgen.model.config import GeneratorConfig
 from infgen.model.scales import Scale, judged_scales, nearest_scale
 from infgen.perceptual import MIN_PX
 from infgen.photo import HALF, Known, Photograph
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
 
 WORKING_HEIGHT_PX = (
     197  # views of this size have the composition and shapes of a photograph, and invert in a minute or two

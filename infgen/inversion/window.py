@@ -7,12 +7,9 @@ import torch
 from torch import Tensor
 
 from infgen.errors import InputError
-from infgen.model.config import GeneratorConfig
-from infgen.perceptual import MIN_PX
-from infgen.rendering.plan import Region
-from infgen.world import coordinates, fields
-from infgen.world.geometry import (
+from infgen.geometry import (
     LayerSpans,
+    Region,
     Window,
     cells_covering,
     first_cell,
@@ -20,6 +17,9 @@ from infgen.world.geometry import (
     lattice_period,
     layer_spans,
 )
+from infgen.model.config import GeneratorConfig
+from infgen.perceptual import MIN_PX
+from infgen.world import coordinates, fields
 
 
 @dataclass(frozen=True, eq=False)

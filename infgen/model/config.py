@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from infgen import geometry
 from infgen.errors import InputError, ModelFileError
-from infgen.world import geometry
 
 CoordinateSystem = Literal["scenery", "texture", "object"]
 Structure = Literal["implicit", "pointwise", "none"]

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infgen.errors import InputError
+from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop, upsample_skip
 from infgen.model.structure import CoordinateConv, DirectInput, trimmed
-from infgen.world.geometry import STRUCTURE_HALO
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
 STRIP_BYTES = 8 * 2**20  # of a layer's output that is finished at a time, while it is in the cache

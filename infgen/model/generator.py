@@ -49,7 +49,7 @@ class Generator(nn.Module):
     ) -> Tensor:
         """z_l (B, C, n+24, m+24), coordinates (B, K, n+24, m+24), noises[i] (B, 1, h_i, w_i) -> RGB (B, 3, H, W).
 
-        ``config.noise_shapes`` gives the sizes of noises, ``infgen.world.geometry.tile_px`` those of RGB.
+        ``config.noise_shapes`` gives the sizes of noises, ``infgen.geometry.tile_px`` those of RGB.
         RGB is float32, about [-1, 1], not clipped. ``weights`` mix K styles over space, z_g (B, K, D) and w_plus
         (B, K, rows, D). Raises ValueError where a noise has another size than its layer.
         """

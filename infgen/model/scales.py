@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infgen import geometry
 from infgen.errors import InputError
 from infgen.model.config import PATCH_CELLS, GeneratorConfig, scale_name
-from infgen.world import geometry
 
 PATCH_PX = 101  # side of a patch wherever the view has room for it: 11 cells at 16 px a cell
 VIEW_CELLS = 17  # where a model file does not say its view: what 17 cells give, 197 px at 16 px a cell

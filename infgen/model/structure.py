@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.layers import ModulatedConv, centre_crop, leaky_relu, standard_normal
-from infgen.world.geometry import STRUCTURE_HALO
 
 LAYERS = 4
 KERNEL = 7

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from infgen.geometry import tile_px
 from infgen.model.config import GeneratorConfig
 from infgen.model.layers import (
     EqualizedLinear,
@@ -16,7 +17,6 @@ from infgen.model.layers import (
     pixel_norm,
     upsample_skip,
 )
-from infgen.world.geometry import tile_px
 
 MAPPING_LAYERS = 8
 MAPPING_LEARNING_RATE_FACTOR = 0.01

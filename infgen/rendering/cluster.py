@@ -23,10 +23,10 @@ from infgen.rendering.plan import Plan
 from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
 from infgen.rendering.render import render_batch
 from infgen.sinks import pyramid
-from infgen.sinks.files.work import Start
-from infgen.sinks.recipe import Recipe
+from infgen.sinks.files.work_folder import Start
+from infgen.sinks.provenance import Provenance
 from infgen.sinks.zarr import hold
-from infgen.sinks.zarr.blobs import is_url
+from infgen.sinks.zarr.storage import is_url
 from infgen.sinks.zarr.store import (
     create,
     discard_empty,
@@ -81,7 +81,7 @@ def render_on_cluster(
     path: str,
     *,
     scheduler: str,
-    recipe: Recipe,
+    recipe: Provenance,
     start: Start = "new",
     progress: Progress = lambda done, total: None,
 ) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.structure import KERNEL, LAYERS
-from infgen.world.geometry import STRUCTURE_HALO
 
 Shape = tuple[int, int]  # rows, columns
 

@@ -14,15 +14,17 @@ from infgen.engines.exported import ExportedEngine
 from infgen.engines.opening import AUTO, engine_kind, open_exported
 from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
+from infgen.geometry import Region
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.model.config import scale_name
 from infgen.model.generator import Generator
-from infgen.rendering.plan import Plan, Region, make_plan
+from infgen.pixels import Pixels
+from infgen.rendering.palette import check_anchors, world_palette
+from infgen.rendering.plan import Plan, make_plan
 from infgen.rendering.preflight import Preflight, check_styles, estimate, tile_memory
-from infgen.rendering.render import Pixels, Scene, render_array, render_to
+from infgen.rendering.render import Scene, render_array, render_to
 from infgen.rendering.selftest import check_engine, is_reference
-from infgen.sinks import Sink, Start, check_picture, check_recipe, open_sink
-from infgen.world.styles import check_anchors, world_palette
+from infgen.sinks import Sink, Start, check_picture, check_provenance, open_sink
 from infgen.world.world import World
 
 Progress = Callable[[int, int], None]
@@ -241,7 +243,7 @@ def prepare(studio: Studio, region: Region, output: Output, *, crew: Crew | None
         raise InputError(
             f"output {output.path} is {file_format.name}, which one process writes; with a scheduler give a .zarr folder or URL"
         )
-    check_recipe(studio.recipe(plan))
+    check_provenance(studio.recipe(plan))
     if isinstance(studio.scene.engine, ExportedEngine):
         check_styles(studio.scene, plan, studio.scene.engine)
     preflight = estimate(

@@ -6,14 +6,14 @@ computed twice.
 
 from dataclasses import dataclass
 
+from infgen import geometry
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Region
 from infgen.limits import MAX_PIXELS
 from infgen.model.config import GeneratorConfig
 from infgen.rendering.cost import peak_bytes
+from infgen.rendering.tile_inputs import TilePosition
 from infgen.sinks.grid import Grid
-from infgen.world import geometry
-from infgen.world.tile_inputs import TilePosition
-from infgen.world.world import PX_LIMIT
 
 MIN_TILE_CELLS = 7  # the smallest tile that moves on by a whole cell, wherever the region begins
 MAX_BATCH = 1024
@@ -21,35 +21,6 @@ MAX_TILE_PX = 740  # of several tiles: 1060 px would save 1 to 3 % of the work a
 MAX_ONLY_TILE_PX = 1060  # of a side that one tile covers: two of half the size would cost 2 to 6 % more
 SPACING_CELLS = 5  # cells by which a tile's step is smaller than its z_S window
 OVERLAP_PX = 5  # a tile of n cells has this many px more than n - 5 cells
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of the implicit image, px: left edge ``x``, top edge ``y``, width ``w``, height ``h``."""
-
-    x: int
-    y: int
-    w: int
-    h: int
-
-    def __post_init__(self) -> None:
-        for name, size in (("width", self.w), ("height", self.h)):
-            if size < 1:
-                raise InputError(f"{name} {size} px is not possible; give 1 or more")
-        for name, low, size in (("x", self.x, self.w), ("y", self.y, self.h)):
-            if not (low >= -PX_LIMIT and low + size <= PX_LIMIT):
-                raise LimitError(f"{name} from {low} to {low + size} px leaves the canvas; allowed is -2^40 to 2^40")
-
-    @property
-    def pixels(self) -> int:
-        """Pixels in the region."""
-        return self.w * self.h
-
-    def coarser(self, halvings: int) -> "Region":
-        """The region in pixels that lie 2**halvings px apart: the fewest that cover it."""
-        left, top = self.x >> halvings, self.y >> halvings
-        right, bottom = -(-(self.x + self.w) >> halvings), -(-(self.y + self.h) >> halvings)
-        return Region(left, top, right - left, bottom - top)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from infgen.errors import InfgenError, InputError
+from infgen.pixels import Pixels
 from infgen.rendering.plan import Plan
 from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
-from infgen.rendering.render import Pixels, render_batch
+from infgen.rendering.render import render_batch
 from infgen.sinks.base import Sink
 
 IN_FLIGHT = 2  # batches given to a process: one that it draws, one that waits, so that it never does

@@ -8,12 +8,13 @@ import torch
 
 from infgen.engines.exported import ExportedEngine
 from infgen.errors import LimitError
+from infgen.geometry import Region
 from infgen.limits import TILE_MEMORY_MB
 from infgen.model.config import PATCH_CELLS, GeneratorConfig
 from infgen.rendering.cost import layer_costs, peak_bytes, tile_flops
-from infgen.rendering.plan import Plan, Region, make_plan
+from infgen.rendering.plan import Plan, make_plan
 from infgen.rendering.render import Scene, render_tiles
-from infgen.world.tile_inputs import styles_reaching
+from infgen.rendering.tile_inputs import styles_reaching
 
 MAX_STYLES_IN_TILE = 16  # that an estimate expects at most to meet in one tile
 BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from infgen.geometry import Region
+from infgen.pixels import Pixels
 from infgen.rendering.job import Studio
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
 from infgen.rendering.sheet import LABEL_PX, text_strip
 from infgen.world.document import cut
 from infgen.world.layout import ResolvedLayout

@@ -4,17 +4,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from infgen.engines.base import Engine, TileBatch, to_pixels
+from infgen.pixels import Pixels
+from infgen.rendering.palette import Palette
 from infgen.rendering.plan import Plan, PlannedTile
+from infgen.rendering.tile_inputs import tile_batch
 from infgen.sinks.base import Sink
-from infgen.world.styles import Palette
-from infgen.world.tile_inputs import tile_batch
 from infgen.world.world import World
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 import torch
 
+from infgen import geometry
 from infgen.engines import EagerEngine, Engine
 from infgen.engines.base import TileBatch, to_pixels
 from infgen.errors import InfgenError
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
-from infgen.world import geometry
-from infgen.world.styles import world_palette
-from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.rendering.palette import world_palette
+from infgen.rendering.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 
 CLOSE, MOSTLY = 1, 0.999  # of 255, on so many values: what engines may differ by in fp32

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from infgen.atomic import check_output, write_atomically
 from infgen.errors import InputError, LimitError
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
 
 MAX_SHEET_PX = 10**8  # the sheet is held in memory, 3 bytes per px
 LABEL_PX = 18

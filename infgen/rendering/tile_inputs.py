@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from infgen.engines.base import TileBatch
+from infgen.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, lattice_period, layer_spans
 from infgen.model.config import GeneratorConfig
 from infgen.model.layers import StyleWeights
+from infgen.rendering.palette import Palette
 from infgen.world import coordinates, world_fields
-from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, lattice_period, layer_spans
 from infgen.world.layout import ResolvedLayout
 from infgen.world.mixing import StyleCounts, covering
-from infgen.world.styles import Palette
 from infgen.world.world import World
 
 

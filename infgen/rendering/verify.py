@@ -13,11 +13,13 @@ from infgen.engines.eager import DTYPES
 from infgen.engines.opening import engine_kind
 from infgen.engines.tile_file import PRECISIONS
 from infgen.errors import InputError
+from infgen.geometry import Region
 from infgen.model.config import parse_scale
+from infgen.pixels import Pixels
 from infgen.rendering.job import Options, open_studio
-from infgen.rendering.plan import Plan, Region, same_plan
-from infgen.rendering.render import Pixels, Scene, render_batch
-from infgen.sinks import picture_size, read_recipe, read_region
+from infgen.rendering.plan import Plan, same_plan
+from infgen.rendering.render import Scene, render_batch
+from infgen.sinks import picture_size, read_provenance, read_region
 from infgen.world.world import World
 
 CLOSE = 1  # two engines may differ by so much of 255 ...
@@ -68,7 +70,7 @@ def verify(
     ``options``: threads, device and engine; the rest comes from the recipe. Raises InputError where the file has no recipe,
     its model is another one, or its size is not the recipe's.
     """
-    recipe = read_recipe(path)
+    recipe = read_provenance(path)
     if recipe is None:
         raise InputError(f"{path} carries no recipe; it was not rendered by infgen, or a program removed it")
     scene, plan = _scene_and_plan(recipe, path, model=model, options=options or Options())

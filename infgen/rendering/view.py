@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from infgen.errors import MissingExtraError
+from infgen.geometry import Region
+from infgen.pixels import Pixels
 from infgen.rendering.job import Options, Studio, open_studio
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
 from infgen.world.world import World
 
 CHUNK_PX = 1024

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from infgen.atomic import write_atomically
 from infgen.errors import WorldError
+from infgen.geometry import PX_LIMIT, LayerSpans, Span, Window
 from infgen.limits import MAX_ANCHOR_MB, MIB
 from infgen.world.anchors import AnchoredLatents
 from infgen.world.blocks import Part, overlapping
-from infgen.world.document import PX_LIMIT, Document, check_file, checked, cut
-from infgen.world.geometry import LayerSpans, Span, Window
+from infgen.world.document import Document, check_file, checked, cut
 from infgen.world.layout import MAX_STYLES, ResolvedLayout
 
 MAX_ANCHORS = MAX_STYLES  # each brings a style of its own

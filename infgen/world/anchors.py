@@ -18,9 +18,9 @@ from torch import Tensor
 
 from infgen.atomic import write_atomically
 from infgen.errors import WorldError
+from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, layer_spans, tile_px
 from infgen.limits import MAX_ANCHOR_MB, MIB
-from infgen.world.document import PX_LIMIT, check_file, cut, listed
-from infgen.world.geometry import STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, layer_spans, tile_px
+from infgen.world.document import check_file, cut, listed
 
 FORMAT = "infgen-anchor"
 VERSION = 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from infgen.world.geometry import Span, Window
+from infgen.geometry import Span, Window
 
 Part = tuple[slice, slice]  # rows, columns
 

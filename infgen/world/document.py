@@ -15,7 +15,6 @@ SCHEMA = 1
 MAX_DOCUMENT_BYTES = 16 * MIB
 
 SEED_MIN, SEED_MAX = -(2**63), 2**64 - 1
-PX_LIMIT = 2**40  # corners of every window lie within +-2**40 px
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _EDITOR = "$schema"  # names the schema file for editors; says nothing about the image
 _SHOWN = 5  # things that one message lists

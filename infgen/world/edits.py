@@ -13,9 +13,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from infgen.geometry import PX_LIMIT, Span, Window
 from infgen.world.blocks import overlapping, positions_in
-from infgen.world.document import PX_LIMIT, Document, Seed
-from infgen.world.geometry import Span, Window
+from infgen.world.document import Document, Seed
 from infgen.world.layout import MAX_FLOAT, Float32, Px, Size
 
 MAX_EDITS = 10_000

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from infgen.errors import InputError
+from infgen.geometry import Span, Window
 from infgen.world import philox
-from infgen.world.geometry import Span, Window
 
 LOCAL, NOISE, GLOBAL = 1, 2, 3  # kinds of stream
 

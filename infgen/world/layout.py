@@ -16,9 +16,9 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field, ValidationError, WrapValidator, model_validator
 
+from infgen.geometry import PX_LIMIT, Window
 from infgen.limits import MAX_PHOTO_PIXELS
-from infgen.world.document import PX_LIMIT, Document, Mix, Seed, VersionedDocument, cut, listed
-from infgen.world.geometry import Window
+from infgen.world.document import Document, Mix, Seed, VersionedDocument, cut, listed
 from infgen.world.mixing import Centre, Labels, nearest_styles
 from infgen.world.nearest import copies, cyclic, nearest_at, samples
 

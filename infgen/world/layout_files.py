@@ -13,8 +13,9 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from infgen.errors import WorldError
+from infgen.geometry import PX_LIMIT
 from infgen.limits import MAX_PHOTO_MB, MIB
-from infgen.world.document import MAX_DOCUMENT_BYTES, PX_LIMIT, check_file, checked, cut, listed, read_file
+from infgen.world.document import MAX_DOCUMENT_BYTES, check_file, checked, cut, listed, read_file
 from infgen.world.layout import (
     Latent,
     Layout,
@@ -29,7 +30,7 @@ from infgen.world.layout import (
 )
 
 if TYPE_CHECKING:  # planning imports worlds
-    from infgen.rendering.plan import Region
+    from infgen.geometry import Region
 
 MAX_LATENT_BYTES = 4 * MIB
 MAX_RESOLVED_BYTES = MAX_DOCUMENT_BYTES // 2  # indented, and inside a world document, it takes up to twice as many

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from infgen.world.geometry import Span, Window
+from infgen.geometry import Span, Window
 
 BLOCK_PX = 64  # side of the blocks for which the centres that can matter are looked up together
 FAR = 2**60  # differences beyond this keep their sign and lose their size: no pixel of a block can make up for them

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from infgen.world.geometry import Span, Window
+from infgen.geometry import Span, Window
 from infgen.world.mixing import Centre, Labels
 
 BLOCK = 32  # columns and rows for which the centres that can matter are looked up together

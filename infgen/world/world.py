@@ -9,15 +9,16 @@ from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_se
 
 from infgen.atomic import write_atomically
 from infgen.errors import WorldError
+from infgen.geometry import PX_LIMIT
 from infgen.world import anchoring
 from infgen.world.anchoring import MAX_ANCHORS, Anchor, PlacedAnchor
-from infgen.world.document import MAX_DOCUMENT_BYTES, PX_LIMIT, Document, Mix, Seed, VersionedDocument, checked
+from infgen.world.document import MAX_DOCUMENT_BYTES, Document, Mix, Seed, VersionedDocument, checked
 from infgen.world.edits import FIELDS, MAX_EDITS, Edit, EditTable, FieldName
 from infgen.world.layout import ResolvedLayout
 
 if TYPE_CHECKING:  # rendering and fields import worlds
-    from infgen.rendering.plan import Region
-    from infgen.rendering.render import Pixels
+    from infgen.geometry import Region
+    from infgen.pixels import Pixels
     from infgen.rendering.view import View
     from infgen.world.world_fields import Sizes
 
@@ -218,9 +219,9 @@ class World(VersionedDocument):
         self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, scale: str = "1", **options: Any
     ) -> "View":
         """The same window as an array that is drawn where it is looked at: ``view[y0:y1, x0:x1]``."""
+        from infgen.geometry import Region
         from infgen.model.config import parse_scale
         from infgen.rendering.job import Options
-        from infgen.rendering.plan import Region
         from infgen.rendering.view import View, studio_of
 
         halvings = parse_scale(scale)

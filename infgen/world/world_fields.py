@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 from infgen.errors import WorldError
+from infgen.geometry import Window, cell_px, lattice_period
 from infgen.world import fields as seeded
 from infgen.world.anchoring import lay
 from infgen.world.blocks import positions_in
 from infgen.world.document import checked
 from infgen.world.edits import FIELDS, Edit, FieldName, redraw
-from infgen.world.geometry import Window, cell_px, lattice_period
 from infgen.world.world import World
 
 if TYPE_CHECKING:  # planning imports worlds
-    from infgen.rendering.plan import Region
+    from infgen.geometry import Region
 
 MAX_LIKE_CELLS = 2**16  # whose statistics are taken
 

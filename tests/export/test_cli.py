@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from infgen.cli.export import command, default_tile_cells
 from infgen.errors import InputError, exit_code
-from infgen.world.geometry import tile_px
+from infgen.geometry import tile_px
 from tests.export.files import onnx_file, tiny_file
 
 

@@ -13,8 +13,8 @@ from infgen.export.graph import ConstantConv, TileGraph
 from infgen.model.config import GeneratorConfig, preset
 from infgen.model.generator import Generator
 from infgen.model.layers import GAIN, StyledConv, ToRGB
-from infgen.world.styles import world_palette
-from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.rendering.palette import world_palette
+from infgen.rendering.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 from tests.model.networks import psnr, random_generator
 from tests.rendering.test_fused_seams import four_styles

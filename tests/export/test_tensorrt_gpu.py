@@ -13,8 +13,8 @@ from infgen.errors import InputError
 from infgen.export.tensorrt import export_tensorrt
 from infgen.model.checkpoint import SHIPPED, file_hash, load
 from infgen.model.generator import Generator
-from infgen.world.styles import world_palette
-from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.rendering.palette import world_palette
+from infgen.rendering.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 from tests.export.files import batch_of, tiny_file, tiny_generator
 from tests.rendering.test_fused_seams import four_styles

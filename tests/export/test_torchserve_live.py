@@ -12,7 +12,7 @@ from PIL import Image
 
 from infgen import World
 from infgen.export.torchserve import export_torchserve
-from infgen.rendering.plan import Region
+from infgen.geometry import Region
 from infgen.world.layout import Layout
 from infgen.world.layout_files import resolve
 from tests.export.files import tiny_file

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Region
 from infgen.inversion.arrangement import (
     Arrangement,
     Extension,
@@ -18,7 +19,6 @@ from infgen.inversion.placing import Placed, place
 from infgen.limits import MAX_JOINED_PIXELS
 from infgen.model.config import preset
 from infgen.photo import open_photograph
-from infgen.rendering.plan import Region
 from tests.train.photos import landscape
 
 CELL_PX = 16

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from infgen.errors import DivergenceError, InfgenError, InputError, LimitError
+from infgen.geometry import cell_px
 from infgen.inversion import network
 from infgen.inversion.drift import Drift
 from infgen.inversion.network import checkpointed, draw, frozen, memory
@@ -21,7 +22,6 @@ from infgen.limits import TILE_MEMORY_MB
 from infgen.model.checkpoint import file_hash
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.world.geometry import cell_px
 from infgen.world.world import World
 from tests.model.networks import psnr, random_generator
 

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Window, layer_spans
 from infgen.inversion.arrangement import Arrangement, Extension, outpainting
 from infgen.inversion.outputs import MAX_SAMPLES, SHEET_SIDE_PX, Joining, Outputs, draw
 from infgen.inversion.placing import place
 from infgen.photo import PhotoSource, open_photograph
 from infgen.rendering.job import Studio, open_studio
 from infgen.world.anchors import AnchoredLatents
-from infgen.world.geometry import Window, layer_spans
 from infgen.world.world import World
 from tests.cli.photographs import pixels
 from tests.profiles import profile

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InputError, LimitError
+from infgen.geometry import tile_px
 from infgen.inversion.network import draw
 from infgen.inversion.window import Cover, Latents, Target
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.world.geometry import tile_px
-from infgen.world.styles import world_palette
+from infgen.rendering.palette import world_palette
 from infgen.world.world import World
 
 CONFIG = preset("tiny")

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from infgen import geometry
 from infgen.model.config import GeneratorConfig
 from infgen.model.convert import deduce_config, rename
 from infgen.model.generator import Generator
-from infgen.world import geometry
 from tests import oracle
 
 

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from infgen.engines import EagerEngine
 from infgen.errors import InputError, ModelFileError
+from infgen.geometry import tile_px
 from infgen.model.checkpoint import load
 from infgen.model.config import GeneratorConfig, Structure, preset
 from infgen.model.folded import fold
 from infgen.model.generator import Generator
 from infgen.model.layers import ModulatedConv, centre_crop, padded_upsample_skip
 from infgen.model.structure import DirectInput, build_structure
-from infgen.world.geometry import tile_px
 from tests.model.networks import random_generator, random_inputs
 
 STRUCTURES: tuple[Structure, ...] = ("implicit", "pointwise", "none")

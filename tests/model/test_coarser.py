@@ -12,7 +12,7 @@ from infgen.model.checkpoint import load
 from infgen.model.config import preset
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import upsample_skip
-from infgen.world.styles import world_palette
+from infgen.rendering.palette import world_palette
 from infgen.world.world import World
 from tests.model.networks import random_generator, random_inputs
 from tests.model.scaled import SCALES, halvings, six_levels

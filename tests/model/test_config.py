@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InfgenError, InputError, ModelFileError
+from infgen.geometry import layer_spans, tile_px
 from infgen.model.config import COORDINATE_CHANNELS, PRESETS, GeneratorConfig, parse_scale, preset, scale_name
 from infgen.model.generator import Generator
-from infgen.world.geometry import layer_spans, tile_px
 
 # Preset -> patch side, channels of each level, parameters of the released generator.
 RELEASED = {

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from infgen.geometry import LayerSpans, Span, layer_spans
 from infgen.model.folded import FoldedGenerator, fold
 from infgen.model.generator import Style
-from infgen.world.geometry import LayerSpans, Span, layer_spans
 from tests import oracle
 from tests.model.networks import official_generator, tensor
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infgen import geometry
 from infgen.errors import InputError
 from infgen.model.config import PRESETS, GeneratorConfig, preset
 from infgen.model.scales import PATCH_PX, Scale, judged_scales, nearest_scale
-from infgen.world import geometry
 
 FOUR = judged_scales(preset("tiny-scales"))
 

@@ -2,10 +2,12 @@
 
 from infgen.engines import EagerEngine
 from infgen.engines.eager import Precision
+from infgen.geometry import Region
 from infgen.model.generator import Generator
-from infgen.rendering.plan import Region, make_plan
-from infgen.rendering.render import Pixels, Scene, render_array
-from infgen.world.styles import world_palette
+from infgen.pixels import Pixels
+from infgen.rendering.palette import world_palette
+from infgen.rendering.plan import make_plan
+from infgen.rendering.render import Scene, render_array
 from infgen.world.world import World
 
 PLENTY = 2**40  # bytes of memory for tiles: no plan is bound by it

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.geometry import Region
 from infgen.rendering import cluster
 from infgen.rendering.cluster import Errand, Kind, draw, render_on_cluster
 from infgen.rendering.job import Options, Studio, open_studio
-from infgen.rendering.plan import Plan, Region
+from infgen.rendering.plan import Plan
 from infgen.rendering.remote import StudioSpec
 from infgen.rendering.render import render_array
 from infgen.sinks import pyramid
@@ -140,7 +141,7 @@ def test_two_workers_draw_the_bits_of_one_process_and_the_smaller_copies(
     np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected)
     half = zarr.open_group(tmp_path / "a.zarr", mode="r")["1"][:]
     np.testing.assert_array_equal(half, pyramid.halve(expected.transpose(2, 0, 1)))
-    assert store.read_recipe(str(tmp_path / "a.zarr")) == studio.recipe(plan)
+    assert store.read_provenance(str(tmp_path / "a.zarr")) == studio.recipe(plan)
     assert calls[-1] == (REGION.pixels, REGION.pixels)
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
@@ -156,7 +157,7 @@ def test_an_interrupt_keeps_what_is_finished_and_the_rest_is_drawn_later(
         patch.setattr(cluster, "OUTSTANDING", 2)
         with pytest.raises(KeyboardInterrupt):
             render(tmp_path / "a.zarr", progress=interrupt)
-    finished = store.unfinished(str(tmp_path / "a.zarr"))
+    finished = store.find_unfinished(str(tmp_path / "a.zarr"))
     assert finished is not None
     assert 2 <= finished[0] < finished[1] == plan.tile_count
     render(tmp_path / "a.zarr", start="resume")

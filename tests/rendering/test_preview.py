@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infgen.geometry import Region, Span, Window
 from infgen.rendering import preview as module
 from infgen.rendering.job import Studio, open_studio
-from infgen.rendering.plan import Region
 from infgen.rendering.preview import GAP_PX, colours, preview, style_map
 from infgen.rendering.sheet import LABEL_PX
-from infgen.world.geometry import Span, Window
 from infgen.world.layout import Layout, ResolvedLayout
 from infgen.world.layout_files import resolve
 from infgen.world.world import World

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from infgen.errors import InfgenError
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
 from infgen.serve.errors import BusyError, DeadlineError, StoppingError
 from infgen.serve.queue import TileQueue
 

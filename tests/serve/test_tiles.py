@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
+from infgen.geometry import Region
+from infgen.pixels import Pixels
 from infgen.serve import queue
 from infgen.serve.tiles import TileArtist, mean_of_blocks
 from infgen.world.world import World

@@ -10,10 +10,10 @@ import pytest
 
 from infgen.engines import EagerEngine
 from infgen.errors import InputError
+from infgen.geometry import Region
 from infgen.model.config import preset
+from infgen.pixels import Pixels
 from infgen.rendering.job import Options, open_studio
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
 from infgen.serve import create_app
 from infgen.serve.tiles import Address, TileArtist, mean_of_blocks
 from infgen.serve.zoom import zoom_levels

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from infgen.errors import WorldError
+from infgen.geometry import Span, Window
 from infgen.world.anchors import AnchoredLatents
-from infgen.world.geometry import Span, Window
 from tests.world.latents import S, make_latents, saved
 
 PERIOD = 60 * S

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from infgen.errors import InputError
+from infgen.geometry import Span, Window
 from infgen.world import fields
 from infgen.world.fields import global_latent, local_latent, noise
-from infgen.world.geometry import Span, Window
 from infgen.world.philox import box_muller, philox4x32
 
 LIMIT = 2**47

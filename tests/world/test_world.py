@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from infgen.errors import InfgenError, WorldError
 from infgen.model.config import preset
 from infgen.model.generator import Generator
+from infgen.rendering.palette import check_world, world_palette
 from infgen.world.layout import ResolvedLayout
-from infgen.world.styles import check_world, world_palette
 from infgen.world.world import World
 
 PAGE = Path(__file__).parents[2] / "docs" / "worlds.md"
