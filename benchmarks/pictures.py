@@ -15,7 +15,7 @@ from PIL import Image
 from infgen import Region, World
 from infgen.model.checkpoint import SHIPPED
 from infgen.model.scales import judged_scales
-from infgen.rendering.job import Options, Studio, open_studio
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.train import sample_sheet
 from infgen.world.layout import ResolvedLayout
 

@@ -37,12 +37,12 @@ def tiny_model(tiny: Generator, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def small_sheets() -> Iterator[None]:
     """Sample sheets of one patch: whole ones take longer than the runs of tests."""
-    from infgen.train import samples
+    from infgen.train import sample_sheet
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(samples, "ROWS", 1)
-        patch.setattr(samples, "COLUMNS", 1)
-        patch.setattr(samples, "WIDE_CELLS", (11, 11))
+        patch.setattr(sample_sheet, "ROWS", 1)
+        patch.setattr(sample_sheet, "COLUMNS", 1)
+        patch.setattr(sample_sheet, "WIDE_CELLS", (11, 11))
         yield
 
 

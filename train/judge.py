@@ -6,9 +6,9 @@ import torch
 
 from infgen.errors import InputError
 from infgen.model.generator import Generator
+from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.loop import Judge
 from infgen.train.presets import Recipe
-from infgen.train.pyramid import PhotoPyramid
 from infgen.train.run import MakeJudge
 
 METRICS = ("fd-vgg", "fd-effnet")

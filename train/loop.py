@@ -10,11 +10,11 @@ from enum import IntEnum
 from infgen.engines.eager import DTYPES
 from infgen.errors import InputError
 from infgen.model.generator import Generator
-from infgen.train import samples
+from infgen.train import sample_sheet
 from infgen.train.checkpoint import Log, RunFolder
+from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.presets import Recipe
 from infgen.train.processes import Processes, join
-from infgen.train.pyramid import PhotoPyramid
 from infgen.train.step import Stepper
 from infgen.train.stopping import StopRequest, stop_requests
 from infgen.train.tensorboard import Board
@@ -164,7 +164,7 @@ class _Writer:
 
     def _sheet(self) -> None:
         state, dtype = self._trainer.state, DTYPES[self._trainer.schedule.precision]
-        sheet = samples.sheet(state.ema, dtype=dtype)
-        samples.save(sheet, self._folder.samples / f"{state.step:07d}.png")
+        sheet = sample_sheet.sheet(state.ema, dtype=dtype)
+        sample_sheet.save(sheet, self._folder.samples / f"{state.step:07d}.png")
         if self._board is not None:
             self._board.sheet(state.step, sheet)

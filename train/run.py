@@ -10,12 +10,12 @@ import torch
 from infgen.errors import InputError
 from infgen.lock import Lock
 from infgen.model.generator import Generator
-from infgen.train.archives import Skipped
 from infgen.train.checkpoint import RunFolder, grow_from
+from infgen.train.data.archives import Skipped
+from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.loop import End, Judge, Report, Schedule, Trainer
 from infgen.train.presets import Recipe
 from infgen.train.processes import join
-from infgen.train.pyramid import PhotoPyramid
 from infgen.train.state import State
 
 MakeJudge = Callable[[PhotoPyramid, torch.device], Judge]

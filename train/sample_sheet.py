@@ -7,11 +7,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from infgen import geometry
 from infgen.atomic import write_atomically
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
-from infgen.world import coordinates, geometry
+from infgen.world import coordinates
 
 SEED = 20220429
 ROWS, COLUMNS = 4, 8

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from infgen import geometry
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import StyleWeights
 from infgen.model.scales import Scale
+from infgen.rendering.tile_inputs import TilePosition, styles_of_tiles
 from infgen.train.presets import BEYOND_CELLS, VERTICAL_STARTS, Recipe
-from infgen.world import coordinates, geometry
+from infgen.world import coordinates
 from infgen.world.layout import DEFAULT_TRANSITION, ResolvedLayout
-from infgen.world.tile_inputs import TilePosition, styles_of_tiles
 
 # Row at which the trained strip begins: with 0.3 per cell the 45 rows of the strip run from -6.6 to 6.6 inside tanh.
 FIRST_ROW = -22

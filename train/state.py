@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from infgen.model.generator import Generator
-from infgen.train.discriminator import Critic, Discriminator
+from infgen.train.networks.discriminator import Critic, Discriminator
 from infgen.train.presets import Recipe
 
 
@@ -43,7 +43,7 @@ def build_discriminators(recipe: Recipe) -> list[Critic]:
     if recipe.discriminator == "paper":
         width, group = recipe.discriminator_width, recipe.group
         return [Discriminator(scale.patch_px, width=width, group=group) for scale in recipe.judged]
-    from infgen.train.projected import ProjectedDiscriminator  # its networks come with the train extra
+    from infgen.train.networks.projected import ProjectedDiscriminator  # its networks come with the train extra
 
     first = ProjectedDiscriminator()
     return [first, *(ProjectedDiscriminator(like=first) for _ in recipe.judged[1:])]

@@ -19,11 +19,11 @@ from infgen.model.scales import Scale
 from infgen.train import losses
 from infgen.train.ada import ada, next_probability
 from infgen.train.augment import augment
-from infgen.train.data import Batch
-from infgen.train.discriminator import Critic
+from infgen.train.data.photo_set import Batch
+from infgen.train.data.pyramid import PhotoPyramid
+from infgen.train.networks.discriminator import Critic
 from infgen.train.presets import Recipe
 from infgen.train.processes import Processes
-from infgen.train.pyramid import PhotoPyramid
 from infgen.train.sampling import Draw, draw, generate, rng_on, step_rng
 from infgen.train.state import State, initial_state
 

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from infgen.cli.progress import progress
-from infgen.train.contact_sheet import check_sheet, write_sheet
-from infgen.train.data_check import Report, check
-from infgen.train.pack import ENDINGS, Format, pack
+from infgen.train.data.check import Report, check
+from infgen.train.data.contact_sheet import check_sheet, write_sheet
+from infgen.train.data.pack import ENDINGS, Format, pack
 from infgen.train.presets import RECIPES, recipe
 
 DEFAULT_PRESET = "scenery-101-small"

@@ -13,7 +13,7 @@ from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError
 from infgen.model.checkpoint import file_hash, load, resolve
 from infgen.model.scales import Scale, judged_scales
-from infgen.train.data import PhotoSet
+from infgen.train.data.photo_set import PhotoSet
 from infgen.train.evaluation import Other, Request, WeightFiles, evaluate, metrics_named, open_photographs
 from infgen.train.evaluation.metrics import METRICS
 from infgen.train.evaluation.report import check_folder

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from infgen.cli import data as module
 from infgen.cli.main import main
-from infgen.train.data import PhotoSet
+from infgen.train.data.photo_set import PhotoSet
 from tests.train.photos import landscape, load, save, save_landscapes
 
 Call = Callable[..., tuple[int, str, str]]

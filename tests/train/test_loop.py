@@ -14,9 +14,9 @@ from infgen.model.generator import Generator
 from infgen.train import losses, start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.loop import Schedule, Trainer
+from infgen.train.networks.projected import ProjectedDiscriminator
 from infgen.train.presets import Recipe, recipe
 from infgen.train.processes import Processes
-from infgen.train.projected import ProjectedDiscriminator
 from infgen.train.state import lazy_adam
 from infgen.train.step import ADVERSARIAL, Terms
 from tests.train.photos import save_landscapes

@@ -9,7 +9,7 @@ from infgen.model.generator import Style
 from infgen.train import losses
 from tests import oracle
 from tests.model.networks import official_generator, tensor
-from tests.train.networks import official_discriminator, our_name
+from tests.train.networks.official import official_discriminator, our_name
 
 R1_WEIGHT, R1_EVERY, PATH_WEIGHT, PATH_EVERY = 10, 16, 2, 4
 DIM = 32  # of the official numbers' styles

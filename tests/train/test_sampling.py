@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from infgen.geometry import layer_spans
 from infgen.model.config import PATCH_CELLS
 from infgen.train.presets import ABLATIONS, Recipe, ablate, recipe
 from infgen.train.processes import Processes
 from infgen.train.sampling import FIRST_ROW, Draw, draw, first_rows, step_rng, style_of, vertical_target
 from infgen.train.state import initial_state, lazy_adam
 from infgen.train.step import Stepper
-from infgen.world.geometry import layer_spans
 from tests.model.networks import random_generator
 
 TINY = recipe("tiny")

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+from infgen import geometry
 from infgen.errors import InputError
 from infgen.model.generator import Generator
 from infgen.model.layers import StyleWeights
 from infgen.model.scales import Scale
 from infgen.train.checkpoint import RunFolder
+from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.presets import BEYOND_CELLS, recipe
-from infgen.train.pyramid import PhotoPyramid
 from infgen.train.sampling import draw, generate, scale_starts, scale_target, step_rng
-from infgen.world import geometry
 from tests.model.networks import random_generator
 from tests.train.photos import landscape, save
 from tests.train.runs import begin, differences, nothing, records, saved, stop_at, train

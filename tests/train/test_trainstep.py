@@ -18,7 +18,7 @@ from infgen.train import losses
 from infgen.world.coordinates import VERTICAL_RATE, encode
 from tests import oracle
 from tests.model.networks import official_generator, tensor
-from tests.train.networks import assert_scaled, first_output, official_discriminator, our_name
+from tests.train.networks.official import assert_scaled, first_output, official_discriminator, our_name
 
 FIRST_ROW = -22
 STRIP = 140  # columns of the official training grid; the last one has the angle of the first

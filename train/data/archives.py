@@ -18,8 +18,8 @@ from typing import BinaryIO
 
 from infgen.errors import InfgenError, LimitError
 from infgen.limits import MAX_SHARD_MB, MIB
-from infgen.train.photos import SUFFIXES
-from infgen.train.storage import File, printable, reason
+from infgen.photo import SUFFIXES
+from infgen.train.data.storage import File, printable, reason
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 ZIP_SUFFIXES = (".zip",)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from infgen.errors import InputError
-from infgen.train.archives import Picture, Skipped
-from infgen.train.photos import read_photo
-from infgen.train.prefetch import in_order
-from infgen.train.sources import Source, open_source, read
+from infgen.photo import read_photo
+from infgen.train.data.archives import Picture, Skipped
+from infgen.train.data.prefetch import in_order
+from infgen.train.data.sources import Source, open_source, read
 
 HASH_SIDE = 16  # 256 bits: 64 are too few to tell one sky above a plain from another
 HASH_BITS = HASH_SIDE**2

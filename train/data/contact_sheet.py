@@ -8,11 +8,11 @@ from PIL import Image
 
 from infgen.atomic import check_output, write_atomically
 from infgen.errors import InputError
-from infgen.train.archives import Picture
-from infgen.train.photos import read_photo
-from infgen.train.prefetch import in_order
-from infgen.train.sources import read
-from infgen.train.storage import is_url
+from infgen.photo import read_photo
+from infgen.train.data.archives import Picture
+from infgen.train.data.prefetch import in_order
+from infgen.train.data.sources import read
+from infgen.train.data.storage import is_url
 
 MOST_THUMBNAILS = 400
 THUMBNAIL_PX = 128

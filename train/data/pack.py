@@ -16,11 +16,11 @@ from typing import Any, Literal
 from infgen.atomic import TEMPORARY_PREFIX
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.limits import MIB
-from infgen.train.archives import Picture, Skipped
-from infgen.train.photos import read_photo
-from infgen.train.prefetch import in_order
-from infgen.train.sources import open_source, read
-from infgen.train.storage import is_url
+from infgen.photo import read_photo
+from infgen.train.data.archives import Picture, Skipped
+from infgen.train.data.prefetch import in_order
+from infgen.train.data.sources import open_source, read
+from infgen.train.data.storage import is_url
 
 Format = Literal["jpeg", "webp"]
 ENDINGS: dict[Format, str] = {"jpeg": "jpg", "webp": "webp"}

@@ -16,12 +16,10 @@ from torch import Tensor
 
 from infgen.errors import InputError
 from infgen.limits import DATA_CACHE_MB, MIB
-from infgen.train.archives import Picture, Skipped
-from infgen.train.photos import read_view
-from infgen.train.prefetch import in_order, thread_count
-from infgen.train.sources import Source, open_source, read
-
-__all__ = ["Batch", "PhotoSet", "Skipped"]
+from infgen.train.data.archives import Picture, Skipped
+from infgen.train.data.prefetch import in_order, thread_count
+from infgen.train.data.sources import Source, open_source, read
+from infgen.train.data.views import read_view
 
 EPOCHS_KEPT = 2  # orders in memory: a batch may lie across the end of an epoch
 AHEAD_BYTES = 512 * MIB  # of decoded views that may wait for their batch

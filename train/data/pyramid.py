@@ -10,11 +10,11 @@ from torch import Tensor
 from infgen.errors import InputError
 from infgen.limits import DATA_CACHE_MB, MIB
 from infgen.model.scales import Scale
-from infgen.train.archives import Picture, Skipped
-from infgen.train.data import PhotoSet
-from infgen.train.photos import read_views
-from infgen.train.prefetch import in_order
-from infgen.train.sources import Source, open_source, read
+from infgen.train.data.archives import Picture, Skipped
+from infgen.train.data.photo_set import PhotoSet
+from infgen.train.data.prefetch import in_order
+from infgen.train.data.sources import Source, open_source, read
+from infgen.train.data.views import read_views
 
 _NAMED_SIZES = 5  # sizes that a message lists
 

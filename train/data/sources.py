@@ -12,9 +12,9 @@ from pathlib import Path
 
 from infgen.errors import InfgenError, InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_SHARDS, MIB
-from infgen.train.archives import Listing, Picture, Skipped, is_archive, is_picture, list_archive
-from infgen.train.prefetch import in_order
-from infgen.train.storage import File, Folder, is_url, locate, printable, reason, shown
+from infgen.train.data.archives import Listing, Picture, Skipped, is_archive, is_picture, list_archive
+from infgen.train.data.prefetch import in_order
+from infgen.train.data.storage import File, Folder, is_url, locate, printable, reason, shown
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from infgen.photo import FORMATS, SUFFIXES, read_photo, scaled
-
-__all__ = ["FORMATS", "SUFFIXES", "read_photo", "read_view", "read_views"]
+from infgen.photo import read_photo, scaled
 
 
 def read_views(content: bytes, views_px: Sequence[int], *, pre_resize_px: int | None = None) -> list[Tensor | None]:

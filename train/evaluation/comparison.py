@@ -98,7 +98,7 @@ class Comparison:
             finest = Painter.of(generator, precision=request.precision)
             for views in request.scales:
                 crops = wide_crops(finest, whole, n=request.n, seed=request.seed, views=views)
-                yield _Take(f"windows of {views} views, {column}", crops, request.of("scaleinv"), column, views)
+                yield _Take(f"windows {views} times a view, {column}", crops, request.of("scaleinv"), column, views)
 
     def _generators(self) -> list[tuple[str, Generator]]:
         return [(MODEL, self.generator), *([] if self.other is None else [(OTHER, self.other)])]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from infgen.errors import InputError
 from infgen.perceptual import vgg_trunk
-from infgen.train import efficientnet
+from infgen.train.networks import efficientnet
 
 BATCH = 32  # pictures that pass through a network together; always the same, since libraries choose kernels by shape
 

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from infgen.geometry import Region
 from infgen.model.config import GeneratorConfig
 from infgen.model.scales import Scale
 from infgen.photo import scaled as shrunk_photo
-from infgen.rendering.plan import Region
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
 from infgen.train.evaluation.painter import Painter
 from infgen.train.evaluation.places import place, places
 

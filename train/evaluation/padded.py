@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from infgen import geometry
 from infgen.engines.base import to_pixels
 from infgen.errors import LimitError
+from infgen.geometry import Region, Span, Window
 from infgen.limits import TILE_MEMORY_MB
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
+from infgen.pixels import Pixels
 from infgen.rendering.cost import peak_bytes
-from infgen.rendering.plan import Region
+from infgen.rendering.palette import world_palette
 from infgen.rendering.preflight import tile_memory
-from infgen.rendering.render import Pixels
-from infgen.world import fields, geometry
-from infgen.world.geometry import Span, Window
-from infgen.world.styles import world_palette
-from infgen.world.tile_inputs import TilePosition, tile_batch
+from infgen.rendering.tile_inputs import TilePosition, tile_batch
+from infgen.world import fields
 from infgen.world.world import World
 
 

@@ -12,14 +12,16 @@ from PIL import Image
 
 from infgen.engines import EagerEngine, Engine
 from infgen.engines.eager import Precision
+from infgen.geometry import Region
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales, nearest_scale
-from infgen.rendering.plan import Region, make_plan
+from infgen.pixels import Pixels
+from infgen.rendering.palette import world_palette
+from infgen.rendering.plan import make_plan
 from infgen.rendering.preflight import tile_memory
-from infgen.rendering.render import Pixels, Scene, render_array
+from infgen.rendering.render import Scene, render_array
 from infgen.train.evaluation.padded import draw_whole
-from infgen.world.styles import world_palette
 from infgen.world.world import World
 
 LANCZOS_REACH = 3  # radius of Pillow's Lanczos filter, in px of the coarser of the two pictures

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from infgen.errors import InputError
 from infgen.model.scales import Scale
-from infgen.train.archives import Skipped
-from infgen.train.data import PhotoSet
+from infgen.photo import FORMATS
+from infgen.train.data.archives import Skipped
+from infgen.train.data.photo_set import PhotoSet
+from infgen.train.data.pyramid import PhotoPyramid
+from infgen.train.data.sources import open_source, read
 from infgen.train.evaluation.real import Photos
-from infgen.train.photos import FORMATS
-from infgen.train.pyramid import PhotoPyramid
-from infgen.train.sources import open_source, read
 
 
 def open_photographs(

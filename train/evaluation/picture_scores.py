@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from infgen import geometry
+from infgen.geometry import Region
 from infgen.perceptual import Lpips
-from infgen.rendering.plan import SPACING_CELLS, Region
-from infgen.rendering.render import Pixels
+from infgen.pixels import Pixels
+from infgen.rendering.plan import SPACING_CELLS
 from infgen.train.evaluation.painter import Painter
 from infgen.train.evaluation.places import place, sample
-from infgen.world import geometry
 from infgen.world.world import World
 
 SEAM_WORLDS = 4

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from infgen import geometry
+from infgen.geometry import Region
 from infgen.model.config import GeneratorConfig
 from infgen.model.scales import Scale
-from infgen.rendering.plan import Region
 from infgen.train.sampling import FIRST_ROW, vertical_starts
-from infgen.world import geometry
 from infgen.world.coordinates import HORIZONTAL_PERIOD
 from infgen.world.layout import DEFAULT_TRANSITION, ResolvedCentre, ResolvedLayout, ResolvedStyle
 from infgen.world.world import World

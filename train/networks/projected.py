@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.nn.utils.parametrizations import spectral_norm
 
-from infgen.train import efficientnet
-from infgen.train.discriminator import Critic, Verdict
+from infgen.train.networks import efficientnet
+from infgen.train.networks.discriminator import Critic, Verdict
 
 FEATURE_PX = 128  # images are brought to this size before the feature network
 FEATURE_BLOCKS = (0, 2, 4, 10)

@@ -11,10 +11,11 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from infgen.errors import InputError
-from infgen.train import contact_sheet, data_check
-from infgen.train.contact_sheet import check_sheet, evenly, write_sheet
-from infgen.train.data import PhotoSet
-from infgen.train.data_check import Spread, check, difference_hash, is_grey, near_duplicates
+from infgen.train.data import check as module
+from infgen.train.data import contact_sheet
+from infgen.train.data.check import Spread, check, difference_hash, is_grey, near_duplicates
+from infgen.train.data.contact_sheet import check_sheet, evenly, write_sheet
+from infgen.train.data.photo_set import PhotoSet
 from tests.train.photos import landscape, load, plain, save, save_landscapes, tar_of
 
 VIEW = 40
@@ -99,7 +100,7 @@ def test_the_pairs_are_those_of_a_comparison_one_by_one(hashes: np.ndarray, most
         if (hashes[i] != hashes[j]).sum() <= most
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data_check, "_BLOCK", block)
+        patch.setattr(module, "_BLOCK", block)
         pairs, total = near_duplicates(hashes, most=most, listed=listed)
     assert total == len(expected)
     assert len(pairs) == len(set(pairs)) == min(listed, total)

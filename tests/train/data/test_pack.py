@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from infgen.errors import InfgenError, InputError, MissingExtraError
-from infgen.train import pack as module
-from infgen.train.data import PhotoSet
-from infgen.train.pack import Format, member_key, pack
+from infgen.train.data import pack as module
+from infgen.train.data.pack import Format, member_key, pack
+from infgen.train.data.photo_set import PhotoSet
 from tests.train.photos import landscape, save, save_landscapes
 
 webdataset = pytest.importorskip("webdataset")

@@ -8,9 +8,9 @@ import torch
 
 from infgen.errors import InputError
 from infgen.limits import DATA_CACHE_MB
-from infgen.train import data
-from infgen.train.archives import Picture
-from infgen.train.data import PhotoSet
+from infgen.train.data import photo_set
+from infgen.train.data.archives import Picture
+from infgen.train.data.photo_set import PhotoSet
 from tests.train.photos import coordinates_image, landscape, plain, save
 
 VIEW, PATCH = 40, 24
@@ -183,13 +183,13 @@ def wide(tmp_path: Path) -> Path:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the photographs that are decoded from here on, in order."""
     names: list[str] = []
-    read = data.read
+    read = photo_set.read
 
     def noted(picture: Picture) -> bytes:
         names.append(picture.name)
         return read(picture)
 
-    monkeypatch.setattr(data, "read", noted)
+    monkeypatch.setattr(photo_set, "read", noted)
     return names
 
 
@@ -232,7 +232,7 @@ def test_what_is_expected_is_decoded_once_and_before_the_batch(halved: PhotoSet,
 
 
 def test_expectations_that_nobody_meets_are_dropped(halved: PhotoSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "AHEAD_BYTES", 1)
+    monkeypatch.setattr(photo_set, "AHEAD_BYTES", 1)
     halved._views.clear()  # all four have to be decoded
     for sample in range(8):
         halved.expect(range(sample, sample + 1), seed=0)

@@ -18,11 +18,11 @@ from PIL import ExifTags, Image
 
 from infgen.errors import InfgenError, InputError, LimitError, MissingExtraError
 from infgen.limits import MAX_PHOTO_MB, MAX_SHARD_MB, MAX_SHARDS
-from infgen.train import archives
-from infgen.train.archives import Skipped
-from infgen.train.data import PhotoSet
-from infgen.train.sources import expand_braces, open_source, read
-from infgen.train.storage import shown
+from infgen.train.data import archives
+from infgen.train.data.archives import Skipped
+from infgen.train.data.photo_set import PhotoSet
+from infgen.train.data.sources import expand_braces, open_source, read
+from infgen.train.data.storage import shown
 from tests.train.photos import files, landscape, plain, save, tar_of, zip_of
 
 fsspec = pytest.importorskip("fsspec")

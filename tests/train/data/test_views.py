@@ -18,15 +18,15 @@ from PIL import ExifTags, Image, ImageFile
 
 from infgen.errors import InputError
 from infgen.limits import MAX_PHOTO_PIXELS
-from infgen.train import photos
-from infgen.train.photos import read_photo
+from infgen.photo import FORMATS, read_photo
+from infgen.train.data.views import read_view as decode_view
 from tests.train.photos import coordinates_image, landscape, plain, save
 
 VIEW = 40
 
 
 def read_view(path: Path, view_px: int, *, pre_resize_px: int | None = None) -> torch.Tensor:
-    return photos.read_view(path.read_bytes(), view_px, pre_resize_px=pre_resize_px)
+    return decode_view(path.read_bytes(), view_px, pre_resize_px=pre_resize_px)
 
 
 def refusal(path: Path, view_px: int = VIEW) -> str:
@@ -134,7 +134,7 @@ def encoded(kind: str) -> bytes:
     return buffer.getvalue()
 
 
-SOURCES = [encoded(kind) for kind in photos.FORMATS]
+SOURCES = [encoded(kind) for kind in FORMATS]
 
 
 @given(
@@ -147,7 +147,7 @@ def test_a_damaged_file_is_either_read_or_refused(source: bytes, changes: list[t
     for position, value in changes:
         damaged[position % len(damaged)] = value
     try:
-        view = photos.read_view(bytes(damaged), VIEW)
+        view = decode_view(bytes(damaged), VIEW)
     except InputError:
         return
     assert min(view.shape[:2]) == VIEW
@@ -285,7 +285,7 @@ def test_the_size_is_that_of_the_upright_photograph(orientation: int, name: str,
 def test_warnings_are_as_before_whatever_threads_decode(tmp_path: Path) -> None:
     content = exif_jpeg(0x0100, 2)
     before = list(warnings.filters)
-    threads = [threading.Thread(target=photos.read_view, args=(content, VIEW)) for _ in range(8)]
+    threads = [threading.Thread(target=decode_view, args=(content, VIEW)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

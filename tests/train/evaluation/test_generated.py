@@ -6,16 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infgen import geometry
+from infgen.geometry import Region
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
-from infgen.rendering.plan import Region
 from infgen.train.evaluation import generated
 from infgen.train.evaluation.generated import patches, shrink, strip_crops
 from infgen.train.evaluation.painter import Painter
 from infgen.train.evaluation.places import patch_region, sample, scaled
 from infgen.train.presets import VERTICAL_STARTS
 from infgen.train.sampling import FIRST_ROW
-from infgen.world import geometry
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from infgen import geometry
 from infgen.engines.base import to_pixels
 from infgen.errors import LimitError
+from infgen.geometry import Region
 from infgen.model.config import PATCH_CELLS, preset
 from infgen.model.generator import Generator
-from infgen.rendering.plan import Region
+from infgen.rendering.palette import world_palette
+from infgen.rendering.tile_inputs import TilePosition, tile_batch
 from infgen.train.evaluation import Request, evaluate, metrics_named, run
 from infgen.train.evaluation.padded import draw_whole
 from infgen.train.evaluation.painter import Painter
-from infgen.world import geometry
-from infgen.world.styles import world_palette
-from infgen.world.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 from tests.model.networks import random_generator
 from tests.train.evaluation.stand_ins import Colours, Landscapes

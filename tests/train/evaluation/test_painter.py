@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from infgen.geometry import Region
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
-from infgen.rendering.plan import Region
 from infgen.train.evaluation.painter import Painter
 from infgen.world.world import World
 

@@ -9,7 +9,7 @@ import torch
 from infgen.errors import InputError
 from infgen.model.config import preset
 from infgen.model.scales import judged_scales
-from infgen.train.data import PhotoSet
+from infgen.train.data.photo_set import PhotoSet
 from infgen.train.evaluation.photographs import Half, halves, open_photographs
 from tests.train.photos import landscape, plain, save
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from infgen.errors import InputError, LimitError
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.train.data import PhotoSet
+from infgen.train.data.photo_set import PhotoSet
 from infgen.train.evaluation import Request, distances, evaluate, frechet, generated, metrics_named, real_features, run
 from infgen.train.evaluation.features import EffNetFeatures, FeatureNetwork, collect
 from infgen.train.evaluation.real import Photos, real_patches

@@ -10,11 +10,11 @@ import torch
 from rich.console import Console
 
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Region
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
 from infgen.photo import scaled as shrunk
-from infgen.rendering.plan import Region
 from infgen.train.evaluation import Other, Request, comparison, evaluate, frechet, generated, metrics_named, run
 from infgen.train.evaluation.generated import patches, wide_crops
 from infgen.train.evaluation.painter import Painter

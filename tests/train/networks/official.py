@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from infgen.train.discriminator import Discriminator
+from infgen.train.networks.discriminator import Discriminator
 from tests import oracle
 from tests.model.networks import stored
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from infgen.train.discriminator import Discriminator, Verdict, antialias, append_group_deviation, channels_at
+from infgen.train.networks.discriminator import Discriminator, Verdict, antialias, append_group_deviation, channels_at
 from tests import oracle
 from tests.model.networks import tensor
-from tests.train.networks import official_discriminator, our_name
+from tests.train.networks.official import official_discriminator, our_name
 
 # Patch side -> channels from the stem on, parameters of the released network.
 RELEASED = {

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from infgen.errors import MissingExtraError
-from infgen.train.projected import (
+from infgen.train.networks.projected import (
     FEATURE_BLOCKS,
     FEATURE_CHANNELS,
     FEATURE_SCALES,
