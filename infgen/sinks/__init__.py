@@ -1,22 +1,16 @@
-"""Where finished tiles go: one sink per file format, all behind one small protocol.
+"""Write and read pictures: one sink for each file format, all behind one small protocol.
 
-``open_sink`` refuses what cannot work before any tile is computed; ``read_recipe`` tells how a picture was made.
+``open_sink`` rejects impossible outputs before any tile is computed. ``read_provenance`` shows how a picture was made.
 """
 
-from infgen.sinks.base import (
-    FORMATS,
-    Format,
-    Progress,
-    Sink,
-    check_picture,
-    format_of,
-    open_sink,
-    unfinished,
-)
-from infgen.sinks.files.work import Start
+from infgen.progress import Progress
+from infgen.sinks.base import Sink
+from infgen.sinks.factory import check_picture, find_unfinished, open_sink
+from infgen.sinks.files.work_folder import Start
+from infgen.sinks.formats import FORMATS, Format, format_of
 from infgen.sinks.grid import Box, Grid
-from infgen.sinks.read import picture_size, read_recipe, read_region
-from infgen.sinks.recipe import check_recipe
+from infgen.sinks.provenance import check_provenance
+from infgen.sinks.read import picture_size, read_provenance, read_region
 
 __all__ = [
     "FORMATS",
@@ -27,11 +21,11 @@ __all__ = [
     "Sink",
     "Start",
     "check_picture",
-    "check_recipe",
+    "check_provenance",
+    "find_unfinished",
     "format_of",
     "open_sink",
     "picture_size",
-    "read_recipe",
+    "read_provenance",
     "read_region",
-    "unfinished",
 ]

@@ -1,4 +1,4 @@
-"""Reading finished pictures of every format: the recipe, the size, and any rectangle of pixels."""
+"""Reading finished pictures of every format: the provenance, the size, and any rectangle of pixels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,12 @@ import numpy as np
 
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_RECIPE_MB, MIB
+from infgen.pixels import Pixels
 from infgen.sinks import xmp
 from infgen.sinks.encoders import vips
-from infgen.sinks.files.canvas import CHANNELS, Pixels
+from infgen.sinks.files.work_file import CHANNELS
 from infgen.sinks.grid import Box, Grid
-from infgen.sinks.recipe import embedded_recipe, parse
+from infgen.sinks.provenance import parse, read_embedded
 
 # How libvips opens each kind. What infgen writes is larger than guards for photographs allow ("unlimited"). Of a TIFF tile
 # that cannot be decoded libvips only warns.
@@ -30,19 +31,19 @@ def is_store(path: str | Path) -> bool:
     return "://" in str(path) or Path(path).suffix.lower() == _STORE
 
 
-def read_recipe(path: str | Path) -> dict[str, Any] | None:
-    """The recipe of the picture ``path`` of any format, or None where it has none.
+def read_provenance(path: str | Path) -> dict[str, Any] | None:
+    """The provenance of the picture ``path`` of any format, or None where it has none.
 
     Reads metadata only, so the size of the picture does not matter. Raises InputError for a file that cannot be read, is of
-    another kind, or whose recipe is damaged, LimitError for a recipe that is too large.
+    another kind, or whose provenance is damaged, LimitError for a provenance that is too large.
     """
     if is_store(path):
         from infgen.sinks import zarr
 
-        return zarr.read_recipe(str(path))
+        return zarr.read_provenance(str(path))
     if Path(path).suffix.lower() == _DESCRIPTION:
-        return _recipe_beside(Path(path))
-    return embedded_recipe(path)
+        return _read_from_folder(Path(path))
+    return read_embedded(path)
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
@@ -137,19 +138,21 @@ def _overlap(a: Box, b: Box) -> Box:
     return Box(x, y, min(a.x + a.w, b.x + b.w) - x, min(a.y + a.h, b.y + b.h) - y)
 
 
-def _recipe_beside(path: Path) -> dict[str, Any] | None:
-    """The recipe in the folder of tiles of the .dzi file ``path``."""
-    from infgen.sinks.encoders.deepzoom import RECIPE, read_description, tiles_of
+def _read_from_folder(path: Path) -> dict[str, Any] | None:
+    """The provenance in the folder of tiles of the .dzi file ``path``."""
+    from infgen.sinks.encoders.deepzoom import PROVENANCE, read_description, tiles_of
 
     read_description(path)
     limit = MAX_RECIPE_MB.value()
     try:
-        with open(tiles_of(path) / RECIPE, "rb") as file:
+        with open(tiles_of(path) / PROVENANCE, "rb") as file:
             text = file.read(limit * MIB + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(f"the recipe of {path} cannot be read: {error.strerror}; check its permissions") from None
+        raise InputError(f"the provenance of {path} cannot be read: {error.strerror}; check its permissions") from None
     if len(text) > limit * MIB:
-        raise LimitError(f"the recipe of {path} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust the file")
+        raise LimitError(
+            f"the provenance of {path} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust the file"
+        )
     return parse(text, path)

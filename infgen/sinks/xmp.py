@@ -178,7 +178,7 @@ class _Reader:
                 if text is not None:
                     return text
                 length = 0
-            self._file.seek(length + 4, os.SEEK_CUR)  # the checksum; a recipe has its own
+            self._file.seek(length + 4, os.SEEK_CUR)  # the checksum; a provenance has its own
 
     def _png_text(self, data: bytes) -> bytes | None:
         keyword, _, rest = data.partition(b"\0")

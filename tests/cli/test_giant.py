@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from infgen.rendering import cluster
-from infgen.sinks import Box, picture_size, read_recipe, read_region, unfinished
+from infgen.sinks import Box, find_unfinished, picture_size, read_provenance, read_region
 from tests.cli.conftest import Call
 from tests.patience import until
 
@@ -45,7 +45,7 @@ def test_every_lossless_format_holds_the_same_pixels_and_verifies(
     code, out, _ = call("verify", tmp_path / name, "--model", tiny_model, "--tiles", 3, "--seed", 1)
     assert code == 0
     assert "all agree, 3 bit for bit" in out
-    recipe = read_recipe(tmp_path / name)
+    recipe = read_provenance(tmp_path / name)
     assert recipe is not None
     assert [style["name"] for style in recipe["world"]["layout"]["styles"]] == ["day", "dusk"]
 
@@ -141,10 +141,10 @@ def test_a_killed_render_goes_on_and_ends_in_the_same_bytes(
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_RENDER, *words, "-o", str(killed)], stdout=subprocess.DEVNULL
     )
-    until(lambda: (unfinished(killed) or (0, 0))[0] >= 8, alive=[process])
+    until(lambda: (find_unfinished(killed) or (0, 0))[0] >= 8, alive=[process])
     process.kill()
     process.wait()
-    kept = unfinished(killed)
+    kept = find_unfinished(killed)
     assert kept is not None
     assert 8 <= kept[0] < kept[1]
     code, _, err = render(*size, "-o", killed)
@@ -155,7 +155,7 @@ def test_a_killed_render_goes_on_and_ends_in_the_same_bytes(
     assert "seed" in err
     assert render(*size, "--resume", "-o", killed)[0] == 0
     assert render(*size, "-o", straight)[0] == 0
-    assert unfinished(killed) is None
+    assert find_unfinished(killed) is None
     assert [p.name for p in killed.parent.iterdir() if not p.name.endswith(".lock")] == [name]
     if straight.is_file():
         assert killed.read_bytes() == straight.read_bytes()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from infgen.sinks import Box, Grid, Sink, Start, open_sink, picture_size, read_region
 
 Pixels = npt.NDArray[np.uint8]
-RECIPE: dict[str, Any] = {"infgen": "1.2.3", "world": {"seed": 1}, "tile": [64, 48]}
+PROVENANCE: dict[str, Any] = {"infgen": "1.2.3", "world": {"seed": 1}, "tile": [64, 48]}
 GRID = Grid(300, 200, 64, 48)  # 5 x 5 tiles, cut off at both edges
 FILES = {"png": "a.png", "jpeg": "a.jpg", "webp": "a.webp", "tiff": "a.tif", "cog": "a.tif", "dzi": "a.dzi"}
 
@@ -36,15 +36,15 @@ def write(sink: Sink, picture: Pixels, grid: Grid = GRID, *, numbers: Iterable[i
         sink.write_tile(number, tile(picture, grid, number))
 
 
-def begin(path: Path, numbers: Iterable[int], *, recipe: dict[str, Any] = RECIPE) -> None:
+def begin(path: Path, numbers: Iterable[int], *, provenance: dict[str, Any] = PROVENANCE) -> None:
     """Leave an unfinished picture of noise with the tiles ``numbers``."""
-    with open_sink(path, GRID, recipe) as sink:
+    with open_sink(path, GRID, provenance) as sink:
         write(sink, noise(), numbers=numbers)
 
 
-def finish(path: Path, *, start: Start = "resume", recipe: dict[str, Any] = RECIPE) -> frozenset[int]:
+def finish(path: Path, *, start: Start = "resume", provenance: dict[str, Any] = PROVENANCE) -> frozenset[int]:
     """Write the missing tiles of noise; the numbers of those that were there."""
-    with open_sink(path, GRID, recipe, start=start) as sink:
+    with open_sink(path, GRID, provenance, start=start) as sink:
         write(sink, noise())
         sink.finish()
         return sink.done
@@ -55,12 +55,12 @@ def save(
     picture: Pixels,
     *,
     file_format: str | None = None,
-    recipe: dict[str, Any] = RECIPE,
+    provenance: dict[str, Any] = PROVENANCE,
     step: int = 64,
     start: Start = "new",
 ) -> Path:
     grid = Grid(picture.shape[1], picture.shape[0], step, step)
-    with open_sink(path, grid, recipe, file_format=file_format, start=start) as sink:
+    with open_sink(path, grid, provenance, file_format=file_format, start=start) as sink:
         write(sink, picture, grid)
         sink.finish()
     return path

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from infgen.errors import InputError
-from infgen.sinks import Box, open_sink, picture_size, read_recipe, read_region
+from infgen.sinks import Box, open_sink, picture_size, read_provenance, read_region
 from infgen.sinks.encoders.cascade import half
-from tests.sinks.pictures import GRID, RECIPE, Pixels, begin, names, noise, save
+from tests.sinks.pictures import GRID, PROVENANCE, Pixels, begin, names, noise, save
 
 WIDTH, HEIGHT = 1301, 1030
 PICTURE = noise(width=WIDTH, height=HEIGHT)
@@ -47,8 +47,8 @@ def test_the_description_says_what_viewers_need(path: Path) -> None:
     assert 'Format="png" Overlap="0" TileSize="512"><Size Width="1301" Height="1030"/>' in text
 
 
-def test_the_recipe_stands_with_the_tiles(path: Path) -> None:
-    assert json.loads((path.with_name("a_files") / "infgen.json").read_text()) == read_recipe(path) == RECIPE
+def test_the_provenance_stands_with_the_tiles(path: Path) -> None:
+    assert json.loads((path.with_name("a_files") / "infgen.json").read_text()) == read_provenance(path) == PROVENANCE
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_folder_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "a_files").mkdir()
     (tmp_path / "a_files" / "thesis.doc").write_text("precious")
     with pytest.raises(InputError, match=r"\A\S*a_files is there and is not a DeepZoom picture[^\n]*\Z"):
-        open_sink(tmp_path / "a.dzi", GRID, RECIPE)
+        open_sink(tmp_path / "a.dzi", GRID, PROVENANCE)
 
 
 def test_an_unfinished_picture_shows_no_description(tmp_path: Path) -> None:
@@ -101,10 +101,10 @@ def test_what_is_no_description_is_refused(text: str, tmp_path: Path) -> None:
         picture_size(tmp_path / "a.dzi")
 
 
-def test_a_picture_of_another_program_has_no_recipe(tmp_path: Path) -> None:
+def test_a_picture_of_another_program_has_no_provenance(tmp_path: Path) -> None:
     save(tmp_path / "a.dzi", noise())
     (tmp_path / "a_files" / "infgen.json").unlink()
-    assert read_recipe(tmp_path / "a.dzi") is None
+    assert read_provenance(tmp_path / "a.dzi") is None
 
 
 def test_a_missing_tile_is_named(tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from infgen.errors import InfgenError
-from infgen.sinks import Grid, open_sink, read_recipe, unfinished
+from infgen.sinks import Grid, find_unfinished, open_sink, read_provenance
 from infgen.sinks.files import file_sink
-from infgen.sinks.files.canvas import Canvas
-from infgen.sinks.files.work import folder_of
+from infgen.sinks.files.work_file import WorkFile
+from infgen.sinks.files.work_folder import folder_of
 from tests.patience import until
 from tests.sinks.pictures import (
     FILES,
     GRID,
-    RECIPE,
+    PROVENANCE,
     begin,
     finish,
     names,
@@ -70,9 +70,9 @@ def test_the_smallest_pictures_are_written(kind: str, width: int, height: int, t
 
 
 @KINDS
-def test_the_recipe_is_found_in_the_picture(kind: str, tmp_path: Path) -> None:
+def test_the_provenance_is_found_in_the_picture(kind: str, tmp_path: Path) -> None:
     save(tmp_path / FILES[kind], noise(), file_format=kind)
-    assert read_recipe(tmp_path / FILES[kind]) == RECIPE
+    assert read_provenance(tmp_path / FILES[kind]) == PROVENANCE
 
 
 @KINDS
@@ -86,7 +86,7 @@ def test_only_the_finished_picture_is_left(kind: str, tmp_path: Path) -> None:
 def test_an_older_picture_is_replaced_only_at_the_end(kind: str, tmp_path: Path) -> None:
     path = save(tmp_path / FILES[kind], smooth(), file_format=kind)
     before = whole(path)
-    with open_sink(path, GRID, RECIPE, file_format=kind) as sink:
+    with open_sink(path, GRID, PROVENANCE, file_format=kind) as sink:
         write(sink, noise())
         np.testing.assert_array_equal(whole(path), before)
         sink.finish()
@@ -101,20 +101,20 @@ def test_the_encoder_works_before_the_last_tiles_are_there(kind: str, tmp_path: 
         files = (p for p in folder_of(path).rglob("*") if p.is_file() and p.name.endswith(("picture", ".png")))
         return sum(file.stat().st_size for file in files) > 100_000
 
-    with open_sink(path, grid, RECIPE, file_format=kind) as sink:
+    with open_sink(path, grid, PROVENANCE, file_format=kind) as sink:
         write(sink, noise(width=600, height=2000), grid, numbers=range(grid.count - 1))
         until(encoded)
 
 
 def test_nothing_is_encoded_before_the_first_rows_are_there(tmp_path: Path) -> None:
-    with open_sink(tmp_path / "a.png", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink:
         write(sink, noise(), numbers=range(1, GRID.count))
         time.sleep(0.05)
         assert not (folder_of(tmp_path / "a.png") / "picture").exists()
 
 
 def test_a_tile_may_be_changed_after_it_was_written(tmp_path: Path) -> None:
-    with open_sink(tmp_path / "a.png", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink:
         for number in range(GRID.count):
             buffer = tile(noise(), GRID, number).copy()
             sink.write_tile(number, buffer)
@@ -124,7 +124,7 @@ def test_a_tile_may_be_changed_after_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_tile_written_again_changes_nothing(tmp_path: Path) -> None:
-    with open_sink(tmp_path / "a.png", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink:
         write(sink, noise(), numbers=[*range(GRID.count), 3, 4, 5])
         sink.finish()
     np.testing.assert_array_equal(whole(tmp_path / "a.png"), noise())
@@ -134,12 +134,12 @@ def test_a_tile_written_again_changes_nothing(tmp_path: Path) -> None:
     ("number", "shape"), [(0, (47, 64, 3)), (4, (48, 64, 3)), (25, (48, 64, 3)), (-1, (48, 64, 3)), (0, (48, 64))]
 )
 def test_a_tile_that_is_not_of_the_grid_is_refused(number: int, shape: tuple[int, ...], tmp_path: Path) -> None:
-    with open_sink(tmp_path / "a.png", GRID, RECIPE) as sink, pytest.raises(ValueError, match="tile"):
+    with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink, pytest.raises(ValueError, match="tile"):
         sink.write_tile(number, np.zeros(shape, np.uint8))
 
 
 def test_finishing_without_all_tiles_is_refused(tmp_path: Path) -> None:
-    with open_sink(tmp_path / "a.png", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink:
         write(sink, noise(), numbers=range(24))
         with pytest.raises(ValueError, match="lacks 1 of 25"):
             sink.finish()
@@ -147,7 +147,7 @@ def test_finishing_without_all_tiles_is_refused(tmp_path: Path) -> None:
 
 def test_progress_counts_pixels_up_to_all_of_them(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
-    with open_sink(tmp_path / "a.png", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink:
         write(sink, noise())
         sink.finish(progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (300 * 200, 300 * 200)
@@ -156,7 +156,7 @@ def test_progress_counts_pixels_up_to_all_of_them(tmp_path: Path) -> None:
 
 def test_progress_is_reported_in_the_thread_of_the_caller(tmp_path: Path) -> None:
     threads: set[threading.Thread] = set()
-    with open_sink(tmp_path / "a.png", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink:
         write(sink, noise())
         sink.finish(progress=lambda done, total: threads.add(threading.current_thread()))
     assert threads == {threading.current_thread()}
@@ -165,9 +165,9 @@ def test_progress_is_reported_in_the_thread_of_the_caller(tmp_path: Path) -> Non
 @KINDS
 def test_a_closed_picture_is_resumed_where_it_was_left(kind: str, tmp_path: Path) -> None:
     path = tmp_path / FILES[kind]
-    with open_sink(path, GRID, RECIPE, file_format=kind) as sink:
+    with open_sink(path, GRID, PROVENANCE, file_format=kind) as sink:
         write(sink, noise(), numbers=range(3, 20))
-    with open_sink(path, GRID, RECIPE, file_format=kind, start="resume") as sink:
+    with open_sink(path, GRID, PROVENANCE, file_format=kind, start="resume") as sink:
         assert sink.done == frozenset(range(3, 20))
         write(sink, noise())
         sink.finish()
@@ -182,21 +182,21 @@ def test_an_unfinished_picture_keeps_only_what_resuming_needs(tmp_path: Path) ->
 
 
 def test_closing_before_the_first_tile_leaves_nothing(tmp_path: Path) -> None:
-    sink = open_sink(tmp_path / "a.png", GRID, RECIPE)
+    sink = open_sink(tmp_path / "a.png", GRID, PROVENANCE)
     sink.close()
     sink.close()
     assert names(tmp_path) == []
 
 
 def test_tiles_that_were_taken_are_stored_on_closing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Canvas.sync
-    monkeypatch.setattr(Canvas, "sync", lambda self: (time.sleep(0.02), slow(self)))
+    slow = WorkFile.sync
+    monkeypatch.setattr(WorkFile, "sync", lambda self: (time.sleep(0.02), slow(self)))
     begin(tmp_path / "a.png", range(20))
-    assert unfinished(tmp_path / "a.png") == (20, 25)
+    assert find_unfinished(tmp_path / "a.png") == (20, 25)
 
 
 def fail_between_tiles(path: Path, error: type[BaseException]) -> None:
-    with open_sink(path, GRID, RECIPE) as sink:
+    with open_sink(path, GRID, PROVENANCE) as sink:
         write(sink, noise(), numbers=range(9))
         raise error
 
@@ -212,7 +212,7 @@ CRASH = """
 import os, sys
 from tests.sinks.pictures import *
 from infgen.sinks.files import journal
-from infgen.sinks.files.canvas import Canvas
+from infgen.sinks.files.work_file import WorkFile
 after = int(sys.argv[2])
 pwrite, calls = os.pwrite, [0]
 def dies(file, data, offset):
@@ -221,7 +221,7 @@ def dies(file, data, offset):
         pwrite(file, data[:len(data) // 2], offset)
         os._exit(9)
     return pwrite(file, data, offset)
-sink = open_sink(sys.argv[1], GRID, RECIPE)
+sink = open_sink(sys.argv[1], GRID, PROVENANCE)
 os.pwrite = dies
 for number in range(GRID.count):
     sink.write_tile(number, tile(noise(), GRID, number))
@@ -275,9 +275,9 @@ def fill_up(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
 
 
 def write_until_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_sink(path, GRID, RECIPE) as sink:
+    with open_sink(path, GRID, PROVENANCE) as sink:
         write(sink, noise(), numbers=[0])
-        until(lambda: unfinished(path) is not None)
+        until(lambda: find_unfinished(path) is not None)
         fill_up(monkeypatch, 100)
         write(sink, noise(), numbers=range(1, GRID.count))
         sink.finish()
@@ -295,7 +295,7 @@ def test_a_disk_that_fills_up_between_tiles_is_reported_and_keeps_what_is_finish
 
 
 def test_a_full_disk_is_reported_at_the_latest_on_closing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = open_sink(tmp_path / "a.png", GRID, RECIPE)
+    sink = open_sink(tmp_path / "a.png", GRID, PROVENANCE)
     fill_up(monkeypatch, 0)
     sink.write_tile(0, tile(noise(), GRID, 0))
     with pytest.raises(InfgenError, match="No space left on device"):
@@ -310,12 +310,12 @@ def interrupted(done: int, total: int) -> None:
 @KINDS
 def test_an_interrupt_stops_the_encoder_and_keeps_all_tiles(kind: str, tmp_path: Path) -> None:
     path, grid = tmp_path / FILES[kind], Grid(2048, 2048, 1024, 1024)
-    with open_sink(path, grid, RECIPE, file_format=kind) as sink:
+    with open_sink(path, grid, PROVENANCE, file_format=kind) as sink:
         write(sink, noise(width=2048, height=2048), grid)
         with pytest.raises(KeyboardInterrupt):
             sink.finish(progress=interrupted)
     assert names(tmp_path) == [f".{path.name}.infgen"]
-    assert unfinished(path, kind) == (4, 4)
+    assert find_unfinished(path, kind) == (4, 4)
 
 
 def test_a_picture_that_could_not_be_encoded_can_be_finished_later(
@@ -324,7 +324,7 @@ def test_a_picture_that_could_not_be_encoded_can_be_finished_later(
     def refuse(*paths: object) -> None:
         raise FULL
 
-    with open_sink(tmp_path / "a.tif", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / "a.tif", GRID, PROVENANCE) as sink:
         write(sink, noise())
         with monkeypatch.context() as patch:
             patch.setattr("infgen.sinks.encoders.tiff.replace", refuse)
@@ -336,7 +336,7 @@ def test_a_picture_that_could_not_be_encoded_can_be_finished_later(
 
 def test_closing_while_the_encoder_waits_for_tiles_takes_no_time(tmp_path: Path) -> None:
     for name in ("a.png", "a.tif", "a.dzi"):
-        sink = open_sink(tmp_path / name, GRID, RECIPE)
+        sink = open_sink(tmp_path / name, GRID, PROVENANCE)
         write(sink, noise(), numbers=range(5))
         start = time.monotonic()
         sink.close()

@@ -11,15 +11,15 @@ import pytest
 from infgen.errors import InputError, LimitError, MissingExtraError
 from infgen.sinks import FORMATS, Format, Grid, check_picture, format_of, open_sink, picture_size
 from infgen.sinks.encoders import vips
-from infgen.sinks.files.work import folder_of
-from tests.sinks.pictures import FILES, GRID, RECIPE, begin, names, noise, save
+from infgen.sinks.files.work_folder import folder_of
+from tests.sinks.pictures import FILES, GRID, PROVENANCE, begin, names, noise, save
 
 FILE_FORMATS = [f for f in FORMATS if f.key != "zarr"]
 
 
 def refusal(path: Path, *, size: tuple[int, int] = (300, 200), file_format: str | None = None) -> str:
     with pytest.raises(InputError) as caught:
-        open_sink(path, Grid(*size, 64, 64), RECIPE, file_format=file_format)
+        open_sink(path, Grid(*size, 64, 64), PROVENANCE, file_format=file_format)
     return str(caught.value)
 
 
@@ -38,7 +38,7 @@ def refusal(path: Path, *, size: tuple[int, int] = (300, 200), file_format: str 
         (
             "a.png",
             (200_000, 200_000),
-            "PNG holds at most 10,000,000,000 px in all, for programs to open it, not 200,000 x",
+            "PNG holds at most 10,000,000,000 px in all, so that programs can open it, not 200,000 x",
         ),
         ("a.png", (200_000, 200_000), "; write BigTIFF (.tif) or DeepZoom (.dzi) or OME-Zarr (.zarr) instead"),
         ("a.png", (1, 100_000_001), "write OME-Zarr (.zarr) instead"),
@@ -122,7 +122,7 @@ def test_a_missing_image_library_is_refused_before_anything_is_made(
     monkeypatch.setitem(sys.modules, "pyvips", None)
     vips.load.cache_clear()
     with pytest.raises(MissingExtraError, match=r"pip install 'pyvips\[binary\]'"):
-        open_sink(tmp_path / name, GRID, RECIPE)
+        open_sink(tmp_path / name, GRID, PROVENANCE)
     vips.load.cache_clear()
     assert names(tmp_path) == []
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from infgen.errors import InputError, LimitError
-from infgen.sinks import check_recipe, read_recipe, xmp
-from infgen.sinks.recipe import pack
+from infgen.sinks import check_provenance, read_provenance, xmp
+from infgen.sinks.provenance import pack
 from tests.sinks.pictures import noise, save
 
 EXTENSIONS = ("png", "jpg", "webp", "tif")
@@ -27,28 +27,28 @@ SMALL = {
 LONG = {**SMALL, "noise": np.random.default_rng(0).integers(0, 2**31, 20_000).tolist()}  # 200 KB that hardly shrink
 
 
-def write(path: Path, recipe: dict[str, Any]) -> Path:
-    return save(path, noise(width=8, height=8), recipe=recipe)
+def write(path: Path, provenance: dict[str, Any]) -> Path:
+    return save(path, noise(width=8, height=8), provenance=provenance)
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
     folder = tmp_path_factory.mktemp("pictures")
     kinds = (("small", SMALL), ("long", LONG))
-    return {(e, name): write(folder / f"{name}.{e}", recipe) for e in EXTENSIONS for name, recipe in kinds}
+    return {(e, name): write(folder / f"{name}.{e}", provenance) for e in EXTENSIONS for name, provenance in kinds}
 
 
-def test_the_long_recipe_is_longer_than_a_jpeg_segment_even_when_packed() -> None:
+def test_the_long_provenance_is_longer_than_a_jpeg_segment_even_when_packed() -> None:
     assert len(json.dumps(LONG)) > 200_000
     assert len(xmp.packet(pack(LONG))) > 2**16
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-@pytest.mark.parametrize(("name", "recipe"), [("small", SMALL), ("long", LONG)])
-def test_a_recipe_is_read_back_as_it_was_written(
-    extension: str, name: str, recipe: dict[str, Any], pictures: dict[tuple[str, str], Path]
+@pytest.mark.parametrize(("name", "provenance"), [("small", SMALL), ("long", LONG)])
+def test_a_provenance_is_read_back_as_it_was_written(
+    extension: str, name: str, provenance: dict[str, Any], pictures: dict[tuple[str, str], Path]
 ) -> None:
-    assert read_recipe(pictures[extension, name]) == recipe
+    assert read_provenance(pictures[extension, name]) == provenance
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -66,7 +66,7 @@ def test_a_png_names_its_software(pictures: dict[tuple[str, str], Path]) -> None
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_other_programs_decode_a_picture_with_a_long_recipe(
+def test_other_programs_decode_a_picture_with_a_long_provenance(
     extension: str, pictures: dict[tuple[str, str], Path]
 ) -> None:
     with Image.open(pictures[extension, "long"]) as image:
@@ -75,36 +75,36 @@ def test_other_programs_decode_a_picture_with_a_long_recipe(
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_a_picture_of_another_program_has_no_recipe(extension: str, tmp_path: Path) -> None:
+def test_a_picture_of_another_program_has_no_provenance(extension: str, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / f"a.{extension}")
-    assert read_recipe(tmp_path / f"a.{extension}") is None
+    assert read_provenance(tmp_path / f"a.{extension}") is None
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_the_xmp_packet_of_another_program_is_no_recipe(extension: str, tmp_path: Path) -> None:
+def test_the_xmp_packet_of_another_program_is_no_provenance(extension: str, tmp_path: Path) -> None:
     more = {"tiffinfo": {700: b"<x:xmpmeta/>"}} if extension == "tif" else {"xmp": b"<x:xmpmeta/>"}
     Image.new("RGB", (8, 8)).save(tmp_path / f"a.{extension}", **more)
-    assert read_recipe(tmp_path / f"a.{extension}") is None
+    assert read_provenance(tmp_path / f"a.{extension}") is None
 
 
-def test_a_recipe_that_an_editor_turned_into_an_attribute_is_read(tmp_path: Path) -> None:
+def test_a_provenance_that_an_editor_turned_into_an_attribute_is_read(tmp_path: Path) -> None:
     packet = (
         xmp.packet(pack(SMALL)).replace(b"<infgen:recipe>", b'<x infgen:recipe = "').replace(b"</infgen", b'"/><infgen')
     )
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", xmp=packet)
-    assert read_recipe(tmp_path / "a.jpg") == SMALL
+    assert read_provenance(tmp_path / "a.jpg") == SMALL
 
 
 def test_a_compressed_packet_in_a_png_is_read(tmp_path: Path) -> None:
     data = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp.packet(pack(SMALL)))
     (tmp_path / "a.png").write_bytes(xmp.PNG_SIGNATURE + struct.pack(">I", len(data)) + b"iTXt" + data + bytes(4))
-    assert read_recipe(tmp_path / "a.png") == SMALL
+    assert read_provenance(tmp_path / "a.png") == SMALL
 
 
-def test_the_recipe_of_a_picture_too_large_to_decode_is_read(tmp_path: Path) -> None:
+def test_the_provenance_of_a_picture_too_large_to_decode_is_read(tmp_path: Path) -> None:
     header = struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 100_000, 100_000, 8, 2, 0, 0, 0, 0)
     (tmp_path / "a.png").write_bytes(xmp.PNG_SIGNATURE + header + xmp.png_chunks(pack(SMALL)))
-    assert read_recipe(tmp_path / "a.png") == SMALL
+    assert read_provenance(tmp_path / "a.png") == SMALL
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -113,11 +113,11 @@ def test_a_truncated_picture_is_refused(extension: str, pictures: dict[tuple[str
     if extension in ("webp", "tif"):  # the packet stands at the end
         (tmp_path / "a").write_bytes(pictures[extension, "long"].read_bytes()[:-1000])
     with pytest.raises(InputError, match="is damaged"):
-        read_recipe(tmp_path / "a")
+        read_provenance(tmp_path / "a")
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_a_recipe_with_a_changed_byte_is_refused(
+def test_a_provenance_with_a_changed_byte_is_refused(
     extension: str, pictures: dict[tuple[str, str], Path], tmp_path: Path
 ) -> None:
     data = bytearray(pictures[extension, "long"].read_bytes())
@@ -125,10 +125,10 @@ def test_a_recipe_with_a_changed_byte_is_refused(
     data[place] = ord("A") if data[place] != ord("A") else ord("B")
     (tmp_path / "a").write_bytes(data)
     with pytest.raises(InputError, match=r"\A[^\n]* damaged[^\n]*\Z"):
-        read_recipe(tmp_path / "a")
+        read_provenance(tmp_path / "a")
 
 
-def test_a_jpeg_that_lost_a_part_of_its_recipe_is_refused(
+def test_a_jpeg_that_lost_a_part_of_its_provenance_is_refused(
     pictures: dict[tuple[str, str], Path], tmp_path: Path
 ) -> None:
     data = (
@@ -138,17 +138,17 @@ def test_a_jpeg_that_lost_a_part_of_its_recipe_is_refused(
     )
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(InputError, match="parts are missing"):
-        read_recipe(tmp_path / "a.jpg")
+        read_provenance(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [(b"", "no data"), (b"!!!!", "no data"), (b"AAAA", "is damaged"), (b"eJw", "is damaged")],
 )
-def test_a_value_that_is_no_packed_recipe_is_refused(value: bytes, message: str, tmp_path: Path) -> None:
+def test_a_value_that_is_no_packed_provenance_is_refused(value: bytes, message: str, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", xmp=b"<infgen:recipe>" + value + b"</infgen:recipe>")
     with pytest.raises(InputError, match=message):
-        read_recipe(tmp_path / "a.jpg")
+        read_provenance(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(
@@ -159,44 +159,44 @@ def test_a_value_that_is_no_json_object_is_refused(text: bytes, message: str, tm
     packet = b"<infgen:recipe>" + base64.b64encode(zlib.compress(text)) + b"</infgen:recipe>"
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", xmp=packet)
     with pytest.raises(InputError, match=message):
-        read_recipe(tmp_path / "a.jpg")
+        read_provenance(tmp_path / "a.jpg")
 
 
-def test_a_recipe_that_unpacks_to_more_than_the_limit_is_refused(
+def test_a_provenance_that_unpacks_to_more_than_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "a.png", {"zeros": "0" * (2 * 2**20)})
     monkeypatch.setenv("INFGEN_MAX_RECIPE_MB", "1")
     with pytest.raises(LimitError, match="INFGEN_MAX_RECIPE_MB"):
-        read_recipe(tmp_path / "a.png")
+        read_provenance(tmp_path / "a.png")
 
 
-def test_a_recipe_over_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provenance_over_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_MAX_RECIPE_MB", "1")
     with pytest.raises(LimitError, match="INFGEN_MAX_RECIPE_MB"):
-        check_recipe({"zeros": "0" * 2**20})
+        check_provenance({"zeros": "0" * 2**20})
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), b"bytes", "\ud800"])
-def test_a_recipe_that_is_not_json_is_not_written(value: object) -> None:
+def test_a_provenance_that_is_not_json_is_not_written(value: object) -> None:
     with pytest.raises(InputError, match="cannot be written as JSON"):
-        check_recipe({"value": value})
+        check_provenance({"value": value})
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.png cannot be read: No such file"):
-        read_recipe(tmp_path / "a.png")
+        read_provenance(tmp_path / "a.png")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        read_recipe(tmp_path)
+        read_provenance(tmp_path)
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("hello")
     with pytest.raises(InputError, match="is not a PNG, JPEG, WebP or TIFF picture"):
-        read_recipe(tmp_path / "a.png")
+        read_provenance(tmp_path / "a.png")
 
 
 @settings(max_examples=150, deadline=None)
@@ -210,4 +210,4 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(
     path = tmp_path_factory.getbasetemp() / "fuzzed"
     path.write_bytes(original[: data.draw(st.integers(0, len(original)))])
     with suppress(InputError):
-        read_recipe(path)
+        read_provenance(path)

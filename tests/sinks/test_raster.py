@@ -7,7 +7,7 @@ from PIL import Image
 from infgen.errors import InfgenError
 from infgen.sinks import Grid, open_sink
 from infgen.sinks.encoders import raster, vips
-from tests.sinks.pictures import GRID, RECIPE, names, noise, save, smooth, write
+from tests.sinks.pictures import GRID, PROVENANCE, names, noise, save, smooth, write
 
 EXTENSIONS = ("png", "jpg", "webp")
 
@@ -35,7 +35,7 @@ def test_a_disk_that_fills_up_while_encoding_is_reported_in_one_line(
 
     monkeypatch.setattr(raster._Output, "_put", refuse)
     line = r"\A[^\n]*not written: No space left on device[^\n]*\Z"
-    with open_sink(tmp_path / f"a.{extension}", GRID, RECIPE) as sink:
+    with open_sink(tmp_path / f"a.{extension}", GRID, PROVENANCE) as sink:
         write(sink, noise())
         with pytest.raises(InfgenError, match=line):
             sink.finish()
@@ -49,8 +49,8 @@ def test_a_canvas_that_cannot_be_read_is_reported_in_one_line(
     def refuse(self: object, box: object) -> None:
         raise InfgenError("the working file cannot be read")
 
-    monkeypatch.setattr("infgen.sinks.files.canvas.Canvas.read", refuse)
-    with open_sink(tmp_path / f"a.{extension}", GRID, RECIPE) as sink:
+    monkeypatch.setattr("infgen.sinks.files.work_file.WorkFile.read", refuse)
+    with open_sink(tmp_path / f"a.{extension}", GRID, PROVENANCE) as sink:
         write(sink, noise())
         with pytest.raises(InfgenError, match=r"\Athe working file cannot be read\Z"):
             sink.finish()
@@ -74,7 +74,7 @@ def test_an_interrupt_stops_the_encoder_before_it_is_through(tmp_path: Path, mon
 
     monkeypatch.setattr("infgen.sinks.files.file_sink.POLL_S", 0.01)
     monkeypatch.setattr(raster._Output, "_put", record)
-    with open_sink(tmp_path / "a.png", Grid(4096, 2048, 4096, 2048), RECIPE) as sink:
+    with open_sink(tmp_path / "a.png", Grid(4096, 2048, 4096, 2048), PROVENANCE) as sink:
         sink.write_tile(0, noise(width=4096, height=2048))
         with pytest.raises(KeyboardInterrupt):
             sink.finish(progress=interrupted)

@@ -9,7 +9,7 @@ from PIL import Image
 from infgen.errors import InputError
 from infgen.inspect import describe
 from infgen.sinks import Box, Grid, open_sink, picture_size, read_region
-from tests.sinks.pictures import FILES, RECIPE, noise, save, write
+from tests.sinks.pictures import FILES, PROVENANCE, noise, save, write
 
 LOSSLESS = [kind for kind in FILES if kind != "jpeg"]
 BOX = Box(37, 51, 200, 99)
@@ -60,17 +60,17 @@ def test_a_missing_picture_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_a_picture_is_described_by_its_recipe(kind: str, tmp_path: Path) -> None:
+def test_a_picture_is_described_by_its_provenance(kind: str, tmp_path: Path) -> None:
     path = save(tmp_path / FILES[kind], noise(), file_format=kind)
-    assert describe(path) == {"kind": "picture", **RECIPE}
+    assert describe(path) == {"kind": "picture", **PROVENANCE}
 
 
 def test_a_zarr_is_read_like_any_other_picture(tmp_path: Path) -> None:
     pytest.importorskip("zarr")
     grid = Grid(300, 200, 64, 64)
-    with open_sink(tmp_path / "a.zarr", grid, RECIPE) as sink:
+    with open_sink(tmp_path / "a.zarr", grid, PROVENANCE) as sink:
         write(sink, noise(), grid)
         sink.finish()
     assert picture_size(tmp_path / "a.zarr") == (300, 200)
-    assert describe(tmp_path / "a.zarr") == {"kind": "picture", **RECIPE}
+    assert describe(tmp_path / "a.zarr") == {"kind": "picture", **PROVENANCE}
     np.testing.assert_array_equal(read_region(tmp_path / "a.zarr", BOX), noise()[51:150, 37:237])

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InputError
-from infgen.sinks import Box, read_recipe, read_region
+from infgen.sinks import Box, read_provenance, read_region
 from infgen.sinks.encoders import tiff
 from infgen.sinks.encoders.cascade import TILE, half, levels
 from infgen.sinks.encoders.tiff_layout import header
-from tests.sinks.pictures import RECIPE, Pixels, noise, save
+from tests.sinks.pictures import PROVENANCE, Pixels, noise, save
 
 tifffile: Any = pytest.importorskip("tifffile")
 
@@ -66,14 +66,14 @@ def test_the_kind_of_file_is_as_decided(kind: str, files: dict[str, Path]) -> No
 
 
 def test_a_file_that_could_pass_what_classic_tiff_holds_is_bigtiff(tmp_path: Path) -> None:
-    from infgen.sinks.files.feed import Completion, Feed
+    from infgen.sinks.files.row_reader import Completion, RowReader
     from infgen.sinks.grid import Grid
 
     class Huge:
         width, height = 22_000, 24_000  # 1.6 GB raw, 2.2 GB with copies
 
-    feed = Feed(Huge(), Completion(Grid(8, 8, 8, 8)))  # type: ignore[arg-type]
-    assert tiff.TiffEncoder(feed, tmp_path, RECIPE, cog=False)._big
+    reader = RowReader(Huge(), Completion(Grid(8, 8, 8, 8)))  # type: ignore[arg-type]
+    assert tiff.TiffEncoder(reader, tmp_path, PROVENANCE, cog=False)._big
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,18 +166,18 @@ def big_endian(tag: bytes, *, big: bool) -> bytes:
 
 
 @pytest.mark.parametrize("big", [False, True])
-def test_a_recipe_in_the_other_byte_order_is_read(big: bool, tmp_path: Path) -> None:
+def test_a_provenance_in_the_other_byte_order_is_read(big: bool, tmp_path: Path) -> None:
     from infgen.sinks import xmp
-    from infgen.sinks.recipe import pack
+    from infgen.sinks.provenance import pack
 
-    (tmp_path / "a.tif").write_bytes(big_endian(xmp.packet(pack(RECIPE)), big=big))
-    assert read_recipe(tmp_path / "a.tif") == RECIPE
+    (tmp_path / "a.tif").write_bytes(big_endian(xmp.packet(pack(PROVENANCE)), big=big))
+    assert read_provenance(tmp_path / "a.tif") == PROVENANCE
 
 
 def test_a_directory_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(struct.pack("<2sHHHQQHHQQ", b"II", 43, 8, 0, 16, 1, 700, 1, 2**63, 2**63))
     with pytest.raises(InputError, match="is damaged"):
-        read_recipe(tmp_path / "a.tif")
+        read_provenance(tmp_path / "a.tif")
 
 
 @given(kind=st.sampled_from(KINDS), data=st.data())
@@ -191,7 +191,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(
     path = tmp_path_factory.getbasetemp() / "fuzzed.tif"
     path.write_bytes(original)
     with suppress(InputError):
-        read_recipe(path)
+        read_provenance(path)
 
 
 @given(kind=st.sampled_from(KINDS), place=st.integers(0, 900), value=st.integers(0, 255))

@@ -24,19 +24,19 @@ from infgen.sinks.zarr import (
     ZarrSink,
     check_store,
     chunks,
+    find_unfinished,
     hold,
     is_done,
     picture_size,
-    read_recipe,
+    read_provenance,
     read_region,
     store,
-    unfinished,
     write_chunk,
 )
 
 zarr = pytest.importorskip("zarr")
 
-RECIPE = {"infgen": "1.2.3", "world": {"seed": 1}, "tile": [64, 64]}
+PROVENANCE = {"infgen": "1.2.3", "world": {"seed": 1}, "tile": [64, 64]}
 GRID = Grid(300, 200, 64, 48)  # 5 x 5 tiles, cut off at both edges
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -58,7 +58,7 @@ def write(sink: ZarrSink, picture: Pixels, numbers: list[int] | None = None, gri
 
 def saved(path: Path | str, grid: Grid = GRID, **options: Any) -> Pixels:
     picture = noise(grid)
-    with ZarrSink(str(path), grid, RECIPE, **options) as sink:
+    with ZarrSink(str(path), grid, PROVENANCE, **options) as sink:
         write(sink, picture, grid=grid)
         sink.finish()
     return picture
@@ -67,7 +67,7 @@ def saved(path: Path | str, grid: Grid = GRID, **options: Any) -> Pixels:
 def begun(path: Path | str, numbers: list[int], grid: Grid = GRID) -> Pixels:
     """A picture of which only the tiles ``numbers`` are there."""
     picture = noise(grid)
-    with ZarrSink(str(path), grid, RECIPE) as sink:
+    with ZarrSink(str(path), grid, PROVENANCE) as sink:
         write(sink, picture, numbers, grid)
     return picture
 
@@ -127,9 +127,9 @@ def test_chunks_are_tiles_that_carry_a_checksum(tmp_path: Path) -> None:
 
 
 def test_a_black_tile_has_a_chunk_too(tmp_path: Path) -> None:
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE) as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE) as sink:
         sink.write_tile(3, np.zeros((48, 64, 3), np.uint8))
-    assert unfinished(str(tmp_path / "a.zarr")) == (1, 25)
+    assert find_unfinished(str(tmp_path / "a.zarr")) == (1, 25)
 
 
 def plain_mean(picture: Pixels) -> Pixels:
@@ -196,9 +196,9 @@ def test_every_dataset_names_an_array_with_the_names_of_the_axes(tmp_path: Path)
     assert sorted(group) == paths
 
 
-def test_the_recipe_comes_back(tmp_path: Path) -> None:
+def test_the_provenance_comes_back(tmp_path: Path) -> None:
     saved(tmp_path / "a.zarr")
-    assert read_recipe(str(tmp_path / "a.zarr")) == RECIPE
+    assert read_provenance(str(tmp_path / "a.zarr")) == PROVENANCE
 
 
 def test_regions_come_back(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_region_outside_is_refused(tmp_path: Path) -> None:
 def test_a_store_in_memory_behaves_like_one_on_disk(url: str) -> None:
     picture = saved(url)
     np.testing.assert_array_equal(read_region(url, Box(0, 0, 300, 200)), picture)
-    assert (read_recipe(url), picture_size(url), unfinished(url)) == (RECIPE, (300, 200), None)
+    assert (read_provenance(url), picture_size(url), find_unfinished(url)) == (PROVENANCE, (300, 200), None)
 
 
 def test_zarr_alone_reads_a_store_in_memory(url: str) -> None:
@@ -235,7 +235,7 @@ def test_zarr_alone_reads_a_store_in_memory(url: str) -> None:
 def test_the_levels_are_reported_as_progress(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     grid = Grid(1030, 611, 256, 130)
-    with ZarrSink(str(tmp_path / "a.zarr"), grid, RECIPE) as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), grid, PROVENANCE) as sink:
         write(sink, noise(grid), grid=grid)
         sink.finish(progress=lambda done, total: calls.append((done, total)))
     total = 515 * 306 + 258 * 153
@@ -245,7 +245,7 @@ def test_the_levels_are_reported_as_progress(tmp_path: Path) -> None:
 def test_what_is_unfinished_does_not_have_its_name(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [0, 7])
     assert [p.name for p in tmp_path.iterdir()] == [".a.zarr.infgen"]
-    assert unfinished(str(tmp_path / "a.zarr")) == (2, 25)
+    assert find_unfinished(str(tmp_path / "a.zarr")) == (2, 25)
 
 
 def test_what_has_no_tile_leaves_nothing(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_the_metadata_of_a_picture_are_written_last(url: str) -> None:
 
 
 def test_a_picture_is_not_finished_while_tiles_are_missing(tmp_path: Path) -> None:
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE) as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE) as sink:
         write(sink, noise(), list(range(24)))
         with pytest.raises(InfgenError, match="lacks 1 of 25 tiles"):
             sink.finish()
@@ -269,7 +269,7 @@ def test_a_picture_is_not_finished_while_tiles_are_missing(tmp_path: Path) -> No
 def test_a_resumed_picture_is_the_same(place: str, tmp_path: Path, url: str) -> None:
     path = str(tmp_path / "a.zarr") if place == "disk" else url
     picture = begun(path, [0, 3, 24])
-    with ZarrSink(path, GRID, RECIPE, start="resume") as sink:
+    with ZarrSink(path, GRID, PROVENANCE, start="resume") as sink:
         assert sink.done == {0, 3, 24}
         write(sink, picture)
         sink.finish()
@@ -296,7 +296,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_a_chunk_that_is_not_whole_is_drawn_again(damage: str, number: int, tmp_path: Path) -> None:
     picture = begun(tmp_path / "a.zarr", [0, 6, 24])
     DAMAGE[damage](work(tmp_path / "a.zarr") / f"0/c/0/{number // 5}/{number % 5}")
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE, start="resume") as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE, start="resume") as sink:
         assert sink.done == {0, 6, 24} - {number}
         write(sink, picture)
         sink.finish()
@@ -307,8 +307,8 @@ def test_a_chunk_that_is_not_whole_is_drawn_again(damage: str, number: int, tmp_
 def test_no_bytes_crash_the_decoder(data: bytes, cut: int, right_checksum: bool) -> None:
     frame = chunks.library("numcodecs.zstd").Zstd(level=1).encode(noise(Grid(8, 8, 8, 8)))
     frame = data if cut % 2 else bytes(frame[: cut % len(frame)]) + data
-    blobs: Any = SimpleNamespace(get=lambda key, limit: frame + chunks._checksum(frame) if right_checksum else frame)
-    result = chunks.get_chunk(blobs, Grid(8, 8, 8, 8), level=0, number=0)
+    storage: Any = SimpleNamespace(get=lambda key, limit: frame + chunks._checksum(frame) if right_checksum else frame)
+    result = chunks.get_chunk(storage, Grid(8, 8, 8, 8), level=0, number=0)
     assert result is None or result.shape == (3, 8, 8)
 
 
@@ -322,7 +322,7 @@ def test_a_chunk_that_decodes_to_more_than_a_tile_is_damaged(tmp_path: Path) -> 
 def test_files_that_a_killed_process_was_writing_are_removed(tmp_path: Path) -> None:
     picture = begun(tmp_path / "a.zarr", [0])
     (work(tmp_path / "a.zarr") / "0/c/0/0/.1234.partial").write_bytes(b"half")
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE, start="resume") as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE, start="resume") as sink:
         write(sink, picture)
         sink.finish()
     assert list(tmp_path.rglob("*.partial")) == []
@@ -331,7 +331,7 @@ def test_files_that_a_killed_process_was_writing_are_removed(tmp_path: Path) -> 
 def test_arrays_that_were_not_created_yet_are_created_on_resuming(tmp_path: Path) -> None:
     picture = begun(tmp_path / "a.zarr", [0])
     (work(tmp_path / "a.zarr") / "0/zarr.json").unlink()
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE, start="resume") as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE, start="resume") as sink:
         write(sink, picture)
         sink.finish()
     assert picture_size(str(tmp_path / "a.zarr")) == (300, 200)
@@ -345,10 +345,10 @@ def test_resuming_where_nothing_is_begins_anew(tmp_path: Path) -> None:
 def test_a_render_that_was_killed_before_it_took_its_name_needs_no_tile_again(tmp_path: Path) -> None:
     saved(tmp_path / "a.zarr")
     os.rename(tmp_path / "a.zarr", work(tmp_path / "a.zarr"))
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE, start="resume") as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE, start="resume") as sink:
         assert len(sink.done) == GRID.count
         sink.finish()
-    assert read_recipe(str(tmp_path / "a.zarr")) == RECIPE
+    assert read_provenance(str(tmp_path / "a.zarr")) == PROVENANCE
 
 
 KILLED = """
@@ -368,16 +368,16 @@ for number in range(grid.count):
 
 def test_a_killed_process_loses_only_the_tiles_in_flight(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a.zarr")], check=False).returncode == 9
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE, start="resume") as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE, start="resume") as sink:
         assert 12 <= len(sink.done) <= 20
         write(sink, noise())
         sink.finish()
     np.testing.assert_array_equal(read_region(str(tmp_path / "a.zarr"), Box(0, 0, 300, 200)), noise())
 
 
-def refused(path: Path | str, start: str = "new", recipe: dict[str, Any] = RECIPE, grid: Grid = GRID) -> str:
+def refused(path: Path | str, start: str = "new", provenance: dict[str, Any] = PROVENANCE, grid: Grid = GRID) -> str:
     with pytest.raises(InputError) as caught:
-        ZarrSink(str(path), grid, recipe, start=start)  # type: ignore[arg-type]
+        ZarrSink(str(path), grid, provenance, start=start)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -388,20 +388,20 @@ def test_an_unfinished_picture_is_not_begun_anew_by_accident(place: str, tmp_pat
     begun(path, [1, 2])
     expected = f"an unfinished render of {path} is there (2 of 25 tiles); add --resume to go on with it or --restart"
     assert expected in refused(path)
-    assert unfinished(path) == (2, 25)
+    assert find_unfinished(path) == (2, 25)
 
 
 def test_restart_begins_anew(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [1, 2])
-    with ZarrSink(str(tmp_path / "a.zarr"), Grid(10, 10, 10, 10), RECIPE, start="restart") as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), Grid(10, 10, 10, 10), PROVENANCE, start="restart") as sink:
         assert sink.done == frozenset()
         sink.write_tile(0, np.zeros((10, 10, 3), np.uint8))
-    assert unfinished(str(tmp_path / "a.zarr")) == (1, 1)
+    assert find_unfinished(str(tmp_path / "a.zarr")) == (1, 1)
 
 
 def test_resuming_with_other_options_names_what_differs(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [1])
-    text = refused(tmp_path / "a.zarr", "resume", RECIPE | {"world": {"seed": 2}})
+    text = refused(tmp_path / "a.zarr", "resume", PROVENANCE | {"world": {"seed": 2}})
     assert "world.seed was 1 and is 2" in text
 
 
@@ -412,7 +412,7 @@ def test_resuming_with_other_tiles_is_refused(tmp_path: Path) -> None:
 
 def test_a_finished_store_on_disk_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     old = saved(tmp_path / "a.zarr")
-    with ZarrSink(str(tmp_path / "a.zarr"), Grid(9, 9, 9, 9), RECIPE) as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), Grid(9, 9, 9, 9), PROVENANCE) as sink:
         sink.write_tile(0, np.zeros((9, 9, 3), np.uint8))
         np.testing.assert_array_equal(read_region(str(tmp_path / "a.zarr"), Box(0, 0, 300, 200)), old)
         sink.finish()
@@ -424,7 +424,7 @@ def test_a_finished_store_on_disk_stays_until_the_new_one_is_whole(tmp_path: Pat
 def test_a_finished_picture_behind_a_url_is_not_overwritten(start: str, url: str) -> None:
     saved(url)
     assert "is a finished picture" in refused(url, start)
-    assert read_recipe(url) == RECIPE
+    assert read_provenance(url) == PROVENANCE
 
 
 def test_a_finished_picture_behind_a_url_is_replaced_on_demand(url: str) -> None:
@@ -515,9 +515,9 @@ def test_a_place_that_takes_no_data_is_refused_in_one_line(url: str, monkeypatch
 
 
 def test_a_full_disk_keeps_the_tiles_that_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from infgen.sinks.zarr import blobs
+    from infgen.sinks.zarr import storage
 
-    sink = ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE)
+    sink = ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE)
     write(sink, noise(), [0, 1, 2])
     sink._stored.update(sink._wait(0))
 
@@ -525,11 +525,11 @@ def test_a_full_disk_keeps_the_tiles_that_are_stored(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(blobs, "_write_durably", refuse)
+        patch.setattr(storage, "_write_durably", refuse)
         sink.write_tile(3, tile(noise(), GRID.box(3)))
         with pytest.raises(InfgenError, match="No space left on device"):
             sink.close()
-    assert unfinished(str(tmp_path / "a.zarr")) == (3, 25)
+    assert find_unfinished(str(tmp_path / "a.zarr")) == (3, 25)
 
 
 def test_two_processes_do_not_write_one_store(tmp_path: Path) -> None:
@@ -551,16 +551,16 @@ def test_a_lock_file_of_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     ("number", "shape"), [(-1, (48, 64, 3)), (25, (48, 64, 3)), (0, (48, 63, 3)), (24, (48, 64, 3)), (0, (3, 48, 64))]
 )
 def test_a_tile_of_another_grid_is_refused(number: int, shape: tuple[int, ...], tmp_path: Path) -> None:
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE) as sink, pytest.raises(ValueError, match="tile"):
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE) as sink, pytest.raises(ValueError, match="tile"):
         sink.write_tile(number, np.zeros(shape, np.uint8))
 
 
 def test_any_process_may_write_a_chunk(tmp_path: Path) -> None:
     picture = noise()
-    with ZarrSink(str(tmp_path / "a.zarr"), GRID, RECIPE) as sink:
+    with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE) as sink:
         sink.write_tile(0, tile(picture, GRID.box(0)))
         write_chunk(str(tmp_path / "a.zarr"), GRID, 9, tile(picture, GRID.box(9)))
-    assert unfinished(str(tmp_path / "a.zarr")) == (2, 25)
+    assert find_unfinished(str(tmp_path / "a.zarr")) == (2, 25)
 
 
 def test_a_finished_picture_with_a_damaged_chunk_is_reported(tmp_path: Path) -> None:
@@ -570,17 +570,17 @@ def test_a_finished_picture_with_a_damaged_chunk_is_reported(tmp_path: Path) -> 
         read_region(str(tmp_path / "a.zarr"), Box(0, 0, 300, 200))
 
 
-def test_a_zarr_of_another_program_has_no_recipe(tmp_path: Path) -> None:
+def test_a_zarr_of_another_program_has_no_provenance(tmp_path: Path) -> None:
     zarr.create_group(store=tmp_path / "a.zarr", attributes={"ome": {}})
-    assert read_recipe(str(tmp_path / "a.zarr")) is None
+    assert read_provenance(str(tmp_path / "a.zarr")) is None
 
 
-def test_a_recipe_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provenance_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_MAX_RECIPE_MB", "1")
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/zarr.json").write_bytes(b" " * (2**20 + 1))
     with pytest.raises(LimitError, match="INFGEN_MAX_RECIPE_MB"):
-        read_recipe(str(tmp_path / "a.zarr"))
+        read_provenance(str(tmp_path / "a.zarr"))
 
 
 def test_an_array_with_other_codecs_is_not_read(tmp_path: Path) -> None:

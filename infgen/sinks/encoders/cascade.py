@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from infgen.sinks.files.canvas import Canvas, Pixels
-from infgen.sinks.files.feed import Feed
+from infgen.pixels import Pixels
+from infgen.sinks.files.row_reader import RowReader
+from infgen.sinks.files.work_file import WorkFile
 from infgen.sinks.grid import Grid
 from infgen.sinks.pyramid import halve
 
@@ -34,21 +35,21 @@ def levels(width: int, height: int, *, smallest: int) -> list[Grid]:
 class Cascade:
     """One run: tiles of each level go to ``emit`` row by row; each level's tiles come in the order of their numbers."""
 
-    feed: Feed
+    reader: RowReader
     folder: Path
     grids: list[Grid]
     emit: Emit
-    _rows: list[Canvas] = field(default_factory=list, init=False)  # of level 1 and on: one row of tiles
+    _rows: list[WorkFile] = field(default_factory=list, init=False)  # of level 1 and on: one row of tiles
 
     def run(self) -> None:
         """Raises Stopped, what ``emit`` raises, and InfgenError where the disk is full."""
         with ExitStack() as stack:
             for level, grid in enumerate(self.grids[1:], 1):
                 path = self.folder / f"level-{level}"
-                canvas = Canvas(path, width=grid.width, height=min(TILE, grid.height))
+                work_file = WorkFile(path, width=grid.width, height=min(TILE, grid.height))
                 stack.callback(path.unlink, missing_ok=True)
-                stack.enter_context(closing(canvas))
-                self._rows.append(canvas)
+                stack.enter_context(closing(work_file))
+                self._rows.append(work_file)
             for row in range(self.grids[0].rows):
                 self._row(0, row)
 
@@ -56,7 +57,7 @@ class Cascade:
         """Emit one row of tiles, and the row below it in the cascade that it completes."""
         grid = self.grids[level]
         for number in range(row * grid.columns, (row + 1) * grid.columns):
-            self.feed.check()
+            self.reader.check()
             pixels = self._pixels(level, number)
             self.emit(level, number, pixels)
             if level + 1 < len(self.grids):
@@ -67,7 +68,7 @@ class Cascade:
     def _pixels(self, level: int, number: int) -> Pixels:
         box = self.grids[level].box(number)
         if level == 0:
-            return self.feed.read(box)
+            return self.reader.read(box)
         return self._rows[level - 1].read(type(box)(box.x, 0, box.w, box.h))
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from infgen.errors import InputError
+from infgen.pixels import Pixels
 from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.cascade import TILE, Cascade, levels
 from infgen.sinks.encoders.encoder import replace, sync_folder
-from infgen.sinks.files.canvas import Pixels
-from infgen.sinks.files.feed import Feed
-from infgen.sinks.files.work import remove
-from infgen.sinks.recipe import Recipe
+from infgen.sinks.files.row_reader import RowReader
+from infgen.sinks.files.work_folder import remove
+from infgen.sinks.provenance import Provenance
 
-RECIPE = "infgen.json"  # in the folder of tiles
+PROVENANCE = "infgen.json"  # in the folder of tiles
 _DESCRIPTION = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="png" Overlap="0" TileSize="{tile}">'
@@ -43,33 +43,33 @@ def check_pair(target: Path) -> None:
 
 
 def _is_ours(target: Path, tiles: Path) -> bool:
-    return target.exists() or (tiles / RECIPE).exists() or not any(tiles.iterdir())
+    return target.exists() or (tiles / PROVENANCE).exists() or not any(tiles.iterdir())
 
 
 class DeepZoomEncoder:
     """An ``Encoder`` of one .dzi file and its folder of tiles."""
 
-    def __init__(self, feed: Feed, folder: Path, recipe: Recipe) -> None:
+    def __init__(self, reader: RowReader, folder: Path, provenance: Provenance) -> None:
         """Raises MissingExtraError without libvips."""
         vips.load()
-        self._feed, self._folder, self._recipe = feed, folder, recipe
+        self._reader, self._folder, self._provenance = reader, folder, provenance
         self._tiles, self._description = folder / "picture_files", folder / "picture.dzi"
-        self._grids = levels(feed.width, feed.height, smallest=1)
+        self._grids = levels(reader.width, reader.height, smallest=1)
 
     def encode(self) -> None:
         """See ``Encoder.encode``."""
-        self._feed.wait(1)
+        self._reader.wait(1)
         for level in range(len(self._grids)):
             self._folder_of(level).mkdir(parents=True, exist_ok=True)
-        Cascade(self._feed, self._folder, self._grids, self._write).run()
-        (self._tiles / RECIPE).write_text(json.dumps(self._recipe), encoding="utf-8")
-        text = _DESCRIPTION.format(tile=TILE, width=self._feed.width, height=self._feed.height)
+        Cascade(self._reader, self._folder, self._grids, self._write).run()
+        (self._tiles / PROVENANCE).write_text(json.dumps(self._provenance), encoding="utf-8")
+        text = _DESCRIPTION.format(tile=TILE, width=self._reader.width, height=self._reader.height)
         self._description.write_text(text, encoding="utf-8")
         os.sync()  # one flush of everything: one for each of many thousand tiles would take hours
 
     def stop(self) -> None:
         """See ``Encoder.stop``."""
-        self._feed.stop()
+        self._reader.stop()
 
     def publish(self, target: Path) -> None:
         """See ``Encoder.publish``. An older picture loses its description first: what has one is whole at any time."""

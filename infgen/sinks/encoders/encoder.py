@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from infgen.sinks.files.feed import Feed
-from infgen.sinks.recipe import Recipe
+from infgen.sinks.files.row_reader import RowReader
+from infgen.sinks.provenance import Provenance
 
 
 class Encoder(Protocol):
-    """Turns the rows of a feed into a file in the work folder, in a thread of its own."""
+    """Turns the rows of a reader into a file in the work folder, in a thread of its own."""
 
     def encode(self) -> None:
         """Write all of it and flush it to the disk. Raises Stopped, OSError or InfgenError."""
@@ -23,7 +23,7 @@ class Encoder(Protocol):
         """Give the result of ``encode`` the name ``target``. Raises OSError."""
 
 
-MakeEncoder = Callable[[Feed, Path, Recipe], Encoder]  # feed, work folder, recipe
+MakeEncoder = Callable[[RowReader, Path, Provenance], Encoder]  # reader, work folder, provenance
 
 
 def replace(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The encoders of PNG, JPEG and WebP files: libvips takes the rows of the canvas as they come.
+"""The encoders of PNG, JPEG and WebP files: libvips takes the rows of the work_file as they come.
 
 libvips pulls, so rows travel to it as a PNG stream without compression: of the formats that its binary wheel reads from
 a stream, this one needs no seeking and costs no more than a copy.
@@ -18,8 +18,8 @@ from infgen.errors import InfgenError
 from infgen.sinks import xmp
 from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.encoder import replace
-from infgen.sinks.files.feed import Feed
-from infgen.sinks.recipe import Recipe, pack
+from infgen.sinks.files.row_reader import RowReader
+from infgen.sinks.provenance import Provenance, pack
 
 DOTS_PER_MM = 72 / 25.4  # the resolution that programs assume where none is known
 STRIP_BYTES = 2**20
@@ -58,18 +58,18 @@ OPERATIONS: Mapping[str, Operation] = {
 class RasterEncoder:
     """An ``Encoder`` of one PNG, JPEG or WebP file."""
 
-    def __init__(self, feed: Feed, folder: Path, recipe: Recipe, *, operation: Operation) -> None:
+    def __init__(self, reader: RowReader, folder: Path, provenance: Provenance, *, operation: Operation) -> None:
         """Raises MissingExtraError without libvips."""
         vips.load()
-        self._feed, self._operation, self._properties = feed, operation, pack(recipe)
+        self._reader, self._operation, self._properties = reader, operation, pack(provenance)
         self._path = folder / "picture"
         self._image: Any = None
 
     def encode(self) -> None:
         """See ``Encoder.encode``."""
-        self._feed.wait(1)  # neither a file nor a thread of libvips before there is something to encode
+        self._reader.wait(1)  # neither a file nor a thread of libvips before there is something to encode
         with open(self._path, "wb") as file:
-            source, output = _Source(self._feed), _Output(file)
+            source, output = _Source(self._reader), _Output(file)
             try:
                 self._save(source, output)
             except vips.load().Error as error:
@@ -81,7 +81,7 @@ class RasterEncoder:
 
     def stop(self) -> None:
         """See ``Encoder.stop``."""
-        self._feed.stop()
+        self._reader.stop()
         if self._image is not None:
             self._image.set_kill(True)  # an encoder that has read everything looks at nothing else
 
@@ -102,25 +102,25 @@ class RasterEncoder:
             output.insertion = place(self._properties)
             output.header, output.header_bytes = self._operation.header, self._operation.header_bytes
         self._image = image
-        self._feed.check()  # stop() may have come before there was an image to kill
+        self._reader.check()  # stop() may have come before there was an image to kill
         target = library.TargetCustom()
         target.on_write(output.write)
         getattr(image, self._operation.name)(target, **self._operation.options)
 
     def _raise_cause(self, source: "_Source", output: "_Output") -> None:
         """Raise what made libvips end too early, if anything did: exceptions do not pass through its C code."""
-        self._feed.check()
+        self._reader.check()
         for error in (source.error, output.error):
             if error is not None:
                 raise error
 
 
 class _Source:
-    """The picture of ``feed`` as the bytes of a PNG file, for libvips to read."""
+    """The picture of ``reader`` as the bytes of a PNG file, for libvips to read."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, reader: RowReader) -> None:
         self.error: Exception | None = None
-        self._parts = png_stream(feed)
+        self._parts = png_stream(reader)
         self._rest = memoryview(b"")
 
     def read(self, count: int) -> bytes | None:
@@ -137,12 +137,12 @@ class _Source:
         return bytes(data)
 
 
-def png_stream(feed: Feed) -> Iterator[bytes]:
+def png_stream(reader: RowReader) -> Iterator[bytes]:
     """The picture as an uncompressed PNG file, piece by piece, as its rows become complete."""
     yield xmp.PNG_SIGNATURE
-    yield xmp.png_chunk(b"IHDR", struct.pack(">IIBBBBB", feed.width, feed.height, 8, 2, 0, 0, 0))
+    yield xmp.png_chunk(b"IHDR", struct.pack(">IIBBBBB", reader.width, reader.height, 8, 2, 0, 0, 0))
     deflater = zlib.compressobj(level=0)
-    for strip in feed.strips(STRIP_BYTES):
+    for strip in reader.strips(STRIP_BYTES):
         rows = np.zeros(
             (strip.shape[0], 1 + strip.shape[1] * strip.shape[2]), np.uint8
         )  # each begins with filter "none"

@@ -12,15 +12,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from infgen.pixels import Pixels
 from infgen.sinks import xmp
 from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.cascade import TILE, Cascade, levels
 from infgen.sinks.encoders.encoder import replace
 from infgen.sinks.encoders.tiff_layout import Level, directories, header
-from infgen.sinks.files.canvas import Pixels
-from infgen.sinks.files.feed import Feed
+from infgen.sinks.files.row_reader import RowReader
 from infgen.sinks.grid import Grid
-from infgen.sinks.recipe import Recipe, creator, pack
+from infgen.sinks.provenance import Provenance, creator, pack
 
 # Offsets of classic TIFF end at 4 GiB, and some readers take them as signed. Decided by the largest possible size, before
 # the first byte.
@@ -57,22 +57,22 @@ class _Tiles:
 class TiffEncoder:
     """An ``Encoder`` of one TIFF file; ``cog``: in the order of a COG."""
 
-    def __init__(self, feed: Feed, folder: Path, recipe: Recipe, *, cog: bool) -> None:
+    def __init__(self, reader: RowReader, folder: Path, provenance: Provenance, *, cog: bool) -> None:
         """Raises MissingExtraError without libvips."""
         vips.load()
-        self._feed, self._folder, self._cog = feed, folder, cog
-        self._packet, self._software = xmp.packet(pack(recipe)), creator(recipe)
+        self._reader, self._folder, self._cog = reader, folder, cog
+        self._packet, self._software = xmp.packet(pack(provenance)), creator(provenance)
         self._path = folder / "picture"
-        self._grids = tile_grids(feed.width, feed.height)
-        self._big = feed.width * feed.height * _FILE_BYTES + len(self._packet) > CLASSIC_BYTES
+        self._grids = tile_grids(reader.width, reader.height)
+        self._big = reader.width * reader.height * _FILE_BYTES + len(self._packet) > CLASSIC_BYTES
 
     def encode(self) -> None:
         """See ``Encoder.encode``."""
-        self._feed.wait(1)
+        self._reader.wait(1)
         with open(self._path, "w+b") as file:
             file.write(header(0, big=self._big))
             tiles = _Tiles(file, self._grids)
-            Cascade(self._feed, self._folder, self._grids, tiles.add).run()
+            Cascade(self._reader, self._folder, self._grids, tiles.add).run()
             if self._cog:
                 self._rearrange(tiles)
                 return
@@ -85,7 +85,7 @@ class TiffEncoder:
 
     def stop(self) -> None:
         """See ``Encoder.stop``."""
-        self._feed.stop()
+        self._reader.stop()
 
     def publish(self, target: Path) -> None:
         """See ``Encoder.publish``."""
@@ -106,7 +106,7 @@ class TiffEncoder:
             file.write(self._directories(ordered, start))
             for level in reversed(tiles.found):
                 for offset, count in zip(level.offsets.tolist(), level.counts.tolist(), strict=True):
-                    self._feed.check()
+                    self._reader.check()
                     tiles.file.seek(offset)
                     tile = tiles.file.read(count)
                     file.write(struct.pack("<I", count) + tile + tile[-_LEADER:])

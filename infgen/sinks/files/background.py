@@ -6,10 +6,10 @@ Threads are daemons: a process that ends without closing a sink is not held up b
 import threading
 from collections.abc import Callable
 
-from infgen.sinks.files.canvas import Pixels
+from infgen.pixels import Pixels
+from infgen.sinks.formats import QUEUE_BYTES
 
 Group = list[tuple[int, Pixels]]
-QUEUE_BYTES = 2**26  # pixels that wait to be stored; one tile is always taken, whatever its size
 
 
 class Task:

@@ -1,4 +1,4 @@
-"""The sink of picture files: tiles go to a canvas in a work folder, and an encoder follows them row by row.
+"""The sink of picture files: tiles go to a work_file in a work folder, and an encoder follows them row by row.
 
 Three threads work side by side: the caller's computes, one stores tiles and lists them in the journal, one encodes.
 A crash loses the tiles that were not in the journal yet: at most those in the queue and those being computed.
@@ -12,26 +12,28 @@ from types import TracebackType
 from typing import Self
 
 from infgen.errors import InfgenError
-from infgen.sinks.base import Format, Pixels, Progress
+from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 from infgen.sinks.encoders.encoder import Encoder, MakeEncoder, sync_folder
 from infgen.sinks.files import journal
 from infgen.sinks.files.background import Group, Task, Writer
-from infgen.sinks.files.canvas import Canvas, check_tile
-from infgen.sinks.files.feed import Completion, Feed
 from infgen.sinks.files.journal import Journal
-from infgen.sinks.files.work import CANVAS, JOURNAL, LOCK, RECIPE, Start, Work, remove
+from infgen.sinks.files.row_reader import Completion, RowReader
+from infgen.sinks.files.work_file import WorkFile, check_tile
+from infgen.sinks.files.work_folder import JOURNAL, LOCK, PROVENANCE, WORK_FILE, Start, WorkFolder, remove
+from infgen.sinks.formats import Format
 from infgen.sinks.grid import Grid
-from infgen.sinks.recipe import Recipe, check_recipe
+from infgen.sinks.provenance import Provenance, check_provenance
 
 POLL_S = 0.1
-_KEPT = frozenset({LOCK, RECIPE, CANVAS, JOURNAL})  # of the work folder; the rest is made again
+_KEPT = frozenset({LOCK, PROVENANCE, WORK_FILE, JOURNAL})  # of the work folder; the rest is made again
 
 
 @dataclass(frozen=True)
 class _Store:
-    """Puts tiles on the canvas and, when they are durable, into the journal."""
+    """Puts tiles on the work_file and, when they are durable, into the journal."""
 
-    canvas: Canvas
+    work_file: WorkFile
     journal: Journal
     grid: Grid
     completion: Completion
@@ -40,8 +42,8 @@ class _Store:
         """Store a group of tiles with one flush of the disk."""
         for number, tile in group:
             box = self.grid.box(number)
-            self.canvas.write(tile, box.x, box.y)
-        self.canvas.sync()
+            self.work_file.write(tile, box.x, box.y)
+        self.work_file.sync()
         self.journal.append((number, zlib.crc32(tile.data)) for number, tile in group)
         for number, _ in group:
             self.completion.add(number)
@@ -51,7 +53,7 @@ class _Store:
 class _Encoding:
     """One run of an encoder."""
 
-    feed: Feed
+    reader: RowReader
     encoder: Encoder
     task: Task
 
@@ -63,7 +65,7 @@ class FileSink:
         self,
         target: Path,
         grid: Grid,
-        recipe: Recipe,
+        provenance: Provenance,
         *,
         start: Start,
         file_format: Format,
@@ -71,21 +73,23 @@ class FileSink:
     ) -> None:
         """Open the work folder of the real file ``target`` and verify the tiles that an earlier start left there.
 
-        Raises InputError (see ``Work``), MissingExtraError where ``encoder`` lacks its library, InfgenError for a bad disk.
+        Raises InputError (see ``WorkFolder``), MissingExtraError where ``encoder`` lacks its library, InfgenError for a bad disk.
         """
-        check_recipe(recipe)
-        self._target, self._grid, self._recipe, self._format = target, grid, recipe, file_format
+        check_provenance(provenance)
+        self._target, self._grid, self._provenance, self._format = target, grid, provenance, file_format
         self._make_encoder = encoder
-        self._work = Work(target, {"recipe": dict(recipe), "grid": vars(grid)}, start=start)
+        self._work_folder = WorkFolder(target, {"recipe": dict(provenance), "grid": vars(grid)}, start=start)
         with ExitStack() as stack:
-            stack.callback(self._work.release)
+            stack.callback(self._work_folder.release)
             self._open(stack)
             self._open_files = stack.pop_all()
 
     def _open(self, stack: ExitStack) -> None:
-        folder, grid = self._work.path, self._grid
+        folder, grid = self._work_folder.path, self._grid
         self._remove_encoded()
-        self._canvas = stack.enter_context(closing(Canvas(folder / CANVAS, width=grid.width, height=grid.height)))
+        self._work_file = stack.enter_context(
+            closing(WorkFile(folder / WORK_FILE, width=grid.width, height=grid.height))
+        )
         listed = journal.read(folder / JOURNAL, total=grid.count)
         self._done = frozenset(number for number, crc in listed.items() if self._is_whole(number, crc))
         entries = stack.enter_context(closing(Journal(folder / JOURNAL, total=grid.count)))
@@ -97,19 +101,19 @@ class FileSink:
             self._completion.add(number)
         # On resume encoding begins again from row 0: it is cheap beside computing, and keeps no state to be damaged.
         self._encoding: _Encoding | None = self._encode()
-        self._writer = Writer(_Store(self._canvas, entries, grid, self._completion).add)
+        self._writer = Writer(_Store(self._work_file, entries, grid, self._completion).add)
         self._closed = False
 
     def _is_whole(self, number: int, checksum: int) -> bool:
-        """Whether the canvas still holds the pixels of a tile; what cannot be read is computed again."""
+        """Whether the work_file still holds the pixels of a tile; what cannot be read is computed again."""
         with suppress(InfgenError):
-            return zlib.crc32(self._canvas.read(self._grid.box(number)).data) == checksum
+            return zlib.crc32(self._work_file.read(self._grid.box(number)).data) == checksum
         return False
 
     def _encode(self) -> _Encoding:
-        feed = Feed(self._canvas, self._completion)
-        encoder = self._make_encoder(feed, self._work.path, self._recipe)
-        return _Encoding(feed, encoder, Task("infgen-encoder", encoder.encode))
+        reader = RowReader(self._work_file, self._completion)
+        encoder = self._make_encoder(reader, self._work_folder.path, self._provenance)
+        return _Encoding(reader, encoder, Task("infgen-encoder", encoder.encode))
 
     @property
     def format(self) -> Format:
@@ -134,7 +138,7 @@ class FileSink:
             self._writer.put(number, tile)
             self._taken.add(number)
 
-    def finish(self, *, progress: Progress = lambda done, total: None) -> None:
+    def finish(self, *, progress: Progress = silent) -> None:
         """See ``Sink.finish``. After an error it may be called again. Raises ValueError while tiles are missing."""
         missing = self._grid.count - len(self._taken)
         if self._closed or missing:
@@ -144,7 +148,7 @@ class FileSink:
         try:
             while not encoding.task.wait(POLL_S):
                 self._check()
-                progress(min(encoding.feed.rows_read * self._grid.width, total), total)
+                progress(min(encoding.reader.rows_read * self._grid.width, total), total)
             self._check()
             encoding.encoder.publish(self._target)
         except BaseException as error:
@@ -202,7 +206,7 @@ class FileSink:
         self._remove_encoded()
 
     def _remove_encoded(self) -> None:
-        for entry in list(self._work.path.iterdir()):
+        for entry in list(self._work_folder.path.iterdir()):
             if entry.name not in _KEPT:
                 with suppress(OSError):  # removed at the next start
                     remove(entry)
@@ -212,5 +216,5 @@ class FileSink:
         with suppress(InfgenError):  # after finish nothing waits; close() has raised it
             self._writer.close()
         if not keep:
-            self._work.remove()
+            self._work_folder.remove()
         self._open_files.close()

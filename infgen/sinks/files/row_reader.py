@@ -1,9 +1,10 @@
-"""The rows of a canvas as they become complete: what lets an encoder run while tiles are still being drawn."""
+"""The rows of a work_file as they become complete: what lets an encoder run while tiles are still being drawn."""
 
 import threading
 from collections.abc import Iterator
 
-from infgen.sinks.files.canvas import CHANNELS, Canvas, Pixels
+from infgen.pixels import Pixels
+from infgen.sinks.files.work_file import CHANNELS, WorkFile
 from infgen.sinks.grid import Box, Grid
 
 
@@ -12,7 +13,7 @@ class Stopped(Exception):
 
 
 class Completion:
-    """Counts finished tiles: how many rows from the top have all their pixels on the canvas."""
+    """Counts finished tiles: how many rows from the top have all their pixels on the work_file."""
 
     def __init__(self, grid: Grid) -> None:
         """No tile is finished yet."""
@@ -23,7 +24,7 @@ class Completion:
         self._complete = 0  # rows of tiles from the top
 
     def add(self, number: int) -> None:
-        """Tile ``number`` is on the canvas. To be called once for each."""
+        """Tile ``number`` is on the work_file. To be called once for each."""
         with self.changed:
             self._missing[number // self._grid.columns] -= 1
             while self._complete < self._grid.rows and self._missing[self._complete] == 0:
@@ -32,14 +33,14 @@ class Completion:
             self.changed.notify_all()
 
 
-class Feed:
+class RowReader:
     """Complete pixels for one run of one encoder. Reading waits for pixels that are not there yet."""
 
-    def __init__(self, canvas: Canvas, completion: Completion) -> None:
-        """Begins at the top of ``canvas``."""
-        self.width, self.height = canvas.width, canvas.height
+    def __init__(self, work_file: WorkFile, completion: Completion) -> None:
+        """Begins at the top of ``work_file``."""
+        self.width, self.height = work_file.width, work_file.height
         self.rows_read = 0
-        self._canvas, self._completion = canvas, completion
+        self._work_file, self._completion = work_file, completion
         self._stopped = False
 
     def stop(self) -> None:
@@ -61,10 +62,10 @@ class Feed:
             return self._completion.rows
 
     def read(self, box: Box) -> Pixels:
-        """The pixels of ``box``, (rows, columns, 3) uint8. Raises Stopped, or what ``Canvas.read`` raises."""
+        """The pixels of ``box``, (rows, columns, 3) uint8. Raises Stopped, or what ``WorkFile.read`` raises."""
         self.wait(box.y + box.h)
         self.rows_read = box.y if box.x + box.w < self.width else box.y + box.h
-        return self._canvas.read(box)
+        return self._work_file.read(box)
 
     def strips(self, size: int) -> Iterator[Pixels]:
         """The whole picture from top to bottom in strips (rows, width, 3) of one row or about ``size`` bytes."""

@@ -9,16 +9,15 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from infgen.errors import InfgenError
+from infgen.pixels import Pixels
 from infgen.sinks.grid import Box
 
-Pixels = npt.NDArray[np.uint8]
 CHANNELS = 3
 
 
-class Canvas:
+class WorkFile:
     """``height`` rows of ``width`` px, 3 bytes each, in a sparse file that outlives the object. Unwritten pixels are black."""
 
     def __init__(self, path: Path, *, width: int, height: int) -> None:

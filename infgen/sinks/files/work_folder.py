@@ -16,7 +16,7 @@ from infgen.lock import Lock, TakenError, check_free
 from infgen.sinks.files import journal
 
 Start = Literal["new", "resume", "restart"]
-LOCK, RECIPE, CANVAS, JOURNAL = "lock", "recipe.json", "canvas", "journal"
+LOCK, PROVENANCE, WORK_FILE, JOURNAL = "lock", "recipe.json", "canvas", "journal"
 _LONGEST_NAME = 240  # bytes; file systems take 255
 _SHOWN = 5  # differences in a message
 _ABSENT = "(absent)"
@@ -30,7 +30,7 @@ def folder_of(target: Path) -> Path:
     return target.parent / f".{name}.infgen"
 
 
-def unfinished(target: Path) -> tuple[int, int] | None:
+def find_unfinished(target: Path) -> tuple[int, int] | None:
     """(tiles finished, tiles in all) of the unfinished picture ``target``, or None where there is none. Takes no lock."""
     return journal.count(folder_of(target) / JOURNAL)
 
@@ -57,7 +57,7 @@ def check_start(target: Path, start: Start) -> None:
 
 
 def _refuse_unfinished(target: Path) -> None:
-    found = unfinished(target)
+    found = find_unfinished(target)
     if found is not None:
         raise InputError(
             f"an unfinished render of {target} is there ({found[0]} of {found[1]} tiles); "
@@ -65,7 +65,7 @@ def _refuse_unfinished(target: Path) -> None:
         )
 
 
-class Work:
+class WorkFolder:
     """The locked work folder of one picture. The lock ends with the process at the latest."""
 
     def __init__(self, target: Path, document: Mapping[str, Any], *, start: Start) -> None:
@@ -90,11 +90,11 @@ class Work:
     def _begin(self, target: Path, document: Mapping[str, Any], start: Start) -> None:
         if start == "new":
             _refuse_unfinished(target)
-        if start == "resume" and unfinished(target) is not None:
-            _compare(self.path / RECIPE, document, target)
+        if start == "resume" and find_unfinished(target) is not None:
+            _compare(self.path / PROVENANCE, document, target)
             return
         self._clear()
-        with write_atomically(self.path / RECIPE) as temporary:
+        with write_atomically(self.path / PROVENANCE) as temporary:
             temporary.write_text(json.dumps(document), encoding="utf-8")
 
     def _clear(self) -> None:
@@ -174,7 +174,7 @@ def differences(was: Any, now: Any, name: str = "") -> Iterator[str]:
             inner = f"{name}.{key}" if name else str(key)
             yield from differences(was.get(key, _ABSENT), now.get(key, _ABSENT), inner)
     elif was != now:
-        yield f"{name or 'the recipe'} was {_short(was)} and is {_short(now)}"
+        yield f"{name or 'the provenance'} was {_short(was)} and is {_short(now)}"
 
 
 def _short(value: Any) -> str:

@@ -10,26 +10,28 @@ from types import TracebackType
 from typing import Self
 
 from infgen.errors import InfgenError, InputError
+from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 from infgen.sinks import pyramid
-from infgen.sinks.base import FORMATS, Format, Pixels, Progress
-from infgen.sinks.files.work import Start
+from infgen.sinks.files.work_folder import Start
+from infgen.sinks.formats import FORMATS, Format
 from infgen.sinks.grid import Grid
-from infgen.sinks.recipe import Recipe
-from infgen.sinks.zarr.blobs import is_url
+from infgen.sinks.provenance import Provenance
+from infgen.sinks.zarr.storage import is_url
 from infgen.sinks.zarr.store import (
     check_store,
     check_tile,
     create,
     discard_empty,
     downsample,
+    find_unfinished,
     is_done,
-    listed,
+    list_tiles,
     picture_size,
     publish,
-    read_recipe,
+    read_provenance,
     read_region,
     target,
-    unfinished,
     work_location,
     write_chunk,
 )
@@ -40,13 +42,13 @@ __all__ = [
     "check_store",
     "create",
     "downsample",
+    "find_unfinished",
     "hold",
     "is_done",
     "picture_size",
     "publish",
-    "read_recipe",
+    "read_provenance",
     "read_region",
-    "unfinished",
     "write_chunk",
 ]
 
@@ -109,17 +111,17 @@ class ZarrSink:
     loses the tiles in flight, at most ``PENDING`` and those that are being computed.
     """
 
-    def __init__(self, path: str, grid: Grid, recipe: Recipe, *, start: Start = "new") -> None:
+    def __init__(self, path: str, grid: Grid, provenance: Provenance, *, start: Start = "new") -> None:
         """Open or create the store. Raises what ``create`` and ``hold`` raise."""
         check_store(path, grid, start)  # before a lock file is made
         self._path = path if is_url(path) else str(target(path))
-        self._grid, self._recipe = grid, recipe
+        self._grid, self._provenance = grid, provenance
         with ExitStack() as stack:
             stack.enter_context(hold(self._path))
-            create(self._path, grid, recipe, start)
+            create(self._path, grid, provenance, start)
             self._threads = stack.enter_context(ThreadPoolExecutor(WRITERS, "infgen-zarr"))
             self._pending: dict[Future[None], int] = {}
-            self._done = self._verified() if start == "resume" else frozenset()
+            self._done = self._verify_tiles() if start == "resume" else frozenset()
             self._stored = set(self._done)
             self._open: ExitStack | None = stack.pop_all()
 
@@ -139,7 +141,7 @@ class ZarrSink:
         self._submit(number, write_chunk, self._path, self._grid, number, tile)
         self._stored.update(self._wait(PENDING))
 
-    def finish(self, *, progress: Progress = lambda done, total: None) -> None:
+    def finish(self, *, progress: Progress = silent) -> None:
         """See ``Sink.finish``: makes the smaller copies, then the metadata."""
         self._stored.update(self._wait(0))
         missing = self._grid.count - len(self._stored)
@@ -154,7 +156,7 @@ class ZarrSink:
                 progress(done, total)
             done += sum(grid.box(n).pixels for n in self._wait(0))
             progress(done, total)
-        publish(self._path, self._grid, self._recipe)
+        publish(self._path, self._grid, self._provenance)
         self.close()
 
     def close(self) -> None:
@@ -198,8 +200,8 @@ class ZarrSink:
                 ended.append(number)
         return ended
 
-    def _verified(self) -> frozenset[int]:
+    def _verify_tiles(self) -> frozenset[int]:
         """Tiles of an earlier start that are whole."""
-        numbers = listed(self._path, self._grid)
+        numbers = list_tiles(self._path, self._grid)
         verdicts = self._threads.map(lambda number: is_done(self._path, self._grid, number), numbers)
         return frozenset(number for number, whole in zip(numbers, verdicts, strict=True) if whole)

@@ -15,7 +15,7 @@ import numpy as np
 from infgen.errors import InfgenError, MissingExtraError
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.pyramid import Planes
-from infgen.sinks.zarr.blobs import Blobs
+from infgen.sinks.zarr.storage import Storage
 
 CHANNELS = 3
 ZSTD_LEVEL = 3
@@ -34,9 +34,9 @@ def library(name: str) -> Any:
         ) from error
 
 
-def stored(blobs: Blobs, grid: Grid) -> Iterator[int]:
+def list_chunks(storage: Storage, grid: Grid) -> Iterator[int]:
     """Numbers of the tiles of ``grid`` that have a chunk, whole or not, in no order."""
-    for key in blobs.keys("0/c"):
+    for key in storage.keys("0/c"):
         place = [int(part) for part in key.split("/")[2:] if part.isascii() and part.isdigit() and len(part) < 16]
         if len(place) == 3 and place[0] == 0 and place[1] < grid.rows and place[2] < grid.columns:
             yield place[1] * grid.columns + place[2]
@@ -47,12 +47,12 @@ def _key(grid: Grid, level: int, number: int) -> str:
     return f"{level}/c/0/{row}/{column}"
 
 
-def put_chunk(blobs: Blobs, grid: Grid, *, level: int, number: int, planes: Planes) -> None:
+def put_chunk(storage: Storage, grid: Grid, *, level: int, number: int, planes: Planes) -> None:
     """Store ``planes`` (3, h, w), filled up with zeros to a whole chunk."""
     chunk = np.zeros((CHANNELS, grid.step_y, grid.step_x), np.uint8)
     chunk[:, : planes.shape[1], : planes.shape[2]] = planes
     frame = bytes(library("numcodecs.zstd").Zstd(level=ZSTD_LEVEL).encode(chunk))
-    blobs.put(_key(grid, level, number), frame + _checksum(frame))
+    storage.put(_key(grid, level, number), frame + _checksum(frame))
 
 
 def _checksum(frame: bytes) -> bytes:
@@ -60,11 +60,11 @@ def _checksum(frame: bytes) -> bytes:
     return int(library("google_crc32c").value(frame)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
-def get_chunk(blobs: Blobs, grid: Grid, *, level: int, number: int) -> Planes | None:
+def get_chunk(storage: Storage, grid: Grid, *, level: int, number: int) -> Planes | None:
     """The chunk (3, step_y, step_x), None where it is missing or damaged."""
     size = CHANNELS * grid.step_y * grid.step_x
     limit = size + size // 128 + 1024  # zstd adds less to what it cannot shrink
-    data = blobs.get(_key(grid, level, number), limit=limit)
+    data = storage.get(_key(grid, level, number), limit=limit)
     if data is None or not _SMALLEST_BYTES < len(data) <= limit:
         return None
     frame, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
@@ -88,16 +88,16 @@ def _declared_size(frame: bytes) -> int | None:
     return int.from_bytes(frame[start : start + count], "little") + (256 if count == 2 else 0)
 
 
-def read_planes(blobs: Blobs, grid: Grid, *, level: int, box: Box) -> Planes:
+def read_planes(storage: Storage, grid: Grid, *, level: int, box: Box) -> Planes:
     """The pixels of ``box`` of ``level``, (3, h, w). Raises InfgenError where a chunk is missing or damaged."""
     planes = np.empty((CHANNELS, box.h, box.w), np.uint8)
     rows = range(box.y // grid.step_y, -(-(box.y + box.h) // grid.step_y))
     columns = range(box.x // grid.step_x, -(-(box.x + box.w) // grid.step_x))
     for row, column in itertools.product(rows, columns):
         number = row * grid.columns + column
-        chunk = get_chunk(blobs, grid, level=level, number=number)
+        chunk = get_chunk(storage, grid, level=level, number=number)
         if chunk is None:
-            raise InfgenError(f"chunk {_key(grid, level, number)} of {blobs.location} is missing or damaged")
+            raise InfgenError(f"chunk {_key(grid, level, number)} of {storage.location} is missing or damaged")
         here, there = _overlap(row * grid.step_y, grid.step_y, box.y, box.h)
         here_x, there_x = _overlap(column * grid.step_x, grid.step_x, box.x, box.w)
         planes[:, there, there_x] = chunk[:, here, here_x]

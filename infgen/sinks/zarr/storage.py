@@ -19,7 +19,7 @@ PARTIAL = ".partial"  # the end of the name of a file that is being written
 _LIBRARIES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
-class Blobs(Protocol):
+class Storage(Protocol):
     """Keys are relative, with slashes. Every method raises InfgenError, in one line, where the storage fails."""
 
     @property
@@ -47,15 +47,15 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def open_blobs(location: str) -> Blobs:
+def open_storage(location: str) -> Storage:
     """The bytes in the folder, or below the URL, ``location``.
 
     Raises MissingExtraError where its protocol needs a library, InputError where nothing knows the protocol.
     """
-    return _RemoteBlobs(location) if is_url(location) else _LocalBlobs(Path(location))
+    return _RemoteStorage(location) if is_url(location) else _LocalStorage(Path(location))
 
 
-class _LocalBlobs:
+class _LocalStorage:
     """Files in a folder. A file has its bytes on the disk before it takes its name."""
 
     def __init__(self, root: Path) -> None:
@@ -120,7 +120,7 @@ def _write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-class _RemoteBlobs:
+class _RemoteStorage:
     """Objects below a URL; object stores show an object when all of it has arrived."""
 
     def __init__(self, url: str) -> None:
@@ -151,7 +151,7 @@ class _RemoteBlobs:
             raise self._failed(f"{key} was not written", error) from error
 
     def keys(self, prefix: str) -> Iterator[str]:
-        for path in self._listed(prefix):
+        for path in self._list(prefix):
             yield path.lstrip("/").removeprefix(self._root.lstrip("/")).lstrip("/")
 
     def any(self) -> bool:
@@ -173,7 +173,7 @@ class _RemoteBlobs:
         except Exception as error:
             raise self._failed(f"{key} cannot be removed", error) from error
 
-    def _listed(self, prefix: str) -> list[str]:
+    def _list(self, prefix: str) -> list[str]:
         try:
             self._files.invalidate_cache()
             return list(self._files.find(self._path(prefix)))

@@ -1,6 +1,6 @@
 """An OME-Zarr 0.5 picture and its states: nothing, unfinished, finished. Any process of any machine may write its chunks.
 
-There is no journal: a tile is done when its chunk is whole. Until all is there the root's metadata hold the recipe as
+There is no journal: a tile is done when its chunk is whole. Until all is there the root's metadata hold the provenance as
 unfinished; the metadata that make it a picture come last. zarr-python writes the metadata (extra ``zarr``); what is read is
 checked here first.
 """
@@ -18,19 +18,19 @@ import numpy as np
 from infgen.errors import InfgenError, InputError, LimitError
 from infgen.limits import MAX_PHOTO_PIXELS, MAX_RECIPE_MB, MIB
 from infgen.sinks import pyramid
-from infgen.sinks.files.work import Start, differences, folder_of
+from infgen.sinks.files.work_folder import Start, differences, folder_of
 from infgen.sinks.grid import Box, Grid
+from infgen.sinks.provenance import Provenance
 from infgen.sinks.pyramid import Planes
-from infgen.sinks.recipe import Recipe
-from infgen.sinks.zarr.blobs import PARTIAL, Blobs, is_url, open_blobs
-from infgen.sinks.zarr.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, put_chunk, read_planes, stored
+from infgen.sinks.zarr.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, list_chunks, put_chunk, read_planes
+from infgen.sinks.zarr.storage import PARTIAL, Storage, is_url, open_storage
 
 ROOT = "zarr.json"
-FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group that hold the recipe
+FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group that hold the provenance
 _CODECS = ["bytes", "zstd", "crc32c"]
 _MAX_ARRAY_BYTES = MIB  # metadata of one array; zarr-python writes under 1 kB
 _SHOWN = 5  # differences in a message
-_MAX_SIDE = 2**41  # px: the whole canvas
+_MAX_SIDE = 2**41  # px: the whole work_file
 _TILE_BYTES, _COPY_BYTES = 3.05, 1.05  # per px on disk at most, of tiles and smaller copies: noise does not shrink
 
 
@@ -55,10 +55,10 @@ def check_store(path: str, grid: Grid, start: Start) -> None:
     """
     for name in ("zarr", "numcodecs.zstd", "google_crc32c"):
         library(name)
-    blobs = open_cached(work_location(path))
+    storage = open_cached(work_location(path))
     if not is_url(path):
         _check_folder(path)
-    finished = 0 if (root := _state(blobs)) is None else sum(1 for _ in stored(blobs, grid))
+    finished = 0 if (root := _state(storage)) is None else sum(1 for _ in list_chunks(storage, grid))
     if not is_url(path):
         _check_disk(path, grid, finished)
     if root is None or start == "restart":
@@ -93,33 +93,33 @@ def _check_disk(path: str, grid: Grid, finished: int) -> None:
         )
 
 
-def create(path: str, grid: Grid, recipe: Recipe, start: Start) -> None:
+def create(path: str, grid: Grid, provenance: Provenance, start: Start) -> None:
     """Make the store ready to take chunks, unfinished; with ``start`` "resume" keep what an earlier start left.
 
-    Raises what ``check_store`` raises, and InputError where the recipe or the tiles are not those of the earlier start,
+    Raises what ``check_store`` raises, and InputError where the provenance or the tiles are not those of the earlier start,
     or the place cannot be written.
     """
     check_store(path, grid, start)
-    blobs = open_cached(work_location(path))
-    root = _state(blobs)
+    storage = open_cached(work_location(path))
+    root = _state(storage)
     if root is not None and start == "resume":
-        _check_same(path, grid, recipe, root)
+        _check_same(path, grid, provenance, root)
     try:
         if root is not None and start != "resume":
-            _clear(blobs)
+            _clear(storage)
         if not is_url(path):
-            _remove_partial(blobs)
-        for key, document in _documents(grid, {UNFINISHED: dict(recipe)}).items():
-            blobs.put(key, document)
+            _remove_partial(storage)
+        for key, document in _documents(grid, {UNFINISHED: dict(provenance)}).items():
+            storage.put(key, document)
     except InfgenError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
 
 
-def _check_same(path: str, grid: Grid, recipe: Recipe, root: Mapping[str, Any]) -> None:
+def _check_same(path: str, grid: Grid, provenance: Provenance, root: Mapping[str, Any]) -> None:
     old = root.get(UNFINISHED, root.get(FINISHED))
     if not isinstance(old, dict):
-        raise InputError(f"cannot resume {path}: its recipe is damaged; begin anew with --restart")
-    changed = list(differences(old, json.loads(json.dumps(dict(recipe)))))[:_SHOWN]
+        raise InputError(f"cannot resume {path}: its provenance is damaged; begin anew with --restart")
+    changed = list(differences(old, json.loads(json.dumps(dict(provenance)))))[:_SHOWN]
     if not changed and (there := _grid(open_cached(work_location(path)))) not in (None, grid):
         changed = [f"tiles were {there} and are {grid}"]
     if changed:
@@ -149,34 +149,34 @@ def is_done(path: str, grid: Grid, number: int) -> bool:
     return get_chunk(open_cached(work_location(path)), grid, level=0, number=number) is not None
 
 
-def is_unfinished(path: str, recipe: Recipe) -> bool:
-    """Whether the store is the unfinished picture of ``recipe`` (as JSON values)."""
-    return _attributes(open_cached(work_location(path))).get(UNFINISHED) == recipe
+def is_unfinished(path: str, provenance: Provenance) -> bool:
+    """Whether the store is the unfinished picture of ``provenance`` (as JSON values)."""
+    return _attributes(open_cached(work_location(path))).get(UNFINISHED) == provenance
 
 
-def listed(path: str, grid: Grid) -> list[int]:
+def list_tiles(path: str, grid: Grid) -> list[int]:
     """Numbers of the tiles that have a chunk, whole or not."""
-    return sorted(stored(open_cached(work_location(path)), grid))
+    return sorted(list_chunks(open_cached(work_location(path)), grid))
 
 
 def downsample(path: str, grid: Grid, level: int, number: int) -> None:
     """Make chunk ``number`` of ``level`` (1 and up) from the level below. Raises InfgenError where that lacks a chunk."""
     levels = pyramid.levels(grid)
     box = pyramid.source(levels[level - 1], levels[level].box(number))
-    blobs = open_cached(work_location(path))
-    planes = read_planes(blobs, levels[level - 1], level=level - 1, box=box)
-    put_chunk(blobs, levels[level], level=level, number=number, planes=pyramid.halve(planes))
+    storage = open_cached(work_location(path))
+    planes = read_planes(storage, levels[level - 1], level=level - 1, box=box)
+    put_chunk(storage, levels[level], level=level, number=number, planes=pyramid.halve(planes))
 
 
-def publish(path: str, grid: Grid, recipe: Recipe) -> None:
+def publish(path: str, grid: Grid, provenance: Provenance) -> None:
     """Write the metadata that make the picture a finished one, last of all; a local store then takes its name.
 
     Raises InfgenError where the storage fails; the data stay.
     """
-    blobs = open_cached(work_location(path))
+    storage = open_cached(work_location(path))
     name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
     ome = pyramid.ome_metadata(name, level_count=len(pyramid.levels(grid)))
-    blobs.put(ROOT, _documents(grid, {"ome": ome, FINISHED: dict(recipe)})[ROOT])
+    storage.put(ROOT, _documents(grid, {"ome": ome, FINISHED: dict(provenance)})[ROOT])
     if not is_url(path):
         _take_name(path)
 
@@ -197,29 +197,29 @@ def _take_name(path: str) -> None:
 
 def discard_empty(path: str, grid: Grid) -> None:
     """Remove an unfinished store that has no tile."""
-    blobs = open_cached(work_location(path))
-    if next(stored(blobs, grid), None) is None:
-        _clear(blobs)
+    storage = open_cached(work_location(path))
+    if next(list_chunks(storage, grid), None) is None:
+        _clear(storage)
 
 
-def unfinished(path: str) -> tuple[int, int] | None:
+def find_unfinished(path: str) -> tuple[int, int] | None:
     """(Tiles that are there, tiles in all) of an unfinished picture, None where there is none."""
-    blobs = open_cached(work_location(path))
-    root = _state(blobs)
-    grid = None if root is None or (is_url(path) and FINISHED in root) else _grid(blobs)
-    return None if grid is None else (sum(1 for _ in stored(blobs, grid)), grid.count)
+    storage = open_cached(work_location(path))
+    root = _state(storage)
+    grid = None if root is None or (is_url(path) and FINISHED in root) else _grid(storage)
+    return None if grid is None else (sum(1 for _ in list_chunks(storage, grid)), grid.count)
 
 
-def read_recipe(path: str) -> dict[str, Any] | None:
-    """The recipe of a finished picture, None for a Zarr of another program.
+def read_provenance(path: str) -> dict[str, Any] | None:
+    """The provenance of a finished picture, None for a Zarr of another program.
 
-    Raises InputError where there is no Zarr, it is damaged or unfinished; LimitError for a recipe that is too large.
+    Raises InputError where there is no Zarr, it is damaged or unfinished; LimitError for a provenance that is too large.
     """
     attributes = _attributes(_at(path))
     if UNFINISHED in attributes:
         raise InputError(f"{path} is an unfinished picture; go on with its render and --resume")
-    recipe = attributes.get(FINISHED)
-    return recipe if isinstance(recipe, dict) else None
+    provenance = attributes.get(FINISHED)
+    return provenance if isinstance(provenance, dict) else None
 
 
 def picture_size(path: str) -> tuple[int, int]:
@@ -241,10 +241,10 @@ def read_region(path: str, box: Box) -> Planes:
     return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
-open_cached = functools.lru_cache(maxsize=16)(open_blobs)  # a process opens a bucket once, not for every chunk
+open_cached = functools.lru_cache(maxsize=16)(open_storage)  # a process opens a bucket once, not for every chunk
 
 
-def _at(path: str) -> Blobs:
+def _at(path: str) -> Storage:
     return open_cached(path.rstrip("/") if is_url(path) else str(target(path)))
 
 
@@ -252,18 +252,20 @@ def _foreign(path: str) -> InputError:
     return InputError(f"{path} is there and is not a Zarr that infgen made; it is left alone: choose another name")
 
 
-def _attributes(blobs: Blobs) -> dict[str, Any]:
+def _attributes(storage: Storage) -> dict[str, Any]:
     """Attributes of the root group. Raises InputError where it is missing or damaged, LimitError where it is too large."""
     limit = MAX_RECIPE_MB.value()
-    data = blobs.get(ROOT, limit=limit * MIB)
+    data = storage.get(ROOT, limit=limit * MIB)
     if data is None:
-        raise InputError(f"{blobs.location} is not a Zarr (v3): it has no {ROOT}; give a finished picture")
+        raise InputError(f"{storage.location} is not a Zarr (v3): it has no {ROOT}; give a finished picture")
     if len(data) > limit * MIB:
-        raise LimitError(f"{ROOT} of {blobs.location} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust it")
+        raise LimitError(
+            f"{ROOT} of {storage.location} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust it"
+        )
     document = _json(data)
     attributes = document.get("attributes")
     if document.get("node_type") != "group" or not isinstance(attributes, dict):
-        raise InputError(f"{ROOT} of {blobs.location} is damaged or not that of a group; use the original")
+        raise InputError(f"{ROOT} of {storage.location} is damaged or not that of a group; use the original")
     return attributes
 
 
@@ -276,24 +278,24 @@ def _json(data: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _state(blobs: Blobs) -> dict[str, Any] | None:
+def _state(storage: Storage) -> dict[str, Any] | None:
     """The root's attributes, None where nothing is there. Raises InputError for what infgen did not make."""
     try:
-        attributes = _attributes(blobs)
+        attributes = _attributes(storage)
     except LimitError:
         raise
     except InputError:
-        if blobs.any():
-            raise _foreign(blobs.location) from None
+        if storage.any():
+            raise _foreign(storage.location) from None
         return None
     if FINISHED not in attributes and UNFINISHED not in attributes:
-        raise _foreign(blobs.location)
+        raise _foreign(storage.location)
     return attributes
 
 
-def _grid(blobs: Blobs) -> Grid | None:
+def _grid(storage: Storage) -> Grid | None:
     """The tiles of the array "0", None where its metadata are missing, damaged, or not as infgen writes them."""
-    document = _json(blobs.get(f"0/{ROOT}", limit=_MAX_ARRAY_BYTES) or b"")
+    document = _json(storage.get(f"0/{ROOT}", limit=_MAX_ARRAY_BYTES) or b"")
     try:
         depth, height, width = document["shape"]
         chunk_depth, step_y, step_x = document["chunk_grid"]["configuration"]["chunk_shape"]
@@ -308,7 +310,7 @@ def _grid(blobs: Blobs) -> Grid | None:
 
 
 def _readable_grid(path: str) -> Grid:
-    grid = None if read_recipe(path) is None else _grid(_at(path))
+    grid = None if read_provenance(path) is None else _grid(_at(path))
     if grid is None:
         raise InputError(f"{path} has no picture of infgen in its array 0; give a Zarr that infgen finished")
     limit = MAX_PHOTO_PIXELS.value()
@@ -336,15 +338,15 @@ def _documents(grid: Grid, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     return {key: buffer.to_bytes() for key, buffer in memory.items()}
 
 
-def _clear(blobs: Blobs) -> None:
+def _clear(storage: Storage) -> None:
     """Remove a store of infgen; its root last, so that what an interruption leaves is still known as infgen's."""
     for level in range(_MAX_SIDE.bit_length()):
-        blobs.remove(str(level))
-    blobs.remove(ROOT)
+        storage.remove(str(level))
+    storage.remove(ROOT)
 
 
-def _remove_partial(blobs: Blobs) -> None:
+def _remove_partial(storage: Storage) -> None:
     """Remove files that a killed process was writing."""
-    for key in list(blobs.keys("")):
+    for key in list(storage.keys("")):
         if key.endswith(PARTIAL):
-            blobs.remove(key)
+            storage.remove(key)
