@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from infgen.bench.bound import Convolution, largest_convolution
 from infgen.bench.cold_start import measure_cold_start
 from infgen.bench.configurations import Configuration, Request
-from infgen.bench.timing import Progress, Ratio, Turn, Work, lockstep
+from infgen.bench.timing import Ratio, Turn, Work, lockstep
+from infgen.progress import Progress
 from infgen.rendering.cost import tile_flops
 from infgen.rendering.render import render_batch
 

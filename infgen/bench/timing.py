@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from infgen.progress import Progress, silent
+
 Work = Callable[[], object]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def lockstep(
     *,
     rounds: int,
     probe: Work = lambda: None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[list[Turn]]:
     """Time every work ``rounds`` times. Each round calls each work once, in the order of ``order_round``.
 
