@@ -19,7 +19,7 @@ from infgen.bench.configurations import model_file
 from infgen.engines.eager import DTYPES, Precision
 from infgen.geometry import Region
 from infgen.model.config import PRESETS
-from infgen.rendering.job import Options
+from infgen.rendering.studio import Options
 from infgen.world.world import World
 
 PARTS = ("imports", "model", "preflight", "tile")

@@ -11,8 +11,8 @@ import click
 from PIL import Image
 
 from infgen import Region, World
-from infgen.rendering.job import Options, open_studio
 from infgen.rendering.preview import preview
+from infgen.rendering.studio import Options, open_studio
 from infgen.world.layout import Layout
 from infgen.world.layout_files import resolve
 

@@ -33,8 +33,8 @@ from infgen.inversion.optimise import Settings, optimise
 from infgen.inversion.placing import Placed, place
 from infgen.photo import open_photograph
 from infgen.pixels import Pixels
-from infgen.rendering.studio import Studio, open_studio
 from infgen.rendering.sheet import Sheet, draw_sheet, save_sheet
+from infgen.rendering.studio import Studio, open_studio
 from infgen.train.evaluation.distances import frechet, inception_score
 from infgen.train.evaluation.features import EffNetFeatures, collect
 from infgen.train.networks import efficientnet

@@ -76,8 +76,8 @@ def plan_for(name: str) -> Model:
 
 def measure(side: int) -> float:
     """Bytes per px of the shipped model's chunks, for one window of ``side`` px around the horizon."""
-    from infgen.rendering.job import Options, open_studio
     from infgen.rendering.render import render_tiles
+    from infgen.rendering.studio import Options, open_studio
     from infgen.world.world import World
 
     studio = open_studio(World(seed=0), options=Options(threads=1, device="cpu"))

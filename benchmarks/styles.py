@@ -27,9 +27,9 @@ from infgen.engines.eager import DTYPES, Precision
 from infgen.geometry import Region, layer_spans
 from infgen.model.config import PRESETS
 from infgen.rendering import tile_inputs
-from infgen.rendering.job import Options, Studio, open_studio
 from infgen.rendering.plan import Plan
 from infgen.rendering.render import render_batch
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.layout import MAX_STYLES, ResolvedCentre, ResolvedLayout
 from infgen.world.world import World
 

@@ -26,7 +26,7 @@ from infgen.export.torchserve import export_torchserve
 from infgen.export.torchserve_handler import encoded
 from infgen.geometry import Region
 from infgen.model.checkpoint import SHIPPED
-from infgen.rendering.job import Options, Studio, open_studio
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 from tests.export.torchserve_server import Server, missing, serving
 

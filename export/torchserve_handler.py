@@ -29,8 +29,8 @@ from infgen.limits import (
 )
 from infgen.model.config import parse_scale
 from infgen.pixels import Pixels
-from infgen.rendering.job import Options, Studio, open_studio
 from infgen.rendering.plan import Plan
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, xmp
 from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.raster import DOTS_PER_MM, OPERATIONS

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse
 
 from infgen import __version__
 from infgen.errors import InfgenError
-from infgen.rendering.job import Options, open_studio
+from infgen.rendering.studio import Options, open_studio
 from infgen.serve import job_routes, photo_routes, status_routes, tile_routes, world_routes
 from infgen.serve.canvas import Canvas
 from infgen.serve.errors import error_response, one_line

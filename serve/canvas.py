@@ -11,7 +11,7 @@ import anyio.to_thread
 from infgen.errors import InputError
 from infgen.limits import DRAIN_SECONDS
 from infgen.lock import Lock, TakenError
-from infgen.rendering.job import Studio
+from infgen.rendering.studio import Studio
 from infgen.serve.jobs import JobBoard
 from infgen.serve.metrics import Metrics
 from infgen.serve.painting import Painter

@@ -8,7 +8,8 @@ from typing import Literal
 from infgen.errors import LimitError
 from infgen.geometry import Region
 from infgen.limits import MAX_EXPORT_PIXELS
-from infgen.rendering.job import Output, Progress, Studio, prepare
+from infgen.rendering.job import Output, Progress, prepare
+from infgen.rendering.studio import Studio
 from infgen.serve.jobs import Job
 from infgen.serve.turns import Turns
 from infgen.sinks import check_picture

@@ -13,8 +13,8 @@ from infgen.inversion.optimise import Settings, Step, optimise
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import Placed
 from infgen.pixels import Pixels
-from infgen.rendering.job import Studio
 from infgen.rendering.render import render_tiles
+from infgen.rendering.studio import Studio
 from infgen.serve.jobs import Job, JobCancelled
 from infgen.serve.painting import encoded
 from infgen.serve.photographs import with_photographs

@@ -13,8 +13,8 @@ from PIL import Image
 
 from infgen.limits import MIB, TILE_CACHE_MB, TILE_DISK_MB
 from infgen.pixels import Pixels
-from infgen.rendering.job import Studio
 from infgen.rendering.render import Scene
+from infgen.rendering.studio import Studio
 from infgen.serve.cache import DiskCache, MemoryCache
 from infgen.serve.metrics import Metrics
 from infgen.serve.queue import TileQueue

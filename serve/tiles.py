@@ -12,9 +12,9 @@ from infgen.engines.base import to_pixels
 from infgen.geometry import PX_LIMIT, Region
 from infgen.pixels import Pixels
 from infgen.rendering.cost import tile_flops
-from infgen.rendering.job import Studio
 from infgen.rendering.plan import Plan
 from infgen.rendering.render import Scene, render_array
+from infgen.rendering.studio import Studio
 from infgen.rendering.tile_inputs import tile_batch
 from infgen.serve.errors import NotFoundError
 from infgen.serve.zoom import zoom_levels

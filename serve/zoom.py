@@ -7,7 +7,7 @@ picture. Elsewhere a tile is the mean of tiles of the next finer picture.
 from dataclasses import dataclass
 
 from infgen.errors import InputError
-from infgen.rendering.job import Studio
+from infgen.rendering.studio import Studio
 
 LEAST_OF_ONE_SCALE = -2  # a tile of level -3 would be the mean of 64 tiles: 10 s on one core with the small models
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from infgen.bench.memory import peak_resident_bytes
-from infgen.bench.timing import Progress
 from infgen.cli.main import COMMANDS, LARGE_PAGES
 from infgen.errors import InfgenError
-from infgen.rendering.job import Options, Output, open_studio, prepare
-from infgen.rendering.plan import Region
+from infgen.geometry import Region
+from infgen.progress import Progress
+from infgen.rendering.job import Output, prepare
+from infgen.rendering.studio import Options, open_studio
 from infgen.world.world import World
 
 

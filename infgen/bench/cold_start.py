@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from infgen.errors import InfgenError
-from infgen.rendering.job import Options
-from infgen.rendering.plan import Region
+from infgen.geometry import Region
+from infgen.rendering.studio import Options
 from infgen.world.world import World
 
 

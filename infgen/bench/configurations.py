@@ -12,13 +12,14 @@ import torch
 from infgen.engines.eager import Precision
 from infgen.engines.exported import ExportedEngine
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Region
 from infgen.model.checkpoint import SHIPPED, resolve
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.rendering.job import Options, Studio, open_studio
-from infgen.rendering.plan import Plan, Region
+from infgen.rendering.plan import Plan
 from infgen.rendering.preflight import Preflight, check_styles, estimate
 from infgen.rendering.render import Scene, render_tiles
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.layout import ResolvedCentre, ResolvedLayout, ResolvedStyle
 from infgen.world.world import World
 

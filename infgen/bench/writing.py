@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 from infgen.bench.configurations import Configuration, Request, drain
 from infgen.bench.render import Phase
 from infgen.bench.timing import Ratio, order_round, seconds_of
-from infgen.rendering.job import Job, Output, Studio, prepare
-from infgen.rendering.plan import Region
+from infgen.geometry import Region
+from infgen.rendering.job import Job, Output, prepare
+from infgen.rendering.studio import Studio
 from infgen.sinks import FORMATS, check_picture
 
 EXTENSIONS = {f.key: f.extensions[0] for f in FORMATS}

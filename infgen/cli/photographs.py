@@ -27,8 +27,8 @@ from infgen.model.checkpoint import SHIPPED, load, resolve
 from infgen.model.config import scale_name
 from infgen.photo import Photograph, open_photograph
 from infgen.rendering.cost import tile_flops
-from infgen.rendering.job import Options, Studio, open_studio
 from infgen.rendering.preflight import estimate
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.anchors import AnchoredLatents
 from infgen.world.world import World
 

@@ -15,8 +15,9 @@ from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.config import SCALE_NAMES, parse_scale
-from infgen.rendering.job import Crew, Job, Options, Output, Studio, open_studio, prepare
+from infgen.rendering.job import Job, Output, Workers, prepare
 from infgen.rendering.preview import preview
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, Start, find_unfinished
 from infgen.world.layout import Layout
 from infgen.world.layout_files import resolve
@@ -122,7 +123,7 @@ def command(
     region = region.coarser(halvings)
     target = Output(output, _start(resume, restart), file_format)
     studio = open_studio(world, model=model, options=options)
-    job = prepare(studio, region, target, crew=Crew(devices, scheduler))
+    job = prepare(studio, region, target, workers=Workers(devices, scheduler))
     if not quiet:
         click.echo(describe(job), err=True)
     if preview_file is not None:

@@ -11,7 +11,7 @@ import click
 
 from infgen.engines.opening import AUTO, NAMES
 from infgen.errors import InputError
-from infgen.rendering.job import Options
+from infgen.rendering.studio import Options
 
 TOKEN_VARIABLE = "INFGEN_TOKEN"
 LEAST_TOKEN = 16  # characters

@@ -8,10 +8,10 @@ import click
 from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Region
 from infgen.model.config import SCALE_NAMES, parse_scale
-from infgen.rendering.job import Options, open_studio
-from infgen.rendering.plan import Region
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
+from infgen.rendering.studio import Options, open_studio
 from infgen.world.world import World
 
 MAX_SEEDS = 1024

@@ -7,7 +7,7 @@ import click
 from infgen.cli.progress import progress
 from infgen.engines.opening import AUTO, NAMES
 from infgen.errors import InfgenError
-from infgen.rendering.job import Options
+from infgen.rendering.studio import Options
 from infgen.rendering.verify import verify
 
 

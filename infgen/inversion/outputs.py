@@ -19,8 +19,8 @@ from infgen.atomic import TEMPORARY_PREFIX, check_output, write_atomically
 from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement
 from infgen.pixels import Pixels
-from infgen.rendering.job import Studio
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
+from infgen.rendering.studio import Studio
 from infgen.world.anchoring import file_sha256
 from infgen.world.anchors import AnchoredLatents
 

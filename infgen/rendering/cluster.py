@@ -18,10 +18,10 @@ import torch
 from infgen import __version__
 from infgen.engines import pick_device
 from infgen.errors import InfgenError, InputError, MissingExtraError
-from infgen.rendering.job import Studio
 from infgen.rendering.plan import Plan
 from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
 from infgen.rendering.render import render_batch
+from infgen.rendering.studio import Studio
 from infgen.sinks import pyramid
 from infgen.sinks.files.work_folder import Start
 from infgen.sinks.provenance import Provenance
@@ -49,7 +49,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Kind:
+class WorkerEnvironment:
     """What the bits of a picture depend on beside the plan: versions and type of device."""
 
     infgen: str
@@ -57,21 +57,21 @@ class Kind:
     device: str
 
     @classmethod
-    def here(cls, device: str | None) -> "Kind":
+    def here(cls, device: str | None) -> "WorkerEnvironment":
         """That of this process, where ``device`` is asked for."""
         return cls(__version__, torch.__version__, pick_device(device).type)
 
 
 @dataclass(frozen=True)
-class Errand:
+class ClusterTask:
     """One picture for workers: everything but which batch."""
 
     spec: StudioSpec
     plan: Plan
     path: str
-    kind: Kind
+    environment: WorkerEnvironment
     model_hash: str
-    recipe_json: str
+    provenance_json: str
     resumed: bool
 
 
@@ -81,7 +81,7 @@ def render_on_cluster(
     path: str,
     *,
     scheduler: str,
-    recipe: Provenance,
+    provenance: Provenance,
     start: Start = "new",
     progress: Progress = lambda done, total: None,
 ) -> None:
@@ -97,14 +97,14 @@ def render_on_cluster(
     """
     place = path if is_url(path) else str(target(path))
     with _connected(scheduler) as client, hold(place):
-        kind = _common_kind(client, spec)
-        whole = json.loads(json.dumps({**recipe, "device": kind.device}))
+        environment = _common_environment(client, spec)
+        whole = json.loads(json.dumps({**provenance, "device": environment.device}))
         create(place, plan.grid, whole, start)
-        model = recipe.get("model")
+        model = provenance.get("model")
         model_hash = str(model.get("sha256", "")) if isinstance(model, Mapping) else ""
-        errand = Errand(spec, plan, place, kind, model_hash, json.dumps(whole), resumed=start == "resume")
+        task = ClusterTask(spec, plan, place, environment, model_hash, json.dumps(whole), resumed=start == "resume")
         try:
-            run = _Run(client, errand, progress)
+            run = _Run(client, task, progress)
             run.draw()
             run.downsample()
             publish(place, plan.grid, whole)
@@ -113,21 +113,21 @@ def render_on_cluster(
             raise
 
 
-def draw(errand: Errand, index: int) -> list[int]:
+def draw(task: ClusterTask, index: int) -> list[int]:
     """On a worker: draw batch ``index`` and store its tiles. Returns the numbers of those that were not there.
 
     Raises InputError where this worker cannot give the right bits, InfgenError where the storage fails.
     """
-    plan, path = errand.plan, errand.path
+    plan, path = task.plan, task.path
     tiles = plan.batch_tiles(index)
-    if errand.resumed and all(is_done(path, plan.grid, tile.number) for tile in tiles):
+    if task.resumed and all(is_done(path, plan.grid, tile.number) for tile in tiles):
         return []
     with _ONE_AT_A_TIME:  # a worker may have several threads: they store while one draws
-        studio = _studio(errand.spec, errand.kind, errand.model_hash)
-        if errand.spec.options.threads is not None:
-            torch.set_num_threads(errand.spec.options.threads)  # each thread of Python has a number of its own
+        studio = _studio(task.spec, task.environment, task.model_hash)
+        if task.spec.options.threads is not None:
+            torch.set_num_threads(task.spec.options.threads)  # each thread of Python has a number of its own
         drawn = render_batch(studio.scene, plan, index)
-    if not is_unfinished(path, json.loads(errand.recipe_json)):
+    if not is_unfinished(path, json.loads(task.provenance_json)):
         raise InputError(f"{path} is not the picture any more that this worker draws; its tiles are dropped")
     for tile, pixels in drawn:
         write_chunk(path, plan.grid, tile.number, pixels)
@@ -138,11 +138,11 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @functools.lru_cache(maxsize=1)
-def _studio(spec: StudioSpec, kind: Kind, model_hash: str) -> Studio:
+def _studio(spec: StudioSpec, environment: WorkerEnvironment, model_hash: str) -> Studio:
     """The studio of a worker process, loaded once. Raises InputError where it is not the one of the driver."""
-    here = Kind.here(spec.options.device)
-    if here != kind:
-        raise InputError(f"a worker has {_words(here)} and {_words(kind)} is needed; start all alike")
+    here = WorkerEnvironment.here(spec.options.device)
+    if here != environment:
+        raise InputError(f"a worker has {_words(here)} and {_words(environment)} is needed; start all alike")
     studio = spec.open()
     if model_hash not in ("", studio.model_hash):
         raise InputError(
@@ -155,11 +155,11 @@ def _studio(spec: StudioSpec, kind: Kind, model_hash: str) -> Studio:
 class _Run:
     """The driver's side: keeps a window of tasks at the scheduler and counts what comes back."""
 
-    def __init__(self, client: Any, errand: Errand, progress: Progress) -> None:
-        self._client, self._errand, self._progress = client, errand, progress
+    def __init__(self, client: Any, task: ClusterTask, progress: Progress) -> None:
+        self._client, self._errand, self._progress = client, task, progress
         self._name = f"infgen-{uuid.uuid4().hex[:12]}"
         # A task and not scattered data: what a lost worker held is made again.
-        self._shared = client.submit(_same, errand, key=f"{self._name}-errand")
+        self._shared = client.submit(_same, task, key=f"{self._name}-task")
 
     def draw(self) -> None:
         """Draw every batch. Raises InfgenError that names those that failed."""
@@ -183,9 +183,9 @@ class _Run:
                     raise InfgenError(f"level {level} lacks chunks from {first} on: {reason}; go on with --resume")
 
     def _each(
-        self, name: str, work: Callable[[Errand, int], object], numbers: range
+        self, name: str, work: Callable[[ClusterTask, int], object], numbers: range
     ) -> Iterator[tuple[int, str | None]]:
-        """Do ``work(errand, number)`` for all ``numbers``; (number, None or why it failed) as they end."""
+        """Do ``work(task, number)`` for all ``numbers``; (number, None or why it failed) as they end."""
         distributed = _distributed()
         waiting, pending = iter(numbers), dict[str, tuple[int, Any]]()
         ended = distributed.as_completed(loop=self._client.loop)
@@ -212,15 +212,15 @@ class _Run:
                     self._client.cancel([future for _, future in pending.values()], force=True)
 
 
-def _same(errand: Errand) -> Errand:
-    return errand
+def _same(task: ClusterTask) -> ClusterTask:
+    return task
 
 
-def _downsample(level: int, errand: Errand, group: int) -> None:
+def _downsample(level: int, task: ClusterTask, group: int) -> None:
     """On a worker: make ``LEVEL_CHUNKS`` chunks of ``level``."""
-    count = pyramid.levels(errand.plan.grid)[level].count
+    count = pyramid.levels(task.plan.grid)[level].count
     for number in range(group * LEVEL_CHUNKS, min((group + 1) * LEVEL_CHUNKS, count)):
-        downsample(errand.path, errand.plan.grid, level, number)
+        downsample(task.path, task.plan.grid, level, number)
 
 
 def _reason(future: Any) -> str | None:
@@ -262,20 +262,22 @@ def _connected(scheduler: str) -> Iterator[Any]:
         yield client
 
 
-def _common_kind(client: Any, spec: StudioSpec) -> Kind:
+def _common_environment(client: Any, spec: StudioSpec) -> WorkerEnvironment:
     """What all workers have in common. Raises InputError where they differ, among each other or from this process."""
-    answers = client.run(Kind.here, spec.options.device, on_error="return")
-    failures = {worker: answer for worker, answer in answers.items() if not isinstance(answer, Kind)}
+    answers = client.run(WorkerEnvironment.here, spec.options.device, on_error="return")
+    failures = {worker: answer for worker, answer in answers.items() if not isinstance(answer, WorkerEnvironment)}
     if failures:
         worker, error = next(iter(failures.items()))
         raise InputError(f"worker {worker} cannot run infgen {__version__} ({one_line(error)}); install the same there")
-    kinds = sorted(set(answers.values()), key=str)
-    kind = Kind(__version__, torch.__version__, kinds[0].device)
+    environments = sorted(set(answers.values()), key=str)
+    environment = WorkerEnvironment(__version__, torch.__version__, environments[0].device)
     for worker, answer in answers.items():
-        if answer != kind:
-            raise InputError(f"worker {worker} has {_words(answer)} and {_words(kind)} is needed; start all alike")
-    return kind
+        if answer != environment:
+            raise InputError(
+                f"worker {worker} has {_words(answer)} and {_words(environment)} is needed; start all alike"
+            )
+    return environment
 
 
-def _words(kind: Kind) -> str:
-    return f"infgen {kind.infgen}, torch {kind.torch} on {kind.device}"
+def _words(environment: WorkerEnvironment) -> str:
+    return f"infgen {environment.infgen}, torch {environment.torch} on {environment.device}"

@@ -2,30 +2,17 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Self
+from dataclasses import dataclass
 
-import torch
-
-from infgen import __version__
-from infgen.engines import EagerEngine, Engine, pick_device
+from infgen.engines import pick_device
 from infgen.engines.exported import ExportedEngine
-from infgen.engines.opening import AUTO, engine_kind, open_exported
-from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
-from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
-from infgen.model.config import scale_name
-from infgen.model.generator import Generator
-from infgen.pixels import Pixels
-from infgen.rendering.palette import check_anchors, world_palette
-from infgen.rendering.plan import Plan, make_plan
-from infgen.rendering.preflight import Preflight, check_styles, estimate, tile_memory
-from infgen.rendering.render import Scene, render_array, render_to
-from infgen.rendering.selftest import check_engine, is_reference
+from infgen.rendering.plan import Plan
+from infgen.rendering.preflight import Preflight, check_styles, estimate
+from infgen.rendering.render import render_to
+from infgen.rendering.studio import Studio
 from infgen.sinks import Sink, Start, check_picture, check_provenance, open_sink
-from infgen.world.world import World
 
 Progress = Callable[[int, int], None]
 Phase = Callable[[str], AbstractContextManager[Progress]]
@@ -33,132 +20,6 @@ Phase = Callable[[str], AbstractContextManager[Progress]]
 
 def _silent(title: str) -> AbstractContextManager[Progress]:
     return nullcontext(lambda done, total: None)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a picture is computed; changes no pixel by more than rounding, except ``precision`` and ``halvings``."""
-
-    tile_px: int | None = None  # None: the planner's choice
-    batch: int = 1
-    precision: Precision | None = None  # None: fp32, or that of the engine's file
-    threads: int | None = None  # CPU threads
-    device: str | None = None  # None: a GPU where there is one
-    engine: str = AUTO  # a name of infgen.engines.opening.NAMES
-    engine_file: str | None = None  # what infgen export made
-    provider: str | None = None  # of ONNX Runtime; None: that of the device
-    halvings: int = 0  # draw the picture at 1 / 2**halvings of its size, by the model's coarser levels
-
-
-@dataclass(frozen=True)
-class Studio:
-    """A loaded model and a world, ready to draw any region."""
-
-    scene: Scene
-    options: Options
-    generator: Generator
-    model_path: Path
-    model_hash: str
-
-    def with_world(self, world: World) -> Self:
-        """The same model in another world. Raises WorldError where the model cannot draw it."""
-        check_anchors(world, model_sha256=self.model_hash)
-        scene = Scene(world, world_palette(world, self.generator), self.scene.engine)
-        return replace(self, scene=scene)
-
-    def coarser(self, halvings: int) -> Self:
-        """The same model and world at 1 / 2**halvings of the size, as ``infgen render --scale`` draws it.
-
-        PyTorch draws it where this one has an exported engine, whose file holds one size only. Raises InputError where the
-        model has no such scale, InfgenError where the engine fails its self-test.
-        """
-        if not halvings:
-            return self
-        world, engine = self.scene.world, self.scene.engine
-        generator = self.generator.coarser(halvings)
-        coarser = EagerEngine(generator, precision=engine.precision if isinstance(engine, EagerEngine) else "fp32")
-        if not is_reference(coarser):
-            check_engine(coarser, generator, model=self.model_path.name)
-        options = replace(
-            self.options, halvings=generator.config.halvings, engine=AUTO, engine_file=None, provider=None
-        )
-        scene = Scene(world, world_palette(world, generator), coarser)
-        return replace(self, scene=scene, options=options, generator=generator)
-
-    def plan(self, region: Region) -> Plan:
-        """The tiles for ``region``."""
-        engine = self.scene.engine
-        return make_plan(
-            region,
-            engine.config,
-            memory=tile_memory(engine.device),
-            bytes_per_value=engine.bytes_per_value,
-            tile_px=self.options.tile_px,
-            fixed_cells=engine.fixed_cells,
-            batch=self.options.batch,
-        )
-
-    def array(self, region: Region) -> Pixels:
-        """The pixels of ``region``, (h, w, 3) uint8."""
-        return render_array(self.scene, self.plan(region))
-
-    def recipe(self, plan: Plan) -> dict[str, Any]:
-        """Everything needed to draw the same picture again."""
-        region, engine = plan.region, self.scene.engine
-        coarse = {"scale": scale_name(self.options.halvings)} if self.options.halvings else {}
-        return coarse | {
-            "infgen": __version__,
-            "model": {"name": self.model_path.name, "sha256": self.model_hash},
-            "world": self.scene.world.to_dict(),
-            "region": {"x": region.x, "y": region.y, "w": region.w, "h": region.h},
-            "tile": list(plan.tile_px),
-            "batch": plan.batch,
-            "engine": engine.name,
-            "precision": engine.precision,
-            "device": engine.device.type,
-        }
-
-
-def open_studio(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
-    """Load ``model`` (the shipped one where it is None) for ``world``.
-
-    Raises InputError for unusable models or devices, InfgenError where the engine fails its self-test.
-    """
-    options = Options() if options is None else options
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    path = SHIPPED if model is None else resolve(model)
-    generator, engine = _engine(path, options)
-    model_hash = file_hash(path)
-    check_anchors(world, model_sha256=model_hash)
-    if isinstance(engine, ExportedEngine):
-        engine.check(model_sha256=model_hash)
-    if not is_reference(engine):
-        check_engine(engine, generator, model=path.name)
-    return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, model_hash)
-
-
-def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
-    """The model, for styles, and what draws with it."""
-    if engine_kind(options.engine, options.engine_file, provider=options.provider) == "eager":
-        generator = load(model, device=pick_device(options.device)).coarser(options.halvings)
-        return generator, EagerEngine(generator, precision=options.precision or "fp32")
-    engine = open_exported(
-        options.engine,
-        options.engine_file,
-        device=options.device,
-        threads=options.threads,
-        provider=options.provider,
-        precision=options.precision,
-    )
-    whole = load(model, device=engine.device)
-    generator = whole.coarser(options.halvings)
-    if (drawn := engine.config.halvings) != generator.config.halvings:
-        raise InputError(
-            f"scale {scale_name(options.halvings)} was asked and what engine {engine.name} runs was exported at scale "
-            f"{scale_name(drawn - whole.config.halvings)}; give that --scale, or export the model again"
-        )
-    return generator, engine
 
 
 @dataclass(frozen=True)
@@ -174,7 +35,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Crew:
+class Workers:
     """Who computes: this process on its device, one process for each of several ``devices``, or a dask ``scheduler``."""
 
     devices: tuple[str, ...] = ()
@@ -188,7 +49,7 @@ class Job:
     studio: Studio
     plan: Plan
     output: Output
-    crew: Crew
+    workers: Workers
     preflight: Preflight
 
     def run(self, *, phase: Phase = _silent) -> None:
@@ -196,26 +57,28 @@ class Job:
 
         ``phase(title)`` gives a context with a callback for (pixels done, pixels in all): one for drawing, one for writing.
         """
-        if self.crew.scheduler is not None:
+        if self.workers.scheduler is not None:
             with phase("rendering") as progress:
-                self._run_on_cluster(self.crew.scheduler, progress)
+                self._run_on_cluster(self.workers.scheduler, progress)
             return
-        recipe, output = self.studio.recipe(self.plan), self.output
-        with open_sink(output.path, self.plan.grid, recipe, start=output.start, file_format=output.file_format) as sink:
+        provenance, output = self.studio.provenance(self.plan), self.output
+        with open_sink(
+            output.path, self.plan.grid, provenance, start=output.start, file_format=output.file_format
+        ) as sink:
             with phase("rendering") as progress:
                 self._fill(sink, progress)
             with phase("writing") as progress:
                 sink.finish(progress=progress)
 
     def _fill(self, sink: Sink, progress: Progress) -> None:
-        if len(self.crew.devices) < 2:
+        if len(self.workers.devices) < 2:
             render_to(self.studio.scene, self.plan, sink, progress=progress)
             return
         from infgen.rendering.pool import render_with_pool
         from infgen.rendering.remote import StudioSpec
 
         spec = StudioSpec.of(self.studio)
-        render_with_pool(spec, self.plan, sink, devices=self.crew.devices, progress=progress)
+        render_with_pool(spec, self.plan, sink, devices=self.workers.devices, progress=progress)
 
     def _run_on_cluster(self, scheduler: str, progress: Progress) -> None:
         from infgen.rendering.cluster import render_on_cluster
@@ -226,24 +89,24 @@ class Job:
             self.plan,
             self.output.path,
             scheduler=scheduler,
-            recipe=self.studio.recipe(self.plan),
+            provenance=self.studio.provenance(self.plan),
             start=self.output.start,
             progress=progress,
         )
 
 
-def prepare(studio: Studio, region: Region, output: Output, *, crew: Crew | None = None) -> Job:
+def prepare(studio: Studio, region: Region, output: Output, *, workers: Workers | None = None) -> Job:
     """Check and estimate the picture of ``region``. Raises InputError before any work is done."""
-    crew = Crew() if crew is None else crew
-    for device in crew.devices:
+    workers = Workers() if workers is None else workers
+    for device in workers.devices:
         pick_device(device)
     plan = studio.plan(region)
     file_format = check_picture(output.path, plan.grid, start=output.start, file_format=output.file_format)
-    if crew.scheduler is not None and file_format.name != "OME-Zarr":
+    if workers.scheduler is not None and file_format.name != "OME-Zarr":
         raise InputError(
             f"output {output.path} is {file_format.name}, which one process writes; with a scheduler give a .zarr folder or URL"
         )
-    check_provenance(studio.recipe(plan))
+    check_provenance(studio.provenance(plan))
     if isinstance(studio.scene.engine, ExportedEngine):
         check_styles(studio.scene, plan, studio.scene.engine)
     preflight = estimate(
@@ -252,4 +115,4 @@ def prepare(studio: Studio, region: Region, output: Output, *, crew: Crew | None
         disk=file_format.disk_bytes(region.w, region.h),
         encode_memory=file_format.encode_memory_bytes(region.w, region.h),
     )
-    return Job(studio, plan, output, crew, preflight)
+    return Job(studio, plan, output, workers, preflight)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from infgen.geometry import Region
 from infgen.pixels import Pixels
-from infgen.rendering.job import Studio
 from infgen.rendering.sheet import LABEL_PX, text_strip
+from infgen.rendering.studio import Studio
 from infgen.world.document import cut
 from infgen.world.layout import ResolvedLayout
 from infgen.world.mixing import Labels

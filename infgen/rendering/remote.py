@@ -7,8 +7,8 @@ from typing import Self
 
 from infgen.errors import InfgenError
 from infgen.model.checkpoint import SHIPPED
-from infgen.rendering.job import Options, Studio, open_studio
 from infgen.rendering.plan import Plan
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 
 TRIES = 3  # of a batch, before it is given up and the rest goes on

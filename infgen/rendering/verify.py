@@ -1,4 +1,4 @@
-"""Is a picture file still what its recipe says? Some of its tiles, drawn again, against the pixels in the file."""
+"""Check a picture file against its provenance. Some of its tiles, drawn again, against the pixels in the file."""
 
 import random
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.config import parse_scale
 from infgen.pixels import Pixels
-from infgen.rendering.job import Options, open_studio
 from infgen.rendering.plan import Plan, same_plan
 from infgen.rendering.render import Scene, render_batch
+from infgen.rendering.studio import Options, open_studio
 from infgen.sinks import picture_size, read_provenance, read_region
 from infgen.world.world import World
 
@@ -37,7 +37,7 @@ class TileCheck:
     mean: float
 
     def passes(self, *, lossy: bool) -> bool:
-        """Whether the file agrees with the recipe here."""
+        """Whether the file agrees with the provenance here."""
         return self.mean <= LOSSY_MEAN if lossy else self.largest <= CLOSE and self.equal >= MOSTLY
 
 
@@ -67,16 +67,16 @@ def verify(
 ) -> Verification:
     """Draw ``tiles`` random tiles of the picture file ``path`` again and compare. Files of anchors lie beside it.
 
-    ``options``: threads, device and engine; the rest comes from the recipe. Raises InputError where the file has no recipe,
-    its model is another one, or its size is not the recipe's.
+    ``options``: threads, device and engine; the rest comes from the provenance. Raises InputError for a file without
+    provenance, another model, or another size than the provenance states.
     """
-    recipe = read_provenance(path)
-    if recipe is None:
-        raise InputError(f"{path} carries no recipe; it was not rendered by infgen, or a program removed it")
-    scene, plan = _scene_and_plan(recipe, path, model=model, options=options or Options())
+    provenance = read_provenance(path)
+    if provenance is None:
+        raise InputError(f"{path} has no provenance; infgen did not render it, or another program removed it")
+    scene, plan = _scene_and_plan(provenance, path, model=model, options=options or Options())
     if (size := picture_size(path)) != (plan.region.w, plan.region.h):
         raise InputError(
-            f"{path} has {size[0]} x {size[1]} px and its recipe {plan.region.w} x {plan.region.h}; it was cut or scaled"
+            f"{path} has {size[0]} x {size[1]} px and its provenance {plan.region.w} x {plan.region.h}; it was cut or scaled"
         )
     if tiles < 1:
         raise InputError(f"tiles {tiles} is not possible; give 1 or more")
@@ -88,7 +88,7 @@ def verify(
             checks.append(_compare(tile.number, pixels, read_region(path, plan.grid.box(tile.number))))
     progress(len(batches), len(batches))
     lossy = Path(path).suffix.lower() in (".jpg", ".jpeg")
-    return Verification(tuple(checks), plan.tile_count, lossy, str(recipe.get("infgen", "?")))
+    return Verification(tuple(checks), plan.tile_count, lossy, str(provenance.get("infgen", "?")))
 
 
 def _compare(number: int, drawn: Pixels, stored: Pixels) -> TileCheck:
@@ -97,29 +97,31 @@ def _compare(number: int, drawn: Pixels, stored: Pixels) -> TileCheck:
 
 
 def _scene_and_plan(
-    recipe: dict[str, Any], path: str, *, model: str | Path | None, options: Options
+    provenance: dict[str, Any], path: str, *, model: str | Path | None, options: Options
 ) -> tuple[Scene, Plan]:
     try:
-        region = Region(*(int(recipe["region"][name]) for name in "xywh"))
-        height, width = (int(px) for px in recipe["tile"])
-        batch, precision, model_hash = int(recipe["batch"]), recipe["precision"], recipe["model"]["sha256"]
-        document, scale = dict(recipe["world"]), str(recipe.get("scale", "1"))
+        region = Region(*(int(provenance["region"][name]) for name in "xywh"))
+        height, width = (int(px) for px in provenance["tile"])
+        batch, precision, model_hash = int(provenance["batch"]), provenance["precision"], provenance["model"]["sha256"]
+        document, scale = dict(provenance["world"]), str(provenance.get("scale", "1"))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the recipe in {path} is incomplete ({error!r}); it was written by another program") from None
+        raise InputError(
+            f"the provenance in {path} is incomplete ({error!r}); it was written by another program"
+        ) from None
     if precision not in PRECISIONS:
         raise InputError(
-            f"the recipe in {path} has precision {precision!r}; this infgen {__version__} knows {', '.join(PRECISIONS)}"
+            f"the provenance in {path} has precision {precision!r}; this infgen {__version__} knows {', '.join(PRECISIONS)}"
         )
     if engine_kind(options.engine, options.engine_file) == "eager" and precision not in DTYPES:
         raise InputError(
-            f"{path} was drawn in {precision} by engine {recipe.get('engine')}; give the file that it ran with --engine-file"
+            f"{path} was drawn in {precision} by engine {provenance.get('engine')}; give the file that it ran with --engine-file"
         )
     chosen = replace(options, precision=precision, tile_px=None, halvings=parse_scale(scale))
     world = World.create(**document).in_folder(Path(path).parent)
     studio = open_studio(world, model=model, options=chosen)
     if studio.model_hash != model_hash:
         raise InputError(
-            f"{path} was drawn by model {recipe['model'].get('name')} ({str(model_hash)[:12]}...) and {studio.model_path} is "
+            f"{path} was drawn by model {provenance['model'].get('name')} ({str(model_hash)[:12]}...) and {studio.model_path} is "
             f"{studio.model_hash[:12]}...; give the right one with --model"
         )
     levels = studio.scene.engine.config.levels

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from infgen.errors import MissingExtraError
 from infgen.geometry import Region
 from infgen.pixels import Pixels
-from infgen.rendering.job import Options, Studio, open_studio
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 
 CHUNK_PX = 1024

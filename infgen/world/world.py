@@ -221,7 +221,7 @@ class World(VersionedDocument):
         """The same window as an array that is drawn where it is looked at: ``view[y0:y1, x0:x1]``."""
         from infgen.geometry import Region
         from infgen.model.config import parse_scale
-        from infgen.rendering.job import Options
+        from infgen.rendering.studio import Options
         from infgen.rendering.view import View, studio_of
 
         halvings = parse_scale(scale)

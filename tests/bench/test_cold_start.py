@@ -11,8 +11,8 @@ from infgen.bench import child
 from infgen.bench.cold_start import ColdStart, measure_cold_start
 from infgen.bench.machine import machine
 from infgen.errors import InfgenError
-from infgen.rendering.job import Options
-from infgen.rendering.plan import Region
+from infgen.geometry import Region
+from infgen.rendering.studio import Options
 from infgen.world.world import World
 
 REGION = Region(0, 0, 160, 160)

@@ -16,11 +16,12 @@ from infgen.bench.configurations import (
 )
 from infgen.engines.eager import EagerEngine
 from infgen.errors import InputError, LimitError
+from infgen.geometry import Region
 from infgen.model.generator import Generator
 from infgen.rendering.cost import layer_costs
-from infgen.rendering.plan import Region, make_plan
+from infgen.rendering.palette import world_palette
+from infgen.rendering.plan import make_plan
 from infgen.rendering.render import Scene, batch_inputs
-from infgen.world.styles import world_palette
 
 
 @pytest.mark.parametrize(

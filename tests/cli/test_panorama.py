@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from infgen.cli.panorama import command
+from infgen.geometry import Region
 from infgen.inversion.compositing import REACHES_PX
-from infgen.rendering.job import Studio, open_studio
-from infgen.rendering.plan import Region
+from infgen.rendering.studio import Studio, open_studio
 from infgen.world.world import World
 from tests.cli.conftest import Call
 from tests.cli.photographs import QUICK, photograph, pixels

@@ -13,10 +13,10 @@ from PIL import Image
 from infgen.cli import styles
 from infgen.cli.styles import MAX_SEEDS, command, parse_seeds
 from infgen.errors import InputError, LimitError, exit_code
+from infgen.geometry import Region
 from infgen.rendering import sheet
-from infgen.rendering.job import open_studio
-from infgen.rendering.plan import Region
 from infgen.rendering.sheet import LABEL_PX
+from infgen.rendering.studio import open_studio
 from infgen.world.world import World
 
 SIZE = ("--w", 48, "--h", 40)

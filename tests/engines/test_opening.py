@@ -9,8 +9,9 @@ from infgen.engines.opening import engine_kind, open_exported
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.generator import Generator
-from infgen.rendering.job import Options, Output, open_studio, prepare
+from infgen.rendering.job import Output, prepare
 from infgen.rendering.plan import make_plan
+from infgen.rendering.studio import Options, open_studio
 from infgen.world.world import World
 from tests.export.files import onnx_file, tiny_file
 from tests.rendering.test_fused_seams import four_styles

@@ -14,7 +14,7 @@ from infgen.inversion.arrangement import Arrangement, Extension, outpainting
 from infgen.inversion.outputs import MAX_SAMPLES, SHEET_SIDE_PX, Joining, Outputs, draw
 from infgen.inversion.placing import place
 from infgen.photo import PhotoSource, open_photograph
-from infgen.rendering.job import Studio, open_studio
+from infgen.rendering.studio import Studio, open_studio
 from infgen.world.anchors import AnchoredLatents
 from infgen.world.world import World
 from tests.cli.photographs import pixels

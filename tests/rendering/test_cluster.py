@@ -14,11 +14,11 @@ import pytest
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.geometry import Region
 from infgen.rendering import cluster
-from infgen.rendering.cluster import Errand, Kind, draw, render_on_cluster
-from infgen.rendering.job import Options, Studio, open_studio
+from infgen.rendering.cluster import ClusterTask, WorkerEnvironment, draw, render_on_cluster
 from infgen.rendering.plan import Plan
 from infgen.rendering.remote import StudioSpec
 from infgen.rendering.render import render_array
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import pyramid
 from infgen.sinks.grid import Box
 from infgen.sinks.zarr import store
@@ -105,7 +105,7 @@ def render(scheduler: str, studio: Studio, plan: Plan) -> Callable[..., None]:
     """Draw the plan on the cluster."""
 
     def run(path: Path, **options: Any) -> None:
-        values = {"scheduler": scheduler, "recipe": studio.recipe(plan)} | options
+        values = {"scheduler": scheduler, "provenance": studio.provenance(plan)} | options
         render_on_cluster(values.pop("spec", StudioSpec.of(studio)), plan, str(path), **values)
 
     return run
@@ -115,10 +115,16 @@ def pixels(path: Path) -> Any:
     return store.read_region(str(path), Box(0, 0, REGION.w, REGION.h))
 
 
-def errand(studio: Studio, plan: Plan, path: Path, **changes: Any) -> Errand:
-    recipe = json.loads(json.dumps(studio.recipe(plan)))
-    whole = Errand(
-        StudioSpec.of(studio), plan, str(path), Kind.here("cpu"), studio.model_hash, json.dumps(recipe), resumed=False
+def task(studio: Studio, plan: Plan, path: Path, **changes: Any) -> ClusterTask:
+    provenance = json.loads(json.dumps(studio.provenance(plan)))
+    whole = ClusterTask(
+        StudioSpec.of(studio),
+        plan,
+        str(path),
+        WorkerEnvironment.here("cpu"),
+        studio.model_hash,
+        json.dumps(provenance),
+        resumed=False,
     )
     return replace(whole, **changes)
 
@@ -141,7 +147,7 @@ def test_two_workers_draw_the_bits_of_one_process_and_the_smaller_copies(
     np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected)
     half = zarr.open_group(tmp_path / "a.zarr", mode="r")["1"][:]
     np.testing.assert_array_equal(half, pyramid.halve(expected.transpose(2, 0, 1)))
-    assert store.read_provenance(str(tmp_path / "a.zarr")) == studio.recipe(plan)
+    assert store.read_provenance(str(tmp_path / "a.zarr")) == studio.provenance(plan)
     assert calls[-1] == (REGION.pixels, REGION.pixels)
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
@@ -186,9 +192,9 @@ def test_a_killed_worker_costs_only_time(
 def test_a_worker_with_another_model_is_refused(
     render: Callable[..., None], tmp_path: Path, studio: Studio, plan: Plan
 ) -> None:
-    recipe = studio.recipe(plan) | {"model": {"name": "tiny.safetensors", "sha256": "0" * 64}}
+    provenance = studio.provenance(plan) | {"model": {"name": "tiny.safetensors", "sha256": "0" * 64}}
     with pytest.raises(InputError, match=r"\A[^\n]*another model under the name [^\n]*tiny\.safetensors[^\n]*\Z"):
-        render(tmp_path / "a.zarr", recipe=recipe)
+        render(tmp_path / "a.zarr", provenance=provenance)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,7 +224,7 @@ def test_a_batch_that_always_fails_is_named_and_the_rest_is_kept(
         render(tmp_path / "a.zarr")
     batches = [[tile.number for tile in plan.batch_tiles(index)] for index in range(plan.batch_count)]
     untouched = [number for numbers in batches if min(numbers) >= plan.grid.columns for number in numbers]
-    assert store.listed(str(tmp_path / "a.zarr"), plan.grid) == untouched
+    assert store.list_tiles(str(tmp_path / "a.zarr"), plan.grid) == untouched
 
 
 def test_an_unreachable_scheduler_is_one_line(
@@ -244,16 +250,16 @@ def test_without_dask_the_extra_is_named(
 
 
 def test_a_worker_draws_only_what_is_missing(studio: Studio, plan: Plan, tmp_path: Path) -> None:
-    store.create(str(tmp_path / "a.zarr"), plan.grid, studio.recipe(plan), "new")
-    job = errand(studio, plan, tmp_path / "a.zarr")
+    store.create(str(tmp_path / "a.zarr"), plan.grid, studio.provenance(plan), "new")
+    job = task(studio, plan, tmp_path / "a.zarr")
     numbers = [tile.number for tile in plan.batch_tiles(1)]
     assert draw(job, 1) == numbers
     assert draw(replace(job, resumed=True), 1) == []
 
 
 def test_a_worker_draws_a_damaged_tile_again(studio: Studio, plan: Plan, tmp_path: Path) -> None:
-    store.create(str(tmp_path / "a.zarr"), plan.grid, studio.recipe(plan), "new")
-    job = errand(studio, plan, tmp_path / "a.zarr", resumed=True)
+    store.create(str(tmp_path / "a.zarr"), plan.grid, studio.provenance(plan), "new")
+    job = task(studio, plan, tmp_path / "a.zarr", resumed=True)
     draw(job, 0)
     (tmp_path / ".a.zarr.infgen/0/c/0/0/0").write_bytes(b"damaged")
     assert draw(job, 0) == [0, 1]
@@ -261,10 +267,10 @@ def test_a_worker_draws_a_damaged_tile_again(studio: Studio, plan: Plan, tmp_pat
 
 
 def test_a_worker_that_is_late_does_not_write_into_another_picture(studio: Studio, plan: Plan, tmp_path: Path) -> None:
-    store.create(str(tmp_path / "a.zarr"), plan.grid, {**studio.recipe(plan), "batch": 3}, "new")
+    store.create(str(tmp_path / "a.zarr"), plan.grid, {**studio.provenance(plan), "batch": 3}, "new")
     with pytest.raises(InputError, match="not the picture any more"):
-        draw(errand(studio, plan, tmp_path / "a.zarr"), 0)
-    assert store.listed(str(tmp_path / "a.zarr"), plan.grid) == []
+        draw(task(studio, plan, tmp_path / "a.zarr"), 0)
+    assert store.list_tiles(str(tmp_path / "a.zarr"), plan.grid) == []
 
 
 def test_importing_the_module_loads_no_dask() -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from infgen.errors import InfgenError, InputError
 from infgen.geometry import Region
-from infgen.rendering.job import Options, Studio, open_studio
 from infgen.rendering.plan import Plan
 from infgen.rendering.pool import _Pool, render_with_pool
 from infgen.rendering.remote import StudioSpec
 from infgen.rendering.render import render_array
+from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 from tests.export.files import scaled_file, scaled_model
 from tests.model.scaled import network
@@ -75,7 +75,7 @@ def expected(studio: Studio, plan: Plan) -> Any:
 
 
 def test_a_spec_opens_the_same_studio(studio: Studio, plan: Plan) -> None:
-    assert StudioSpec.of(studio).open().recipe(plan) == studio.recipe(plan)
+    assert StudioSpec.of(studio).open().provenance(plan) == studio.provenance(plan)
 
 
 @pytest.mark.parametrize("engine_file", [None, "1/4"], ids=["eager", "onnx"])
@@ -87,7 +87,7 @@ def test_a_spec_of_a_scale_draws_the_same_bits_in_another_process(engine_file: s
     plan = studio.plan(Region(-20, -30, 120, 90))
     spec = pickle.loads(pickle.dumps(StudioSpec.of(studio)))
     opened = spec.open(device="cpu")
-    assert opened.recipe(plan) == studio.recipe(plan)
+    assert opened.provenance(plan) == studio.provenance(plan)
     assert opened.generator.config == network("1/4").config
     assert np.array_equal(render_array(opened.scene, plan), render_array(studio.scene, plan))
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from infgen.geometry import Region, Span, Window
 from infgen.rendering import preview as module
-from infgen.rendering.job import Studio, open_studio
 from infgen.rendering.preview import GAP_PX, colours, preview, style_map
 from infgen.rendering.sheet import LABEL_PX
+from infgen.rendering.studio import Studio, open_studio
 from infgen.world.layout import Layout, ResolvedLayout
 from infgen.world.layout_files import resolve
 from infgen.world.world import World

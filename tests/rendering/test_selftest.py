@@ -10,9 +10,9 @@ from infgen.engines.base import TileBatch
 from infgen.errors import InfgenError, InputError
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.rendering import job
-from infgen.rendering.job import Options, open_studio
+from infgen.rendering import studio
 from infgen.rendering.selftest import check_engine, is_reference
+from infgen.rendering.studio import Options, open_studio
 from infgen.world.world import World
 from tests.model.networks import random_generator
 from tests.model.scaled import CELLS, SCALES, network
@@ -92,7 +92,7 @@ def test_opening_a_studio_tests_every_engine_but_the_reference(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tested: list[str] = []
-    monkeypatch.setattr(job, "check_engine", lambda engine, *_, model: tested.append(f"{engine.precision} {model}"))
+    monkeypatch.setattr(studio, "check_engine", lambda engine, *_, model: tested.append(f"{engine.precision} {model}"))
     for precision in ("fp32", "bf16"):
         open_studio(World(), model=tiny_model, options=Options(precision=precision, device="cpu"))
     assert tested == [f"bf16 {tiny_model.name}"]
@@ -102,6 +102,6 @@ def test_a_studio_with_an_engine_that_draws_garbage_is_not_opened(
     tiny: Generator, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Spoilt(tiny, 90.0, precision="bf16")
-    monkeypatch.setattr(job, "_engine", lambda path, options: (tiny, engine))
+    monkeypatch.setattr(studio, "_engine", lambda path, options: (tiny, engine))
     with pytest.raises(InfgenError, match="self-test failed"):
         open_studio(World(), model=tiny_model)

@@ -76,6 +76,15 @@ def test_a_second_server_in_the_same_folder_is_refused(server: Process, tiny_mod
     assert (found.returncode, f"process {server.popen.pid}" in found.stderr) == (2, True)
 
 
+def test_the_former_option_exact_is_accepted_with_a_note(tmp_path: Path) -> None:
+    nowhere = tmp_path / "no.safetensors"
+    found = subprocess.run(
+        words(tmp_path, "--exact", 2, "--model", nowhere), capture_output=True, text=True, timeout=60
+    )
+    note, error = found.stderr.splitlines()
+    assert ("--exact has no effect" in note, "no.safetensors" in error) == (True, True)
+
+
 def edit_for_ever(client: httpx.Client, kept: dict[str, int]) -> None:
     """Make worlds and change them; ``kept``: id -> last seed that was answered."""
     record: dict[str, str] = {}

@@ -13,7 +13,7 @@ from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.config import preset
 from infgen.pixels import Pixels
-from infgen.rendering.job import Options, open_studio
+from infgen.rendering.studio import Options, open_studio
 from infgen.serve import create_app
 from infgen.serve.tiles import Address, TileArtist, mean_of_blocks
 from infgen.serve.zoom import zoom_levels

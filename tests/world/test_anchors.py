@@ -18,10 +18,10 @@ from infgen.errors import InfgenError, WorldError
 from infgen.geometry import Region, Span, Window, tile_px
 from infgen.model.checkpoint import file_hash
 from infgen.model.generator import Generator, Style
-from infgen.rendering.job import Options, open_studio
 from infgen.rendering.palette import check_world
 from infgen.rendering.plan import MIN_TILE_CELLS
 from infgen.rendering.remote import StudioSpec
+from infgen.rendering.studio import Options, open_studio
 from infgen.world import coordinates, fields, world_fields
 from infgen.world.anchoring import Anchor, PlacedAnchor, anchor_layout
 from infgen.world.anchors import AnchoredLatents

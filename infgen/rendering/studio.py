@@ -1,0 +1,151 @@
+"""A studio: a loaded model, an engine that runs it, and a world, ready to draw any region."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from infgen import __version__
+from infgen.engines import EagerEngine, Engine, pick_device
+from infgen.engines.exported import ExportedEngine
+from infgen.engines.opening import AUTO, engine_kind, open_exported
+from infgen.engines.tile_file import Precision
+from infgen.errors import InputError
+from infgen.geometry import Region
+from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
+from infgen.model.config import scale_name
+from infgen.model.generator import Generator
+from infgen.pixels import Pixels
+from infgen.rendering.palette import check_anchors, world_palette
+from infgen.rendering.plan import Plan, make_plan
+from infgen.rendering.preflight import tile_memory
+from infgen.rendering.render import Scene, render_array
+from infgen.rendering.selftest import check_engine, is_reference
+from infgen.world.world import World
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a picture is computed; changes no pixel by more than rounding, except ``precision`` and ``halvings``."""
+
+    tile_px: int | None = None  # None: the planner's choice
+    batch: int = 1
+    precision: Precision | None = None  # None: fp32, or that of the engine's file
+    threads: int | None = None  # CPU threads
+    device: str | None = None  # None: a GPU where there is one
+    engine: str = AUTO  # a name of infgen.engines.opening.NAMES
+    engine_file: str | None = None  # what infgen export made
+    provider: str | None = None  # of ONNX Runtime; None: that of the device
+    halvings: int = 0  # draw the picture at 1 / 2**halvings of its size, by the model's coarser levels
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A loaded model and a world, ready to draw any region."""
+
+    scene: Scene
+    options: Options
+    generator: Generator
+    model_path: Path
+    model_hash: str
+
+    def with_world(self, world: World) -> Self:
+        """The same model in another world. Raises WorldError where the model cannot draw it."""
+        check_anchors(world, model_sha256=self.model_hash)
+        scene = Scene(world, world_palette(world, self.generator), self.scene.engine)
+        return replace(self, scene=scene)
+
+    def coarser(self, halvings: int) -> Self:
+        """The same model and world at 1 / 2**halvings of the size, as ``infgen render --scale`` draws it.
+
+        PyTorch draws it where this one has an exported engine, whose file holds one size only. Raises InputError where the
+        model has no such scale, InfgenError where the engine fails its self-test.
+        """
+        if not halvings:
+            return self
+        world, engine = self.scene.world, self.scene.engine
+        generator = self.generator.coarser(halvings)
+        coarser = EagerEngine(generator, precision=engine.precision if isinstance(engine, EagerEngine) else "fp32")
+        if not is_reference(coarser):
+            check_engine(coarser, generator, model=self.model_path.name)
+        options = replace(
+            self.options, halvings=generator.config.halvings, engine=AUTO, engine_file=None, provider=None
+        )
+        scene = Scene(world, world_palette(world, generator), coarser)
+        return replace(self, scene=scene, options=options, generator=generator)
+
+    def plan(self, region: Region) -> Plan:
+        """The tiles for ``region``."""
+        engine = self.scene.engine
+        return make_plan(
+            region,
+            engine.config,
+            memory=tile_memory(engine.device),
+            bytes_per_value=engine.bytes_per_value,
+            tile_px=self.options.tile_px,
+            fixed_cells=engine.fixed_cells,
+            batch=self.options.batch,
+        )
+
+    def array(self, region: Region) -> Pixels:
+        """The pixels of ``region``, (h, w, 3) uint8."""
+        return render_array(self.scene, self.plan(region))
+
+    def provenance(self, plan: Plan) -> dict[str, Any]:
+        """Everything needed to draw the same picture again."""
+        region, engine = plan.region, self.scene.engine
+        coarse = {"scale": scale_name(self.options.halvings)} if self.options.halvings else {}
+        return coarse | {
+            "infgen": __version__,
+            "model": {"name": self.model_path.name, "sha256": self.model_hash},
+            "world": self.scene.world.to_dict(),
+            "region": {"x": region.x, "y": region.y, "w": region.w, "h": region.h},
+            "tile": list(plan.tile_px),
+            "batch": plan.batch,
+            "engine": engine.name,
+            "precision": engine.precision,
+            "device": engine.device.type,
+        }
+
+
+def open_studio(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
+    """Load ``model`` (the shipped one where it is None) for ``world``.
+
+    Raises InputError for unusable models or devices, InfgenError where the engine fails its self-test.
+    """
+    options = Options() if options is None else options
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    path = SHIPPED if model is None else resolve(model)
+    generator, engine = _engine(path, options)
+    model_hash = file_hash(path)
+    check_anchors(world, model_sha256=model_hash)
+    if isinstance(engine, ExportedEngine):
+        engine.check(model_sha256=model_hash)
+    if not is_reference(engine):
+        check_engine(engine, generator, model=path.name)
+    return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, model_hash)
+
+
+def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
+    """The model, for styles, and what draws with it."""
+    if engine_kind(options.engine, options.engine_file, provider=options.provider) == "eager":
+        generator = load(model, device=pick_device(options.device)).coarser(options.halvings)
+        return generator, EagerEngine(generator, precision=options.precision or "fp32")
+    engine = open_exported(
+        options.engine,
+        options.engine_file,
+        device=options.device,
+        threads=options.threads,
+        provider=options.provider,
+        precision=options.precision,
+    )
+    whole = load(model, device=engine.device)
+    generator = whole.coarser(options.halvings)
+    if (drawn := engine.config.halvings) != generator.config.halvings:
+        raise InputError(
+            f"scale {scale_name(options.halvings)} was asked and what engine {engine.name} runs was exported at scale "
+            f"{scale_name(drawn - whole.config.halvings)}; give that --scale, or export the model again"
+        )
+    return generator, engine
