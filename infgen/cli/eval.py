@@ -19,6 +19,8 @@ from infgen.train.evaluation.metrics import METRICS
 from infgen.train.evaluation.report import check_folder
 from infgen.train.evaluation.request import DEFAULT_METRICS, DEFAULT_SCALES
 
+FILE_COLUMNS = 200  # width of tables that are not printed on a terminal, which says its own
+
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
     """Whole numbers separated by commas, each once, in rising order."""
@@ -125,7 +127,10 @@ def command(
         other=other,
         phase=lambda title: progress(title, unit="pictures", quiet=quiet),
     )
-    Console().print(report.table())
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, FILE_COLUMNS)
+    console.print(report.table())
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
     if out is not None:

@@ -1,4 +1,4 @@
-"""A report for people: one table, and a picture of its Frechet distances."""
+"""A report for people: tables, and a picture of its Frechet distances."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -20,31 +20,41 @@ PAPER_SCALEINV_FID = ((4, 61.41), (8, 121.18))
 PANEL_INCHES = (6, 4)
 
 
-def report_table(report: "Report") -> Table:
-    """The values of ``report``: a row for each metric and scale, a column for each model or kind of pictures."""
-    columns = list(dict.fromkeys(m.column for m in report.measurements))
-    table = Table(
-        title=f"{report.model or 'model'}, N = {report.n}, {report.photographs} photographs",
-        title_justify="left",
-        caption=_photographs(report),
-        caption_justify="left",
-    )
+def report_tables(report: "Report") -> tuple[Table, ...]:
+    """The values of ``report``, a row for each metric and scale.
+
+    Where there are several columns, distances have a table with all of them, and what is measured of MODEL alone another one.
+    """
+    title = f"{report.model or 'model'}, N = {report.n}, {report.photographs} photographs"
+    several = {m.metric for m in report.measurements if m.column != MODEL}
+    beside = [m for m in report.measurements if m.metric in several]
+    alone = [m for m in report.measurements if m.metric not in several]
+    tables = [_table(report, beside, several=True)] if beside else []
+    tables += [_table(report, alone, several=False)] if alone else []
+    tables[0].title, tables[-1].caption = title, _photographs(report)
+    return tuple(tables)
+
+
+def _table(report: "Report", measurements: Sequence[Measurement], *, several: bool) -> Table:
+    """One table: with a column for each model or kind of pictures, or with what is better and details."""
+    columns = list(dict.fromkeys(m.column for m in measurements))
+    ends = () if several else ("better", "detail")
+    table = Table(title_justify="left", caption_justify="left")
     for heading in ("metric", "scale", *(("view",) if report.scales else ())):
-        table.add_column(heading, justify="right" if heading == "scale" else "left", no_wrap=heading == "view")
+        table.add_column(heading, justify="right" if heading == "scale" else "left", overflow="fold")
     for column in columns:
-        heading = "value" if len(columns) == 1 else _heading(report, column)
-        table.add_column(heading, justify="right", overflow="fold")
-    details = any(m.detail for m in report.measurements) or not report.scales
-    for heading in ("better", *(("detail",) if details else ())):
+        table.add_column(_heading(report, column) if several else "value", justify="right", overflow="fold")
+    for heading in ends:
         table.add_column(heading)
     rows: dict[tuple[str, str | None, int], dict[str, Measurement]] = {}
-    for m in report.measurements:
+    for m in measurements:
         rows.setdefault((m.metric, m.at, m.scale), {})[m.column] = m
     for row in rows.values():
         values = ["" if column not in row else _value(row[column]) for column in columns]
         first = next(iter(row.values()))
         view = (_view(report, first),) if report.scales else ()
-        table.add_row(first.label, _scale(first), *view, *values, first.better, *((_detail(first),) if details else ()))
+        label = first.label if ends or first.better == "lower" else f"{first.label} ({first.better} is better)"
+        table.add_row(label, _scale(first), *view, *values, *((first.better, _detail(first)) if ends else ()))
     return table
 
 

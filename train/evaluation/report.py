@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.console import Group
 
 from infgen.atomic import check_output, write_atomically
 from infgen.errors import InputError
 from infgen.train.evaluation.measurement import MODEL, Measurement, ScaleRecord
-from infgen.train.evaluation.presentation import report_figure, report_table
+from infgen.train.evaluation.presentation import report_figure, report_tables
 
 REPORT_FILE, PICTURE_FILE = "report.json", "report.png"
 
@@ -62,9 +62,9 @@ class Report:
         everything["measurements"] = [_without(m, _OF_SOME_VALUES) for m in everything["measurements"]]
         return _without(everything, _OF_SOME_REPORTS)
 
-    def table(self) -> Table:
-        """The values for people."""
-        return report_table(self)
+    def table(self) -> Group:
+        """The values for people: one table, or two where there are several columns."""
+        return Group(*report_tables(self))
 
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Write ``report.json`` and, where a distance was measured, ``report.png``, each whole or not at all.

@@ -17,8 +17,9 @@ from infgen.model.scales import Scale, judged_scales
 from infgen.photo import scaled as shrunk
 from infgen.train.evaluation import Other, Request, comparison, evaluate, frechet, generated, metrics_named, run
 from infgen.train.evaluation.generated import patches, wide_crops
+from infgen.train.evaluation.measurement import Measurement
 from infgen.train.evaluation.painter import Painter
-from infgen.train.evaluation.presentation import report_figure
+from infgen.train.evaluation.presentation import report_figure, report_tables
 from infgen.train.evaluation.real import CACHE_VARIABLE, real_features
 from infgen.train.evaluation.report import Report
 from tests.train.evaluation.stand_ins import Colours, Landscapes
@@ -41,6 +42,7 @@ def landscapes(scale: Scale) -> Landscapes:
 
 
 SETS = [landscapes(scale) for scale in FOUR]
+DIVERSITY = Measurement("diversity", "diversity", 0.4, "higher", detail={"pairs": 2}, at="1/8", view_px=98, patch_px=93)
 Measure = Callable[..., Report]
 
 
@@ -271,6 +273,22 @@ def test_the_table_names_scales_views_and_columns(full: Report) -> None:
     expected = ("93 of 98 px, whole", "101 of 788 px", "1/8, 2 views wide", "(enlarged x4)", "(shrunk x2.01)")
     expected += ("four.safetensors", "one.safetensors", "2 styles", "floor", "1: 3 (97 too small)")
     assert [part for part in expected if part not in text] == []
+
+
+def test_what_has_one_column_stands_in_a_table_of_its_own_with_details(full: Report) -> None:
+    report = replace(full, measurements=(*full.measurements, DIVERSITY))
+    beside, alone = report_tables(report)
+    assert "detail" not in [column.header for column in beside.columns]
+    assert [column.header for column in alone.columns] == ["metric", "scale", "view", "value", "better", "detail"]
+    assert (beside.row_count, alone.row_count) == (4 + 2, 1)
+
+
+def test_a_score_that_should_be_high_says_so_where_there_are_several_columns(full: Report) -> None:
+    scores = [replace(DIVERSITY, metric="is", label="IS", column=column) for column in ("model", "other")]
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(replace(full, measurements=tuple(scores)).table())
+    assert "IS (higher is better)" in capture.get()
 
 
 def test_the_file_can_be_loaded_and_names_scales_and_columns(full: Report, tmp_path: Path) -> None:
