@@ -15,7 +15,7 @@ from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
 from infgen.photo import Photograph, in_one_profile, open_photograph, read_photo
 from tests.profiles import profile
-from tests.train.data.test_views import KINDS, STORED, encoded, png
+from tests.train.data.test_views import KINDS, STORED, encode_photo, png
 from tests.train.photos import coordinates_image, landscape, load, plain, save
 
 RED = (200, 30, 40)
@@ -138,7 +138,7 @@ def test_a_file_over_the_limit_of_bytes_is_not_read(tmp_path: Path, monkeypatch:
 
 
 @given(
-    source=st.sampled_from([encoded(kind) for kind in photo.FORMATS]),
+    source=st.sampled_from([encode_photo(kind) for kind in photo.FORMATS]),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=8),
     length=st.integers(0, 2**14),
 )

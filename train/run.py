@@ -11,7 +11,7 @@ from infgen.errors import InputError
 from infgen.lock import Lock
 from infgen.model.generator import Generator
 from infgen.train.checkpoint import RunFolder, grow_from
-from infgen.train.data.archives import Skipped
+from infgen.train.data.archives import SkippedFile
 from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.loop import End, Judge, Report, Schedule, Trainer
 from infgen.train.presets import Recipe
@@ -27,7 +27,7 @@ class Run:
 
     trainer: Trainer
     folder: RunFolder
-    skipped: list[Skipped]
+    skipped: list[SkippedFile]
     lock: Lock | None  # of the folder, until the training ends; of several processes only the first has it
 
     def summary(self) -> str:

@@ -171,7 +171,7 @@ class Stepper:
         turn, past = recipe.turn(self.state.step + 1)
         for index in self.shares:
             first = past * recipe.batch + index * recipe.group
-            self.photos.sets[turn].expect(range(first, first + recipe.group), seed=self.seed)
+            self.photos.sets[turn].prefetch(range(first, first + recipe.group), seed=self.seed)
 
     def _augmented(self, images: Tensor, target: Tensor, purpose: int, index: int) -> tuple[Tensor, Tensor]:
         kind = self.recipe.augment

@@ -1,4 +1,4 @@
-"""``infgen data``: photographs checked before training, and packed into shards."""
+"""``infgen data``: check photographs before training, and pack them into shards."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from infgen.cli.progress import progress
-from infgen.train.data.check import Report, check
+from infgen.train.data.check import DataReport, check_data
 from infgen.train.data.contact_sheet import check_sheet, write_sheet
-from infgen.train.data.pack import ENDINGS, Format, pack
+from infgen.train.data.pack import EXTENSIONS, Format, pack
 from infgen.train.presets import RECIPES, recipe
 
 DEFAULT_PRESET = "scenery-101-small"
@@ -20,59 +20,78 @@ DEFAULT_PRESET = "scenery-101-small"
 
 @click.group("data", no_args_is_help=False)
 def command() -> None:
-    """Photographs: check them before training, pack them into shards.
+    """Check photographs before training, or pack them into shards.
 
-    DATA is a folder of photographs, a zip file, tar shards (one, a folder of them, or shards/{0000..0009}.tar), or an
-    address such as s3://bucket/photos.
+    DATA is a folder of photographs, a zip file, tar shards (one, a folder of them, or shards/{0000..0009}.tar), or a
+    URL such as s3://bucket/photos.
     """
 
 
 @command.command("check")
 @click.argument("data")
 @click.option("--size", type=click.IntRange(16, 8192), help="Short side in px that training needs.")
-@click.option("--preset", type=click.Choice(list(RECIPES)), help=f"... as this preset has it. [{DEFAULT_PRESET}]")
+@click.option(
+    "--preset", type=click.Choice(list(RECIPES)), help=f"Check for the size that this preset needs. [{DEFAULT_PRESET}]"
+)
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet: .png, .jpg or .webp.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the full report as JSON.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 def check_command(
     data: str, size: int | None, preset: str | None, sheet: Path | None, as_json: bool, quiet: bool
 ) -> None:
-    """Say what DATA holds: counts, sizes, what is unreadable or too small, near-duplicates, grey pictures."""
+    """Report the counts, sizes, unusable files, near-duplicates and grey pictures in DATA."""
     if size is not None and preset is not None:
-        raise click.UsageError("--size and --preset both say how large photographs must be; give one of them")
-    made_for = recipe(preset or DEFAULT_PRESET)
+        raise click.UsageError("--size and --preset both set the size that photographs need; give one of them")
+    chosen_recipe = recipe(preset or DEFAULT_PRESET)
     if sheet is not None:
         check_sheet(sheet, data)
-    with progress("reading photographs", unit="photographs", quiet=quiet) as reading:
-        checked = check(
+    with progress("reading photographs", unit="photographs", quiet=quiet) as advance:
+        checked = check_data(
             data,
-            view_px=size or made_for.view_px,
-            pre_resize_px=made_for.pre_resize if size is None else None,
-            progress=reading,
+            view_px=size or chosen_recipe.view_px,
+            pre_resize_px=chosen_recipe.pre_resize if size is None else None,
+            progress=advance,
         )
     if as_json:
         click.echo(json.dumps(checked.report.to_dict(), indent=2))
     else:
-        show(checked.report)
+        print_report(checked.report)
     checked.require_usable()
     if sheet is not None:
-        shown = write_sheet(checked.usable, sheet, least_px=checked.report.least_px)
-        click.echo(f"{sheet}: {shown} of {len(checked.usable)} photographs", err=as_json)
+        count = write_sheet(checked.usable, sheet, least_px=checked.report.least_px)
+        click.echo(f"{sheet}: {count} of {len(checked.usable)} photographs", err=as_json)
 
 
 @command.command("pack")
 @click.argument("data")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="New folder for the shards.")
-@click.option("--size", type=click.IntRange(16, 8192), required=True, help="Short side in px; nothing is enlarged.")
-@click.option("--format", "image_format", type=click.Choice(list(ENDINGS)), default="jpeg", show_default=True)
-@click.option("--quality", type=click.IntRange(1, 100), default=92, show_default=True)
-@click.option("--shard-mb", type=click.IntRange(1, 65_536), default=256, show_default=True, help="MiB of one shard.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--size",
+    type=click.IntRange(16, 8192),
+    required=True,
+    help="Resize to this short side in px. Smaller photographs are skipped.",
+)
+@click.option(
+    "--format",
+    "image_format",
+    type=click.Choice(list(EXTENSIONS)),
+    default="jpeg",
+    show_default=True,
+    help="Format of the packed photographs.",
+)
+@click.option(
+    "--quality", type=click.IntRange(1, 100), default=92, show_default=True, help="Compression quality, 1 to 100."
+)
+@click.option("--shard-mb", type=click.IntRange(1, 65_536), default=256, show_default=True, help="Shard size in MiB.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 def pack_command(
     data: str, output: Path, size: int, image_format: str, quality: int, shard_mb: int, quiet: bool
 ) -> None:
-    """Write the photographs of DATA as WebDataset tar shards of training size. The same photographs give the same bytes."""
-    with progress("packing", unit="photographs", quiet=quiet) as packing:
+    """Pack the photographs of DATA into WebDataset tar shards of training size.
+
+    The same photographs give the same bytes.
+    """
+    with progress("packing", unit="photographs", quiet=quiet) as advance:
         packed = pack(
             data,
             output,
@@ -80,7 +99,7 @@ def pack_command(
             image_format=cast(Format, image_format),
             quality=quality,
             shard_mb=shard_mb,
-            progress=packing,
+            progress=advance,
         )
     for skip in packed.skipped:
         click.echo(f"skipped {skip.name}: {skip.reason}", err=True)
@@ -88,17 +107,17 @@ def pack_command(
     click.echo(f"{packed.pattern}: {packed.photos} photographs in {shards}, {len(packed.skipped)} skipped")
 
 
-def show(report: Report) -> None:
-    """The report for people: a table on a terminal, plain lines elsewhere; then names with what is wrong."""
+def print_report(report: DataReport) -> None:
+    """Print the report as a table on a terminal and as plain lines elsewhere, followed by the files with problems."""
     console = Console()
     if console.is_terminal:
         table = Table(title=escape(report.data), show_header=False)
-        for what, value in report.rows():
-            table.add_row(what, value)
+        for title, value in report.rows():
+            table.add_row(title, value)
         console.print(table)
     else:
-        for what, value in report.rows():
-            click.echo(f"{what}: {value}")
+        for title, value in report.rows():
+            click.echo(f"{title}: {value}")
     for skip in report.skipped:
         click.echo(f"skipped {skip.name}: {skip.reason}")
     for name in report.grey:

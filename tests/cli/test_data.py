@@ -1,4 +1,4 @@
-"""``infgen data`` as people call it."""
+"""``infgen data`` on the command line."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run ``infgen data``; gives exit code, standard output, standard error."""
+    """Run ``infgen data``. Returns exit code, standard output and standard error."""
 
     def run(*words: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as leave:
@@ -32,14 +32,14 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three landscapes of 300 x 220 px, a copy of the first and a small one."""
+    """Three landscapes of 300 x 220 px, a copy of the first, and a small photograph."""
     folder = save_landscapes(tmp_path / "photos")
     save(folder, "copy.png", landscape(0))
     save(folder, "small.png", landscape(0, height=100))
     return folder
 
 
-def test_check_says_in_plain_lines_what_is_there(call: Call, photos: Path) -> None:
+def test_check_prints_the_report_as_plain_lines(call: Call, photos: Path) -> None:
     code, out, err = call("check", photos, "--quiet")
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -71,7 +71,7 @@ def test_the_json_report_holds_everything(call: Call, photos: Path) -> None:
     assert report["copies_found"] == 1
 
 
-def test_nothing_usable_is_reported_with_exit_code_2(call: Call, photos: Path) -> None:
+def test_without_a_usable_photograph_the_exit_code_is_2(call: Call, photos: Path) -> None:
     code, out, err = call("check", photos, "--quiet", "--size", 4000)
     assert code == 2
     assert out.startswith("pictures found: 5\n")
@@ -80,7 +80,7 @@ def test_nothing_usable_is_reported_with_exit_code_2(call: Call, photos: Path) -
 
 
 @pytest.mark.parametrize("as_json", [(), ("--json",)])
-def test_a_contact_sheet_is_written_beside_the_report(
+def test_a_contact_sheet_is_written_in_addition_to_the_report(
     as_json: tuple[str, ...], call: Call, photos: Path, tmp_path: Path
 ) -> None:
     code, out, err = call("check", photos, "--quiet", "--sheet", tmp_path / "s.jpg", *as_json)
@@ -93,7 +93,7 @@ def test_progress_goes_to_standard_error(call: Call, photos: Path) -> None:
     assert "reading photographs: 100 %" in call("check", photos)[2]
 
 
-def test_pack_says_what_to_train_from(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_pack_prints_the_pattern_to_train_from(call: Call, photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("webdataset")
     code, out, err = call("pack", photos, "-o", tmp_path / "shards", "--size", 200, "--format", "webp", "--quiet")
     pattern = tmp_path / "shards" / "000000.tar"
@@ -110,7 +110,7 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["check", "PHOTOS", "--size", 0], "Invalid value for '--size'"),
     (["check", "PHOTOS", "--size", 90, "--preset", "tiny"], "give one of them"),
     (["check", "PHOTOS", "--preset", "nonsense"], "Invalid value for '--preset'"),
-    (["check", "PHOTOS", "--sheet", "s.gif"], "contact sheet s.gif has no known ending"),
+    (["check", "PHOTOS", "--sheet", "s.gif"], "contact sheet s.gif has an unknown extension"),
     (["pack", "PHOTOS", "--size", 90], "Missing option '-o'"),
     (["pack", "PHOTOS", "-o", "shards"], "Missing option '--size'"),
     (["pack", "PHOTOS", "-o", "PHOTOS", "--size", 90], "exists and is not empty"),
@@ -120,9 +120,9 @@ BAD_INPUT: list[tuple[list[object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), BAD_INPUT, ids=[said[:60] for _, said in BAD_INPUT])
+@pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[message[:60] for _, message in BAD_INPUT])
 def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
-    words: list[object], said: str, call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[object], message: str, call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
@@ -130,5 +130,5 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
-    assert said in err
+    assert message in err
     assert sorted(tmp_path.rglob("*")) == before

@@ -1,6 +1,6 @@
-"""Pictures inside zip files and tar shards: listed once, then fetched one by one. Nothing is ever unpacked by name.
+"""List pictures inside zip files and tar shards, and fetch them one by one. No member is extracted to its own name.
 
-The standard library reads: it gives sizes before contents, positions, and the place where a cut shard ends.
+Reads with the standard library: it reports sizes before contents, positions, and where a truncated shard ends.
 """
 
 import gzip
@@ -19,16 +19,16 @@ from typing import BinaryIO
 from infgen.errors import InfgenError, LimitError
 from infgen.limits import MAX_SHARD_MB, MIB
 from infgen.photo import SUFFIXES
-from infgen.train.data.storage import File, printable, reason
+from infgen.train.data.storage import File, escape_unprintable, one_line_reason
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 ZIP_SUFFIXES = (".zip",)
-_LARGEST_HEADER = MIB  # long names and extended headers; more is no picture's
+_MAX_HEADER = MIB  # bytes of long names and extended headers; pictures never need more
 
 
 @dataclass(frozen=True)
-class Skipped:
-    """A picture or shard that cannot be trained on, or not wholly, and why."""
+class SkippedFile:
+    """A picture or shard that cannot be used, or only in part, and the reason."""
 
     name: str
     reason: str
@@ -36,7 +36,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Picture:
-    """One encoded picture: its relative ``name``, a ``label`` for people, its ``size`` in bytes, and how to get them."""
+    """One encoded picture: relative ``name``, ``label`` for messages, ``size`` in bytes, and a function that reads it."""
 
     name: str
     label: str
@@ -46,26 +46,27 @@ class Picture:
 
 @dataclass(frozen=True)
 class Listing:
-    """Pictures in the order of a container, and what of it cannot be used."""
+    """The pictures of a container in stored order, and the files that cannot be used."""
 
     pictures: list[Picture]
-    skipped: list[Skipped]
+    skipped: list[SkippedFile]
 
 
 def is_picture(name: str) -> bool:
-    """Whether the last part of ``name`` ends like that of a photograph."""
+    """Whether ``name`` has the suffix of a photograph."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def is_archive(name: str) -> bool:
-    """Whether ``name`` ends like that of a tar shard or a zip file."""
+    """Whether ``name`` has the suffix of a tar shard or a zip file."""
     return name.lower().endswith(TAR_SUFFIXES + ZIP_SUFFIXES)
 
 
 def list_archive(file: File, title: str) -> Listing:
-    """The pictures in a tar shard or a zip file that messages call ``title``. A damaged file is reported, not raised.
+    """List the pictures of a tar shard or zip file. Messages call it ``title``.
 
-    Raises LimitError for a compressed shard that is too large, InfgenError where the file cannot be fetched.
+    A damaged file raises no error and is listed as skipped. Raises LimitError for a compressed shard above
+    INFGEN_MAX_SHARD_MB, and InfgenError if the file cannot be read.
     """
     try:
         if title.lower().endswith(ZIP_SUFFIXES):
@@ -73,8 +74,10 @@ def list_archive(file: File, title: str) -> Listing:
         return _list_tar(file, title)
     except InfgenError:
         raise
-    except Exception as error:  # of the file system, whichever it is
-        raise InfgenError(f"{title} cannot be read ({reason(error)}); check the file and the connection") from None
+    except Exception as error:  # every file system has its own kinds
+        raise InfgenError(
+            f"{title} cannot be read ({one_line_reason(error)}); check the file and the connection"
+        ) from None
 
 
 def _list_zip(file: File, title: str) -> Listing:
@@ -83,12 +86,12 @@ def _list_zip(file: File, title: str) -> Listing:
         archive = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         stream.close()
-        return Listing([], [Skipped(title, f"it is not a whole zip file ({reason(error)})")])
+        return Listing([], [SkippedFile(title, f"it is not a complete zip file ({one_line_reason(error)})")])
     weakref.finalize(archive, stream.close)
     found = (i for i in archive.infolist() if is_picture(i.filename) and not i.filename.startswith("__MACOSX/"))
     return Listing(
         [
-            Picture(_relative(i.filename), _label(title, i.filename), i.file_size, partial(archive.read, i))
+            Picture(_relative_name(i.filename), _make_label(title, i.filename), i.file_size, partial(archive.read, i))
             for i in found
             if not i.is_dir()
         ],
@@ -99,67 +102,69 @@ def _list_zip(file: File, title: str) -> Listing:
 def _list_tar(file: File, title: str) -> Listing:
     listing = Listing([], [])
     if file.read(0, 2) == b"\x1f\x8b":
-        file, damage = _unpack(file, title)
+        file, damage = _decompress(file, title)
         if damage:
-            listing.skipped.append(Skipped(title, damage))
+            listing.skipped.append(SkippedFile(title, damage))
     length = file.size
     with file.open() as stream:
-        members = _members(stream)
+        members = _read_members(stream)
         while True:
             try:
                 member = next(members, None)
             except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-                listing.skipped.append(Skipped(title, f"it is damaged ({reason(error)}); what is whole before is used"))
+                damage = f"it is damaged ({one_line_reason(error)}); only the pictures before the damage are used"
+                listing.skipped.append(SkippedFile(title, damage))
                 break
             if member is None:
                 break
-            _take(listing, member, file=file, title=title, length=length)
+            _add_member(listing, member, file=file, title=title, length=length)
     return listing
 
 
-def _take(listing: Listing, member: tarfile.TarInfo, *, file: File, title: str, length: int) -> None:
-    """Note one member of a shard of ``length`` bytes: a picture, something unusable, or nothing of interest."""
+def _add_member(listing: Listing, member: tarfile.TarInfo, *, file: File, title: str, length: int) -> None:
+    """Add a member of a shard of ``length`` bytes to the listing if it is a picture."""
     name, start = member.name, member.offset_data
-    if not is_picture(name) or name.startswith("__"):  # WebDataset keeps its own records under such names
+    if not is_picture(name) or name.startswith("__"):  # WebDataset stores its own records under such names
         return
     if not member.isreg() or member.issparse():
-        listing.skipped.append(Skipped(_label(title, name), "it is a link or a sparse file; store its content"))
+        reason = "it is a link or a sparse file; store its content"
+        listing.skipped.append(SkippedFile(_make_label(title, name), reason))
     elif start + member.size <= length:
         fetch = partial(file.read, start, member.size)
-        listing.pictures.append(Picture(_relative(name), _label(title, name), member.size, fetch))
+        listing.pictures.append(Picture(_relative_name(name), _make_label(title, name), member.size, fetch))
 
 
-class _Headers:
-    """The part of a stream that tarfile needs, refusing to read anything as large as a bomb."""
+class _HeaderReader:
+    """The stream interface that tarfile needs, with a limit on one read: headers may be crafted to exhaust memory."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.seek, self.tell, self._stream = stream.seek, stream.tell, stream
 
     def read(self, length: int) -> bytes:
-        if not 0 <= length <= _LARGEST_HEADER:
+        if not 0 <= length <= _MAX_HEADER:
             raise tarfile.ReadError(f"a header of {length} bytes")
         return self._stream.read(length)
 
 
-def _members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """Every member of an uncompressed tar file. Raises TarError where the file ends before its end mark or is damaged.
+def _read_members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    """Read every member of an uncompressed tar file. Raises TarError if the file is damaged or has no end mark.
 
-    tarfile by itself takes a file that was cut between two members, or spoilt there, for a whole one.
+    tarfile alone accepts a file that is truncated or damaged between two members.
     """
-    with tarfile.open(fileobj=_Headers(stream), mode="r:") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=_HeaderReader(stream), mode="r:") as archive:  # type: ignore[call-overload]
         while (member := archive.next()) is not None:
-            archive.members.clear()  # or it would keep them all
+            archive.members.clear()  # tarfile would keep every member in memory
             yield member
         stream.seek(archive.offset)
         mark = stream.read(tarfile.BLOCKSIZE)
         if len(mark) < tarfile.BLOCKSIZE:
-            raise tarfile.ReadError("the file was cut off")
+            raise tarfile.ReadError("the file is truncated")
         if mark.strip(b"\0"):
             raise tarfile.ReadError(f"no header at byte {archive.offset}")
 
 
-class _Unpacked:
-    """A decompressed shard in a nameless temporary file, which goes with this object."""
+class _DecompressedShard:
+    """A decompressed shard in an unnamed temporary file, which is deleted with this object."""
 
     def __init__(self, name: str) -> None:
         self.name, self.size = name, 0
@@ -168,59 +173,59 @@ class _Unpacked:
         weakref.finalize(self, self._stream.close)
 
     def append(self, chunk: bytes) -> None:
-        """Add to the end."""
+        """Write at the end."""
         self.size += len(chunk)
         while chunk:
             chunk = chunk[self._stream.write(chunk) :]
 
     def read(self, start: int = 0, length: int | None = None) -> bytes:
-        """``length`` bytes from ``start``."""
+        """Read ``length`` bytes from ``start``."""
         with self._lock:
             self._stream.seek(start)
             return self._stream.read(-1 if length is None else length)
 
     def open(self) -> BinaryIO:
-        """The same bytes as a stream. One at a time, and not while ``read`` is used: they share a position."""
+        """Open the content as a stream. It shares its position with ``read``: do not use both at once."""
         self._stream.seek(0)
         return open(self._stream.fileno(), "rb", closefd=False)
 
 
-def _unpack(file: File, title: str) -> tuple[_Unpacked, str | None]:
-    """A gzip file decompressed, so that single members can be fetched, and what is wrong with it (None: nothing)."""
+def _decompress(file: File, title: str) -> tuple[_DecompressedShard, str | None]:
+    """Decompress a gzip file, so that single members can be read. Also returns a description of its damage, or None."""
     limit = MAX_SHARD_MB.value() * MIB
-    unpacked, damage = _Unpacked(file.name), None
+    shard, damage = _DecompressedShard(file.name), None
     with file.open() as packed, gzip.GzipFile(fileobj=packed) as stream:
-        while chunk := _next_chunk(stream):
+        while chunk := _read_chunk(stream):
             if isinstance(chunk, str):
                 damage = chunk
                 break
-            if unpacked.size + len(chunk) > limit:
+            if shard.size + len(chunk) > limit:
                 raise LimitError(
                     f"{title} holds more than {limit // MIB} MiB when decompressed ({MAX_SHARD_MB.name}); raise the limit, "
-                    "or store it as .tar: pictures do not get smaller by compression"
+                    "or store it as .tar: compression does not make pictures smaller"
                 )
             try:
-                unpacked.append(chunk)
+                shard.append(chunk)
             except OSError as error:
                 raise InfgenError(
                     f"{title} cannot be decompressed into {tempfile.gettempdir()} ({error.strerror}); free some disk "
                     "space, set TMPDIR, or store it as .tar"
                 ) from None
-    return unpacked, damage
+    return shard, damage
 
 
-def _next_chunk(stream: gzip.GzipFile) -> bytes | str:
-    """The next bytes, empty at the end, or what is wrong with the rest."""
+def _read_chunk(stream: gzip.GzipFile) -> bytes | str:
+    """Read the next bytes (none at the end), or return a description of the damage."""
     try:
         return stream.read1(2**16)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        return f"its compression is damaged ({reason(error)}); what is whole before is used"
+        return f"its compression is damaged ({one_line_reason(error)}); only the pictures before the damage are used"
 
 
-def _relative(name: str) -> str:
-    """The name as a folder would give it: archives of "." begin every name with "./"."""
+def _relative_name(name: str) -> str:
+    """Name a member as a folder would: archives of "." start every name with "./"."""
     return name.removeprefix("./").lstrip("/")
 
 
-def _label(title: str, name: str) -> str:
-    return f"{title}:{printable(_relative(name))}"
+def _make_label(title: str, name: str) -> str:
+    return f"{title}:{escape_unprintable(_relative_name(name))}"

@@ -1,13 +1,13 @@
-"""Photographs -> WebDataset tar shards of training size, the same bytes every time. The only module that imports webdataset.
+"""Pack photographs into WebDataset tar shards of training size, byte for byte reproducible. Only this module imports webdataset.
 
-Shards are written under a temporary name; the folder takes its own when all of them are whole.
+Shards are written to a temporary folder, which is renamed when all of them are complete.
 """
 
 import io
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,24 +17,25 @@ from infgen.atomic import TEMPORARY_PREFIX
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.limits import MIB
 from infgen.photo import read_photo
-from infgen.train.data.archives import Picture, Skipped
-from infgen.train.data.prefetch import in_order
-from infgen.train.data.sources import open_source, read
+from infgen.progress import Progress, silent
+from infgen.train.data.archives import Picture, SkippedFile
+from infgen.train.data.prefetch import map_in_order
+from infgen.train.data.sources import open_source, read_picture
 from infgen.train.data.storage import is_url
 
 Format = Literal["jpeg", "webp"]
-ENDINGS: dict[Format, str] = {"jpeg": "jpg", "webp": "webp"}
-OWNER = "infgen"  # of every member; the real user and time would make each packing different
+EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "webp": "webp"}
+OWNER = "infgen"  # of every member; the real user and time would make the bytes of every run differ
 
 
 @dataclass(frozen=True)
-class Packed:
-    """What was written: photographs, shards, the pattern to train from, and what was left out."""
+class PackResult:
+    """Number of photographs and shards written, the pattern to train from, and the skipped files."""
 
     photos: int
     shards: int
     pattern: str
-    skipped: list[Skipped]
+    skipped: list[SkippedFile]
 
 
 def pack(
@@ -45,38 +46,40 @@ def pack(
     image_format: Format = "jpeg",
     quality: int = 92,
     shard_mb: int = 256,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Packed:
-    """Write the photographs of ``data``, upright, RGB, with short side ``size_px``, as shards of ``shard_mb`` MiB.
+    progress: Progress = silent,
+) -> PackResult:
+    """Write the photographs of ``data``, upright and RGB, with short side ``size_px``, as shards of ``shard_mb`` MiB.
 
-    Smaller ones are skipped, never enlarged. ``out`` is a folder that does not exist or is empty. Raises InputError
-    where it is not, or nothing is usable; InfgenError where the disk is full; MissingExtraError without webdataset.
+    Smaller photographs are skipped; none is enlarged. ``out`` is a folder that is missing or empty. Raises InputError
+    if it is neither or no photograph is usable, InfgenError if the disk is full, MissingExtraError without webdataset.
     """
-    tar_writer = _tar_writer()
+    tar_writer = _import_tar_writer()
     _check_folder(out, data)
     source = open_source(data)
     skipped = list(source.skipped)
 
-    def usable() -> Iterator[tuple[str, bytes]]:
-        encoded = in_order(lambda p: _encode(p, size_px, image_format, quality), source.pictures)
+    def encode_usable() -> Iterator[tuple[str, bytes]]:
+        encoded = map_in_order(lambda p: _encode(p, size_px, image_format, quality), source.pictures)
         names: set[str] = set()
         for done, (picture, content) in enumerate(zip(source.pictures, encoded, strict=True), 1):
             if isinstance(content, InputError):
-                skipped.append(Skipped(picture.label, str(content)))
+                skipped.append(SkippedFile(picture.label, str(content)))
             else:
                 yield member_key(picture.name, names), content
             progress(done, len(source))
 
-    with _folder_at_once(out) as folder:
-        photos, shards = _write_shards(usable(), folder, tar_writer, ending=ENDINGS[image_format], limit=shard_mb * MIB)
+    with _write_folder(out) as folder:
+        photos, shards = _write_shards(
+            encode_usable(), folder, tar_writer, extension=EXTENSIONS[image_format], limit=shard_mb * MIB
+        )
         if not photos:
-            raise source.nothing_usable(skipped)
+            raise source.no_photograph_error(skipped)
     last = f"{shards - 1:06d}"
     pattern = str(out / ("000000.tar" if shards == 1 else f"{{000000..{last}}}.tar"))
-    return Packed(photos, shards, pattern, skipped)
+    return PackResult(photos, shards, pattern, skipped)
 
 
-def _tar_writer() -> Any:
+def _import_tar_writer() -> Any:
     try:
         from webdataset import TarWriter
     except ImportError:
@@ -88,21 +91,21 @@ def _tar_writer() -> Any:
 
 def _encode(picture: Picture, size_px: int, image_format: Format, quality: int) -> bytes | InputError:
     try:
-        image = read_photo(read(picture), short_px=size_px).image
+        image = read_photo(read_picture(picture), short_px=size_px).image
     except InputError as error:
         return error
     buffer = io.BytesIO()
     try:
         image.save(buffer, image_format.upper(), quality=quality)
-    except (OSError, ValueError) as error:  # a panorama longer than the format can count
+    except (OSError, ValueError) as error:  # a panorama may be longer than the format allows
         return InputError(f"{image.width} x {image.height} px cannot be written as {image_format} ({error})")
     return buffer.getvalue()
 
 
 def member_key(name: str, taken: set[str]) -> str:
-    """The WebDataset key of the picture ``name``, added to ``taken``: without dots, unique, harmless to extract.
+    """Make the WebDataset key of picture ``name`` and add it to ``taken``. Keys have no dots and are unique and safe to extract.
 
-    WebDataset ends a key at the first dot. ``sub/a.b.png`` becomes ``sub/a_b_png``.
+    WebDataset ends a key at the first dot, so ``sub/a.b.png`` becomes ``sub/a_b_png``.
     """
     parts = [part for part in PurePosixPath(name).parts if part not in {"/", ".."}]
     plain = "/".join(parts).replace(".", "_")
@@ -115,9 +118,9 @@ def member_key(name: str, taken: set[str]) -> str:
 
 
 def _write_shards(
-    members: Iterable[tuple[str, bytes]], folder: Path, tar_writer: Any, *, ending: str, limit: int
+    members: Iterable[tuple[str, bytes]], folder: Path, tar_writer: Any, *, extension: str, limit: int
 ) -> tuple[int, int]:
-    """Write ``000000.tar`` and on, each closed before it passes ``limit`` bytes. Returns (members, shards)."""
+    """Write ``000000.tar`` and so on, closing each before it exceeds ``limit`` bytes. Returns (members, shards)."""
     rest = iter(members)
     first = next(rest, None)
     photos = shards = 0
@@ -128,7 +131,7 @@ def _write_shards(
                 stream, encoder=False, mtime=0, user=OWNER, group=OWNER, compress=False, format="PAX_FORMAT"
             ) as shard:
                 while first is not None and (room == limit or len(first[1]) <= room):
-                    shard.write({"__key__": first[0], ending: first[1]})
+                    shard.write({"__key__": first[0], extension: first[1]})
                     room, photos = room - len(first[1]), photos + 1
                     first = next(rest, None)
             stream.flush()
@@ -143,19 +146,19 @@ def _check_folder(out: Path, data: str | Path) -> None:
     if not out.absolute().parent.is_dir():
         raise InputError(f"output folder {out.parent} does not exist; create it or choose another")
     if not is_url(data) and Path(data).is_dir() and out.resolve().is_relative_to(Path(data).resolve()):
-        raise InputError(f"output folder {out} is inside data folder {data}; give another place")
+        raise InputError(f"output folder {out} is inside data folder {data}; give another folder")
 
 
 @contextmanager
-def _folder_at_once(out: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``out`` that takes its name when the block ends without error, else goes."""
+def _write_folder(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder next to ``out``. Rename it to ``out`` if the block succeeds, else delete it."""
     target = Path(os.path.realpath(out))
     temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
     try:
         temporary.mkdir()
         yield temporary
         if target.exists():
-            target.rmdir()  # empty, or this fails
+            target.rmdir()  # fails if it is no longer empty
         os.replace(temporary, target)
     except OSError as error:
         raise InfgenError(

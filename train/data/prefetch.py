@@ -1,4 +1,4 @@
-"""Work done a little ahead in a small pool of threads: pictures are fetched and decoded while others are being used."""
+"""Compute in a bounded pool of threads: fetch and decode pictures while others are in use."""
 
 import os
 from collections import deque
@@ -9,26 +9,26 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MAX_THREADS = 8  # more gain nothing: decoding is as fast as the cores that this process may use
+MAX_THREADS = 8  # more gain nothing: decoding is limited by the cores
 
 
 def thread_count() -> int:
-    """Threads for fetching and decoding: one for each core that this process may run on, at most ``MAX_THREADS``."""
+    """Number of threads for fetching and decoding: the cores available to this process, at most ``MAX_THREADS``."""
     try:
         cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # missing on some systems
         cores = os.cpu_count() or 1
     return min(MAX_THREADS, cores)
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """``map(function, items)`` computed by threads, a bounded number of results ahead of the one that is asked for.
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item, in order, with a bounded number of results computed ahead by threads.
 
-    What ``function`` raises comes out in its place; work that has not begun by then is dropped.
+    An exception of ``function`` is raised in its place in the order. Queued work is cancelled then.
     """
     threads = thread_count()
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="infgen-ahead") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="infgen-prefetch") as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))

@@ -1,6 +1,6 @@
-"""DATA, whatever it is: a folder, a zip file or tar shards, here or at an address -> pictures in one fixed order.
+"""List the pictures of DATA in one fixed order: a folder, a zip file or tar shards, local or behind a URL.
 
-The order is that of the relative names, so the same pictures give the same training run however they are stored.
+Pictures are sorted by relative name, so the same pictures give the same training run however they are stored.
 """
 
 import math
@@ -12,9 +12,17 @@ from pathlib import Path
 
 from infgen.errors import InfgenError, InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_SHARDS, MIB
-from infgen.train.data.archives import Listing, Picture, Skipped, is_archive, is_picture, list_archive
-from infgen.train.data.prefetch import in_order
-from infgen.train.data.storage import File, Folder, is_url, locate, printable, reason, shown
+from infgen.train.data.archives import Listing, Picture, SkippedFile, is_archive, is_picture, list_archive
+from infgen.train.data.prefetch import map_in_order
+from infgen.train.data.storage import (
+    File,
+    Folder,
+    display_name,
+    escape_unprintable,
+    is_url,
+    locate,
+    one_line_reason,
+)
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)
@@ -22,31 +30,31 @@ _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)
 
 @dataclass(frozen=True)
 class Source:
-    """All pictures of DATA, sorted by name, and what is wrong with the containers they lie in."""
+    """All pictures of DATA, sorted by name, and the files that cannot be used."""
 
     title: str
     pictures: Sequence[Picture]
-    skipped: Sequence[Skipped]
+    skipped: Sequence[SkippedFile]
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of every picture, in order. Raises InputError, see ``read``."""
-        return ((picture.name, read(picture)) for picture in self.pictures)
+        """Iterate over (name, content) of every picture, in order. Raises as ``read_picture``."""
+        return ((picture.name, read_picture(picture)) for picture in self.pictures)
 
-    def nothing_usable(self, skipped: Sequence[Skipped]) -> InputError:
-        """The error to raise where every picture was skipped."""
+    def no_photograph_error(self, skipped: Sequence[SkippedFile]) -> InputError:
+        """Make the error to raise if every picture was skipped."""
         found = f"{len(self)} pictures found"
         if skipped:
             found += f"; {skipped[0].name.rsplit('/', 1)[-1]}: {skipped[0].reason}"
         return InputError(f"data folder {self.title} holds no usable photograph ({found})")
 
 
-def read(picture: Picture) -> bytes:
-    """The encoded picture, from several threads at will.
+def read_picture(picture: Picture) -> bytes:
+    """Read an encoded picture. Several threads may call this at once.
 
-    Raises InputError where it is too large or cannot be read, InfgenError where a connection is lost.
+    Raises InputError if it is above INFGEN_MAX_PHOTO_MB or cannot be read, and InfgenError if the connection is lost.
     """
     limit = MAX_PHOTO_MB.value() * MIB
     if picture.size > limit:
@@ -56,65 +64,67 @@ def read(picture: Picture) -> bytes:
     except InfgenError:
         raise
     except Exception as error:  # zipfile raises many kinds for damaged and encrypted members
-        raise InputError(f"it cannot be read ({reason(error)})") from None
+        raise InputError(f"it cannot be read ({one_line_reason(error)})") from None
     if len(content) > limit:
         raise InputError(f"its {len(content)} bytes are over the limit of {limit // MIB} MiB ({MAX_PHOTO_MB.name})")
     return content
 
 
 def open_source(data: str | Path) -> Source:
-    """List the pictures of ``data``: a folder, a zip file, a tar shard, a brace pattern of shards, a folder of shards.
+    """List the pictures of ``data``: a folder, a zip file, a tar shard, a brace pattern of shards, or a folder of shards.
 
-    Paths of this machine and addresses that fsspec knows. Raises InputError where there is nothing of the kind,
-    LimitError for too many or too large shards, MissingExtraError, InfgenError where nothing answers.
+    ``data`` is a local path or a URL that fsspec supports. Raises InputError if nothing usable is there, LimitError
+    for too many or too large shards, MissingExtraError, and InfgenError if the server does not answer.
     """
-    listing = _list(data)
+    listing = _list_data(data)
     pictures = sorted(listing.pictures, key=lambda p: (p.name, p.label))
-    return Source(shown(data), pictures, listing.skipped)
+    return Source(display_name(data), pictures, listing.skipped)
 
 
-def _list(data: str | Path) -> Listing:
+def _list_data(data: str | Path) -> Listing:
     found = locate(data)
     if isinstance(found, Folder):
         return _list_folder(found)
     if found is not None and is_archive(found.name):
         return list_archive(found, found.name)
     if found is None and "{" in str(data):
-        return _list_archives([(file.name, file) for file in map(_shard, expand_braces(str(data)))])
+        return _list_archives([(file.name, file) for file in map(_find_shard, expand_braces(str(data)))])
     raise InputError(
-        f"data folder {shown(data)} does not exist or is not a folder; give a folder of photographs, a zip file, or tar "
-        "shards such as shards/{0000..0009}.tar"
+        f"data folder {display_name(data)} does not exist or is not a folder; give a folder of photographs, a zip file, "
+        "or tar shards such as shards/{0000..0009}.tar"
     )
 
 
-def _shard(name: str) -> File:
+def _find_shard(name: str) -> File:
     found = locate(name)
     if found is None or isinstance(found, Folder) or not is_archive(found.name):
-        raise InputError(f"data shard {shown(name)} does not exist or is no .tar, .tar.gz or .zip; correct the pattern")
+        raise InputError(
+            f"data shard {display_name(name)} does not exist or is no .tar, .tar.gz or .zip; correct the pattern"
+        )
     return found
 
 
 def _list_folder(folder: Folder) -> Listing:
-    archives = [(printable(name), file) for name, file in folder.files.items() if is_archive(name)]
-    pictures = [_picture(folder, name, file) for name, file in folder.files.items() if is_picture(name)]
+    archives = [(escape_unprintable(name), file) for name, file in folder.files.items() if is_archive(name)]
+    pictures = [_make_picture(folder, name, file) for name, file in folder.files.items() if is_picture(name)]
     if archives and not pictures:
         return _list_archives(archives)
-    ignored = "archives beside photographs are not read; keep them apart, or give this one as DATA"
-    return Listing(pictures, [Skipped(f"{folder.title}/{name}", ignored) for name, _ in archives])
+    ignored = "archives next to photographs are not read; move it to another folder, or give it as DATA"
+    return Listing(pictures, [SkippedFile(f"{folder.title}/{name}", ignored) for name, _ in archives])
 
 
-def _picture(folder: Folder, name: str, file: File) -> Picture:
+def _make_picture(folder: Folder, name: str, file: File) -> Picture:
     label = str(Path(folder.title) / name) if not is_url(folder.title) else f"{folder.title}/{name}"
     try:
         size = file.size
-    except OSError:  # it went away since it was listed, which reading will say
+    except OSError:  # deleted since it was listed; reading it reports that
         size = 0
-    return Picture(name, printable(label), size, file.read)
+    return Picture(name, escape_unprintable(label), size, file.read)
 
 
 def _list_archives(archives: Sequence[tuple[str, File]]) -> Listing:
-    """The pictures of several archives; each is listed by a thread, since listing a remote one is mostly waiting."""
-    listings = list(in_order(lambda archive: list_archive(archive[1], archive[0]), archives))
+    """List the pictures of several archives in threads, because listing a remote archive mostly waits for the network."""
+    listings = list(map_in_order(lambda archive: list_archive(archive[1], archive[0]), archives))
     return Listing(
         [picture for listing in listings for picture in listing.pictures],
         [skipped for listing in listings for skipped in listing.skipped],
@@ -122,13 +132,13 @@ def _list_archives(archives: Sequence[tuple[str, File]]) -> Listing:
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """``a{08..10}{x,y}`` -> a08x, a08y, a09x ... as a shell would, without nesting.
+    """Expand ``a{08..10}{x,y}`` to a08x, a08y, a09x ... as a shell does, without nesting.
 
-    Raises InputError for braces that say nothing, LimitError for more names than INFGEN_MAX_SHARDS.
+    Raises InputError for invalid braces, and LimitError for more names than INFGEN_MAX_SHARDS.
     """
     limit = MAX_SHARDS.value()
     parts = _BRACES.split(pattern)  # text, group, text, group, ..., text
-    groups = [_choices(group, pattern) for group in parts[1::2]]
+    groups = [_parse_group(group, pattern) for group in parts[1::2]]
     if any(c in text for text in parts[::2] for c in "{}"):
         raise InputError(f"shard pattern {pattern!r} has unpaired braces; write it as shards/{{0000..0009}}.tar")
     if math.prod(count for count, _ in groups) > limit:
@@ -139,18 +149,18 @@ def expand_braces(pattern: str) -> list[str]:
     return names
 
 
-def _choices(group: str, pattern: str) -> tuple[int, Callable[[int], str]]:
-    """How many names one pair of braces stands for, and the one with number i."""
+def _parse_group(group: str, pattern: str) -> tuple[int, Callable[[int], str]]:
+    """Parse the text between two braces: the number of names, and a function from index to name."""
     if "," in group:
         words = group.split(",")
         return len(words), words.__getitem__
     match = _RANGE.fullmatch(group)
     if match is None or int(match[1]) > int(match[2]):
         raise InputError(
-            f"{{{group}}} in shard pattern {pattern!r} is no range; write first..last with as many digits as the names have"
+            f"{{{group}}} in shard pattern {pattern!r} is not a range; write first..last with as many digits as the names"
         )
-    return int(match[2]) - int(match[1]) + 1, partial(_numbered, int(match[1]), len(match[1]))
+    return int(match[2]) - int(match[1]) + 1, partial(_format_number, int(match[1]), len(match[1]))
 
 
-def _numbered(first: int, digits: int, i: int) -> str:
+def _format_number(first: int, digits: int, i: int) -> str:
     return f"{first + i:0{digits}d}"

@@ -1,4 +1,4 @@
-"""Where bytes lie: files of this machine, and of any address that fsspec knows (the only module that imports it)."""
+"""Local and remote files behind one interface. The only module that imports fsspec."""
 
 import re
 from collections.abc import Mapping
@@ -10,26 +10,26 @@ from infgen.errors import InfgenError, InputError, MissingExtraError
 
 
 class File(Protocol):
-    """One file that can be read at any position, from several threads."""
+    """A file that several threads can read at any position."""
 
     @property
     def name(self) -> str:
-        """Its name without folders, for people."""
+        """File name without folders, for messages."""
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """Size in bytes."""
 
     def read(self, start: int = 0, length: int | None = None) -> bytes:
-        """``length`` bytes from ``start``, by default to the end; fewer where the file ends before."""
+        """Read ``length`` bytes from ``start``, by default to the end; fewer if the file ends earlier."""
 
     def open(self) -> BinaryIO:
-        """A seekable stream of the whole file; to be closed."""
+        """Open a seekable stream of the content. The caller closes it."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """All files below a folder: relative name with forward slashes -> file, sorted by name. ``title`` is for people."""
+    """All files below a folder: relative name with forward slashes -> file, sorted by name. Messages use ``title``."""
 
     title: str
     files: Mapping[str, File]
@@ -37,34 +37,34 @@ class Folder:
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file of this machine."""
+    """A file on a local disk."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """Its name without folders."""
-        return printable(self.path.name)
+        """File name without folders."""
+        return escape_unprintable(self.path.name)
 
     @property
     def size(self) -> int:
-        """Its length in bytes. Raises OSError."""
+        """Size in bytes. Raises OSError."""
         return self.path.stat().st_size
 
     def read(self, start: int = 0, length: int | None = None) -> bytes:
-        """``length`` bytes from ``start``. Raises OSError."""
+        """Read ``length`` bytes from ``start``. Raises OSError."""
         with self.path.open("rb") as stream:
             stream.seek(start)
             return stream.read(-1 if length is None else length)
 
     def open(self) -> BinaryIO:
-        """A seekable stream. Raises OSError."""
+        """Open a seekable stream. Raises OSError."""
         return self.path.open("rb")
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of an fsspec file system. A lost connection is an InfgenError: such a file is not merely skipped."""
+    """A file of an fsspec file system. A lost connection raises InfgenError, so that no picture is skipped for it."""
 
     filesystem: Any
     path: str
@@ -72,11 +72,11 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """Its name without folders."""
-        return printable(self.path.rstrip("/").rsplit("/", 1)[-1])
+        """File name without folders."""
+        return escape_unprintable(self.path.rstrip("/").rsplit("/", 1)[-1])
 
     def read(self, start: int = 0, length: int | None = None) -> bytes:
-        """``length`` bytes from ``start``. Raises FileNotFoundError, PermissionError, InfgenError."""
+        """Read ``length`` bytes from ``start``. Raises FileNotFoundError, PermissionError, InfgenError."""
         if length == 0:
             return b""
         end = None if length is None else start + length
@@ -85,19 +85,19 @@ class RemoteFile:
         except (FileNotFoundError, PermissionError):
             raise
         except Exception as error:
-            raise InfgenError(f"{self.name} could not be fetched ({reason(error)}); run again when it can") from None
+            raise _connection_error("fetched", self.name, error) from None
 
     def open(self) -> BinaryIO:
-        """A seekable stream. Raises InfgenError."""
+        """Open a seekable stream. Raises InfgenError."""
         try:
             stream = _RemoteStream(self.filesystem.open(self.path, "rb"), self.name)
         except Exception as error:
-            raise InfgenError(f"{self.name} could not be opened ({reason(error)}); run again when it can") from None
+            raise _connection_error("opened", self.name, error) from None
         return cast(BinaryIO, stream)
 
 
 class _RemoteStream:
-    """A stream whose failures are InfgenErrors, so that nobody takes a lost connection for a damaged file."""
+    """A stream that raises InfgenError for every failure, so that a lost connection never looks like a damaged file."""
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream, self._name = stream, name
@@ -107,7 +107,7 @@ class _RemoteStream:
         try:
             return bytes(self._stream.read(length))
         except Exception as error:
-            raise InfgenError(f"{self._name} could not be fetched ({reason(error)}); run again when it can") from None
+            raise _connection_error("fetched", self._name, error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -116,16 +116,22 @@ class _RemoteStream:
         self.close()
 
 
+def _connection_error(action: str, name: str, error: Exception) -> InfgenError:
+    return InfgenError(
+        f"{name} could not be {action} ({one_line_reason(error)}); check the connection and run the command again"
+    )
+
+
 def is_url(data: str | Path) -> bool:
-    """Whether ``data`` is an address for fsspec (``s3://bucket/photos``) rather than a path of this machine."""
+    """Whether ``data`` is a URL for fsspec (``s3://bucket/photos``) and not a local path."""
     return isinstance(data, str) and ("://" in data or "::" in data)
 
 
 def locate(data: str | Path) -> File | Folder | None:
-    """What is at ``data``, a path or an address: a file, a folder with all files below it, or nothing (None).
+    """Find the file at ``data`` (local path or URL), or the folder with all files below it; None if neither exists.
 
-    Raises MissingExtraError where the protocol needs a package, InputError where it is unknown, InfgenError where
-    nothing answers.
+    Raises MissingExtraError if the protocol needs a package that is not installed, InputError if the protocol is
+    unknown, and InfgenError if the server does not answer.
     """
     return _locate_remote(str(data)) if is_url(data) else _locate_local(Path(data))
 
@@ -140,14 +146,14 @@ def _locate_local(path: Path) -> File | Folder | None:
 
 
 def _locate_remote(url: str) -> File | Folder | None:
-    filesystem, root = _filesystem(url)
+    filesystem, root = _open_filesystem(url)
     try:
         if filesystem.isdir(root):
             found = {
                 path[len(root) :].lstrip("/") if path.startswith(root) else path: _remote_file(filesystem, path, info)
                 for path, info in filesystem.find(root, detail=True).items()
             }
-            return Folder(shown(url).rstrip("/"), dict(sorted(found.items())))
+            return Folder(display_name(url).rstrip("/"), dict(sorted(found.items())))
         return _remote_file(filesystem, root, filesystem.info(root))
     except FileNotFoundError:
         return None
@@ -155,48 +161,52 @@ def _locate_remote(url: str) -> File | Folder | None:
         raise
     except Exception as error:
         raise InfgenError(
-            f"data {shown(url)} cannot be reached ({reason(error)}); check address, access rights and connection"
+            f"data {display_name(url)} cannot be reached ({one_line_reason(error)}); check the URL, the access rights "
+            "and the connection"
         ) from None
 
 
 def _remote_file(filesystem: Any, path: str, info: Mapping[str, Any]) -> RemoteFile:
     if not isinstance(info.get("size"), int):
-        raise InputError(f"the server does not say how long {shown(path)} is; download it and give its local path")
+        raise InputError(
+            f"the server does not report the size of {display_name(path)}; download it and give its local path"
+        )
     return RemoteFile(filesystem, path, info["size"])
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+def _open_filesystem(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError:
         raise MissingExtraError(
-            f"data {shown(url)} needs fsspec, which is not installed; run: pip install 'infgen[train]'"
+            f"data {display_name(url)} needs fsspec, which is not installed; run: pip install 'infgen[train]'"
         ) from None
     try:
         filesystem, path = url_to_fs(url)
-    except ImportError as error:  # a protocol that fsspec knows, without the package that speaks it
+    except ImportError as error:  # fsspec knows the protocol, but its package is missing
         raise MissingExtraError(
-            f"data {shown(url)} needs one more package beside the extra 'train': {reason(error)}"
+            f"data {display_name(url)} needs one more package besides the extra 'train': {one_line_reason(error)}"
         ) from None
     except Exception as error:
         raise InputError(
-            f"data {shown(url)} cannot be used ({reason(error)}); give a path, or an address such as s3://bucket/folder"
+            f"data {display_name(url)} cannot be used ({one_line_reason(error)}); give a path, or a URL such as "
+            "s3://bucket/folder"
         ) from None
     return filesystem, path
 
 
-def printable(text: str) -> str:
-    """``text`` without characters that would break a line or steer a terminal."""
+def escape_unprintable(text: str) -> str:
+    """Escape the characters of ``text`` that could break a line or control a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def shown(data: str | Path) -> str:
-    """``data`` as it may stand in a message: without passwords and signatures of an address."""
-    text = printable(str(data))
+def display_name(data: str | Path) -> str:
+    """Format ``data`` for messages: printable, and without the passwords and signatures of a URL."""
+    text = escape_unprintable(str(data))
     return re.sub(r"//[^/@]*@", "//***@", text).split("?", 1)[0] if is_url(data) else text
 
 
-def reason(error: BaseException) -> str:
-    """What ``error`` says, in one line and without secrets of addresses."""
+def one_line_reason(error: BaseException) -> str:
+    """Format the message of ``error`` as one printable line, without the secrets of URLs."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r"//[^/@\s]*@", "//***@", re.sub(r"\?\S+", "", printable(text)))
+    return re.sub(r"//[^/@\s]*@", "//***@", re.sub(r"\?\S+", "", escape_unprintable(text)))

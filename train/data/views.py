@@ -1,4 +1,4 @@
-"""Training views: photographs as tensors of the size that patches are cut from."""
+"""Training views: photographs resized to the short side that patches are cut from, as tensors."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from infgen.photo import read_photo, scaled
 
 
 def read_views(content: bytes, views_px: Sequence[int], *, pre_resize_px: int | None = None) -> list[Tensor | None]:
-    """The training views of rising short sides ``views_px``, each as ``read_view`` gives it; None for what is larger.
+    """Decode one training view per short side in ``views_px`` (ascending), each as ``read_view`` does.
 
-    Raises InputError where not even the smallest can be had.
+    A view that is larger than the photograph is None. Raises InputError if even the smallest view is impossible.
     """
     first, (width, height) = _read(content, views_px[0], pre_resize_px)
     views: list[Tensor | None] = [first]
@@ -21,16 +21,16 @@ def read_views(content: bytes, views_px: Sequence[int], *, pre_resize_px: int | 
 
 
 def read_view(content: bytes, view_px: int, *, pre_resize_px: int | None = None) -> Tensor:
-    """A training view: the photograph with its short side brought to ``view_px``, (H, W, 3) uint8.
+    """Decode a training view: the photograph resized to short side ``view_px``, (H, W, 3) uint8.
 
-    With ``pre_resize_px`` it passes through that short side first, as the paper's pictures did (128, then 197), and a
-    photograph need not be larger than that. Raises InputError, see ``infgen.photo.read_photo``.
+    ``pre_resize_px``: resize to this short side (px) first, as the paper does (128, then 197). The photograph then
+    needs only this size. Raises InputError, see ``infgen.photo.read_photo``.
     """
     return _read(content, view_px, pre_resize_px)[0]
 
 
 def _read(content: bytes, view_px: int, pre_resize_px: int | None) -> tuple[Tensor, tuple[int, int]]:
-    """The view, and (width, height) of the photograph in its file, px."""
+    """Return the view, and (width, height) in px of the photograph in its file."""
     photo = read_photo(content, short_px=pre_resize_px or view_px)
     image = photo.image if min(photo.image.size) == view_px else scaled(photo.image, view_px)
     view = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(image.height, image.width, 3)

@@ -13,16 +13,16 @@ from torch import Tensor
 from infgen.errors import InputError
 from infgen.model.scales import Scale
 from infgen.photo import FORMATS
-from infgen.train.data.archives import Skipped
+from infgen.train.data.archives import SkippedFile
 from infgen.train.data.photo_set import PhotoSet
 from infgen.train.data.pyramid import PhotoPyramid
-from infgen.train.data.sources import open_source, read
+from infgen.train.data.sources import open_source, read_picture
 from infgen.train.evaluation.real import Photos
 
 
 def open_photographs(
     data: str | Path, scales: Sequence[Scale], *, progress: Callable[[int, int], None] = lambda done, total: None
-) -> tuple[tuple[PhotoSet, ...], list[Skipped]]:
+) -> tuple[tuple[PhotoSet, ...], list[SkippedFile]]:
     """The photographs of ``data`` that are large enough for the view of each scale, and those that are of no use at any.
 
     None is enlarged. ``scales``: coarsest first. Raises InputError where a scale has no photograph, and what
@@ -47,7 +47,7 @@ def _short_sides(data: str | Path) -> list[int]:
     sides = []
     for picture in open_source(data).pictures:
         try:
-            with Image.open(io.BytesIO(read(picture)), formats=FORMATS) as image:
+            with Image.open(io.BytesIO(read_picture(picture)), formats=FORMATS) as image:
                 sides.append(min(image.size))
         except Exception:  # Pillow raises many kinds; why a picture is unusable has been said elsewhere
             continue

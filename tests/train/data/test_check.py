@@ -13,8 +13,8 @@ from PIL import Image
 from infgen.errors import InputError
 from infgen.train.data import check as module
 from infgen.train.data import contact_sheet
-from infgen.train.data.check import Spread, check, difference_hash, is_grey, near_duplicates
-from infgen.train.data.contact_sheet import check_sheet, evenly, write_sheet
+from infgen.train.data.check import LengthRange, check_data, difference_hash, is_grey, near_duplicates
+from infgen.train.data.contact_sheet import check_sheet, select_evenly, write_sheet
 from infgen.train.data.photo_set import PhotoSet
 from tests.train.photos import landscape, load, plain, save, save_landscapes, tar_of
 
@@ -22,8 +22,8 @@ VIEW = 40
 
 
 @pytest.fixture
-def mixed(tmp_path: Path) -> Path:
-    """Two landscapes, a portrait, a square, a grey one, a small one and a torn one."""
+def mixed_photos(tmp_path: Path) -> Path:
+    """Two landscapes, a portrait, a square, and a grey, a small and a truncated photograph."""
     folder = tmp_path / "photos"
     save(folder, "a.png", landscape(0, height=60, width=90))
     save(folder, "b.png", landscape(1, height=100, width=150))
@@ -31,39 +31,39 @@ def mixed(tmp_path: Path) -> Path:
     save(folder, "square.png", landscape(3, height=70, width=70))
     save(folder, "grey.png", np.array(Image.fromarray(landscape(4, height=50, width=80)).convert("L")))
     save(folder, "small.png", landscape(5, height=39, width=80))
-    (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    (folder / "truncated.jpg").write_bytes(b"\xff\xd8\xff")
     return folder
 
 
-def test_counts_and_sizes_are_those_of_the_usable_photographs(mixed: Path) -> None:
-    report = check(mixed, view_px=VIEW).report
+def test_counts_and_sizes_are_those_of_the_usable_photographs(mixed_photos: Path) -> None:
+    report = check_data(mixed_photos, view_px=VIEW).report
     assert (report.found, report.usable, len(report.skipped)) == (7, 5, 2)
     assert (report.landscape, report.portrait, report.square) == (3, 1, 1)
-    assert report.short_side == Spread(50, 60, 100)
-    assert report.long_side == Spread(70, 90, 150)
+    assert report.short_side == LengthRange(50, 60, 100)
+    assert report.long_side == LengthRange(70, 90, 150)
 
 
-def test_what_is_unusable_is_listed_with_its_reason(mixed: Path) -> None:
-    small, torn = check(mixed, view_px=VIEW).report.skipped
-    assert small.name == str(mixed / "small.png")
+def test_unusable_photographs_are_listed_with_their_reasons(mixed_photos: Path) -> None:
+    small, truncated = check_data(mixed_photos, view_px=VIEW).report.skipped
+    assert small.name == str(mixed_photos / "small.png")
     assert small.reason.startswith("80 x 39 px is too small")
-    assert torn.reason.startswith("it cannot be read")
+    assert truncated.reason.startswith("it cannot be read")
 
 
-def test_grey_photographs_are_named(mixed: Path) -> None:
-    assert check(mixed, view_px=VIEW).report.grey == [str(mixed / "grey.png")]
+def test_grey_photographs_are_listed(mixed_photos: Path) -> None:
+    assert check_data(mixed_photos, view_px=VIEW).report.grey == [str(mixed_photos / "grey.png")]
 
 
 @pytest.mark.parametrize("pre_resize_px", [None, 30, 60])
-def test_what_counts_as_usable_is_what_training_uses(pre_resize_px: int | None, mixed: Path) -> None:
-    photos, skipped = PhotoSet.open(mixed, view_px=VIEW, patch_px=24, pre_resize_px=pre_resize_px)
-    checked = check(mixed, view_px=VIEW, pre_resize_px=pre_resize_px)
+def test_the_usable_photographs_are_those_that_training_uses(pre_resize_px: int | None, mixed_photos: Path) -> None:
+    photos, skipped = PhotoSet.open(mixed_photos, view_px=VIEW, patch_px=24, pre_resize_px=pre_resize_px)
+    checked = check_data(mixed_photos, view_px=VIEW, pre_resize_px=pre_resize_px)
     assert [p.label for p in checked.usable] == [p.label for p in photos.photos]
     assert checked.report.skipped == skipped
 
 
-def test_nothing_usable_is_a_report_and_then_an_error(tmp_path: Path) -> None:
-    checked = check(tmp_path, view_px=VIEW)
+def test_no_usable_photograph_gives_a_report_and_then_an_error(tmp_path: Path) -> None:
+    checked = check_data(tmp_path, view_px=VIEW)
     assert (checked.report.usable, checked.report.short_side) == (0, None)
     with pytest.raises(InputError, match="holds no usable photograph"):
         checked.require_usable()
@@ -75,14 +75,14 @@ def test_nothing_usable_is_a_report_and_then_an_error(tmp_path: Path) -> None:
 def test_a_copy_that_was_scaled_and_compressed_is_found(tmp_path: Path) -> None:
     folder = save_landscapes(tmp_path / "photos", count=4)
     load(folder / "2.png").resize((210, 154)).save(folder / "copy.jpg", quality=60)
-    report = check(folder, view_px=VIEW).report
+    report = check_data(folder, view_px=VIEW).report
     assert [(c.first, c.second) for c in report.copies] == [(str(folder / "2.png"), str(folder / "copy.jpg"))]
 
 
 def test_copies_are_found_across_shards(tmp_path: Path) -> None:
     for i in range(2):
         tar_of(save_landscapes(tmp_path / str(i), count=1), tmp_path / f"{i}.tar")
-    (pair,) = check(str(tmp_path / "{0..1}.tar"), view_px=VIEW).report.copies
+    (pair,) = check_data(str(tmp_path / "{0..1}.tar"), view_px=VIEW).report.copies
     assert (pair.first, pair.second, pair.bits) == ("0.tar:0.png", "1.tar:0.png", 0)
 
 
@@ -92,7 +92,7 @@ def test_copies_are_found_across_shards(tmp_path: Path) -> None:
     block=st.integers(1, 5),
     listed=st.integers(1, 40),
 )
-def test_the_pairs_are_those_of_a_comparison_one_by_one(hashes: np.ndarray, most: int, block: int, listed: int) -> None:
+def test_the_pairs_equal_those_of_a_direct_comparison(hashes: np.ndarray, most: int, block: int, listed: int) -> None:
     expected = {
         (i, j, int((hashes[i] != hashes[j]).sum()))
         for j in range(len(hashes))
@@ -101,7 +101,7 @@ def test_the_pairs_are_those_of_a_comparison_one_by_one(hashes: np.ndarray, most
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK", block)
-        pairs, total = near_duplicates(hashes, most=most, listed=listed)
+        pairs, total = near_duplicates(hashes, max_bits=most, max_listed=listed)
     assert total == len(expected)
     assert len(pairs) == len(set(pairs)) == min(listed, total)
     assert set(pairs) <= expected
@@ -131,7 +131,7 @@ def test_the_sheet_shows_thumbnails_row_by_row(tmp_path: Path) -> None:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
     for i, colour in enumerate(colours):
         save(tmp_path / "photos", f"{i}.png", plain(colour))
-    assert write_sheet(check(tmp_path / "photos", view_px=VIEW).usable, tmp_path / "s.png", least_px=VIEW) == 3
+    assert write_sheet(check_data(tmp_path / "photos", view_px=VIEW).usable, tmp_path / "s.png", least_px=VIEW) == 3
     side = contact_sheet.THUMBNAIL_PX
     sheet = load(tmp_path / "s.png")
     middles = [(side // 2, side // 2), (side + side // 2, side // 2), (side // 2, side + side // 2)]
@@ -140,27 +140,27 @@ def test_the_sheet_shows_thumbnails_row_by_row(tmp_path: Path) -> None:
 
 
 @given(count=st.integers(0, 1000), most=st.integers(1, 400))
-def test_thumbnails_are_chosen_evenly(count: int, most: int) -> None:
-    chosen = evenly(range(count), most)  # type: ignore[arg-type]
-    steps = set(np.diff(chosen))
-    assert len(chosen) == min(count, most)
+def test_thumbnails_are_selected_evenly(count: int, most: int) -> None:
+    selected = select_evenly(range(count), most)  # type: ignore[arg-type]
+    steps = set(np.diff(selected))
+    assert len(selected) == min(count, most)
     assert len(steps) <= 2
     assert not steps or max(steps) - min(steps) <= 1
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("s.gif", "has no known ending"), ("photos/s.png", "inside data folder"), ("no/s.png", "does not exist")],
+    ("name", "message"),
+    [("s.gif", "has an unknown extension"), ("photos/s.png", "inside data folder"), ("no/s.png", "does not exist")],
 )
-def test_a_sheet_that_cannot_be_written_is_refused_before_work(name: str, said: str, tmp_path: Path) -> None:
+def test_a_sheet_that_cannot_be_written_is_refused_before_work(name: str, message: str, tmp_path: Path) -> None:
     save(tmp_path / "photos", "a.png", plain((0, 0, 0)))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         check_sheet(tmp_path / name, tmp_path / "photos")
 
 
-def test_a_photograph_that_went_away_leaves_a_grey_field(tmp_path: Path) -> None:
+def test_a_photograph_that_was_deleted_leaves_a_grey_field(tmp_path: Path) -> None:
     path = save(tmp_path / "photos", "a.png", plain((200, 0, 0)))
-    usable = check(tmp_path / "photos", view_px=VIEW).usable
+    usable = check_data(tmp_path / "photos", view_px=VIEW).usable
     path.unlink()
     write_sheet(usable, tmp_path / "s.png", least_px=VIEW)
     assert load(tmp_path / "s.png").getpixel((64, 64)) == (128, 128, 128)

@@ -1,4 +1,4 @@
-"""Photographs packed into shards."""
+"""Packing photographs into shards."""
 
 import errno
 import io
@@ -27,11 +27,11 @@ def photos(tmp_path: Path) -> Path:
     return save_landscapes(tmp_path / "photos", count=5)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def members(shard: Path) -> dict[str, bytes]:
+def read_members(shard: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with tarfile.open(shard) as archive:
         for info in archive:
@@ -48,18 +48,18 @@ def tiny_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "webp"])
-def test_what_was_packed_can_be_trained_on(image_format: Format, photos: Path, tmp_path: Path) -> None:
+def test_training_reads_packed_photographs(image_format: Format, photos: Path, tmp_path: Path) -> None:
     packed = pack(photos, tmp_path / "shards", size_px=SIZE, image_format=image_format)
-    opened, skipped = PhotoSet.open(packed.pattern, view_px=SIZE, patch_px=24)
-    assert (packed.photos, len(opened), skipped) == (5, 5, [])
+    photo_set, skipped = PhotoSet.open(packed.pattern, view_px=SIZE, patch_px=24)
+    assert (packed.photos, len(photo_set), skipped) == (5, 5, [])
 
 
 @pytest.mark.usefixtures("tiny_shards")
-def test_the_pattern_names_every_shard(photos: Path, tmp_path: Path) -> None:
+def test_the_pattern_expands_to_every_shard(photos: Path, tmp_path: Path) -> None:
     packed = pack(photos, tmp_path / "shards", size_px=SIZE, shard_mb=1)
     assert packed.shards > 1
     assert packed.pattern == str(tmp_path / "shards" / f"{{000000..{packed.shards - 1:06d}}}.tar")
-    assert list(contents(tmp_path / "shards")) == [f"{i:06d}.tar" for i in range(packed.shards)]
+    assert list(read_files(tmp_path / "shards")) == [f"{i:06d}.tar" for i in range(packed.shards)]
     by_pattern, _ = PhotoSet.open(packed.pattern, view_px=SIZE, patch_px=24)
     by_folder, _ = PhotoSet.open(tmp_path / "shards", view_px=SIZE, patch_px=24)
     assert len(by_pattern) == 5
@@ -70,17 +70,17 @@ def test_the_pattern_names_every_shard(photos: Path, tmp_path: Path) -> None:
 def test_no_shard_holds_more_than_its_size_except_for_a_single_photograph(photos: Path, tmp_path: Path) -> None:
     pack(photos, tmp_path / "shards", size_px=SIZE, shard_mb=2)
     for shard in (tmp_path / "shards").iterdir():
-        inside = members(shard)
+        inside = read_members(shard)
         assert len(inside) == 1 or sum(map(len, inside.values())) <= 3000
 
 
 def test_the_same_photographs_give_the_same_bytes(photos: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         pack(photos, tmp_path / name, size_px=SIZE)
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert read_files(tmp_path / "a") == read_files(tmp_path / "b")
 
 
-def test_webdataset_reads_what_was_packed(photos: Path, tmp_path: Path) -> None:
+def test_webdataset_reads_packed_photographs(photos: Path, tmp_path: Path) -> None:
     packed = pack(photos, tmp_path / "shards", size_px=SIZE)
     with Path(packed.pattern).open("rb") as stream:
         files = webdataset.tariterators.tar_file_expander([{"url": "s.tar", "stream": stream}])
@@ -95,7 +95,7 @@ def test_photographs_are_packed_upright_and_smaller_ones_are_skipped(tmp_path: P
     save(tmp_path / "photos", "small.png", landscape(0, height=SIZE - 1))
     Image.fromarray(landscape(1, height=80, width=120)).save(tmp_path / "photos" / "turned.jpg", exif=exif)
     packed = pack(tmp_path / "photos", tmp_path / "shards", size_px=SIZE)
-    (content,) = members(tmp_path / "shards" / "000000.tar").values()
+    (content,) = read_members(tmp_path / "shards" / "000000.tar").values()
     image = Image.open(io.BytesIO(content))
     assert (image.size, dict(image.getexif())) == ((SIZE, 60), {})
     assert [skip.name for skip in packed.skipped] == [str(tmp_path / "photos" / "small.png")]
@@ -123,7 +123,7 @@ def test_a_panorama_that_the_format_cannot_hold_is_skipped(tmp_path: Path) -> No
         ("a\n.png", "a__png"),
     ],
 )
-def test_keys_hold_no_dots_and_lead_nowhere_else(name: str, key: str) -> None:
+def test_keys_hold_no_dots_and_stay_inside_the_folder(name: str, key: str) -> None:
     assert member_key(name, set()) == key
 
 
@@ -133,10 +133,10 @@ def test_keys_are_unique(names: list[str]) -> None:
     assert len({member_key(name, taken) for name in names}) == len(names)
 
 
-# What it refuses, and what it leaves behind
+# Refusals and remaining files
 
 
-def left(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
@@ -144,29 +144,29 @@ def test_a_folder_that_is_not_empty_is_refused_and_left_alone(photos: Path, tmp_
     save(tmp_path / "shards", "precious.png", landscape(0))
     with pytest.raises(InputError, match="exists and is not empty"):
         pack(photos, tmp_path / "shards", size_px=SIZE)
-    assert left(tmp_path / "shards") == ["precious.png"]
+    assert list_names(tmp_path / "shards") == ["precious.png"]
 
 
 def test_an_empty_folder_is_filled(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
     pack(photos, tmp_path / "shards", size_px=SIZE)
-    assert left(tmp_path / "shards") == ["000000.tar"]
+    assert list_names(tmp_path / "shards") == ["000000.tar"]
 
 
-@pytest.mark.parametrize(("out", "said"), [("photos/shards", "inside data folder"), ("no/shards", "does not exist")])
-def test_a_place_for_no_folder_is_refused(out: str, said: str, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said):
+@pytest.mark.parametrize(("out", "message"), [("photos/shards", "inside data folder"), ("no/shards", "does not exist")])
+def test_an_unsuitable_output_folder_is_refused(out: str, message: str, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
         pack(photos, tmp_path / out, size_px=SIZE)
 
 
-def test_nothing_usable_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+def test_without_a_usable_photograph_no_file_remains(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no usable photograph"):
         pack(photos, tmp_path / "shards", size_px=1000)
-    assert left(tmp_path) == ["photos"]
+    assert list_names(tmp_path) == ["photos"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
-def test_a_packing_that_fails_leaves_nothing(
+def test_after_a_failure_no_file_remains(
     error: BaseException, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: object, sample: object) -> None:
@@ -176,10 +176,12 @@ def test_a_packing_that_fails_leaves_nothing(
     with pytest.raises((KeyboardInterrupt, InfgenError)) as caught:
         pack(photos, tmp_path / "shards", size_px=SIZE)
     assert isinstance(caught.value, KeyboardInterrupt) or "was not written: No space left" in str(caught.value)
-    assert left(tmp_path) == ["photos"]
+    assert list_names(tmp_path) == ["photos"]
 
 
-def test_without_webdataset_the_extra_is_named(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_webdataset_the_error_names_the_extra(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "webdataset", None)
     with pytest.raises(MissingExtraError, match=r"run: pip install 'infgen\[train\]'"):
         pack(photos, tmp_path / "shards", size_px=SIZE)

@@ -1,4 +1,4 @@
-"""Where pictures come from: folders, zip files, tar shards and addresses give the same set."""
+"""Sources of pictures: folders, zip files, tar shards and URLs give the same set."""
 
 import gzip
 import io
@@ -19,10 +19,10 @@ from PIL import ExifTags, Image
 from infgen.errors import InfgenError, InputError, LimitError, MissingExtraError
 from infgen.limits import MAX_PHOTO_MB, MAX_SHARD_MB, MAX_SHARDS
 from infgen.train.data import archives
-from infgen.train.data.archives import Skipped
+from infgen.train.data.archives import SkippedFile
 from infgen.train.data.photo_set import PhotoSet
-from infgen.train.data.sources import expand_braces, open_source, read
-from infgen.train.data.storage import shown
+from infgen.train.data.sources import expand_braces, open_source, read_picture
+from infgen.train.data.storage import display_name
 from tests.train.photos import files, landscape, plain, save, tar_of, zip_of
 
 fsspec = pytest.importorskip("fsspec")
@@ -31,7 +31,7 @@ VIEW, PATCH = 40, 24
 NAMES = ("Z.png", "a/b/c.PNG", "a/z.png", "b.png")
 
 
-def opened(data: str | Path) -> tuple[PhotoSet, list[Skipped]]:
+def open_photos(data: str | Path) -> tuple[PhotoSet, list[SkippedFile]]:
     return PhotoSet.open(data, view_px=VIEW, patch_px=PATCH)
 
 
@@ -41,7 +41,7 @@ def names(data: str | Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four photographs in subfolders, a text and a folder that is called like a photograph."""
+    """Four photographs in subfolders, a text file, and a folder named like a photograph."""
     for i, name in enumerate(reversed(NAMES)):
         save(tmp_path / "photos", name, landscape(i, height=50, width=60))
     (tmp_path / "photos" / "notes.txt").touch()
@@ -51,24 +51,24 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def memory() -> Iterator[str]:
-    """An address in the memory of this process."""
+    """A URL of fsspec's in-memory file system."""
     filesystem = fsspec.filesystem("memory")
     yield "memory://bucket"
     filesystem.store.clear()
     filesystem.pseudo_dirs[:] = [""]
 
 
-def upload(local: Path, address: str) -> str:
-    """Copy a file, or a folder with all its files, to ``address``."""
+def upload(local: Path, url: str) -> str:
+    """Copy a file, or a folder with all its files, to ``url``."""
     filesystem = fsspec.filesystem("memory")
     if local.is_file():
-        filesystem.pipe_file(address, local.read_bytes())
+        filesystem.pipe_file(url, local.read_bytes())
     for path in files(local) if local.is_dir() else ():
-        filesystem.pipe_file(f"{address}/{path.relative_to(local).as_posix()}", path.read_bytes())
-    return address
+        filesystem.pipe_file(f"{url}/{path.relative_to(local).as_posix()}", path.read_bytes())
+    return url
 
 
-# One set, however it is stored
+# Every way of storing gives the same set
 
 
 def as_zip(folder: Path, memory: str) -> str | Path:
@@ -84,9 +84,9 @@ def as_compressed_tar(folder: Path, memory: str) -> str | Path:
 
 
 def as_shards(folder: Path, memory: str) -> str | Path:
-    whole = files(folder)
+    paths = files(folder)
     for i in range(3):
-        tar_of(folder, folder.parent / f"{i + 8:02d}.tar", only=whole[i::3])
+        tar_of(folder, folder.parent / f"{i + 8:02d}.tar", only=paths[i::3])
     return str(folder.parent / "{08..10}.tar")
 
 
@@ -97,7 +97,7 @@ def as_folder_of_shards(folder: Path, memory: str) -> str | Path:
     return folder.parent / "shards"
 
 
-def as_file_address(folder: Path, memory: str) -> str | Path:
+def as_file_url(folder: Path, memory: str) -> str | Path:
     return folder.as_uri()
 
 
@@ -129,7 +129,7 @@ STORED: list[Callable[[Path, str], str | Path]] = [
     as_compressed_tar,
     as_shards,
     as_folder_of_shards,
-    as_file_address,
+    as_file_url,
     as_remote_folder,
     as_remote_zip,
     as_remote_tar,
@@ -142,9 +142,9 @@ STORED: list[Callable[[Path, str], str | Path]] = [
 def test_names_order_and_fingerprint_do_not_depend_on_how_photographs_are_stored(
     store: Callable[[Path, str], str | Path], folder: Path, memory: str
 ) -> None:
-    photos, skipped = opened(store(folder, memory))
+    photos, skipped = open_photos(store(folder, memory))
     assert [picture.name for picture in photos.photos] == list(NAMES)
-    assert photos.fingerprint == opened(folder)[0].fingerprint
+    assert photos.fingerprint == open_photos(folder)[0].fingerprint
     assert skipped == []
 
 
@@ -155,7 +155,7 @@ def test_every_picture_can_be_fetched_again_in_any_order(
     source = open_source(store(folder, memory))
     content = dict(source)
     for picture in reversed(source.pictures):
-        assert read(picture) == content[picture.name] == (folder / picture.name).read_bytes()
+        assert read_picture(picture) == content[picture.name] == (folder / picture.name).read_bytes()
 
 
 def test_the_order_does_not_depend_on_the_file_system(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,10 +165,10 @@ def test_the_order_does_not_depend_on_the_file_system(folder: Path, monkeypatch:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such names")
-def test_a_name_that_is_not_utf_8_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_used(tmp_path: Path) -> None:
     save(tmp_path / "photos", os.fsdecode(b"caf\xe9.png"), plain((0, 0, 0)))
-    photos, _ = opened(tmp_path / "photos")
-    packed, _ = opened(tar_of(tmp_path / "photos", tmp_path / "photos.tar"))
+    photos, _ = open_photos(tmp_path / "photos")
+    packed, _ = open_photos(tar_of(tmp_path / "photos", tmp_path / "photos.tar"))
     assert packed.fingerprint == photos.fingerprint
 
 
@@ -176,15 +176,15 @@ def test_pictures_of_the_same_name_in_two_shards_are_both_used(tmp_path: Path) -
     for i in range(2):
         save(tmp_path / f"{i}", "a.png", plain((i, i, i)))
         tar_of(tmp_path / f"{i}", tmp_path / f"{i}.tar")
-    photos, _ = opened(str(tmp_path / "{0..1}.tar"))
+    photos, _ = open_photos(str(tmp_path / "{0..1}.tar"))
     assert [picture.label for picture in photos.photos] == ["0.tar:a.png", "1.tar:a.png"]
 
 
-# Every kind of photograph, out of a container
+# Every kind of photograph inside a container
 
 
-def odd_kinds(folder: Path) -> dict[str, np.ndarray]:
-    """Photographs that need more than decoding, and what they must become."""
+def save_unusual_photos(folder: Path) -> dict[str, np.ndarray]:
+    """Save photographs that need more than decoding. Returns the expected pixels by name."""
     folder.mkdir()
     red = Image.new("RGB", (60, 40), (200, 30, 40))
     red.convert("CMYK").save(folder / "cmyk.tif")
@@ -193,36 +193,36 @@ def odd_kinds(folder: Path) -> dict[str, np.ndarray]:
     clear = red.copy()
     clear.putalpha(0)
     clear.save(folder / "transparent.png")
-    upright = landscape(0, height=40, width=50)
+    pixels = landscape(0, height=40, width=50)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    Image.fromarray(np.ascontiguousarray(np.rot90(upright, 1))).save(folder / "turned.png", exif=exif)
+    Image.fromarray(np.ascontiguousarray(np.rot90(pixels, 1))).save(folder / "turned.png", exif=exif)
     size = {"height": 40, "width": 60}
     return {
         "cmyk.tif": plain((200, 30, 40), **size),
         "grey.png": plain((82, 82, 82), **size),
         "palette.png": plain((200, 30, 40), **size),
         "transparent.png": plain((255, 255, 255), **size),
-        "turned.png": upright,
+        "turned.png": pixels,
     }
 
 
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
 def test_photographs_in_containers_are_decoded_like_files(pack: Callable[[Path, Path], Path], tmp_path: Path) -> None:
-    expected = odd_kinds(tmp_path / "photos")
-    photos, _ = opened(pack(tmp_path / "photos", tmp_path / f"photos.{pack.__name__[:3]}"))
+    expected = save_unusual_photos(tmp_path / "photos")
+    photos, _ = open_photos(pack(tmp_path / "photos", tmp_path / f"photos.{pack.__name__[:3]}"))
     assert [picture.name for picture in photos.photos] == list(expected)
     for index, pixels in enumerate(expected.values()):
         assert int((photos.view(index).int() - torch.from_numpy(pixels.copy()).int()).abs().max()) <= 3
 
 
 @pytest.mark.parametrize(("pack", "title"), [(zip_of, "photos.zip"), (tar_of, "photos.tar")])
-def test_what_cannot_be_used_in_a_container_is_named_with_it_and_the_rest_is_used(
+def test_an_unusable_member_is_reported_with_its_container_and_the_rest_is_used(
     pack: Callable[[Path, Path], Path], title: str, folder: Path
 ) -> None:
     (folder / "a" / "torn.jpg").write_bytes((folder / "b.png").read_bytes()[:60])
     Image.new("I;16", (60, 50)).save(folder / "deep.png")
-    photos, skipped = opened(pack(folder, folder.parent / title))
+    photos, skipped = open_photos(pack(folder, folder.parent / title))
     assert len(photos) == 4
     reasons = {skip.name: skip.reason for skip in skipped}
     assert list(reasons) == [f"{title}:{name}" for name in ("a/torn.jpg", "deep.png")]
@@ -232,67 +232,67 @@ def test_what_cannot_be_used_in_a_container_is_named_with_it_and_the_rest_is_use
 # Damaged shards
 
 
-def shard(tmp_path: Path, *, count: int = 6) -> Path:
+def make_shard(tmp_path: Path, *, count: int = 6) -> Path:
     for i in range(count):
         save(tmp_path / "photos", f"{i}.png", landscape(i, height=50, width=60))
     return tar_of(tmp_path / "photos", tmp_path / "s.tar", only=sorted(files(tmp_path / "photos")))
 
 
-def ends(path: Path) -> list[int]:
-    """Positions in a tar file at which each member's padded data end."""
+def member_ends(path: Path) -> list[int]:
+    """Positions in a tar file at which the padded data of each member end."""
     with tarfile.open(path) as archive:
         return [m.offset_data + -(-m.size // 512) * 512 for m in archive]
 
 
-def test_what_is_whole_before_the_cut_of_a_shard_is_used_and_the_shard_is_reported(tmp_path: Path) -> None:
-    path = shard(tmp_path)
-    after = ends(path)
+def test_a_truncated_shard_is_reported_and_its_complete_pictures_are_used(tmp_path: Path) -> None:
+    path = make_shard(tmp_path)
+    after = member_ends(path)
     path.write_bytes(path.read_bytes()[: after[3] - 1000])
-    photos, skipped = opened(path)
+    photos, skipped = open_photos(path)
     assert [picture.name for picture in photos.photos] == ["0.png", "1.png", "2.png"]
     assert [skip.name for skip in skipped] == ["s.tar"]
-    assert "what is whole before is used" in skipped[0].reason
+    assert "only the pictures before the damage are used" in skipped[0].reason
 
 
-def test_a_shard_cut_between_two_members_is_reported_too(tmp_path: Path) -> None:
-    path = shard(tmp_path)
-    path.write_bytes(path.read_bytes()[: ends(path)[2]])
-    photos, skipped = opened(path)
+def test_a_shard_truncated_between_two_members_is_reported(tmp_path: Path) -> None:
+    path = make_shard(tmp_path)
+    path.write_bytes(path.read_bytes()[: member_ends(path)[2]])
+    photos, skipped = open_photos(path)
     assert len(photos) == 3
-    assert skipped[0].reason.startswith("it is damaged (the file was cut off)")
+    assert skipped[0].reason.startswith("it is damaged (the file is truncated)")
 
 
-def test_a_shard_with_a_spoilt_header_is_reported(tmp_path: Path) -> None:
-    path = shard(tmp_path)
+def test_a_shard_with_a_damaged_header_is_reported(tmp_path: Path) -> None:
+    path = make_shard(tmp_path)
     content = bytearray(path.read_bytes())
-    start = ends(path)[1]
+    start = member_ends(path)[1]
     content[start : start + 512] = b"x" * 512
     path.write_bytes(content)
-    photos, skipped = opened(path)
+    photos, skipped = open_photos(path)
     assert len(photos) == 2
     assert skipped[0].reason.startswith(f"it is damaged (no header at byte {start})")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])
-def test_a_compressed_shard_that_was_cut_is_used_up_to_the_cut(share: float, tmp_path: Path) -> None:
-    content = gzip.compress(shard(tmp_path).read_bytes())
+def test_a_truncated_compressed_shard_is_used_up_to_its_end(share: float, tmp_path: Path) -> None:
+    content = gzip.compress(make_shard(tmp_path).read_bytes())
     (tmp_path / "s.tar.gz").write_bytes(content[: int(len(content) * share)])
-    photos, skipped = opened(tmp_path / "s.tar.gz")
+    photos, skipped = open_photos(tmp_path / "s.tar.gz")
     assert 0 < len(photos) < 6
     assert {skip.name for skip in skipped} == {"s.tar.gz"}
 
 
 def test_one_damaged_shard_of_several_is_reported_and_the_others_are_used(tmp_path: Path) -> None:
-    path = shard(tmp_path)
+    path = make_shard(tmp_path)
     (tmp_path / "t.tar").write_bytes(b"no tar file at all" * 100)
-    photos, skipped = opened(str(tmp_path / "{s,t}.tar"))
+    photos, skipped = open_photos(str(tmp_path / "{s,t}.tar"))
     assert len(photos) == 6
     assert [skip.name for skip in skipped] == ["t.tar"]
     assert path.exists()
 
 
 @given(where=st.integers(0, 2**15), value=st.integers(0, 255), length=st.integers(0, 2**15))
-def test_a_damaged_container_is_read_or_reported_and_never_a_crash(
+def test_a_damaged_container_is_read_or_reported_and_never_crashes(
     where: int, value: int, length: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = tmp_path_factory.getbasetemp() / "fuzz"
@@ -307,33 +307,33 @@ def test_a_damaged_container_is_read_or_reported_and_never_a_crash(
         content[where % len(content)] = value
         (base / f"b{name[1:]}").write_bytes(content[: max(1, len(content) - length // 64)])
         try:
-            photos, _ = opened(base / f"b{name[1:]}")
+            photos, _ = open_photos(base / f"b{name[1:]}")
         except InputError:
             continue
         assert len(photos) > 0
 
 
-def test_a_zip_file_that_was_cut_is_one_line(folder: Path) -> None:
+def test_a_truncated_zip_file_gives_a_one_line_error(folder: Path) -> None:
     path = zip_of(folder, folder.parent / "photos.zip")
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(
-        InputError, match=r"holds no usable photograph \(0 pictures found; photos.zip: it is not a whole"
+        InputError, match=r"holds no usable photograph \(0 pictures found; photos.zip: it is not a complete"
     ):
-        opened(path)
+        open_photos(path)
 
 
-def test_a_spoilt_member_of_a_zip_file_is_skipped_alone(folder: Path) -> None:
+def test_only_the_damaged_member_of_a_zip_file_is_skipped(folder: Path) -> None:
     path = zip_of(folder, folder.parent / "photos.zip")
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo("b.png")
     content = bytearray(path.read_bytes())
     content[info.header_offset + 60] ^= 255
     path.write_bytes(content)
-    photos, skipped = opened(path)
+    photos, skipped = open_photos(path)
     assert (len(photos), [skip.name for skip in skipped]) == (3, ["photos.zip:b.png"])
 
 
-# Names and members that are not what they seem
+# Misleading names and members
 
 
 def tar_with(path: Path, *members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> Path:
@@ -351,16 +351,16 @@ def picture() -> bytes:
     return buffer.getvalue()
 
 
-def test_names_in_a_shard_are_never_paths(tmp_path: Path) -> None:
+def test_names_in_a_shard_are_never_used_as_paths(tmp_path: Path) -> None:
     before = sorted(tmp_path.parent.rglob("*"))
     path = tar_with(tmp_path / "s.tar", ("../../evil.png", picture()), ("/etc/evil.png", picture()))
-    photos, _ = opened(path)
+    photos, _ = open_photos(path)
     assert len(photos) == 2
     assert sorted(p for p in tmp_path.parent.rglob("*") if p != path) == before
 
 
 def test_control_characters_in_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
-    _, skipped = opened(tar_with(tmp_path / "s.tar", ("a\n\x1b[31m.png", b"nothing"), ("b.png", picture())))
+    _, skipped = open_photos(tar_with(tmp_path / "s.tar", ("a\n\x1b[31m.png", b"nothing"), ("b.png", picture())))
     assert skipped[0].name == r"s.tar:a\n\x1b[31m.png"
 
 
@@ -369,11 +369,11 @@ def test_a_link_in_a_shard_is_not_followed(tmp_path: Path) -> None:
     assert [skip.reason for skip in listing.skipped] == ["it is a link or a sparse file; store its content"]
 
 
-def test_records_that_webdataset_keeps_for_itself_are_no_pictures(tmp_path: Path) -> None:
+def test_records_of_webdataset_are_no_pictures(tmp_path: Path) -> None:
     assert names(tar_with(tmp_path / "s.tar", ("__index__/a.png", picture()), ("b.png", picture()))) == ["b.png"]
 
 
-def test_the_shadow_files_of_a_mac_are_no_pictures(tmp_path: Path) -> None:
+def test_resource_forks_of_macos_are_no_pictures(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("__MACOSX/._a.png", b"shadow")
         archive.writestr("a.png", picture())
@@ -383,7 +383,7 @@ def test_the_shadow_files_of_a_mac_are_no_pictures(tmp_path: Path) -> None:
 # Limits
 
 
-def zeros(path: Path, mib: int) -> Path:
+def make_bomb(path: Path, mib: int) -> Path:
     """A zip file or compressed shard of a few kilobytes whose one picture takes ``mib`` MiB."""
     content = bytes(mib * 2**20)
     if path.suffix == ".zip":
@@ -396,14 +396,14 @@ def zeros(path: Path, mib: int) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
-def test_a_bomb_is_refused_by_its_size_before_it_is_read(
+def test_a_decompression_bomb_is_refused_by_its_size_before_it_is_read(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(MAX_PHOTO_MB.name, "1")
-    (member,) = open_source(zeros(tmp_path / name, 3)).pictures
+    (member,) = open_source(make_bomb(tmp_path / name, 3)).pictures
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda self, info: pytest.fail("it was read"))
     with pytest.raises(InputError, match=r"3145728 bytes are over the limit of 1 MiB \(INFGEN_MAX_PHOTO_MB\)"):
-        read(member)
+        read_picture(member)
 
 
 def test_a_large_file_in_a_folder_is_skipped_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,29 +411,29 @@ def test_a_large_file_in_a_folder_is_skipped_before_it_is_read(tmp_path: Path, m
     save(tmp_path, "a.png", plain((0, 0, 0)))
     with (tmp_path / "b.png").open("wb") as stream:
         stream.truncate(2**20 + 1)
-    photos, skipped = opened(tmp_path)
+    photos, skipped = open_photos(tmp_path)
     assert (len(photos), skipped[0].reason.split(" are")[0]) == (1, "its 1048577 bytes")
 
 
 def test_a_compressed_shard_that_grows_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAX_SHARD_MB.name, "2")
     with pytest.raises(LimitError, match=r"holds more than 2 MiB when decompressed \(INFGEN_MAX_SHARD_MB\)"):
-        open_source(zeros(tmp_path / "a.tar.gz", 3))
+        open_source(make_bomb(tmp_path / "a.tar.gz", 3))
 
 
-def test_a_header_as_large_as_a_bomb_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_very_large_header_counts_as_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tarfile.open(tmp_path / "s.tar", "w", format=tarfile.GNU_FORMAT) as archive:
         info = tarfile.TarInfo("a" * 5000 + ".png")
         archive.addfile(info)
-    monkeypatch.setattr(archives, "_LARGEST_HEADER", 4096)
+    monkeypatch.setattr(archives, "_MAX_HEADER", 4096)
     assert "a header of 5120 bytes" in open_source(tmp_path / "s.tar").skipped[0].reason
 
 
-# What is refused in one line
+# One-line errors
 
 
 @pytest.mark.parametrize("name", ["missing", "file", "missing.tar", "memory://nothing/here", "memory://missing.zip"])
-def test_what_is_no_data_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_without_data_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     with pytest.raises(InputError, match="does not exist or is not a folder; give a folder of photographs, a zip file"):
@@ -450,28 +450,28 @@ def test_a_folder_without_a_usable_photograph_is_refused(
     for name in files_there:
         save(tmp_path, name, plain((0, 0, 0), height=10))
     with pytest.raises(InputError, match=rf"holds no usable photograph \({found}"):
-        opened(tmp_path)
+        open_photos(tmp_path)
 
 
 def test_archives_beside_photographs_are_reported(folder: Path) -> None:
     tar_of(folder, folder / "more.tar", only=files(folder)[:1])
-    photos, skipped = opened(folder)
+    photos, skipped = open_photos(folder)
     assert len(photos) == 4
     assert [skip.name for skip in skipped] == [f"{folder}/more.tar"]
 
 
-def test_an_unknown_protocol_is_one_line() -> None:
+def test_an_unknown_protocol_gives_a_one_line_error() -> None:
     with pytest.raises(InputError, match=r"data nonsense://a cannot be used \(.*nonsense.*\); give a path"):
         open_source("nonsense://a")
 
 
-def test_a_protocol_without_its_package_is_one_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_of_a_protocol_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(MissingExtraError, match=r"s3://bucket/a needs one more package .*s3fs"):
         open_source("s3://bucket/a")
 
 
-def test_without_fsspec_an_address_names_the_extra_and_a_folder_works(
+def test_without_fsspec_the_error_names_the_extra_for_a_url_and_a_folder_works(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
@@ -480,7 +480,7 @@ def test_without_fsspec_an_address_names_the_extra_and_a_folder_works(
         open_source("memory://a")
 
 
-def test_a_server_that_does_not_answer_is_one_line(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_gives_a_one_line_error(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(self: object, path: str, **options: object) -> None:
         raise ConnectionError("no route\nto host")
 
@@ -490,23 +490,23 @@ def test_a_server_that_does_not_answer_is_one_line(memory: str, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("method", ["cat_file", "open"])
-def test_a_connection_that_is_lost_is_not_taken_for_damaged_photographs(
+def test_a_lost_connection_does_not_count_as_damaged_photographs(
     method: str, folder: Path, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = as_remote_folder if method == "cat_file" else as_remote_zip
-    address = store(folder, memory)
+    url = store(folder, memory)
 
     def offline(self: object, path: str, *positional: object, **options: object) -> None:
         raise ConnectionError("gone")
 
     monkeypatch.setattr(fsspec.get_filesystem_class("memory"), method, offline)
-    with pytest.raises(InfgenError, match=r"\(gone\); run again") as caught:
-        opened(address)
+    with pytest.raises(InfgenError, match=r"\(gone\); check the connection") as caught:
+        open_photos(url)
     assert not isinstance(caught.value, InputError)
 
 
-def test_secrets_of_an_address_are_not_shown() -> None:
-    assert shown("https://me:word@host/a.zip?token=1") == "https://***@host/a.zip"
+def test_secrets_of_a_url_are_not_shown() -> None:
+    assert display_name("https://me:word@host/a.zip?token=1") == "https://***@host/a.zip"
 
 
 # Brace patterns
@@ -527,7 +527,7 @@ def test_braces_expand_as_in_a_shell(pattern: str, expanded: list[str]) -> None:
 
 
 @given(first=st.integers(0, 10**6), count=st.integers(1, 50), digits=st.integers(1, 9))
-def test_a_range_names_every_number_with_its_zeros(first: int, count: int, digits: int) -> None:
+def test_a_range_expands_to_every_number_with_leading_zeros(first: int, count: int, digits: int) -> None:
     last = first + count - 1
     expected = [f"s/{i:0{digits}d}.tar" for i in range(first, last + 1)]
     assert expand_braces(f"s/{{{first:0{digits}d}..{last:0{digits}d}}}.tar") == expected
@@ -536,7 +536,7 @@ def test_a_range_names_every_number_with_its_zeros(first: int, count: int, digit
 @pytest.mark.parametrize(
     "pattern", ["{}", "{1..}", "{2..1}", "{a..b}", "{1..2", "1}", "{{1..2}}", "{1...2}", "{-1..2}"]
 )
-def test_braces_that_say_nothing_are_refused(pattern: str) -> None:
+def test_invalid_braces_are_refused(pattern: str) -> None:
     with pytest.raises(InputError, match="shard pattern"):
         expand_braces(pattern)
 
@@ -547,7 +547,7 @@ def test_a_pattern_of_too_many_shards_is_refused_before_it_is_expanded(monkeypat
         expand_braces("{0..999999999}{0..999999999}")
 
 
-def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
-    shard(tmp_path).rename(tmp_path / "0.tar")
+def test_the_error_names_a_missing_shard(tmp_path: Path) -> None:
+    make_shard(tmp_path).rename(tmp_path / "0.tar")
     with pytest.raises(InputError, match=r"data shard .*1\.tar does not exist"):
         open_source(str(tmp_path / "{0..1}.tar"))

@@ -1,4 +1,4 @@
-"""What becomes of the bytes of one photograph, and which are refused."""
+"""Decoding one photograph to a training view, and its refusals."""
 
 import io
 import struct
@@ -29,14 +29,14 @@ def read_view(path: Path, view_px: int, *, pre_resize_px: int | None = None) -> 
     return decode_view(path.read_bytes(), view_px, pre_resize_px=pre_resize_px)
 
 
-def refusal(path: Path, view_px: int = VIEW) -> str:
+def read_error(path: Path, view_px: int = VIEW) -> str:
     with pytest.raises(InputError) as caught:
         read_view(path, view_px)
     return str(caught.value)
 
 
 def png(width: int, height: int, *, depth: int = 8, colour: int = 2, body: bytes = b"") -> bytes:
-    """A PNG file by hand: Pillow writes neither 16-bit colour nor headers without pixels."""
+    """Assemble a PNG file: Pillow writes neither 16-bit colour nor headers without pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -46,12 +46,12 @@ def png(width: int, height: int, *, depth: int = 8, colour: int = 2, body: bytes
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-# What is refused
+# Refusals
 
 
 def test_a_photograph_that_is_too_small_is_refused_with_its_size(tmp_path: Path) -> None:
     path = save(tmp_path, "a.png", plain((0, 0, 0), height=VIEW - 1))
-    assert "60 x 39 px is too small; the short side must be at least 40 px" in refusal(path)
+    assert "60 x 39 px is too small; the short side must be at least 40 px" in read_error(path)
 
 
 def test_a_photograph_of_exactly_the_view_is_used(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_photograph_over_the_limit_is_refused_from_its_header(
     path = save(tmp_path, "a.png", plain((0, 0, 0), height=100, width=101))
     monkeypatch.setenv(MAX_PHOTO_PIXELS.name, "10099")
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("it was decoded"))
-    assert "101 x 100 px is over the limit of 10099 pixels (INFGEN_MAX_PHOTO_PIXELS)" in refusal(path)
+    assert "101 x 100 px is over the limit of 10099 pixels (INFGEN_MAX_PHOTO_PIXELS)" in read_error(path)
 
 
 def test_a_photograph_at_the_limit_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,9 +75,9 @@ def test_a_photograph_at_the_limit_is_used(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("side", [14_200, 100_000])
-def test_a_bomb_is_refused_from_its_header(side: int, tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_refused_from_its_header(side: int, tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(png(side, side, body=bytes(1000)))
-    assert "limit" in refusal(tmp_path / "bomb.png")
+    assert "limit" in read_error(tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize(
@@ -94,26 +94,26 @@ def test_a_file_that_is_no_readable_photograph_is_refused_in_one_line(
     name: str, content: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    message = refusal(tmp_path / name)
+    message = read_error(tmp_path / name)
     assert message.startswith("it cannot be read (")
     assert "\n" not in message
 
 
-def test_what_is_no_picture_is_said_in_plain_words(tmp_path: Path) -> None:
+def test_a_file_that_is_no_picture_gets_a_plain_message(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"not a picture")
-    assert refusal(tmp_path / "a.jpg") == "it cannot be read (no JPEG, PNG, WebP or TIFF picture, or a torn one)"
+    assert read_error(tmp_path / "a.jpg") == "it cannot be read (no JPEG, PNG, WebP or TIFF picture, or a torn one)"
 
 
 @pytest.mark.parametrize(
     ("name", "mode"), [("a.png", "I;16"), ("a.tif", "I;16"), ("b.tif", "I"), ("c.tif", "F"), ("d.tif", "LAB")]
 )
-def test_a_colour_mode_that_is_not_8_bit_rgb_or_grey_is_refused_by_name(name: str, mode: str, tmp_path: Path) -> None:
+def test_the_error_names_an_unsupported_colour_mode(name: str, mode: str, tmp_path: Path) -> None:
     Image.new(mode, (60, 50)).save(tmp_path / name)
-    assert f"colour mode {mode} is not supported; save it as RGB or grey" in refusal(tmp_path / name)
+    assert f"colour mode {mode} is not supported; save it as RGB or grey" in read_error(tmp_path / name)
 
 
 def exif_jpeg(tag: int, kind: int) -> bytes:
-    """A JPEG to be turned by 90 degrees, with one more EXIF entry whose type is not the standard's."""
+    """A JPEG with an orientation of 90 degrees and one more EXIF entry of a non-standard type."""
     entries = [struct.pack("<HHI4s", tag, kind, 1, b"abcd"), struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)]
     block = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + b"".join(sorted(entries)) + bytes(4)
     buffer = io.BytesIO()
@@ -122,23 +122,23 @@ def exif_jpeg(tag: int, kind: int) -> bytes:
 
 
 @pytest.mark.parametrize(("tag", "kind"), [(0x0100, 2), (0x0103, 4), (0x010E, 11), (0x011A, 1)])
-def test_odd_metadata_do_not_make_a_photograph_unusable(tag: int, kind: int, tmp_path: Path) -> None:
+def test_invalid_metadata_do_not_make_a_photograph_unusable(tag: int, kind: int, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(exif_jpeg(tag, kind))
     assert read_view(tmp_path / "a.jpg", VIEW).shape == (48, 40, 3)
 
 
-def encoded(kind: str) -> bytes:
+def encode_photo(kind: str) -> bytes:
     buffer = io.BytesIO()
     image = Image.fromarray(landscape(0, height=50, width=60))
     image.save(buffer, kind, exif=Image.Exif())
     return buffer.getvalue()
 
 
-SOURCES = [encoded(kind) for kind in FORMATS]
+ENCODED = [encode_photo(kind) for kind in FORMATS]
 
 
 @given(
-    source=st.sampled_from(SOURCES),
+    source=st.sampled_from(ENCODED),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=8),
     length=st.integers(0, 2**14),
 )
@@ -153,7 +153,7 @@ def test_a_damaged_file_is_either_read_or_refused(source: bytes, changes: list[t
     assert min(view.shape[:2]) == VIEW
 
 
-# What a photograph becomes
+# Decoded pixels
 
 WHITE, RED = (255, 255, 255), (200, 30, 40)
 
@@ -238,7 +238,7 @@ def test_the_short_side_becomes_the_view_and_the_shape_is_kept(
     assert read_view(path, VIEW).shape == (view[1], view[0], 3)
 
 
-def test_scaling_down_averages_what_it_covers(tmp_path: Path) -> None:
+def test_scaling_down_averages_the_covered_pixels(tmp_path: Path) -> None:
     stripes = np.zeros((400, 400, 3), np.uint8)
     stripes[::2] = 255
     view = read_view(save(tmp_path, "a.png", stripes), VIEW)
@@ -260,7 +260,7 @@ def test_a_photograph_smaller_than_the_pre_resize_is_refused(tmp_path: Path) -> 
         read_view(path, VIEW, pre_resize_px=30)
 
 
-def test_a_pre_resize_takes_away_what_does_not_fit_into_it(tmp_path: Path) -> None:
+def test_a_pre_resize_removes_fine_detail(tmp_path: Path) -> None:
     path = save(tmp_path, "a.png", np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8))
     once, twice = read_view(path, 80).float(), read_view(path, 80, pre_resize_px=20).float()
     assert twice.diff(dim=0).abs().mean() < 0.3 * once.diff(dim=0).abs().mean()
@@ -282,7 +282,7 @@ def test_the_size_is_that_of_the_upright_photograph(orientation: int, name: str,
 # Threads
 
 
-def test_warnings_are_as_before_whatever_threads_decode(tmp_path: Path) -> None:
+def test_decoding_in_threads_does_not_change_the_warning_filters(tmp_path: Path) -> None:
     content = exif_jpeg(0x0100, 2)
     before = list(warnings.filters)
     threads = [threading.Thread(target=decode_view, args=(content, VIEW)) for _ in range(8)]
