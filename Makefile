@@ -1,9 +1,10 @@
 # Everything runs in .venv, made from the pinned versions in constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
+PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md) tests/oracles/README.md)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types wheel page clean
+.PHONY: demo test lint types wheel page prose clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
@@ -32,6 +33,12 @@ page:  ## lint and type-check the canvas page; needs npm
 	rm -rf build/page && mkdir -p build/page
 	cp -r serve/static serve/package.json serve/tsconfig.json serve/eslint.config.js build/page
 	cd build/page && npm install --silent --no-audit --no-fund && npm run --silent check
+
+prose: .venv/dev  ## check the English of docs and help texts; needs npm
+	rm -rf build/prose && mkdir -p build/prose
+	cp -r docs/prose/. build/prose
+	$(BIN)/python docs/prose/help_texts.py build/prose/help
+	cd build/prose && npm install --silent --no-audit --no-fund && npm run --silent check -- $(PROSE)
 
 clean:
 	rm -rf .venv build dist out *.egg-info
