@@ -1,4 +1,4 @@
-"""infgen: images without edges. The names that people use, and nothing that takes long to import."""
+"""Generate images without edges. Public names are imported on first use, so that ``import infgen`` is fast."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +18,21 @@ __all__ = ["Generator", "GeneratorConfig", "InfgenError", "InputError", "Region"
 _HOMES = {
     "Generator": "infgen.model.generator",
     "GeneratorConfig": "infgen.model.config",
-    "Region": "infgen.rendering.plan",
+    "Region": "infgen.geometry",
     "World": "infgen.world.world",
     "invert": "infgen.inversion.invert",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: PyTorch takes seconds, ``infgen --help`` must not."""
+    """Import a public name on first use: importing PyTorch takes seconds, and ``infgen --help`` must not."""
     if name not in _HOMES:
         raise AttributeError(f"module 'infgen' has no attribute {name!r}")
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

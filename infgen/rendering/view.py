@@ -1,5 +1,7 @@
-"""A region of a world as an array that is drawn where it is looked at: for notebooks, napari and dask."""
+"""A region of a world as a lazy array for notebooks, napari and dask: indexing renders pixels."""
 
+import io
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from infgen.errors import MissingExtraError
 from infgen.geometry import Region
@@ -15,6 +18,7 @@ from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 
 CHUNK_PX = 1024
+NOTEBOOK_PX = 1024  # longest side of the picture that notebooks show
 CHANNELS = 3
 
 
@@ -24,16 +28,16 @@ def _loaded(model: str | None, options: Options) -> Studio:
 
 
 def studio_of(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
-    """A studio for ``world``; the models asked for last stay loaded. Raises what ``open_studio`` raises."""
+    """Open a studio for ``world``. The two most recent models stay loaded. Raises what ``open_studio`` raises."""
     return _loaded(None if model is None else str(model), options or Options()).with_world(world)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class View:
-    """``region`` as a read-only array (h, w, 3) uint8: ``view[y0:y1, x0:x1]`` draws these pixels and no others.
+    """``region`` as a read-only array (h, w, 3) uint8: ``view[y0:y1, x0:x1]`` renders only these pixels.
 
-    Indices count from the region's corner, as in NumPy: negative ones from its end, steps allowed. Two overlapping
-    windows agree to within 1/255.
+    Indexing follows NumPy: indices count from the region's corner, negative ones from its end; steps are allowed.
+    Overlapping windows agree to within 1/255.
     """
 
     studio: Studio
@@ -46,24 +50,24 @@ class View:
 
     @property
     def ndim(self) -> int:
-        """3."""
+        """Number of axes, always 3."""
         return 3
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
-        """uint8."""
+        """Data type of the values, always uint8."""
         return np.dtype(np.uint8)
 
     @property
     def size(self) -> int:
-        """Values in all."""
+        """Number of values, 3 per pixel."""
         return self.region.pixels * CHANNELS
 
     def __len__(self) -> int:
         return self.region.h
 
     def __getitem__(self, key: Any) -> npt.NDArray[np.uint8]:
-        """The pixels of an index made of integers, slices and an ellipsis. Raises IndexError for any other."""
+        """Render the pixels of an index made of integers, slices and an ellipsis. Raises IndexError for any other index."""
         rows, columns, channels = _whole_index(key)
         top, height, in_rows = _run(rows, self.region.h)
         left, width, in_columns = _run(columns, self.region.w)
@@ -74,17 +78,48 @@ class View:
         return pixels[in_rows, in_columns, channels]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """The whole region in memory."""
+        """Render the whole region. Raises ValueError for ``copy=False``: a view has no pixels in memory to share."""
+        if copy is False:
+            raise ValueError(
+                "a view cannot be an array without a copy, because reading renders it; leave copy=False out"
+            )
         return np.asarray(self[...], dtype=dtype)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Describe the array to ``PIL.Image.fromarray``, which then reads ``tobytes()``.
+
+        Hidden from all other callers: NumPy prefers this attribute to ``__array__`` and cannot read it without a buffer.
+        """
+        if not sys._getframe(1).f_globals.get("__name__", "").startswith("PIL."):
+            raise AttributeError("__array_interface__")
+        strides = (self.region.w * CHANNELS, CHANNELS, 1)
+        return {"shape": self.shape, "typestr": "|u1", "strides": strides, "version": 3}
+
+    def tobytes(self) -> bytes:
+        """Render the whole region as bytes, row by row, RGB."""
+        return self[...].tobytes()
+
+    def __repr__(self) -> str:
+        region, model = self.region, self.studio.model_path.name
+        return f"<View of {region.w} x {region.h} px at ({region.x}, {region.y}), model {model}>"
+
+    def _repr_png_(self) -> bytes:
+        """Render the middle, up to ``NOTEBOOK_PX`` a side, as PNG for notebooks."""
+        height, width = min(self.region.h, NOTEBOOK_PX), min(self.region.w, NOTEBOOK_PX)
+        top, left = (self.region.h - height) // 2, (self.region.w - width) // 2
+        file = io.BytesIO()
+        Image.fromarray(self[top : top + height, left : left + width]).save(file, "PNG")
+        return file.getvalue()
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         studio = self.studio
         return studio.model_hash, studio.scene.world.to_json(), repr(studio.options), repr(self.region)
 
     def to_dask(self, *, chunk_px: int = CHUNK_PX) -> Any:
-        """A ``dask.array`` of the region in square chunks, each drawn when it is computed, one at a time.
+        """Open the region as a ``dask.array`` of square chunks, rendered one at a time when they are computed.
 
-        Raises MissingExtraError without dask.
+        Raises MissingExtraError if dask is not installed.
         """
         try:
             import dask.array as da
@@ -96,7 +131,7 @@ class View:
 
 
 def _whole_index(key: Any) -> tuple[Any, Any, Any]:
-    """One index for each of the three axes."""
+    """Expand an index to one entry per axis."""
     parts = list(key) if isinstance(key, tuple) else [key]
     if parts.count(Ellipsis) > 1 or len([p for p in parts if p is not Ellipsis]) > 3:
         raise IndexError(f"index {key!r} has too many parts for rows, columns and channels")
@@ -108,7 +143,7 @@ def _whole_index(key: Any) -> tuple[Any, Any, Any]:
 
 
 def _run(index: Any, size: int) -> tuple[int, int, Any]:
-    """(first, count) of the positions to draw for ``index``, and what to take from them."""
+    """Convert an index to (first position, number of positions to render, index into these positions)."""
     if isinstance(index, slice):
         positions = range(*index.indices(size))
         if len(positions) == 0:

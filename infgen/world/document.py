@@ -79,9 +79,9 @@ class VersionedDocument(Document):
         return checked(cls, data, source=source)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a file. Raises WorldError where it is missing, too large or not such a document."""
-        content = read_file(path, what=f"{cls.kind} file", limit=MAX_DOCUMENT_BYTES)
+    def load(cls, path: str | Path) -> Self:
+        """Read a file. Raises WorldError if it is missing, too large or not such a document."""
+        content = read_file(Path(path), what=f"{cls.kind} file", limit=MAX_DOCUMENT_BYTES)
         return cls.from_json(content, source=f"{cls.kind} file {path}")
 
     @classmethod
@@ -131,7 +131,12 @@ def checked(model: type[_Model], values: Mapping[str, object], *, source: str) -
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise WorldError(f"{source}: {_first_problem(error)}") from None
+        raise one_line_error(error, source=source) from None
+
+
+def one_line_error(error: ValidationError, *, source: str) -> WorldError:
+    """Convert an error of pydantic to one line about the first illegal value, prefixed with ``source``."""
+    return WorldError(f"{source}: {_first_problem(error)}")
 
 
 def cut(text: str, most: int = 60) -> str:

@@ -5,18 +5,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from infgen.atomic import write_atomically
 from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT
 from infgen.world import anchoring
 from infgen.world.anchoring import MAX_ANCHORS, Anchor, PlacedAnchor
-from infgen.world.document import MAX_DOCUMENT_BYTES, Document, Mix, Seed, VersionedDocument, checked
+from infgen.world.document import MAX_DOCUMENT_BYTES, Document, Mix, Seed, VersionedDocument, checked, one_line_error
 from infgen.world.edits import FIELDS, MAX_EDITS, Edit, EditTable, FieldName
 from infgen.world.layout import ResolvedLayout
 
-if TYPE_CHECKING:  # rendering and fields import worlds
+if TYPE_CHECKING:  # rendering and fields import this module
+    from infgen.engines.tile_file import Precision
     from infgen.geometry import Region
     from infgen.pixels import Pixels
     from infgen.rendering.view import View
@@ -61,6 +69,17 @@ class World(VersionedDocument):
     """Rectangles that are drawn again from other seeds, in the order of their making; the last wins, also over anchors."""
 
     _folder: Path | None = PrivateAttr(default=None)
+
+    if not TYPE_CHECKING:  # type checkers see the fields as keywords instead
+
+        def __init__(self, /, **values: object) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise one_line_error(error, source=self.kind) from None
+
+        # Marks a plain constructor for pydantic: worlds inside other documents are validated without calling it.
+        __init__.__pydantic_base_init__ = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -135,9 +154,12 @@ class World(VersionedDocument):
         return checked(cls, values, source=cls.kind)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a file; its anchors' files lie beside it. Raises WorldError where it is missing, too large or no world."""
-        return super().load(path).in_folder(path.parent)
+    def load(cls, path: str | Path) -> Self:
+        """Read a world file. Its anchor files must be in the same folder.
+
+        Raises WorldError if the file is missing, too large or not a world.
+        """
+        return super().load(path).in_folder(Path(path).parent)
 
     @classmethod
     def from_inversions(
@@ -191,7 +213,7 @@ class World(VersionedDocument):
             raise WorldError("world has no edits; there is nothing to undo")
         return self.changed(edits=self.edits[:-1])
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the document to ``path``, whole or not at all, and put the files of its anchors beside it.
 
         Raises WorldError for a document that is too large to be read again, or another file under an anchor's name.
@@ -205,29 +227,121 @@ class World(VersionedDocument):
             temporary.write_text(text)
 
     def render(
-        self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, scale: str = "1", **options: Any
+        self,
+        x: int,
+        y: int,
+        w: int,
+        h: int,
+        *,
+        model: str | Path | None = None,
+        scale: str = "1",
+        tile_px: int | None = None,
+        batch: int = 1,
+        precision: "Precision | None" = None,
+        threads: int | None = None,
+        device: str | None = None,
+        engine: str = "auto",
+        engine_file: str | Path | None = None,
+        provider: str | None = None,
     ) -> "Pixels":
-        """Render the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8.
-
-        ``model``: a file or hub id, None the shipped one. ``scale``: "1", "1/2", "1/4" ..., the share of its size at which
-        the window is drawn by a coarser level of the model. ``options``: those of ``infgen.rendering.job.Options``. Raises
-        InputError for an impossible window, model, scale or option.
-        """
-        return self.view(x, y, w, h, model=model, scale=scale, **options)[...]
+        """Render the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8. Parameters and errors as in ``view``."""
+        view = self.view(
+            x,
+            y,
+            w,
+            h,
+            model=model,
+            scale=scale,
+            tile_px=tile_px,
+            batch=batch,
+            precision=precision,
+            threads=threads,
+            device=device,
+            engine=engine,
+            engine_file=engine_file,
+            provider=provider,
+        )
+        return view[...]
 
     def view(
-        self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, scale: str = "1", **options: Any
+        self,
+        x: int,
+        y: int,
+        w: int,
+        h: int,
+        *,
+        model: str | Path | None = None,
+        scale: str = "1",
+        tile_px: int | None = None,
+        batch: int = 1,
+        precision: "Precision | None" = None,
+        threads: int | None = None,
+        device: str | None = None,
+        engine: str = "auto",
+        engine_file: str | Path | None = None,
+        provider: str | None = None,
     ) -> "View":
-        """The same window as an array that is drawn where it is looked at: ``view[y0:y1, x0:x1]``."""
+        """Open the window of ``w`` x ``h`` px at (``x``, ``y``) as a lazy array: ``view[y0:y1, x0:x1]`` renders these pixels.
+
+        ``model``: a file or hub id; None is the shipped model. ``scale``: "1", "1/2", "1/4" ..., the size of the result relative
+        to the window, rendered by a coarser level of the model. The other options are those of
+        ``infgen.rendering.studio.Options``. Raises InputError for an illegal window, model, scale or option.
+        """
         from infgen.geometry import Region
         from infgen.model.config import parse_scale
         from infgen.rendering.studio import Options
         from infgen.rendering.view import View, studio_of
 
-        halvings = parse_scale(scale)
-        studio = studio_of(self, model=model, options=Options(**options, halvings=halvings))
-        return View(studio, Region(x, y, w, h).coarser(halvings))
+        options = Options(
+            tile_px=tile_px,
+            batch=batch,
+            precision=precision,
+            threads=threads,
+            device=device,
+            engine=engine,
+            engine_file=None if engine_file is None else str(engine_file),
+            provider=provider,
+            halvings=parse_scale(scale),
+        )
+        studio = studio_of(self, model=model, options=options)
+        return View(studio, Region(x, y, w, h).coarser(options.halvings))
 
-    def to_dask(self, x: int, y: int, w: int, h: int, *, model: str | Path | None = None, **options: Any) -> Any:
-        """The same window as a lazy ``dask.array`` (h, w, 3) uint8. Raises MissingExtraError without dask."""
-        return self.view(x, y, w, h, model=model, **options).to_dask()
+    def to_dask(
+        self,
+        x: int,
+        y: int,
+        w: int,
+        h: int,
+        *,
+        model: str | Path | None = None,
+        scale: str = "1",
+        tile_px: int | None = None,
+        batch: int = 1,
+        precision: "Precision | None" = None,
+        threads: int | None = None,
+        device: str | None = None,
+        engine: str = "auto",
+        engine_file: str | Path | None = None,
+        provider: str | None = None,
+    ) -> Any:
+        """Open the window as a lazy ``dask.array`` (h, w, 3) uint8. Parameters and errors as in ``view``.
+
+        Raises MissingExtraError if dask is not installed.
+        """
+        view = self.view(
+            x,
+            y,
+            w,
+            h,
+            model=model,
+            scale=scale,
+            tile_px=tile_px,
+            batch=batch,
+            precision=precision,
+            threads=threads,
+            device=device,
+            engine=engine,
+            engine_file=engine_file,
+            provider=provider,
+        )
+        return view.to_dask()

@@ -1,13 +1,19 @@
 """A world as an array: it behaves as NumPy's do, and draws what is asked for."""
 
+import dataclasses
+import inspect
+import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from infgen import World
 from infgen.errors import InputError, MissingExtraError
+from infgen.rendering.studio import Options
 from infgen.rendering.view import View
 from tests.rendering.test_seams import assert_same_picture
 
@@ -106,3 +112,63 @@ def test_without_dask_the_extra_is_named(view: View, monkeypatch: pytest.MonkeyP
 def test_an_impossible_window_is_refused(world: World, tiny_model: Path) -> None:
     with pytest.raises(InputError, match="width"):
         world.render(0, 0, 0, 5, model=tiny_model)
+
+
+def test_numpy_is_told_that_a_view_cannot_be_shared_without_a_copy(view: View) -> None:
+    with pytest.raises(ValueError, match="copy"):
+        np.asarray(view, copy=False)
+
+
+def test_numpy_converts_a_view_to_the_type_asked_for(view: View, whole: np.ndarray) -> None:
+    np.testing.assert_array_equal(np.asarray(view, dtype=np.float32), whole.astype(np.float32))
+
+
+def test_pillow_makes_an_image_of_a_view(view: View, whole: np.ndarray) -> None:
+    image = Image.fromarray(view)
+    assert image.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(image), whole)
+
+
+def test_the_bytes_of_a_view_are_those_of_its_array(view: View, whole: np.ndarray) -> None:
+    assert view.tobytes() == whole.tobytes()
+
+
+def test_a_view_prints_as_one_short_line(view: View, tiny_model: Path) -> None:
+    assert repr(view) == f"<View of 50 x 40 px at (-30, -20), model {tiny_model.name}>"
+
+
+def test_a_notebook_shows_a_view_as_a_png(view: View, whole: np.ndarray) -> None:
+    image = Image.open(io.BytesIO(view._repr_png_()), formats=["PNG"])
+    np.testing.assert_array_equal(np.asarray(image), whole)
+
+
+def test_a_notebook_shows_the_middle_of_a_large_view(
+    world: World, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infgen.rendering.view.NOTEBOOK_PX", 20)
+    shown = np.asarray(Image.open(io.BytesIO(world.view(-30, -40, 60, 80, model=tiny_model)._repr_png_())))
+    assert_same_picture(shown, world.render(-10, -10, 20, 20, model=tiny_model))
+
+
+@pytest.mark.parametrize("method", [World.render, World.view, World.to_dask])
+def test_a_misspelt_option_of_a_world_is_a_type_error(method: Callable[..., object], world: World) -> None:
+    with pytest.raises(TypeError, match="modle"):
+        method(world, 0, 0, 9, 9, modle="tiny.safetensors")
+
+
+@pytest.mark.parametrize("method", [World.render, World.view, World.to_dask])
+def test_options_of_a_world_have_the_defaults_of_a_studio(method: Callable[..., object]) -> None:
+    parameters = inspect.signature(method).parameters
+    options = {field.name: field.default for field in dataclasses.fields(Options) if field.name != "halvings"}
+    assert {name: parameters[name].default for name in options} == options
+
+
+def test_a_world_passes_its_options_on(world: World, tiny_model: Path) -> None:
+    view = world.view(*REGION, model=tiny_model, tile_px=101, batch=2, precision="bf16", device="cpu", engine="eager")
+    expected = Options(tile_px=101, batch=2, precision="bf16", device="cpu", engine="eager")
+    assert view.studio.options == expected
+
+
+def test_a_dask_array_of_a_world_takes_a_scale(world: World) -> None:
+    with pytest.raises(InputError, match="scale"):
+        world.to_dask(0, 0, 9, 9, scale="3")
