@@ -2,6 +2,7 @@
 
     python benchmarks/render.py --scaling              # seconds per megapixel at 1, 4 and 16 megapixels
     python benchmarks/render.py --layers               # layer by layer
+    python benchmarks/render.py --model old.safetensors --model new.safetensors    # one against the other
 
 Random weights; full-width scenery-101, fp32 and bf16, unless said otherwise.
 """
@@ -84,6 +85,30 @@ def report_scaling(generator: Generator, precision: Precision, tile: int | None,
     console.print(table)
 
 
+def report_models(models: tuple[str, ...], precision: Precision, *, rounds: int) -> None:
+    """Megapixels per second of model files on 2048 x 1024 px, in lockstep; the last column is against the first model."""
+    scenes = [make_scene(Generator.from_pretrained(model), precision) for model in models]
+    plans = [_demo_plan(scene) for scene in scenes]
+    turns = lockstep([tile_by_tile(scene, plan) for scene, plan in zip(scenes, plans, strict=True)], rounds=rounds)
+    rates = [
+        [t.seconds * plan.tile_count / plan.region.pixels for t in own] for plan, own in zip(plans, turns, strict=True)
+    ]
+    table = Table(
+        "model", "tiles", "Mpx/s (median tile)", "speed", title=f"2048 x 1024 px, {precision}, {rounds} rounds"
+    )
+    for model, plan, own in zip(models, plans, rates, strict=True):
+        speed = 1 / Ratio.of(own, rates[0]).median
+        tiles = f"{plan.tile_count} x {plan.tile_px}"
+        table.add_row(model, tiles, f"{1e-6 / statistics.median(own):.2f}", f"{speed:.2f}")
+    console.print(table)
+
+
+def _demo_plan(scene: Scene) -> Plan:
+    engine = scene.engine
+    memory = tile_memory(engine.device)
+    return make_plan(Region(0, -512, 2048, 1024), engine.config, memory=memory, bytes_per_value=engine.bytes_per_value)
+
+
 def report_layers(generator: Generator, side: int, precision: Precision, tile: int | None) -> None:
     """Seconds and rate of every folded layer on the first tile."""
     scene = make_scene(generator, precision)
@@ -114,6 +139,7 @@ def report_layers(generator: Generator, side: int, precision: Precision, tile: i
 @click.option("--rounds", default=32, show_default=True, help="Tiles of each size, with --scaling.")
 @click.option("--scaling", is_flag=True, help="Seconds per megapixel at 1, 4 and 16 megapixels.")
 @click.option("--layers", is_flag=True, help="Time of each layer.")
+@click.option("--model", "models", multiple=True, help="Model files to compare with one another.")
 @click.option("--precision", "precisions", type=click.Choice(list(DTYPES)), multiple=True, default=list(DTYPES))
 def main(
     name: str,
@@ -122,15 +148,18 @@ def main(
     rounds: int,
     scaling: bool,
     layers: bool,
+    models: tuple[str, ...],
     precisions: tuple[Precision, ...],
 ) -> None:
     """Measure; see the module's docstring."""
-    if not (scaling or layers):
-        raise click.UsageError("give --scaling, --layers or both; speed is measured by: infgen bench render")
+    if not (scaling or layers or models):
+        raise click.UsageError("give --scaling, --layers or --model; speed is measured by: infgen bench render")
     os.environ.setdefault(*LARGE_PAGES)  # as the command line does, before the first allocation
     generator = random_generator(name)
     console.print(f"{name}; {machine()}")
     for precision in precisions:
+        if models:
+            report_models(models, precision, rounds=rounds)
         if layers:
             report_layers(generator, side, precision, tile)
         if scaling:
