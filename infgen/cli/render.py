@@ -10,7 +10,7 @@ from PIL import Image
 from infgen.atomic import write_atomically
 from infgen.cli.progress import progress
 from infgen.engines.onnx import PROVIDERS
-from infgen.engines.opening import AUTO, NAMES
+from infgen.engines.selection import AUTO, NAMES
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
 from infgen.geometry import Region

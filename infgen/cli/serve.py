@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import click
 
-from infgen.engines.opening import AUTO, NAMES
+from infgen.engines.selection import AUTO, NAMES
 from infgen.errors import InputError
 from infgen.rendering.studio import Options
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from infgen.cli.progress import progress
-from infgen.engines.opening import AUTO, NAMES
+from infgen.engines.selection import AUTO, NAMES
 from infgen.errors import InfgenError
 from infgen.rendering.studio import Options
 from infgen.rendering.verify import verify
