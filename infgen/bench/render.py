@@ -21,11 +21,11 @@ Phase = Callable[[str, str], AbstractContextManager[Progress]]  # title, unit
 class Row:
     """Measurements of one engine, precision and number of styles.
 
-    ``seconds``: median of whole renders. ``flops``: floating-point operations of the convolutions, including the overlap
-    of tiles. ``convolution``: operations per second of the largest layer's convolution alone. ``share``: a tile's rate
-    over the rate of the convolution right before and after it, as the median over tiles. ``ratio``: time compared with
-    the first number of styles, tile by tile. ``first_tile`` (seconds) and ``peak_bytes`` come from a new process, None
-    if there was none.
+    ``seconds``: median of whole renders. ``flops``: floating-point operations of the convolutions, including the
+    overlap of tiles. ``convolution``: operations per second of the largest layer's convolution alone. ``share``: a
+    tile's rate over the rate of the convolution right before and after it, as the median over tiles. ``ratio``: time
+    compared with the first number of styles, tile by tile. ``first_tile`` (seconds) and ``peak_bytes`` come from a new
+    process, None if there was none.
     """
 
     engine: str

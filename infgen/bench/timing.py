@@ -47,8 +47,9 @@ def lockstep(
 ) -> list[list[Turn]]:
     """Time every work ``rounds`` times. Each round calls each work once, in the order of ``order_round``.
 
-    ``probe`` runs between any two calls. The speed of a shared machine changes within seconds. In lockstep it changes for
-    all works alike, so ratios hold. Returns the turns of each work, round by round. ``progress(calls done, total)``.
+    ``probe`` runs between any two calls. The speed of a shared machine changes within seconds. In lockstep it changes
+    for all works alike, so ratios hold. Returns the turns of each work, round by round. ``progress(calls done,
+    total)``.
     """
     turns: list[list[Turn]] = [[] for _ in works]
     before, done = seconds_of(probe), 0

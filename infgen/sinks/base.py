@@ -31,8 +31,8 @@ class Sink(Protocol):
     def finish(self, *, progress: Progress = ...) -> None:
         """Complete the file and embed the provenance. The file takes its name only when it is complete.
 
-        Calls ``progress(pixels done, total)`` in the caller's thread. Raises InfgenError if the disk fails. The tiles are
-        then kept for a later resume.
+        Calls ``progress(pixels done, total)`` in the caller's thread. Raises InfgenError if the disk fails; the tiles
+        are then kept for a later resume.
         """
 
     def close(self) -> None:

@@ -20,8 +20,8 @@ from infgen.sinks.provenance import Provenance
 def check_picture(path: str | Path, grid: Grid, *, start: Start = "new", file_format: str | None = None) -> Format:
     """Check that the picture of ``grid`` can be written to ``path``, and return its format. Creates nothing.
 
-    Checks the sides, INFGEN_MAX_PIXELS, the name and folder, and the disk space at the peak. Also rejects a picture that
-    another process is writing, and an unfinished picture that ``start`` "new" would replace. Raises InputError, or
+    Checks the sides, INFGEN_MAX_PIXELS, the name and folder, and the disk space at the peak. Also rejects a picture
+    that another process is writing, and an unfinished picture that ``start`` "new" would replace. Raises InputError, or
     LimitError for a picture that is too large.
     """
     chosen = format_of(path, file_format)

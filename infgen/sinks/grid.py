@@ -1,11 +1,11 @@
-"""How a picture is cut into tiles that sinks take one by one."""
+"""Rectangles of a picture, and the grid of tiles that sinks take one by one."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of a picture, px from its upper left corner."""
+    """A rectangle of a picture: offset in px from its upper left corner, and size in px."""
 
     x: int
     y: int
@@ -14,13 +14,16 @@ class Box:
 
     @property
     def pixels(self) -> int:
-        """How many they are."""
+        """Number of pixels."""
         return self.w * self.h
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A picture of ``width`` x ``height`` px in tiles of ``step_x`` x ``step_y`` px, row by row; the last are cut off."""
+    """A picture of ``width`` x ``height`` px in tiles of ``step_x`` x ``step_y`` px, numbered row by row.
+
+    The last tiles of rows and columns are cut off at the edge.
+    """
 
     width: int
     height: int
@@ -29,21 +32,21 @@ class Grid:
 
     @property
     def columns(self) -> int:
-        """Tiles in a row."""
+        """Number of tiles in a row."""
         return -(-self.width // self.step_x)
 
     @property
     def rows(self) -> int:
-        """Rows of tiles."""
+        """Number of rows of tiles."""
         return -(-self.height // self.step_y)
 
     @property
     def count(self) -> int:
-        """Tiles in all."""
+        """Total number of tiles."""
         return self.columns * self.rows
 
     def box(self, number: int) -> Box:
-        """The pixels of tile ``number``."""
+        """Return the rectangle of tile ``number``."""
         row, column = divmod(number, self.columns)
         x, y = column * self.step_x, row * self.step_y
         return Box(x, y, min(self.step_x, self.width - x), min(self.step_y, self.height - y))

@@ -1,7 +1,7 @@
-"""The provenance of a picture: a JSON object that says how to draw it again, embedded in the file as an XMP property.
+"""The provenance of a picture: a JSON object that reproduces it, embedded in the file as an XMP property.
 
-The JSON is deflated and written in base64, so that it needs no XML escapes, its checksum shows damage, and reading it
-back needs no XML parser: a picture from elsewhere is untrusted. Nothing that is read is ever executed.
+The JSON is deflated and encoded in base64. So it needs no XML escapes, its checksum reveals damage, and reading it
+needs no XML parser: a picture from elsewhere is untrusted. Nothing in it is ever executed.
 """
 
 import base64
@@ -19,27 +19,27 @@ from infgen.sinks import xmp
 
 Provenance = Mapping[str, Any]
 VERSION_KEY = "infgen"  # entry of the provenance that holds the version of infgen, for the creator tag
-_PROPERTY = "infgen:recipe"
+_PROPERTY = "infgen:recipe"  # part of the file format: pictures of all versions have it
 _NAMESPACE = "urn:infgen:recipe:1:"
-# As an element, the way it is written here, or as an attribute, the way some metadata editors write it again.
+# This module writes an element. Some metadata editors turn it into an attribute.
 _VALUE = re.compile(_PROPERTY.encode() + rb"""(?:>|\s*=\s*["'])([A-Za-z0-9+/=\s]+)["'<]""")
 
 
 def creator(provenance: Provenance) -> str:
-    """The value of the Software and CreatorTool tags: ``infgen`` and the version that the provenance gives."""
+    """Return the value of the Software and CreatorTool tags: ``infgen`` and the version in ``provenance``."""
     version = re.sub(r"[^\w.+-]", "", str(provenance.get(VERSION_KEY, "")), flags=re.ASCII)[:40]
     return f"infgen {version}".strip()
 
 
 def check_provenance(provenance: Provenance) -> None:
-    """Raise what ``pack`` would raise: to be called before a long render."""
+    """Check before a long render that ``provenance`` can be embedded. Raises what ``pack`` raises."""
     pack(provenance)
 
 
 def pack(provenance: Provenance) -> xmp.Properties:
-    """The XMP properties of a picture made by ``provenance``.
+    """Encode ``provenance`` as XMP properties.
 
-    Raises InputError where the provenance is not JSON, LimitError where it is over INFGEN_MAX_RECIPE_MB.
+    Raises InputError if it cannot be written as JSON, LimitError if it is larger than INFGEN_MAX_RECIPE_MB.
     """
     try:
         text = json.dumps(provenance, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
@@ -58,12 +58,12 @@ def pack(provenance: Provenance) -> xmp.Properties:
 
 
 def read_embedded(path: str | Path) -> dict[str, Any] | None:
-    """The provenance embedded in the PNG, JPEG, WebP or TIFF file ``path``, or None where it has none.
+    """Read the provenance in the PNG, JPEG, WebP or TIFF file ``path``. Returns None if it has none.
 
-    Reads metadata only: pixels are never decoded, so the size of the picture does not matter. Raises InputError for a
-    file that cannot be read, is of another kind, or whose provenance is damaged, LimitError for a provenance that is too large.
+    Reads metadata only: pixels are never decoded, so the size of the picture does not matter. Raises InputError for an
+    unreadable file, another kind of file or damaged provenance, LimitError for provenance that is too large.
     """
-    # Base64 takes 4/3 of the deflated bytes, and deflate adds little to what it cannot shrink.
+    # Base64 takes 4/3 of the deflated bytes, and deflate adds little to incompressible data.
     packet = xmp.read_packet(Path(path), max_bytes=2 * MAX_RECIPE_MB.value() * MIB)
     if packet is None or _PROPERTY.encode() not in packet:
         return None
@@ -79,7 +79,7 @@ def _inflate(value: bytes, path: str | Path) -> bytes:
     try:
         text = unpacker.decompress(
             base64.b64decode(value), limit * MIB + 1
-        )  # bounded: a small file may unpack to terabytes
+        )  # bounded, because a small file may unpack to terabytes
     except (binascii.Error, zlib.error) as error:
         raise InputError(f"the provenance in {path} is damaged: {error}; use the original file") from None
     if len(text) > limit * MIB:
@@ -92,7 +92,7 @@ def _inflate(value: bytes, path: str | Path) -> bytes:
 
 
 def parse(text: bytes, path: str | Path) -> dict[str, Any]:
-    """The provenance that ``text`` from the picture ``path`` is. Raises InputError for anything but a JSON object."""
+    """Parse provenance from the JSON ``text`` in the picture ``path``. Raises InputError if it is not a JSON object."""
     try:
         provenance = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The smaller copies of a picture that viewers show from afar: their sizes, their pixels, and how OME-Zarr names them."""
+"""The smaller copies of a picture that viewers show when zoomed out: sizes, pixels and OME-Zarr metadata."""
 
 from typing import Any
 
@@ -8,13 +8,16 @@ import numpy.typing as npt
 from infgen.sinks.grid import Box, Grid
 
 Planes = npt.NDArray[np.uint8]  # (C, H, W)
-SMALLEST_PX = 512  # a picture of at most so many px per side has no smaller copy
+SMALLEST_PX = 512  # a picture of at most this many px per side has no smaller copy
 _COLOURS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
 _MEAN = "mean of 2 x 2 pixels, rounded half up; at odd edges of those that exist"
 
 
 def levels(grid: Grid) -> list[Grid]:
-    """The picture and its copies, each half the size (px, rounded up) of the one before, in tiles of the same size."""
+    """List the grids of the picture and its copies. Each has half the size of the one before (px, rounded up).
+
+    All have tiles of the same size.
+    """
     sizes = [grid]
     while max(sizes[-1].width, sizes[-1].height) > SMALLEST_PX:
         last = sizes[-1]
@@ -23,24 +26,24 @@ def levels(grid: Grid) -> list[Grid]:
 
 
 def source(below: Grid, box: Box) -> Box:
-    """The pixels of the level ``below`` that the pixels ``box`` of the next level are the means of."""
+    """Return the rectangle of the level ``below`` whose means are the pixels ``box`` of the next level."""
     x, y = 2 * box.x, 2 * box.y
     return Box(x, y, min(2 * box.w, below.width - x), min(2 * box.h, below.height - y))
 
 
 def halve(planes: Planes) -> Planes:
-    """(C, H, W) uint8 -> (C, ceil(H / 2), ceil(W / 2)): the mean of 2 x 2 pixels, rounded half up."""
+    """Average 2 x 2 pixels, rounded half up: (C, H, W) uint8 -> (C, ceil(H / 2), ceil(W / 2))."""
     _, height, width = planes.shape
-    # A repeated edge gives the mean of the pixels that exist, rounding included: (2s + 2) // 4 = (s + 1) // 2.
+    # A repeated edge gives the mean of the existing pixels, including the rounding: (2s + 2) // 4 = (s + 1) // 2.
     even = np.pad(planes, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge").astype(np.uint16)
     sums = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
     return ((sums + 2) >> 2).astype(np.uint8)
 
 
 def ome_metadata(name: str, *, level_count: int) -> dict[str, Any]:
-    """The group attribute ``ome`` of OME-Zarr 0.5 for an RGB picture in the arrays "0", "1", ...
+    """Build the group attribute ``ome`` of OME-Zarr 0.5 for an RGB picture in the arrays "0", "1", ...
 
-    Spatial positions are px of level 0, at pixel centres: pixel 0 of level k lies at (2^k - 1) / 2.
+    Positions are px of level 0, at pixel centres: pixel 0 of level k lies at (2^k - 1) / 2.
     """
     multiscale = {
         "name": name,

@@ -1,4 +1,4 @@
-"""Reading finished pictures of every format: the provenance, the size, and any rectangle of pixels."""
+"""Read finished pictures of every format: the provenance, the size, and any rectangle of pixels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +15,8 @@ from infgen.sinks.files.work_file import CHANNELS
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.provenance import parse, read_embedded
 
-# How libvips opens each kind. What infgen writes is larger than guards for photographs allow ("unlimited"). Of a TIFF tile
-# that cannot be decoded libvips only warns.
+# How libvips opens each kind. infgen's pictures may exceed the limits for photographs ("unlimited"). libvips only warns
+# about TIFF tiles that it cannot decode, so warnings count as errors there.
 _LOADERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "PNG": ("pngload", {"access": "sequential", "fail_on": "error", "unlimited": True}),
     "JPEG": ("jpegload", {"access": "sequential", "fail_on": "error", "unlimited": True}),
@@ -27,15 +27,15 @@ _DESCRIPTION, _STORE = ".dzi", ".zarr"
 
 
 def is_store(path: str | Path) -> bool:
-    """Whether ``path`` names an OME-Zarr: a folder, or a URL."""
+    """Whether ``path`` names an OME-Zarr store: a .zarr folder or a URL."""
     return "://" in str(path) or Path(path).suffix.lower() == _STORE
 
 
 def read_provenance(path: str | Path) -> dict[str, Any] | None:
-    """The provenance of the picture ``path`` of any format, or None where it has none.
+    """Read the provenance of the picture ``path`` of any format. Returns None if it has none.
 
-    Reads metadata only, so the size of the picture does not matter. Raises InputError for a file that cannot be read, is of
-    another kind, or whose provenance is damaged, LimitError for a provenance that is too large.
+    Reads metadata only, so the size of the picture does not matter. Raises InputError for an unreadable file, another
+    kind of file or damaged provenance, LimitError for provenance that is too large.
     """
     if is_store(path):
         from infgen.sinks import zarr
@@ -47,7 +47,7 @@ def read_provenance(path: str | Path) -> dict[str, Any] | None:
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) of the picture ``path`` in px, from its header. Raises InputError where it cannot be read."""
+    """Read (width, height) of the picture ``path`` in px from its header. Raises InputError if it cannot be read."""
     if is_store(path):
         from infgen.sinks import zarr
 
@@ -56,15 +56,16 @@ def picture_size(path: str | Path) -> tuple[int, int]:
         from infgen.sinks.encoders.deepzoom import read_description
 
         return read_description(Path(path))[:2]
-    image = _opened(Path(path))
+    image = _open(Path(path))
     return image.width, image.height
 
 
 def read_region(path: str | Path, box: Box) -> Pixels:
-    """The pixels of ``box`` of a finished picture, (rows, columns, 3) uint8.
+    """Read the pixels of ``box`` from a finished picture, (rows, columns, 3) uint8.
 
-    Tiled formats read the tiles concerned. PNG and JPEG decode the rows above, too, in constant memory; WebP decodes the
-    whole picture, which its 16,383 px per side bound. Raises InputError for a damaged file or a box outside the picture.
+    Tiled formats decode only the tiles in ``box``. PNG and JPEG also decode the rows above, in constant memory. WebP
+    decodes the whole picture of at most 16,383 px per side. Raises InputError for a damaged file, or if ``box`` reaches
+    outside the picture.
     """
     if is_store(path):
         from infgen.sinks import zarr
@@ -72,8 +73,8 @@ def read_region(path: str | Path, box: Box) -> Pixels:
         return zarr.read_region(str(path), box)
     _check_inside(path, box)
     if Path(path).suffix.lower() == _DESCRIPTION:
-        return _from_tiles(Path(path), box)
-    return _cropped(_opened(Path(path)), box, Path(path))
+        return _read_tiles(Path(path), box)
+    return _crop(_open(Path(path)), box, Path(path))
 
 
 def _check_inside(path: str | Path, box: Box) -> None:
@@ -81,41 +82,41 @@ def _check_inside(path: str | Path, box: Box) -> None:
     if not (0 <= box.x < box.x + box.w <= width and 0 <= box.y < box.y + box.h <= height):
         raise InputError(
             f"the box of {box.w} x {box.h} px at ({box.x}, {box.y}) is not inside {path} of {width} x {height} px; "
-            "choose another"
+            "choose another box"
         )
 
 
-def _opened(path: Path) -> Any:
-    """The picture file as an image of libvips, nothing decoded yet."""
-    loader, options = _LOADERS[xmp.kind_of(path)]  # libvips itself would open many formats more
+def _open(path: Path) -> Any:
+    """Open the picture file as an image of libvips, without decoding it."""
+    loader, options = _LOADERS[xmp.kind_of(path)]  # libvips itself would open many more formats
     library = vips.load()
     try:
         image = getattr(library.Image, loader)(str(path), **options)
     except library.Error as error:
-        raise _damaged(path, error) from None
+        raise _damage_error(path, error) from None
     if image.format != "uchar" or image.bands != CHANNELS:
-        raise InputError(f"{path} has {image.bands} channels of {image.format}; a picture of infgen has 3 of uchar")
+        raise InputError(f"{path} has {image.bands} channels of {image.format}; pictures of infgen have 3 of uchar")
     return image
 
 
-def _cropped(image: Any, box: Box, path: Path) -> Pixels:
+def _crop(image: Any, box: Box, path: Path) -> Pixels:
     try:
         data = image.crop(box.x, box.y, box.w, box.h).write_to_memory()
     except vips.load().Error as error:
-        raise _damaged(path, error) from None
+        raise _damage_error(path, error) from None
     return np.frombuffer(data, np.uint8).reshape(box.h, box.w, CHANNELS)
 
 
-def _damaged(path: Path, error: BaseException) -> InputError:
+def _damage_error(path: Path, error: BaseException) -> InputError:
     return InputError(f"picture {path} is damaged: {vips.one_line(error)}; use the original file")
 
 
-def _from_tiles(path: Path, box: Box) -> Pixels:
-    """Put the tiles of the largest scale of a DeepZoom picture together."""
+def _read_tiles(path: Path, box: Box) -> Pixels:
+    """Join the tiles of the largest level of a DeepZoom picture."""
     from infgen.sinks.encoders.deepzoom import read_description, tiles_of
 
     width, height, side, extension = read_description(path)
-    folder = tiles_of(path) / str((max(width, height) - 1).bit_length())  # scales count from 1 x 1 px
+    folder = tiles_of(path) / str((max(width, height) - 1).bit_length())  # levels count from 1 x 1 px
     grid = Grid(width, height, side, side)
     pixels = np.empty((box.h, box.w, CHANNELS), np.uint8)
     for row in range(box.y // side, (box.y + box.h - 1) // side + 1):
@@ -123,23 +124,26 @@ def _from_tiles(path: Path, box: Box) -> Pixels:
             tile = folder / f"{column}_{row}.{extension}"
             whole = grid.box(row * grid.columns + column)
             part = _overlap(whole, box)
-            image = _opened(tile)
+            image = _open(tile)
             if (image.width, image.height) != (whole.w, whole.h):
-                raise InputError(f"{tile} has {image.width} x {image.height} px; {path} says {whole.w} x {whole.h}")
+                raise InputError(
+                    f"{tile} has {image.width} x {image.height} px and {path} needs {whole.w} x {whole.h}; "
+                    "use the original files"
+                )
             inner = Box(part.x - whole.x, part.y - whole.y, part.w, part.h)
             y, x = part.y - box.y, part.x - box.x
-            pixels[y : y + part.h, x : x + part.w] = _cropped(image, inner, tile)
+            pixels[y : y + part.h, x : x + part.w] = _crop(image, inner, tile)
     return pixels
 
 
 def _overlap(a: Box, b: Box) -> Box:
-    """The pixels that are in both; there are some."""
+    """Return the common pixels of two boxes that overlap."""
     x, y = max(a.x, b.x), max(a.y, b.y)
     return Box(x, y, min(a.x + a.w, b.x + b.w) - x, min(a.y + a.h, b.y + b.h) - y)
 
 
 def _read_from_folder(path: Path) -> dict[str, Any] | None:
-    """The provenance in the folder of tiles of the .dzi file ``path``."""
+    """Read the provenance in the folder of tiles of the .dzi file ``path``."""
     from infgen.sinks.encoders.deepzoom import PROVENANCE, read_description, tiles_of
 
     read_description(path)

@@ -1,8 +1,8 @@
-"""Where an XMP packet lives in PNG, JPEG, WebP and TIFF files: making it, placing it and finding it again.
+"""Make XMP packets, embed them in PNG, JPEG, WebP and TIFF files, and find them again.
 
-Placement follows the XMP specification, part 3: an iTXt chunk in PNG, APP1 segments in JPEG with an extended packet
-where one segment is too small, the "XMP " chunk in WebP, tag 700 in TIFF. Finding it walks headers with seeks and decodes
-nothing.
+Placement follows the XMP specification, part 3: an iTXt chunk in PNG, the "XMP " chunk in WebP, tag 700 in TIFF, and
+APP1 segments in JPEG, with an extended packet if one segment is too small. The reader seeks through headers and
+decodes nothing.
 """
 
 import hashlib
@@ -23,21 +23,21 @@ _JPEG_MAIN = b"http://ns.adobe.com/xap/1.0/\0"
 _JPEG_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x02\x01\x00\x48\x00\x48\x00\x00"  # version 1.2, 72 dots per inch, no thumbnail
 _SEGMENT_BYTES = 65_533  # of one JPEG segment, without its marker and its length
-_EXTENSION_BYTES = 65_400  # of extended packet in one segment; leaves room for name, GUID, length and offset
+_EXTENSION_BYTES = 65_400  # of the extended packet in one segment; leaves room for name, GUID, length and offset
 _GUID = re.compile(rb"""HasExtendedXMP(?:>|\s*=\s*["'])([0-9A-F]{32})["'<]""")
 _STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RSTn have no length
 _TIFF_HEADS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
 _TIFF_XMP = 700
-_TIFF_BYTES = frozenset({1, 2, 7})  # types of one byte: BYTE, ASCII, UNDEFINED
+_TIFF_BYTES = frozenset({1, 2, 7})  # types with one byte per value: BYTE, ASCII, UNDEFINED
 _MAX_TAGS = 4096
 _SCAN_OR_END = frozenset({0xD9, 0xDA})
 
 
 @dataclass(frozen=True)
 class Properties:
-    """What a packet says: the creator tag, and ``values`` by prefixed name with the ``namespaces`` of their prefixes.
+    """The content of a packet: the creator tag, and ``values`` by prefixed name.
 
-    All are plain ASCII without XML's special characters.
+    ``namespaces`` maps the prefixes. All texts are plain ASCII without XML's special characters.
     """
 
     creator: str
@@ -46,7 +46,7 @@ class Properties:
 
 
 def packet(properties: Properties) -> bytes:
-    """The serialised XMP packet."""
+    """Serialise ``properties`` as an XMP packet."""
     spaces = {"xmp": "http://ns.adobe.com/xap/1.0/", **properties.namespaces}
     values = {"xmp:CreatorTool": properties.creator, **properties.values}
     declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in spaces.items())
@@ -61,19 +61,19 @@ def packet(properties: Properties) -> bytes:
 
 
 def png_chunks(properties: Properties) -> bytes:
-    """The Software and XMP chunks of a PNG file, to stand right after its header chunk."""
+    """Return the Software and XMP chunks of a PNG file, to insert right after the header chunk."""
     return png_chunk(b"tEXt", b"Software\0" + properties.creator.encode("latin-1")) + png_chunk(
         b"iTXt", _PNG_KEYWORD + b"\0\0\0\0\0" + packet(properties)
     )
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """One chunk of a PNG file: length, kind, data, checksum."""
+    """Return one chunk of a PNG file: length, kind, data, checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def jpeg_segments(properties: Properties) -> bytes:
-    """The JFIF and XMP segments of a JPEG file, to stand right after its start marker."""
+    """Return the JFIF and XMP segments of a JPEG file, to insert right after the start marker."""
     whole = packet(properties)
     if len(_JPEG_MAIN) + len(whole) <= _SEGMENT_BYTES:
         return _JFIF + _jpeg_segment(_JPEG_MAIN + whole)
@@ -96,14 +96,14 @@ def _jpeg_segment(data: bytes) -> bytes:
 
 
 def kind_of(path: Path) -> str:
-    """PNG, JPEG, WebP or TIFF, by the first bytes of the file ``path``. Raises InputError for anything else."""
+    """Return "PNG", "JPEG", "WebP" or "TIFF" by the first bytes of the file ``path``. Raises InputError for others."""
     try:
         with open(path, "rb") as file:
             kind = _kind(file.read(12))
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise _read_error(path, error) from None
     if kind is None:
-        raise _foreign(path)
+        raise _kind_error(path)
     return kind
 
 
@@ -117,28 +117,28 @@ def _kind(head: bytes) -> str | None:
     return "TIFF" if head[:4] in _TIFF_HEADS else None
 
 
-def _foreign(path: Path) -> InputError:
+def _kind_error(path: Path) -> InputError:
     return InputError(f"{path} is not a PNG, JPEG, WebP or TIFF picture; give one of these")
 
 
-def _unreadable(path: Path, error: OSError) -> InputError:
+def _read_error(path: Path, error: OSError) -> InputError:
     return InputError(f"picture {path} cannot be read: {error.strerror}; check the name and its permissions")
 
 
 def read_packet(path: Path, *, max_bytes: int) -> bytes | None:
-    """The XMP packet of the PNG, JPEG, WebP or TIFF file ``path``, or None where it has none.
+    """Read the XMP packet of the PNG, JPEG, WebP or TIFF file ``path``. Returns None if it has none.
 
-    Raises InputError for a file that is missing, damaged or of another kind, LimitError for over ``max_bytes``.
+    Raises InputError for a missing or damaged file or another kind, LimitError for more than ``max_bytes``.
     """
     try:
         with open(path, "rb") as file:
             return _Reader(file, path, max_bytes).packet()
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise _read_error(path, error) from None
 
 
 class _Reader:
-    """Walks the chunks of one open file of unknown origin: every length is checked before anything is read."""
+    """Walks the chunks of one open, untrusted file. Checks every length before it reads."""
 
     def __init__(self, file: BinaryIO, path: Path, max_bytes: int) -> None:
         self._file, self._path, self._max_bytes = file, path, max_bytes
@@ -155,11 +155,13 @@ class _Reader:
                 return self._webp()
             case "TIFF":
                 return self._tiff(*_TIFF_HEADS[head[:4]])
-        raise _foreign(self._path)
+        raise _kind_error(self._path)
 
     def _take(self, count: int) -> bytes:
         if count > self._max_bytes:
-            raise LimitError(f"the metadata of {self._path} have {count} bytes; allowed are {self._max_bytes}")
+            raise LimitError(
+                f"the metadata of {self._path} have {count} bytes; allowed are {self._max_bytes}; use the original file"
+            )
         data = self._file.read(count)
         if len(data) < count:
             raise InputError(
@@ -178,7 +180,7 @@ class _Reader:
                 if text is not None:
                     return text
                 length = 0
-            self._file.seek(length + 4, os.SEEK_CUR)  # the checksum; a provenance has its own
+            self._file.seek(length + 4, os.SEEK_CUR)  # skip the checksum; provenance has its own
 
     def _png_text(self, data: bytes) -> bytes | None:
         keyword, _, rest = data.partition(b"\0")
@@ -209,19 +211,17 @@ class _Reader:
             if data.startswith(_JPEG_EXTENSION) and len(extension) * _EXTENSION_BYTES < self._max_bytes:
                 extension.append(data.removeprefix(_JPEG_EXTENSION))
         guid = _GUID.search(main or b"")
-        return self._joined(extension, guid[1]) if guid else main
+        return self._join(extension, guid[1]) if guid else main
 
     def _jpeg_marker(self) -> int:
         if self._take(1) != b"\xff":
-            raise InputError(
-                f"picture {self._path} is damaged: a JPEG segment is not where it should be; use the original file"
-            )
+            raise InputError(f"picture {self._path} is damaged: a JPEG segment has no marker; use the original file")
         while (marker := self._take(1)[0]) == 0xFF:  # fill bytes
             pass
         return marker
 
-    def _joined(self, extension: list[bytes], guid: bytes) -> bytes:
-        """The extended packet from its parts: GUID (32 bytes), full length and offset (4 bytes each), data."""
+    def _join(self, extension: list[bytes], guid: bytes) -> bytes:
+        """Join the parts of the extended packet: GUID (32 bytes), full length and offset (4 bytes each), data."""
         parts = sorted(
             (part for part in extension if part.startswith(guid) and len(part) >= 40), key=lambda p: p[36:40]
         )
@@ -239,7 +239,7 @@ class _Reader:
         return None
 
     def _tiff(self, order: str, big: bool) -> bytes | None:
-        """The value of the XMP tag in the first directory."""
+        """Read the value of the XMP tag in the first directory."""
         word, counter, entry = ("Q", "Q", "HHQQ") if big else ("I", "H", "HHII")
         self._seek(8 if big else 4)
         self._seek(self._unpack(order + word)[0])

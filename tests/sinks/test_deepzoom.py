@@ -75,7 +75,7 @@ def test_tiles_that_a_crash_left_without_a_description_are_replaced(tmp_path: Pa
 def test_a_folder_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "a_files").mkdir()
     (tmp_path / "a_files" / "thesis.doc").write_text("precious")
-    with pytest.raises(InputError, match=r"\A\S*a_files is there and is not a DeepZoom picture[^\n]*\Z"):
+    with pytest.raises(InputError, match=r"\A\S*a_files exists and is not a DeepZoom picture[^\n]*\Z"):
         open_sink(tmp_path / "a.dzi", GRID, PROVENANCE)
 
 

@@ -141,7 +141,7 @@ def test_a_tile_that_is_not_of_the_grid_is_refused(number: int, shape: tuple[int
 def test_finishing_without_all_tiles_is_refused(tmp_path: Path) -> None:
     with open_sink(tmp_path / "a.png", GRID, PROVENANCE) as sink:
         write(sink, noise(), numbers=range(24))
-        with pytest.raises(ValueError, match="lacks 1 of 25"):
+        with pytest.raises(ValueError, match="1 of 25 tiles are missing"):
             sink.finish()
 
 

@@ -45,7 +45,7 @@ def test_the_long_provenance_is_longer_than_a_jpeg_segment_even_when_packed() ->
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 @pytest.mark.parametrize(("name", "provenance"), [("small", SMALL), ("long", LONG)])
-def test_a_provenance_is_read_back_as_it_was_written(
+def test_provenance_is_read_back_as_it_was_written(
     extension: str, name: str, provenance: dict[str, Any], pictures: dict[tuple[str, str], Path]
 ) -> None:
     assert read_provenance(pictures[extension, name]) == provenance
@@ -87,7 +87,7 @@ def test_the_xmp_packet_of_another_program_is_no_provenance(extension: str, tmp_
     assert read_provenance(tmp_path / f"a.{extension}") is None
 
 
-def test_a_provenance_that_an_editor_turned_into_an_attribute_is_read(tmp_path: Path) -> None:
+def test_provenance_that_an_editor_turned_into_an_attribute_is_read(tmp_path: Path) -> None:
     packet = (
         xmp.packet(pack(SMALL)).replace(b"<infgen:recipe>", b'<x infgen:recipe = "').replace(b"</infgen", b'"/><infgen')
     )
@@ -117,7 +117,7 @@ def test_a_truncated_picture_is_refused(extension: str, pictures: dict[tuple[str
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
-def test_a_provenance_with_a_changed_byte_is_refused(
+def test_provenance_with_a_changed_byte_is_refused(
     extension: str, pictures: dict[tuple[str, str], Path], tmp_path: Path
 ) -> None:
     data = bytearray(pictures[extension, "long"].read_bytes())
@@ -162,7 +162,7 @@ def test_a_value_that_is_no_json_object_is_refused(text: bytes, message: str, tm
         read_provenance(tmp_path / "a.jpg")
 
 
-def test_a_provenance_that_unpacks_to_more_than_the_limit_is_refused(
+def test_provenance_that_unpacks_to_more_than_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "a.png", {"zeros": "0" * (2 * 2**20)})
@@ -171,14 +171,14 @@ def test_a_provenance_that_unpacks_to_more_than_the_limit_is_refused(
         read_provenance(tmp_path / "a.png")
 
 
-def test_a_provenance_over_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_provenance_over_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_MAX_RECIPE_MB", "1")
     with pytest.raises(LimitError, match="INFGEN_MAX_RECIPE_MB"):
         check_provenance({"zeros": "0" * 2**20})
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), b"bytes", "\ud800"])
-def test_a_provenance_that_is_not_json_is_not_written(value: object) -> None:
+def test_provenance_that_is_not_json_is_not_written(value: object) -> None:
     with pytest.raises(InputError, match="cannot be written as JSON"):
         check_provenance({"value": value})
 

@@ -47,12 +47,12 @@ def test_a_canvas_that_cannot_be_read_is_reported_in_one_line(
     extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: object, box: object) -> None:
-        raise InfgenError("the working file cannot be read")
+        raise InfgenError("the work file cannot be read")
 
     monkeypatch.setattr("infgen.sinks.files.work_file.WorkFile.read", refuse)
     with open_sink(tmp_path / f"a.{extension}", GRID, PROVENANCE) as sink:
         write(sink, noise())
-        with pytest.raises(InfgenError, match=r"\Athe working file cannot be read\Z"):
+        with pytest.raises(InfgenError, match=r"\Athe work file cannot be read\Z"):
             sink.finish()
 
 

@@ -166,7 +166,7 @@ def big_endian(tag: bytes, *, big: bool) -> bytes:
 
 
 @pytest.mark.parametrize("big", [False, True])
-def test_a_provenance_in_the_other_byte_order_is_read(big: bool, tmp_path: Path) -> None:
+def test_provenance_in_the_other_byte_order_is_read(big: bool, tmp_path: Path) -> None:
     from infgen.sinks import xmp
     from infgen.sinks.provenance import pack
 

@@ -15,7 +15,7 @@ from infgen.sinks.files import work_folder
 from infgen.sinks.files.work_folder import differences, folder_of
 from tests.sinks.pictures import GRID, PROVENANCE, begin, finish, names, noise, whole, write
 
-START_ANEW = r"\Aan unfinished render of \S*a\.png is there \(7 of 25 tiles\); add --resume [^\n]*--restart[^\n]*\Z"
+UNFINISHED = r"\Aan unfinished render of \S*a\.png exists \(7 of 25 tiles\); add --resume [^\n]*--restart[^\n]*\Z"
 
 
 def refusal(
@@ -39,7 +39,7 @@ def test_where_there_is_nothing_nothing_is_unfinished(tmp_path: Path) -> None:
 @pytest.mark.parametrize("check", [check_picture, lambda path, grid: open_sink(path, grid, PROVENANCE)])
 def test_a_new_start_over_an_unfinished_picture_is_refused(check: Any, tmp_path: Path) -> None:
     begin(tmp_path / "a.png", range(7))
-    with pytest.raises(InputError, match=START_ANEW):
+    with pytest.raises(InputError, match=UNFINISHED):
         check(tmp_path / "a.png", GRID)
 
 

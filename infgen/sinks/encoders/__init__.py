@@ -1,1 +1,1 @@
-"""From rows to the bytes of a file: one encoder for each format."""
+"""Encode rows of pixels as the bytes of a file: one encoder for each format."""

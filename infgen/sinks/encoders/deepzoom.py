@@ -1,7 +1,6 @@
-"""The encoder of DeepZoom pictures: a folder of PNG tiles at every scale and a short .dzi file that describes it.
+"""Encode DeepZoom pictures: a folder of PNG tiles for every level, and a short .dzi file that describes it.
 
-Tiles are PNG, so that nothing is lost, and do not overlap: viewers that smooth between tiles need no margin of pixels that are
-stored twice.
+Tiles are PNG, which is lossless, and do not overlap: viewers that smooth between tiles need no pixels stored twice.
 """
 
 import json
@@ -30,16 +29,16 @@ _MAX_DESCRIPTION = 65_536  # bytes
 
 
 def tiles_of(path: Path) -> Path:
-    """The folder of tiles that belongs to the description ``path``: ``picture_files`` beside ``picture.dzi``."""
+    """Return the folder of tiles of the description ``path``: ``picture_files`` next to ``picture.dzi``."""
     return path.with_name(f"{path.stem}_files")
 
 
 def check_pair(target: Path) -> None:
-    """Raise InputError where the folder of tiles would replace something that is not one."""
+    """Raise InputError if the folder of tiles would replace something else."""
     tiles = tiles_of(target)
     if not os.path.lexists(tiles) or (tiles.is_dir() and not tiles.is_symlink() and _is_ours(target, tiles)):
         return
-    raise InputError(f"{tiles} is there and is not a DeepZoom picture of this name; move it or choose another output")
+    raise InputError(f"{tiles} exists and is not a DeepZoom picture of this name; move it or choose another output")
 
 
 def _is_ours(target: Path, tiles: Path) -> bool:
@@ -47,10 +46,10 @@ def _is_ours(target: Path, tiles: Path) -> bool:
 
 
 class DeepZoomEncoder:
-    """An ``Encoder`` of one .dzi file and its folder of tiles."""
+    """``Encoder`` of one .dzi file and its folder of tiles."""
 
     def __init__(self, reader: RowReader, folder: Path, provenance: Provenance) -> None:
-        """Raises MissingExtraError without libvips."""
+        """Prepare the encoder. Raises MissingExtraError without libvips."""
         vips.load()
         self._reader, self._folder, self._provenance = reader, folder, provenance
         self._tiles, self._description = folder / "picture_files", folder / "picture.dzi"
@@ -65,14 +64,14 @@ class DeepZoomEncoder:
         (self._tiles / PROVENANCE).write_text(json.dumps(self._provenance), encoding="utf-8")
         text = _DESCRIPTION.format(tile=TILE, width=self._reader.width, height=self._reader.height)
         self._description.write_text(text, encoding="utf-8")
-        os.sync()  # one flush of everything: one for each of many thousand tiles would take hours
+        os.sync()  # flushes everything once; a flush for each of many thousand tiles would take hours
 
     def stop(self) -> None:
         """See ``Encoder.stop``."""
         self._reader.stop()
 
     def publish(self, target: Path) -> None:
-        """See ``Encoder.publish``. An older picture loses its description first: what has one is whole at any time."""
+        """See ``Encoder.publish``. Removes an older description first, so that every described picture is complete."""
         old = self._folder / "old_files"
         check_pair(target)
         remove(old)
@@ -100,7 +99,10 @@ def _png(pixels: Pixels) -> bytes:
 
 
 def read_description(path: Path) -> tuple[int, int, int, str]:
-    """(width, height, tile side, extension of tiles) of a .dzi file without overlap. Raises InputError for anything else."""
+    """Read (width, height, tile side, extension of tiles) from a .dzi file without overlap.
+
+    Raises InputError for anything else.
+    """
     try:
         with open(path, "rb") as file:
             text = file.read(_MAX_DESCRIPTION)
@@ -108,7 +110,7 @@ def read_description(path: Path) -> tuple[int, int, int, str]:
         raise InputError(
             f"picture {path} cannot be read: {error.strerror}; check the name and its permissions"
         ) from None
-    # By pattern: a parser of XML would follow what a hostile file tells it to.
+    # Patterns instead of an XML parser, which would follow the instructions of a hostile file.
     found = {
         name: re.search(rb"\b" + name + rb"""\s*=\s*["']([a-z0-9]{1,10})["']""", text)
         for name in (b"Width", b"Height", b"TileSize", b"Overlap", b"Format")

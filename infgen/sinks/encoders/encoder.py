@@ -1,4 +1,4 @@
-"""What every encoder of a picture file follows, and how a finished file takes its name."""
+"""The protocol of encoders, and durable renaming of finished files."""
 
 import os
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from infgen.sinks.provenance import Provenance
 
 
 class Encoder(Protocol):
-    """Turns the rows of a reader into a file in the work folder, in a thread of its own."""
+    """Encodes the rows of a reader as a file in the work folder, in a separate thread."""
 
     def encode(self) -> None:
-        """Write all of it and flush it to the disk. Raises Stopped, OSError or InfgenError."""
+        """Write the whole file and flush it to the disk. Raises Stopped, OSError or InfgenError."""
 
     def stop(self) -> None:
-        """Make ``encode`` end soon; called from another thread."""
+        """Make ``encode`` end soon. Called from another thread."""
 
     def publish(self, target: Path) -> None:
         """Give the result of ``encode`` the name ``target``. Raises OSError."""
@@ -27,13 +27,13 @@ MakeEncoder = Callable[[RowReader, Path, Provenance], Encoder]  # reader, work f
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename the flushed file ``source`` to ``target``, so that the name is durable, too."""
+    """Rename the flushed file ``source`` to ``target``, and flush the name, too."""
     os.replace(source, target)
     sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable."""
+    """Flush the names in ``folder`` to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe

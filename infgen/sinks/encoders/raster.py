@@ -1,7 +1,7 @@
-"""The encoders of PNG, JPEG and WebP files: libvips takes the rows of the work_file as they come.
+"""Encode PNG, JPEG and WebP files: libvips reads the rows of the work file as they become complete.
 
-libvips pulls, so rows travel to it as a PNG stream without compression: of the formats that its binary wheel reads from
-a stream, this one needs no seeking and costs no more than a copy.
+libvips pulls its input, so it gets the rows as a PNG stream without compression. Its binary wheel reads several formats
+from a stream; this one needs no seeking and costs no more than a copy.
 """
 
 import os
@@ -21,15 +21,15 @@ from infgen.sinks.encoders.encoder import replace
 from infgen.sinks.files.row_reader import RowReader
 from infgen.sinks.provenance import Provenance, pack
 
-DOTS_PER_MM = 72 / 25.4  # the resolution that programs assume where none is known
+DOTS_PER_MM = 72 / 25.4  # the resolution that programs assume without other information
 STRIP_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Operation:
-    """How libvips writes one format: its operation, and ``header``, the first bytes, after which XMP is inserted.
+    """How libvips writes one format: its operation, and the ``header`` before the XMP packet.
 
-    ``header_bytes`` 0: libvips places the XMP packet itself, as far as it can.
+    The packet is inserted after ``header_bytes`` bytes. 0: libvips places it itself.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Operation:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    # Measured on a natural picture: 8 % smaller than filter "up" at level 2 for 5 % more time. Level 6 gains less than
-    # 1 %, and filter "all" nothing for 1.8 times the time.
+    # Measured on a natural picture: 8 % smaller than filter "up" at level 2 for 5 % more time. Level 6 saves less than
+    # 1 %. Filter "all" saves nothing and takes 1.8 times as long.
     "png": Operation("pngsave_target", {"compression": 3, "filter": "avg", "keep": "none"}, xmp.PNG_SIGNATURE, 33),
     # Optimised or progressive coding would hold the whole picture in memory.
     "jpeg": Operation(
@@ -49,17 +49,17 @@ OPERATIONS: Mapping[str, Operation] = {
         b"\xff\xd8\xff",
         header_bytes=2,
     ),
-    # Lossless: the lossy encoder fails on large detailed pictures after all the work, for VP8 keeps its block modes in
-    # 512 KiB. Q 0 gives the size of Q 75 in a ninth of the time.
+    # Lossless: the lossy encoder fails on large detailed pictures at the very end, because VP8 keeps its block modes in
+    # 512 KiB. Q 0 gives the same size as Q 75 in a ninth of the time.
     "webp": Operation("webpsave_target", {"lossless": True, "effort": 0, "Q": 0, "keep": "xmp"}),
 }
 
 
 class RasterEncoder:
-    """An ``Encoder`` of one PNG, JPEG or WebP file."""
+    """``Encoder`` of one PNG, JPEG or WebP file."""
 
     def __init__(self, reader: RowReader, folder: Path, provenance: Provenance, *, operation: Operation) -> None:
-        """Raises MissingExtraError without libvips."""
+        """Prepare the encoder. Raises MissingExtraError without libvips."""
         vips.load()
         self._reader, self._operation, self._properties = reader, operation, pack(provenance)
         self._path = folder / "picture"
@@ -67,7 +67,7 @@ class RasterEncoder:
 
     def encode(self) -> None:
         """See ``Encoder.encode``."""
-        self._reader.wait(1)  # neither a file nor a thread of libvips before there is something to encode
+        self._reader.wait(1)  # create neither a file nor a thread of libvips before there is something to encode
         with open(self._path, "wb") as file:
             source, output = _Source(self._reader), _Output(file)
             try:
@@ -83,7 +83,7 @@ class RasterEncoder:
         """See ``Encoder.stop``."""
         self._reader.stop()
         if self._image is not None:
-            self._image.set_kill(True)  # an encoder that has read everything looks at nothing else
+            self._image.set_kill(True)  # the only signal to an encoder that has read all rows
 
     def publish(self, target: Path) -> None:
         """See ``Encoder.publish``."""
@@ -108,7 +108,7 @@ class RasterEncoder:
         getattr(image, self._operation.name)(target, **self._operation.options)
 
     def _raise_cause(self, source: "_Source", output: "_Output") -> None:
-        """Raise what made libvips end too early, if anything did: exceptions do not pass through its C code."""
+        """Raise the error that ended libvips early, if there was one: exceptions do not pass through its C code."""
         self._reader.check()
         for error in (source.error, output.error):
             if error is not None:
@@ -116,7 +116,7 @@ class RasterEncoder:
 
 
 class _Source:
-    """The picture of ``reader`` as the bytes of a PNG file, for libvips to read."""
+    """Passes the picture of ``reader`` to libvips as the bytes of a PNG file."""
 
     def __init__(self, reader: RowReader) -> None:
         self.error: Exception | None = None
@@ -124,13 +124,13 @@ class _Source:
         self._rest = memoryview(b"")
 
     def read(self, count: int) -> bytes | None:
-        """At most ``count`` bytes; None at the end, or where nothing more can be had."""
+        """Return at most ``count`` bytes, or None at the end or after an error."""
         try:
             while not self._rest:
                 self._rest = memoryview(next(self._parts, b""))
                 if not self._rest:
                     return None
-        except Exception as error:  # any error: it is raised again when the encoder has stopped
+        except Exception as error:  # raised again after the encoder has stopped
             self.error = error
             return None
         data, self._rest = self._rest[:count], self._rest[count:]
@@ -138,14 +138,13 @@ class _Source:
 
 
 def png_stream(reader: RowReader) -> Iterator[bytes]:
-    """The picture as an uncompressed PNG file, piece by piece, as its rows become complete."""
+    """Yield the parts of an uncompressed PNG file as rows become complete."""
     yield xmp.PNG_SIGNATURE
     yield xmp.png_chunk(b"IHDR", struct.pack(">IIBBBBB", reader.width, reader.height, 8, 2, 0, 0, 0))
     deflater = zlib.compressobj(level=0)
     for strip in reader.strips(STRIP_BYTES):
-        rows = np.zeros(
-            (strip.shape[0], 1 + strip.shape[1] * strip.shape[2]), np.uint8
-        )  # each begins with filter "none"
+        # Each row begins with filter "none".
+        rows = np.zeros((strip.shape[0], 1 + strip.shape[1] * strip.shape[2]), np.uint8)
         rows[:, 1:] = strip.reshape(strip.shape[0], -1)
         yield xmp.png_chunk(b"IDAT", deflater.compress(rows.data) + deflater.flush(zlib.Z_SYNC_FLUSH))
     yield xmp.png_chunk(b"IDAT", deflater.flush()) + xmp.png_chunk(b"IEND", b"")
@@ -153,7 +152,7 @@ def png_stream(reader: RowReader) -> Iterator[bytes]:
 
 @dataclass
 class _Output:
-    """The file under construction: puts ``insertion`` after ``header_bytes`` bytes, and keeps the first error."""
+    """Writes the file, inserts ``insertion`` after ``header_bytes`` bytes, and keeps the first error."""
 
     file: BinaryIO
     header: bytes = b""
@@ -163,10 +162,10 @@ class _Output:
     error: Exception | None = field(default=None, init=False)
 
     def write(self, data: Any) -> int:
-        """Take the encoder's next bytes; -1 tells it to stop."""
+        """Take the encoder's next bytes. Returns -1 to stop it."""
         try:
             self._put(bytes(data))
-        except Exception as error:  # any error: it is raised again when the encoder has stopped
+        except Exception as error:  # raised again after the encoder has stopped
             self.error = self.error or error
             return -1
         return len(data)
@@ -174,7 +173,7 @@ class _Output:
     def _put(self, data: bytes) -> None:
         if self.position == 0 and not data.startswith(self.header):
             raise InfgenError(
-                "this version of libvips begins the file in an unknown way; install pyvips[binary] 3.0 or later"
+                "this version of libvips writes an unknown file header; install pyvips[binary] 3.0 or later"
             )
         cut = self.header_bytes - self.position
         if self.insertion and 0 <= cut < len(data):

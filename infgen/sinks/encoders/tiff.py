@@ -1,7 +1,7 @@
-"""The encoders of TIFF and Cloud Optimized GeoTIFF (COG): lossless tiles with smaller copies, as rows become complete.
+"""Encode TIFF and Cloud Optimized GeoTIFF (COG): lossless tiles with smaller copies, as rows become complete.
 
-Tiles go to one file in the order in which they are made. A TIFF gets its directories at the end of that file. A COG is a
-second file with directories first, then the smallest copy, and the picture itself last; compressed tiles are copied.
+Tiles are appended to one file in the order of encoding. A TIFF gets its directories at the end of that file. A COG is a
+second file: directories first, then the smallest copy, the picture itself last. Its compressed tiles are copied.
 """
 
 import os
@@ -22,12 +22,12 @@ from infgen.sinks.files.row_reader import RowReader
 from infgen.sinks.grid import Grid
 from infgen.sinks.provenance import Provenance, creator, pack
 
-# Offsets of classic TIFF end at 4 GiB, and some readers take them as signed. Decided by the largest possible size, before
+# Offsets of classic TIFF end at 4 GiB, and some readers treat them as signed. The largest possible size decides, before
 # the first byte.
 CLASSIC_BYTES = 2**31
-_FILE_BYTES = 4.1  # per px at most, smaller copies included: noise does not shrink
+_FILE_BYTES = 4.1  # upper bound per px, including smaller copies: noise does not compress
 _OPTIONS = {"compression": "deflate", "predictor": "horizontal", "level": 3}  # level 6: 5 % smaller, twice the time
-# What GDAL calls the ghost area: it tells readers of parts that a tile's length stands before it, so that one request does.
+# The "ghost area" of GDAL. It tells partial readers that each tile is preceded by its length, so one request is enough.
 _LAYOUT = (
     b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
     b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
@@ -38,7 +38,7 @@ _LEADER = 4  # bytes before a tile's data in a COG, and as many after
 
 @dataclass
 class _Tiles:
-    """Compressed tiles in the order in which they come, and where each is."""
+    """Compressed tiles in the order of encoding, and the position of each."""
 
     file: BinaryIO
     grids: list[Grid]
@@ -55,10 +55,10 @@ class _Tiles:
 
 
 class TiffEncoder:
-    """An ``Encoder`` of one TIFF file; ``cog``: in the order of a COG."""
+    """``Encoder`` of one TIFF file. ``cog``: in the order of a COG."""
 
     def __init__(self, reader: RowReader, folder: Path, provenance: Provenance, *, cog: bool) -> None:
-        """Raises MissingExtraError without libvips."""
+        """Prepare the encoder. Raises MissingExtraError without libvips."""
         vips.load()
         self._reader, self._folder, self._cog = reader, folder, cog
         self._packet, self._software = xmp.packet(pack(provenance)), creator(provenance)
@@ -95,7 +95,7 @@ class TiffEncoder:
         return directories(found, start=start, big=self._big, software=self._software, packet=self._packet)
 
     def _rearrange(self, tiles: _Tiles) -> None:
-        """Write the file anew in the order of a COG, in place of the file of tiles."""
+        """Replace the file of tiles by a file in the order of a COG."""
         begin = len(header(0, big=self._big)) + len(GHOST)
         start = begin + begin % 2
         data = start + len(self._directories(tiles.found, start))
@@ -115,7 +115,7 @@ class TiffEncoder:
 
 
 def cog_order(found: list[Level], start: int) -> list[Level]:
-    """The same tiles one after another from ``start`` on, the smallest level first, each in its own row-major order."""
+    """Lay out the same tiles from offset ``start`` on: the smallest level first, each level in row-major order."""
     ordered = []
     for level in reversed(found):
         ends = start + np.cumsum(level.counts + np.uint64(2 * _LEADER), dtype=np.uint64)
@@ -125,9 +125,10 @@ def cog_order(found: list[Level], start: int) -> list[Level]:
 
 
 def tile_grids(width: int, height: int) -> list[Grid]:
-    """The picture and its smaller copies in tiles of TILE px; a picture of one tile has a tile that is hardly larger.
+    """List the grids of the picture and its copies, in tiles of TILE px.
 
-    The sides of TIFF tiles are multiples of 16, and libvips takes tiles much larger than the picture for an attack.
+    A small picture has one tile of about its size. The sides of TIFF tiles are multiples of 16. libvips rejects tiles
+    much larger than the picture as an attack.
     """
     if max(width, height) > TILE:
         return levels(width, height, smallest=TILE)
@@ -136,9 +137,9 @@ def tile_grids(width: int, height: int) -> list[Grid]:
 
 
 def compress(pixels: Pixels, *, side: int) -> bytes:
-    """The data of one TIFF tile: ``pixels`` (rows, columns, 3), its edge repeated to ``side`` px, predicted and deflated.
+    """Predict and deflate one TIFF tile: ``pixels`` (rows, columns, 3) with the edge repeated to ``side`` px.
 
-    libvips deflates eight times as fast as Python's zlib; it makes a TIFF file of one tile, of which the tile is taken.
+    libvips deflates eight times as fast as Python's zlib. It makes a TIFF file of one tile, and its data are extracted.
     """
     library = vips.load()
     rows, columns, channels = pixels.shape
@@ -150,7 +151,7 @@ def compress(pixels: Pixels, *, side: int) -> bytes:
 
 
 def _values(file: bytes, code: int) -> tuple[Any, ...]:
-    """The one value of tag ``code`` in the first directory of a small classic TIFF file."""
+    """Read the one value of tag ``code`` in the first directory of a small classic TIFF file."""
     (start,) = struct.unpack_from("<I", file, 4)
     (count,) = struct.unpack_from("<H", file, start)
     for entry in range(start + 2, start + 2 + 12 * count, 12):

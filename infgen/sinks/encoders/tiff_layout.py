@@ -1,7 +1,7 @@
-"""The directories of a tiled TIFF file with smaller copies: tags to bytes, classic or BigTIFF (TIFF 6.0, section 2).
+"""Write the directories of a tiled TIFF file with smaller copies, classic or BigTIFF (TIFF 6.0, section 2).
 
-Level 0 comes first; smaller copies follow as further pages of kind "reduced", which is where GDAL, QGIS, OpenSlide and
-libvips look for them.
+Level 0 comes first. Smaller copies follow as further pages of kind "reduced", where GDAL, QGIS, OpenSlide and libvips
+expect them.
 """
 
 import struct
@@ -16,12 +16,12 @@ Offsets = npt.NDArray[np.uint64]
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _LONG8 = 1, 2, 3, 4, 5, 16
 _SIZES = {_BYTE: 1, _ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8, _LONG8: 8}
 _DEFLATE, _RGB, _CONTIGUOUS, _INCH, _HORIZONTAL, _UNSIGNED = 8, 2, 1, 2, 2, 1
-_DOTS_PER_INCH = 72  # what programs assume where none is known
+_DOTS_PER_INCH = 72  # the resolution that programs assume without other information
 
 
 @dataclass(frozen=True)
 class Level:
-    """One picture of the file: its tiles, where they begin in the file, and how many bytes each has."""
+    """One picture of the file: its grid, and the offset and the number of bytes of each tile."""
 
     grid: Grid
     offsets: Offsets
@@ -36,14 +36,14 @@ class _Tag:
 
 
 def header(first_directory: int, *, big: bool) -> bytes:
-    """The first bytes of the file: 16 in BigTIFF, 8 otherwise."""
+    """Return the first bytes of the file: 16 in BigTIFF, 8 otherwise."""
     if big:
         return struct.pack("<2sHHHQ", b"II", 43, 8, 0, first_directory)
     return struct.pack("<2sHI", b"II", 42, first_directory)
 
 
 def directories(levels: list[Level], *, start: int, big: bool, software: str, packet: bytes) -> bytes:
-    """All directories with their values, to stand at the even offset ``start``. Their length depends on no offset."""
+    """Return all directories with their values, for the even offset ``start``. Their length depends on no offset."""
     data = b""
     for number, level in enumerate(levels):
         tags = _tags(level, reduced=number > 0, big=big, software=software, packet=b"" if number else packet)
@@ -81,7 +81,7 @@ def _number(code: int, kind: int, value: int) -> _Tag:
 
 
 def _directory(tags: list[_Tag], *, start: int, big: bool, last: bool) -> bytes:
-    """One directory: its entries, the offset of the next one, then the values that do not fit into entries."""
+    """Return one directory: its entries, the offset of the next one, then the values that do not fit into entries."""
     count, entry, offset = ("<Q", "<HHQ", "<Q") if big else ("<H", "<HHI", "<I")
     inline = struct.calcsize(offset)
     values_start = start + struct.calcsize(count) + len(tags) * (struct.calcsize(entry) + inline) + inline
@@ -91,8 +91,8 @@ def _directory(tags: list[_Tag], *, start: int, big: bool, last: bool) -> bytes:
         if len(tag.data) <= inline:
             entries += tag.data.ljust(inline, b"\0")
         else:
-            values += b"\0" * (-(values_start + len(values)) % 8)  # values lie on boundaries of their own size
+            values += b"\0" * (-(values_start + len(values)) % 8)  # align values to 8 bytes
             entries += struct.pack(offset, values_start + len(values))
             values += tag.data
-    values += b"\0" * (-(values_start + len(values)) % 8)  # so does the next directory
+    values += b"\0" * (-(values_start + len(values)) % 8)  # align the next directory, too
     return entries + struct.pack(offset, 0 if last else values_start + len(values)) + values

@@ -1,4 +1,4 @@
-"""The one place that loads libvips, and only when a picture is written or read."""
+"""Load libvips, and only when a picture is written or read."""
 
 import functools
 from typing import Any
@@ -8,12 +8,12 @@ from infgen.errors import MissingExtraError
 
 @functools.cache
 def load() -> Any:
-    """The pyvips module, set up once for the process: one thread, and no cache, for every picture is read once.
+    """Import pyvips and set it up once for the process: one thread, and no cache, because every picture is read once.
 
-    Nothing is computed here that more threads would make faster, and libvips keeps rows for each of them: a PNG 50,000 px
-    wide takes 121 MiB with one and 583 MiB with 64.
+    More threads would speed up nothing here, and libvips keeps rows for each of them: a PNG 50,000 px wide takes
+    121 MiB with one thread and 583 MiB with 64.
 
-    Raises MissingExtraError where the library cannot be loaded.
+    Raises MissingExtraError if the library cannot be loaded.
     """
     try:
         import pyvips
@@ -27,5 +27,5 @@ def load() -> Any:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of ``error`` without line ends: libvips joins several."""
+    """Return the message of ``error`` in one line: libvips joins several lines."""
     return " ".join(str(error).split())

@@ -1,1 +1,1 @@
-"""Picture files: tiles wait on a work_file on disk, with a journal of what is finished, while an encoder reads its rows."""
+"""Picture files: tiles go to a work file on disk, with a journal of finished tiles, while an encoder reads the rows."""

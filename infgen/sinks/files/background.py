@@ -1,6 +1,6 @@
-"""Work in a thread of its own: storing tiles in groups, and encoding, beside the thread that computes.
+"""Store tiles in groups and encode them in separate threads, while another thread computes.
 
-Threads are daemons: a process that ends without closing a sink is not held up by an encoder that waits for tiles.
+Threads are daemons, so an encoder without input cannot block a process that ends without closing a sink.
 """
 
 import threading
@@ -13,7 +13,7 @@ Group = list[tuple[int, Pixels]]
 
 
 class Task:
-    """One call of ``function`` in a thread, begun at once."""
+    """One call of ``function`` in a new thread, started immediately."""
 
     def __init__(self, name: str, function: Callable[[], None]) -> None:
         self.error: BaseException | None = None
@@ -24,49 +24,49 @@ class Task:
     def _run(self) -> None:
         try:
             self._function()
-        except BaseException as error:  # raised again by check(), in the thread that waits
+        except BaseException as error:  # check() raises it again in the caller's thread
             self.error = error
         self._done.set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait at most so long; whether the call has ended."""
+        """Wait at most ``seconds`` (None: without limit). Returns whether the call has ended."""
         return self._done.wait(seconds)
 
     def check(self) -> None:
-        """Raise the error with which the call ended, if it did."""
+        """Raise the error of the call, if it failed."""
         if self.error is not None:
             raise self.error
 
 
 class Writer:
-    """Hands tiles to ``store`` in a thread, all that wait at a time: one flush of the disk then serves several."""
+    """Passes all queued tiles at once to ``store`` in a thread, so that they share one flush of the disk."""
 
     def __init__(self, store: Callable[[Group], None]) -> None:
         self._store = store
         self._changed = threading.Condition()
-        self._waiting: Group = []
-        self._bytes = 0  # waiting or being stored
+        self._queue: Group = []
+        self._bytes = 0  # queued or being stored
         self._closing = False
         self._task = Task("infgen-writer", self._run)
 
     def put(self, number: int, tile: Pixels) -> None:
-        """Take ``tile``, which may be changed afterwards; waits while the queue is full. Raises an earlier error of ``store``."""
+        """Copy ``tile`` into the queue, and block while the queue is full. Raises an earlier error of ``store``."""
         copy = tile.copy(order="C")
         with self._changed:
             self._changed.wait_for(
                 lambda: self._task.wait(0) or self._bytes == 0 or self._bytes + copy.nbytes <= QUEUE_BYTES
             )
             self.check()
-            self._waiting.append((number, copy))
+            self._queue.append((number, copy))
             self._bytes += copy.nbytes
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise the error with which ``store`` ended the thread, if it did."""
+        """Raise the error of ``store``, if it failed."""
         self._task.check()
 
     def close(self) -> None:
-        """Store what was taken and end the thread. Raises its error. May be called more than once."""
+        """Store all queued tiles and end the thread. Raises its error. May be called more than once."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -82,14 +82,14 @@ class Writer:
                     self._changed.notify_all()
         except BaseException as error:
             with self._changed:
-                self._task.error = error  # before a thread that waits for room looks
+                self._task.error = error  # set before a blocked put() checks it
                 self._bytes = 0
                 self._changed.notify_all()
             raise
 
     def _next(self) -> Group:
-        """Every tile that waits; none when the writer is closed."""
+        """Take all queued tiles; none if the writer is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closing)
-            group, self._waiting = self._waiting, []
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            group, self._queue = self._queue, []
             return group

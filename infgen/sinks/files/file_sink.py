@@ -1,7 +1,7 @@
-"""The sink of picture files: tiles go to a work_file in a work folder, and an encoder follows them row by row.
+"""The sink of picture files: tiles go to a work file in a work folder, and an encoder follows row by row.
 
-Three threads work side by side: the caller's computes, one stores tiles and lists them in the journal, one encodes.
-A crash loses the tiles that were not in the journal yet: at most those in the queue and those being computed.
+Three threads run in parallel: the caller's thread computes, one stores tiles and lists them in the journal, one
+encodes. A crash loses the tiles that are not in the journal yet: at most the queued tiles and those being computed.
 """
 
 import zlib
@@ -26,12 +26,12 @@ from infgen.sinks.grid import Grid
 from infgen.sinks.provenance import Provenance, check_provenance
 
 POLL_S = 0.1
-_KEPT = frozenset({LOCK, PROVENANCE, WORK_FILE, JOURNAL})  # of the work folder; the rest is made again
+_KEPT = frozenset({LOCK, PROVENANCE, WORK_FILE, JOURNAL})  # files of the work folder; everything else is made again
 
 
 @dataclass(frozen=True)
 class _Store:
-    """Puts tiles on the work_file and, when they are durable, into the journal."""
+    """Writes tiles to the work file and, after a flush, to the journal."""
 
     work_file: WorkFile
     journal: Journal
@@ -59,7 +59,7 @@ class _Encoding:
 
 
 class FileSink:
-    """A ``Sink`` of one picture file."""
+    """``Sink`` of one picture file."""
 
     def __init__(
         self,
@@ -71,9 +71,10 @@ class FileSink:
         file_format: Format,
         encoder: MakeEncoder,
     ) -> None:
-        """Open the work folder of the real file ``target`` and verify the tiles that an earlier start left there.
+        """Open the work folder of the real file ``target``, and verify the tiles that an earlier render left.
 
-        Raises InputError (see ``WorkFolder``), MissingExtraError where ``encoder`` lacks its library, InfgenError for a bad disk.
+        Raises InputError (see ``WorkFolder``), MissingExtraError if the encoder's library is missing, InfgenError for a
+        faulty disk.
         """
         check_provenance(provenance)
         self._target, self._grid, self._provenance, self._format = target, grid, provenance, file_format
@@ -94,18 +95,18 @@ class FileSink:
         self._done = frozenset(number for number, crc in listed.items() if self._is_whole(number, crc))
         entries = stack.enter_context(closing(Journal(folder / JOURNAL, total=grid.count)))
         for one in (folder, folder.parent):
-            sync_folder(one)  # so that a power cut does not take the names of files whose contents are safe
+            sync_folder(one)  # a power cut must not lose the names of files with flushed content
         self._taken = set(self._done)
         self._completion = Completion(grid)
         for number in self._done:
             self._completion.add(number)
-        # On resume encoding begins again from row 0: it is cheap beside computing, and keeps no state to be damaged.
+        # A resumed render encodes from row 0 again: encoding is cheap compared with computing, and keeps no state.
         self._encoding: _Encoding | None = self._encode()
         self._writer = Writer(_Store(self._work_file, entries, grid, self._completion).add)
         self._closed = False
 
     def _is_whole(self, number: int, checksum: int) -> bool:
-        """Whether the work_file still holds the pixels of a tile; what cannot be read is computed again."""
+        """Whether the work file still holds the pixels of a tile. Unreadable tiles are computed again."""
         with suppress(InfgenError):
             return zlib.crc32(self._work_file.read(self._grid.box(number)).data) == checksum
         return False
@@ -117,7 +118,7 @@ class FileSink:
 
     @property
     def format(self) -> Format:
-        """The format that is written."""
+        """See ``Sink.format``."""
         return self._format
 
     @property
@@ -126,23 +127,23 @@ class FileSink:
         return self._done
 
     def write_tile(self, number: int, tile: Pixels) -> None:
-        """See ``Sink.write_tile``. A tile that is there already is not stored again: it has the same pixels."""
+        """See ``Sink.write_tile``. Ignores a tile that is already stored, because it has the same pixels."""
         check_tile(tile)
         if self._closed or not 0 <= number < self._grid.count:
             raise ValueError(f"tile {number} is not one of {self._grid.count}, or the sink is closed")
         box = self._grid.box(number)
         if tile.shape[:2] != (box.h, box.w):
-            raise ValueError(f"tile {number} has {box.w} x {box.h} px, not {tile.shape[1]} x {tile.shape[0]}")
+            raise ValueError(f"tile {number} is {tile.shape[1]} x {tile.shape[0]} px; {box.w} x {box.h} px are needed")
         self._check()
         if number not in self._taken:
             self._writer.put(number, tile)
             self._taken.add(number)
 
     def finish(self, *, progress: Progress = silent) -> None:
-        """See ``Sink.finish``. After an error it may be called again. Raises ValueError while tiles are missing."""
+        """See ``Sink.finish``. May be called again after an error. Raises ValueError if tiles are missing."""
         missing = self._grid.count - len(self._taken)
         if self._closed or missing:
-            raise ValueError(f"the picture lacks {missing} of {self._grid.count} tiles, or the sink is closed")
+            raise ValueError(f"{missing} of {self._grid.count} tiles are missing, or the sink is closed")
         encoding = self._encoding = self._encoding or self._encode()
         total = self._grid.width * self._grid.height
         try:
@@ -160,7 +161,7 @@ class FileSink:
         progress(total, total)
 
     def close(self) -> None:
-        """See ``Sink.close``. Raises InfgenError where tiles that were taken could not be stored."""
+        """See ``Sink.close``. Raises InfgenError if queued tiles could not be stored."""
         if self._closed:
             return
         self._stop_encoding()
@@ -170,18 +171,18 @@ class FileSink:
             self._dispose(keep=True)
 
     def __enter__(self) -> Self:
-        """The sink itself."""
+        """Return the sink itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close, which does nothing after ``finish``. An error of closing does not replace one that came before."""
+        """Close the sink; does nothing after ``finish``. An earlier error takes precedence over an error of closing."""
         with suppress(*([InfgenError] if error is not None else [])):
             self.close()
 
     def _check(self) -> None:
-        """Raise what went wrong in another thread."""
+        """Raise the error of another thread, if one failed."""
         self._writer.check()
         if self._encoding is None:
             return
@@ -197,7 +198,7 @@ class FileSink:
         )
 
     def _stop_encoding(self) -> None:
-        """End the encoder, whatever it does, and remove what it wrote."""
+        """Stop the encoder and remove its files."""
         if self._encoding is None:
             return
         encoding, self._encoding = self._encoding, None
@@ -208,12 +209,12 @@ class FileSink:
     def _remove_encoded(self) -> None:
         for entry in list(self._work_folder.path.iterdir()):
             if entry.name not in _KEPT:
-                with suppress(OSError):  # removed at the next start
+                with suppress(OSError):  # the next start removes it
                     remove(entry)
 
     def _dispose(self, *, keep: bool) -> None:
         self._closed = True
-        with suppress(InfgenError):  # after finish nothing waits; close() has raised it
+        with suppress(InfgenError):  # the queue is empty after finish(); close() has raised the error
             self._writer.close()
         if not keep:
             self._work_folder.remove()

@@ -1,7 +1,7 @@
-"""A picture of any size on disk: raw rows of RGB, written and read rectangle by rectangle in any order.
+"""The work file of a picture of any size: raw rows of RGB on disk, read and written as rectangles in any order.
 
-Positioned reads and writes, no memory map: resident memory stays flat whatever the picture holds, and a full or failing
-disk is an error that can be reported, where an access to a map would kill the process.
+It uses positioned reads and writes instead of a memory map. So resident memory stays flat for any picture, and a full
+or failing disk raises an error. With a memory map it would kill the process.
 """
 
 import os
@@ -18,10 +18,13 @@ CHANNELS = 3
 
 
 class WorkFile:
-    """``height`` rows of ``width`` px, 3 bytes each, in a sparse file that outlives the object. Unwritten pixels are black."""
+    """``height`` rows of ``width`` px, 3 bytes each, in a sparse file. Unwritten pixels are black.
+
+    The file remains after ``close``.
+    """
 
     def __init__(self, path: Path, *, width: int, height: int) -> None:
-        """Open the file ``path`` or create it; what it holds already is kept. Raises InfgenError where it cannot be."""
+        """Open or create the file ``path``, and keep its content. Raises InfgenError if that fails."""
         self.width, self.height, self.path = width, height, path
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
@@ -34,14 +37,14 @@ class WorkFile:
 
     @property
     def size(self) -> int:
-        """Bytes of the whole picture."""
+        """Size of the whole picture in bytes."""
         return self.width * self.height * CHANNELS
 
     def write(self, tile: Pixels, x: int, y: int) -> None:
-        """Store ``tile`` (rows, columns, 3) uint8 with its upper left corner at px (``x``, ``y``) of the picture.
+        """Write ``tile`` (rows, columns, 3) uint8 with its upper left corner at px (``x``, ``y``) of the picture.
 
-        Later tiles replace earlier ones. Raises ValueError for another shape or type, or a tile that reaches outside;
-        InfgenError where the disk is full.
+        Later tiles replace earlier ones. Raises ValueError for another shape or type, or if the tile reaches outside
+        the picture; InfgenError if the disk is full.
         """
         check_tile(tile)
         offsets, length = self._runs(Box(x, y, tile.shape[1], tile.shape[0]))
@@ -50,10 +53,13 @@ class WorkFile:
             for index, offset in enumerate(offsets):
                 self._write_at(data[index * length : (index + 1) * length], offset)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
     def read(self, box: Box) -> Pixels:
-        """The pixels of ``box``, (rows, columns, 3) uint8. Raises ValueError outside, InfgenError for a failing disk."""
+        """Read the pixels of ``box``, (rows, columns, 3) uint8.
+
+        Raises ValueError if ``box`` reaches outside the picture, InfgenError if the disk fails.
+        """
         offsets, length = self._runs(box)
         data = bytearray(CHANNELS * box.pixels)
         try:
@@ -61,19 +67,19 @@ class WorkFile:
                 self._read_at(memoryview(data)[index * length : (index + 1) * length], offset)
         except OSError as error:
             raise InfgenError(
-                f"the working file {self.path} cannot be read: {error.strerror or error}; check the disk"
+                f"the work file {self.path} cannot be read: {error.strerror or error}; check the disk"
             ) from error
         return np.frombuffer(data, np.uint8).reshape(box.h, box.w, CHANNELS)
 
     def sync(self) -> None:
-        """Return when everything written is on the disk. Raises InfgenError where the disk is full or faulty."""
+        """Flush everything written to the disk. Raises InfgenError if the disk is full or faulty."""
         try:
             getattr(os, "fdatasync", os.fsync)(self._file)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
 
     def _runs(self, box: Box) -> tuple[range, int]:
-        """Where the bytes of ``box`` lie: offsets of runs of equal length, and that length."""
+        """Return the offsets of the runs of bytes of ``box`` in the file, and the common length of the runs."""
         if not (0 <= box.x <= self.width - box.w and 0 <= box.y <= self.height - box.h):
             raise ValueError(
                 f"a tile of {box.w} x {box.h} px at ({box.x}, {box.y}) reaches outside the picture of "
@@ -81,12 +87,12 @@ class WorkFile:
             )
         row = CHANNELS * self.width
         start = box.y * row + CHANNELS * box.x
-        if box.w == self.width:  # whole rows lie one after another
+        if box.w == self.width:  # whole rows are contiguous
             return range(start, start + 1), row * box.h
         return range(start, start + row * box.h, row), CHANNELS * box.w
 
     def _write_at(self, data: memoryview, offset: int) -> None:
-        while data:  # the system may take a part only
+        while data:  # the system may write only a part
             count = os.pwrite(self._file, data, offset)
             data, offset = data[count:], offset + count
 
@@ -94,17 +100,17 @@ class WorkFile:
         while target:
             count = os.preadv(self._file, [target], offset)
             if count == 0:
-                raise OSError("it is shorter than the picture")
+                raise OSError("the file is shorter than the picture")
             target, offset = target[count:], offset + count
 
-    def _refused(self, error: OSError) -> InfgenError:
+    def _write_error(self, error: OSError) -> InfgenError:
         return InfgenError(
-            f"the working file {self.path} takes no more data: {error.strerror}; "
+            f"the work file {self.path} takes no more data: {error.strerror}; "
             "free some disk space or choose another folder; finished tiles are kept"
         )
 
 
 def check_tile(tile: Pixels) -> None:
-    """Raise ValueError for what is not (rows, columns, 3) uint8, or empty."""
+    """Raise ValueError if ``tile`` is empty or not (rows, columns, 3) uint8."""
     if tile.dtype != np.uint8 or tile.ndim != 3 or tile.shape[2] != CHANNELS or 0 in tile.shape:
-        raise ValueError(f"a tile is (rows, columns, 3) uint8 and not empty, not {tile.shape} {tile.dtype}")
+        raise ValueError(f"tile is {tile.shape} {tile.dtype}; (rows, columns, 3) uint8, not empty, is needed")

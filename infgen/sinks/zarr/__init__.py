@@ -1,4 +1,4 @@
-"""The sink of OME-Zarr pictures, in a folder or behind a URL: tiles are encoded and stored by a few threads, in any order."""
+"""The sink of OME-Zarr pictures, in a folder or behind a URL: a few threads encode and store tiles in any order."""
 
 import fcntl
 import os
@@ -52,15 +52,15 @@ __all__ = [
     "write_chunk",
 ]
 
-WRITERS = 4  # threads: zstd and storage wait without holding Python's lock
-PENDING = 2 * WRITERS  # tiles that wait to be stored, at most
+WRITERS = 4  # threads; zstd and storage release Python's lock
+PENDING = 2 * WRITERS  # upper bound of queued tiles
 
 
 @contextmanager
 def hold(path: str) -> Iterator[None]:
-    """Be the one process that writes the local store ``path``; for a URL nothing is held, its protocols have no locks.
+    """Lock the local store ``path`` for this process. For a URL there is no lock, because its protocols have none.
 
-    Raises InputError where another process holds it, which ends with that process, however it ends.
+    The lock ends with the process at the latest. Raises InputError if another process holds it.
     """
     if is_url(path):
         yield
@@ -71,13 +71,13 @@ def hold(path: str) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            os.rmdir(work_location(path))  # where nothing is left in it
+            os.rmdir(work_location(path))  # succeeds if the folder is empty
         name.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _lock(name: Path, path: str) -> int:
-    """The descriptor of the locked file ``name``, in which the owner's pid stands."""
+    """Lock the file ``name``, write this process's id into it, and return the descriptor."""
     while True:
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -95,7 +95,7 @@ def _lock(name: Path, path: str) -> int:
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             return descriptor
-        os.close(descriptor)  # its owner has removed it in between
+        os.close(descriptor)  # the last owner has removed the file in between
 
 
 def _same_file(descriptor: int, name: Path) -> bool:
@@ -105,15 +105,15 @@ def _same_file(descriptor: int, name: Path) -> bool:
 
 
 class ZarrSink:
-    """A ``Sink`` (see ``infgen.sinks.base``) that writes an OME-Zarr 0.5 store.
+    """``Sink`` of an OME-Zarr 0.5 store.
 
-    A local store is made in a hidden folder beside it and takes its name at the end; behind a URL it is made in place. A crash
-    loses the tiles in flight, at most ``PENDING`` and those that are being computed.
+    A local store is written to a hidden folder next to it, and takes its name at the end. Behind a URL it is written in
+    place. A crash loses at most ``PENDING`` queued tiles and those being computed.
     """
 
     def __init__(self, path: str, grid: Grid, provenance: Provenance, *, start: Start = "new") -> None:
         """Open or create the store. Raises what ``create`` and ``hold`` raise."""
-        check_store(path, grid, start)  # before a lock file is made
+        check_store(path, grid, start)  # before creating a lock file
         self._path = path if is_url(path) else str(target(path))
         self._grid, self._provenance = grid, provenance
         with ExitStack() as stack:
@@ -127,7 +127,7 @@ class ZarrSink:
 
     @property
     def format(self) -> Format:
-        """The format that is written."""
+        """See ``Sink.format``."""
         return next(one for one in FORMATS if ".zarr" in one.extensions)
 
     @property
@@ -136,20 +136,22 @@ class ZarrSink:
         return self._done
 
     def write_tile(self, number: int, tile: Pixels) -> None:
-        """See ``Sink.write_tile``. ``tile`` is not copied and must not change any more."""
+        """See ``Sink.write_tile``. Does not copy ``tile``: it must not change afterwards."""
         check_tile(self._grid, number, tile)
         self._submit(number, write_chunk, self._path, self._grid, number, tile)
         self._stored.update(self._wait(PENDING))
 
     def finish(self, *, progress: Progress = silent) -> None:
-        """See ``Sink.finish``: makes the smaller copies, then the metadata."""
+        """See ``Sink.finish``. Writes the smaller copies, then the metadata."""
         self._stored.update(self._wait(0))
         missing = self._grid.count - len(self._stored)
         if missing:
-            raise InfgenError(f"{self._path} lacks {missing} of {self._grid.count} tiles; render them with --resume")
+            raise InfgenError(
+                f"{missing} of {self._grid.count} tiles of {self._path} are missing; render them with --resume"
+            )
         levels = pyramid.levels(self._grid)
         total, done = sum(one.width * one.height for one in levels[1:]), 0
-        for level, grid in enumerate(levels[1:], 1):  # one by one: each is made from the one before
+        for level, grid in enumerate(levels[1:], 1):  # one after another: each level is made from the one before
             for number in range(grid.count):
                 self._submit(number, downsample, self._path, self._grid, level, number)
                 done += sum(grid.box(n).pixels for n in self._wait(PENDING))
@@ -160,7 +162,7 @@ class ZarrSink:
         self.close()
 
     def close(self) -> None:
-        """See ``Sink.close``. Raises InfgenError where the last tiles cannot be stored."""
+        """See ``Sink.close``. Raises InfgenError if the last tiles cannot be stored."""
         if self._open is None:
             return
         stack, self._open = self._open, None
@@ -170,24 +172,24 @@ class ZarrSink:
                 discard_empty(self._path, self._grid)
 
     def __enter__(self) -> Self:
-        """The sink itself."""
+        """Return the sink itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close, which does nothing after ``finish``."""
+        """Close the sink; does nothing after ``finish``."""
         if kind is None:
             self.close()
             return
-        with suppress(InfgenError):  # the first error is the one to report
+        with suppress(InfgenError):  # report the first error
             self.close()
 
     def _submit(self, number: int, work: Callable[..., None], *arguments: object) -> None:
         self._pending[self._threads.submit(work, *arguments)] = number
 
     def _wait(self, limit: int) -> list[int]:
-        """Wait until at most ``limit`` pieces of work are pending; the numbers of those that ended. Raises the first error."""
+        """Wait until at most ``limit`` calls are pending. Returns the numbers of ended calls; raises the first error."""
         ended: list[int] = []
         while self._pending:
             timeout = None if len(self._pending) > limit else 0
@@ -201,7 +203,7 @@ class ZarrSink:
         return ended
 
     def _verify_tiles(self) -> frozenset[int]:
-        """Tiles of an earlier start that are whole."""
+        """Verify the tiles of an earlier render. Returns the numbers of the complete ones."""
         numbers = list_tiles(self._path, self._grid)
         verdicts = self._threads.map(lambda number: is_done(self._path, self._grid, number), numbers)
         return frozenset(number for number, whole in zip(numbers, verdicts, strict=True) if whole)

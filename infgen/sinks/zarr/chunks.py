@@ -1,7 +1,7 @@
-"""Chunks of an OME-Zarr picture: one per tile, deflated with zstd, its CRC-32C at the end, so that damage shows.
+"""Chunks of an OME-Zarr picture: one per tile, compressed with zstd, with a CRC-32C at the end to detect damage.
 
-Encoded by the libraries that zarr-python uses. Chunks are decoded here and not by zarr-python, because a missing one must not
-read as black, and a store from elsewhere must not choose codecs or sizes. Needs the extra ``zarr``.
+The libraries of zarr-python encode them. This module decodes them itself, because zarr-python reads missing chunks as
+black, and an untrusted store must not choose codecs or sizes. Needs the extra ``zarr``.
 """
 
 import functools
@@ -20,12 +20,12 @@ from infgen.sinks.zarr.storage import Storage
 CHANNELS = 3
 ZSTD_LEVEL = 3
 _CHECKSUM_BYTES = 4
-_SMALLEST_BYTES = 12  # of an encoded chunk: less is a torn one
+_SMALLEST_BYTES = 12  # lower bound of an encoded chunk; a smaller one is incomplete
 
 
 @functools.cache
 def library(name: str) -> Any:
-    """The module ``name``. Raises MissingExtraError without it."""
+    """Import the module ``name``. Raises MissingExtraError without it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -35,7 +35,7 @@ def library(name: str) -> Any:
 
 
 def list_chunks(storage: Storage, grid: Grid) -> Iterator[int]:
-    """Numbers of the tiles of ``grid`` that have a chunk, whole or not, in no order."""
+    """Yield the numbers of the tiles of ``grid`` that have a chunk, complete or not, in no order."""
     for key in storage.keys("0/c"):
         place = [int(part) for part in key.split("/")[2:] if part.isascii() and part.isdigit() and len(part) < 16]
         if len(place) == 3 and place[0] == 0 and place[1] < grid.rows and place[2] < grid.columns:
@@ -48,7 +48,7 @@ def _key(grid: Grid, level: int, number: int) -> str:
 
 
 def put_chunk(storage: Storage, grid: Grid, *, level: int, number: int, planes: Planes) -> None:
-    """Store ``planes`` (3, h, w), filled up with zeros to a whole chunk."""
+    """Store ``planes`` (3, h, w), padded with zeros to a whole chunk."""
     chunk = np.zeros((CHANNELS, grid.step_y, grid.step_x), np.uint8)
     chunk[:, : planes.shape[1], : planes.shape[2]] = planes
     frame = bytes(library("numcodecs.zstd").Zstd(level=ZSTD_LEVEL).encode(chunk))
@@ -56,14 +56,14 @@ def put_chunk(storage: Storage, grid: Grid, *, level: int, number: int, planes: 
 
 
 def _checksum(frame: bytes) -> bytes:
-    """CRC-32C as the codec "crc32c" appends it."""
+    """Return the CRC-32C that the codec "crc32c" appends."""
     return int(library("google_crc32c").value(frame)).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def get_chunk(storage: Storage, grid: Grid, *, level: int, number: int) -> Planes | None:
-    """The chunk (3, step_y, step_x), None where it is missing or damaged."""
+    """Read the chunk (3, step_y, step_x). Returns None if it is missing or damaged."""
     size = CHANNELS * grid.step_y * grid.step_x
-    limit = size + size // 128 + 1024  # zstd adds less to what it cannot shrink
+    limit = size + size // 128 + 1024  # zstd adds less than this to incompressible data
     data = storage.get(_key(grid, level, number), limit=limit)
     if data is None or not _SMALLEST_BYTES < len(data) <= limit:
         return None
@@ -78,7 +78,10 @@ def get_chunk(storage: Storage, grid: Grid, *, level: int, number: int) -> Plane
 
 
 def _declared_size(frame: bytes) -> int | None:
-    """Bytes that a zstd frame says it holds (RFC 8878, section 3.1.1.1), None where it does not: nothing bounds it then."""
+    """Read the decompressed size that a zstd frame declares (RFC 8878, section 3.1.1.1).
+
+    Returns None if it declares none, so that its size is unbounded.
+    """
     flags = frame[4]
     single_segment, bytes_of_size = flags >> 5 & 1, flags >> 6
     if frame[:4] != b"\x28\xb5\x2f\xfd" or not (single_segment or bytes_of_size):
@@ -89,7 +92,7 @@ def _declared_size(frame: bytes) -> int | None:
 
 
 def read_planes(storage: Storage, grid: Grid, *, level: int, box: Box) -> Planes:
-    """The pixels of ``box`` of ``level``, (3, h, w). Raises InfgenError where a chunk is missing or damaged."""
+    """Read the pixels of ``box`` of ``level``, (3, h, w). Raises InfgenError if a chunk is missing or damaged."""
     planes = np.empty((CHANNELS, box.h, box.w), np.uint8)
     rows = range(box.y // grid.step_y, -(-(box.y + box.h) // grid.step_y))
     columns = range(box.x // grid.step_x, -(-(box.x + box.w) // grid.step_x))
@@ -105,6 +108,6 @@ def read_planes(storage: Storage, grid: Grid, *, level: int, box: Box) -> Planes
 
 
 def _overlap(start: int, size: int, box_start: int, box_size: int) -> tuple[slice, slice]:
-    """Where a chunk and a box overlap along one axis: counted from the chunk's edge, and from the box's."""
+    """Return the overlap of a chunk and a box along one axis, relative to the chunk and relative to the box."""
     low, high = max(start, box_start), min(start + size, box_start + box_size)
     return slice(low - start, high - start), slice(low - box_start, high - box_start)

@@ -1,6 +1,6 @@
-"""Named pieces of bytes in a folder or below a URL (s3://, gs://, memory:// ...): what a store of chunks needs, and no more.
+"""Storage of named bytes in a folder or below a URL (s3://, gs://, memory:// ...), as chunks need it.
 
-The only module of the sinks that imports fsspec, and only where a URL is used.
+Only this module of the sinks imports fsspec, and only for a URL.
 """
 
 import errno
@@ -15,48 +15,48 @@ from typing import Any, Protocol
 
 from infgen.errors import InfgenError, InputError, MissingExtraError
 
-PARTIAL = ".partial"  # the end of the name of a file that is being written
+PARTIAL = ".partial"  # end of the names of incomplete files
 _LIBRARIES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 class Storage(Protocol):
-    """Keys are relative, with slashes. Every method raises InfgenError, in one line, where the storage fails."""
+    """Bytes by key. Keys are relative paths with slashes. Every method raises InfgenError if the storage fails."""
 
     @property
     def location(self) -> str:
-        """Folder or URL, for messages."""
+        """The folder or URL, for messages."""
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        """The bytes of ``key``, None where there are none; at most ``limit`` + 1 bytes are read."""
+        """Read the bytes of ``key``, or None if it does not exist. Reads at most ``limit`` + 1 bytes."""
 
     def put(self, key: str, data: bytes) -> None:
-        """Store ``data`` under ``key``: all of it or nothing."""
+        """Store ``data`` under ``key``, completely or not at all."""
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """All keys below the folder ``prefix``, in no order."""
+        """Yield all keys below the folder ``prefix``, in no order."""
 
     def any(self) -> bool:
-        """Whether there is anything at all, hidden files apart."""
+        """Whether there is any key, except hidden files."""
 
     def remove(self, key: str) -> None:
-        """Remove ``key``, or everything below it; nothing happens where it does not exist."""
+        """Remove ``key`` and everything below it, if it exists."""
 
 
 def is_url(path: str) -> bool:
-    """Whether ``path`` names a place by protocol."""
+    """Whether ``path`` is a URL."""
     return "://" in path
 
 
 def open_storage(location: str) -> Storage:
-    """The bytes in the folder, or below the URL, ``location``.
+    """Open the storage in the folder, or below the URL, ``location``.
 
-    Raises MissingExtraError where its protocol needs a library, InputError where nothing knows the protocol.
+    Raises MissingExtraError if the protocol needs a library, InputError for an unknown protocol.
     """
     return _RemoteStorage(location) if is_url(location) else _LocalStorage(Path(location))
 
 
 class _LocalStorage:
-    """Files in a folder. A file has its bytes on the disk before it takes its name."""
+    """Files in a folder. The bytes of a file are flushed before it takes its name."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -121,7 +121,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 class _RemoteStorage:
-    """Objects below a URL; object stores show an object when all of it has arrived."""
+    """Objects below a URL. Object stores show only complete objects."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
@@ -139,16 +139,16 @@ class _RemoteStorage:
             return bytes(self._files.cat_file(self._path(key), start=0, end=limit + 1))
         except (FileNotFoundError, IsADirectoryError):
             return None
-        except Exception as error:  # each protocol's library has errors of its own
-            if "not satisfiable" in str(error):  # a range of an object without bytes
+        except Exception as error:  # the library of each protocol has its own errors
+            if "not satisfiable" in str(error):  # a range of an empty object
                 return b""
-            raise self._failed(f"{key} cannot be read", error) from error
+            raise self._error(f"{key} cannot be read", error) from error
 
     def put(self, key: str, data: bytes) -> None:
         try:
             self._files.pipe_file(self._path(key), data)
         except Exception as error:
-            raise self._failed(f"{key} was not written", error) from error
+            raise self._error(f"{key} was not written", error) from error
 
     def keys(self, prefix: str) -> Iterator[str]:
         for path in self._list(prefix):
@@ -161,7 +161,7 @@ class _RemoteStorage:
         except FileNotFoundError:
             return False
         except Exception as error:
-            raise self._failed("its content cannot be listed", error) from error
+            raise self._error("its content cannot be listed", error) from error
 
     def remove(self, key: str) -> None:
         try:
@@ -171,7 +171,7 @@ class _RemoteStorage:
         except FileNotFoundError:
             return
         except Exception as error:
-            raise self._failed(f"{key} cannot be removed", error) from error
+            raise self._error(f"{key} cannot be removed", error) from error
 
     def _list(self, prefix: str) -> list[str]:
         try:
@@ -180,15 +180,15 @@ class _RemoteStorage:
         except FileNotFoundError:
             return []
         except Exception as error:
-            raise self._failed(f"{prefix} cannot be listed", error) from error
+            raise self._error(f"{prefix} cannot be listed", error) from error
 
-    def _failed(self, what: str, error: Exception) -> InfgenError:
+    def _error(self, what: str, error: Exception) -> InfgenError:
         reason = " ".join(str(error).split())[:300] or os.strerror(getattr(error, "errno", None) or errno.EIO)
         return InfgenError(f"{self._url}: {what} ({reason}); check the address, your credentials and the network")
 
 
 def _file_system(url: str) -> tuple[Any, str]:
-    """(The fsspec file system of ``url``, the path in it)."""
+    """Return the fsspec file system of ``url`` and the path in it."""
     try:
         fsspec = importlib.import_module("fsspec")
     except ImportError as error:
@@ -202,6 +202,6 @@ def _file_system(url: str) -> tuple[Any, str]:
     except Exception as error:  # an unknown protocol, or a library that refuses the address
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{url} is not an address that works here ({reason}); give a path or s3://bucket/name"
+            f"{url} is not an address that this installation opens ({reason}); give a path or s3://bucket/name"
         ) from error
     return files, str(root).rstrip("/")

@@ -1,8 +1,8 @@
-"""An OME-Zarr 0.5 picture and its states: nothing, unfinished, finished. Any process of any machine may write its chunks.
+"""An OME-Zarr 0.5 store and its states: missing, unfinished, finished. Processes of any machines may write its chunks.
 
-There is no journal: a tile is done when its chunk is whole. Until all is there the root's metadata hold the provenance as
-unfinished; the metadata that make it a picture come last. zarr-python writes the metadata (extra ``zarr``); what is read is
-checked here first.
+There is no journal: a tile is done when its chunk is complete. Until then the root's metadata hold the provenance of an
+unfinished picture. The metadata of a finished picture are written last, by zarr-python (extra ``zarr``). This module
+checks everything that it reads.
 """
 
 import functools
@@ -26,32 +26,32 @@ from infgen.sinks.zarr.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, l
 from infgen.sinks.zarr.storage import PARTIAL, Storage, is_url, open_storage
 
 ROOT = "zarr.json"
-FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group that hold the provenance
+FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group with the provenance
 _CODECS = ["bytes", "zstd", "crc32c"]
-_MAX_ARRAY_BYTES = MIB  # metadata of one array; zarr-python writes under 1 kB
-_SHOWN = 5  # differences in a message
-_MAX_SIDE = 2**41  # px: the whole work_file
-_TILE_BYTES, _COPY_BYTES = 3.05, 1.05  # per px on disk at most, of tiles and smaller copies: noise does not shrink
+_MAX_ARRAY_BYTES = MIB  # of the metadata of one array; zarr-python writes less than 1 kB
+_SHOWN = 5  # most differences in a message
+_MAX_SIDE = 2**41  # px; the whole range of world coordinates
+_TILE_BYTES, _COPY_BYTES = 3.05, 1.05  # upper bounds per px on disk, of tiles and copies: noise does not compress
 
 
 def work_location(path: str) -> str:
-    """Where the store ``path`` is until it is finished: a hidden folder beside a local one, the place itself for a URL."""
+    """Return the place of the unfinished store ``path``: a hidden folder next to a local one, or the URL itself."""
     if is_url(path):
         return path.rstrip("/")
     return str(folder_of(target(path)))
 
 
 def target(path: str) -> Path:
-    """The real folder behind a local path."""
+    """Return the real folder behind a local path."""
     return Path(os.path.realpath(path))
 
 
 def check_store(path: str, grid: Grid, start: Start) -> None:
-    """Check that a picture of ``grid`` may be written to ``path``; creates nothing.
+    """Check that a picture of ``grid`` may be written to ``path``. Creates nothing.
 
-    Raises InputError: a folder that is not writable, something there that infgen did not make, an unfinished or, for a
-    URL, a finished picture that ``start`` does not allow to go on with or to replace; LimitError where the disk is too
-    small; MissingExtraError without the libraries.
+    Raises InputError for a folder that is not writable, content that infgen did not make, and an unfinished or (for a
+    URL) finished picture that ``start`` does not allow to continue or replace. Raises LimitError if the disk is too
+    small, MissingExtraError without the libraries.
     """
     for name in ("zarr", "numcodecs.zstd", "google_crc32c"):
         library(name)
@@ -67,8 +67,8 @@ def check_store(path: str, grid: Grid, start: Start) -> None:
         raise InputError(f"{path} is a finished picture; choose another name, or replace it with --restart")
     if start == "new" and finished:
         raise InputError(
-            f"an unfinished render of {path} is there ({finished} of {grid.count} tiles); "
-            "add --resume to go on with it or --restart to begin anew"
+            f"an unfinished render of {path} exists ({finished} of {grid.count} tiles); "
+            "add --resume to continue it or --restart to start from scratch"
         )
 
 
@@ -79,7 +79,7 @@ def _check_folder(path: str) -> None:
     if not os.access(real.parent, os.W_OK | os.X_OK):
         raise InputError(f"output folder {real.parent} is not writable; choose another or change its permissions")
     if os.path.lexists(real) and (not real.is_dir() or _state(open_cached(str(real))) is None):
-        raise _foreign(path)
+        raise _foreign_error(path)
 
 
 def _check_disk(path: str, grid: Grid, finished: int) -> None:
@@ -94,10 +94,10 @@ def _check_disk(path: str, grid: Grid, finished: int) -> None:
 
 
 def create(path: str, grid: Grid, provenance: Provenance, start: Start) -> None:
-    """Make the store ready to take chunks, unfinished; with ``start`` "resume" keep what an earlier start left.
+    """Create the unfinished store, ready for chunks. With ``start`` "resume" keep the chunks of an earlier render.
 
-    Raises what ``check_store`` raises, and InputError where the provenance or the tiles are not those of the earlier start,
-    or the place cannot be written.
+    Raises what ``check_store`` raises, and InputError if provenance or tiles differ from the earlier render, or if the
+    place cannot be written.
     """
     check_store(path, grid, start)
     storage = open_cached(work_location(path))
@@ -118,7 +118,7 @@ def create(path: str, grid: Grid, provenance: Provenance, start: Start) -> None:
 def _check_same(path: str, grid: Grid, provenance: Provenance, root: Mapping[str, Any]) -> None:
     old = root.get(UNFINISHED, root.get(FINISHED))
     if not isinstance(old, dict):
-        raise InputError(f"cannot resume {path}: its provenance is damaged; begin anew with --restart")
+        raise InputError(f"cannot resume {path}: its provenance is damaged; add --restart to start from scratch")
     changed = list(differences(old, json.loads(json.dumps(dict(provenance)))))[:_SHOWN]
     if not changed and (there := _grid(open_cached(work_location(path)))) not in (None, grid):
         changed = [f"tiles were {there} and are {grid}"]
@@ -129,38 +129,38 @@ def _check_same(path: str, grid: Grid, provenance: Provenance, root: Mapping[str
 def write_chunk(path: str, grid: Grid, number: int, tile: Planes) -> None:
     """Store ``tile`` (rows, columns, 3) uint8, the pixels of ``grid.box(number)``. Reads nothing.
 
-    Raises ValueError for a tile that is not of this grid, InfgenError where the storage fails.
+    Raises ValueError for a tile that does not fit the grid, InfgenError if the storage fails.
     """
     check_tile(grid, number, tile)
     put_chunk(open_cached(work_location(path)), grid, level=0, number=number, planes=tile.transpose(2, 0, 1))
 
 
 def check_tile(grid: Grid, number: int, tile: Planes) -> None:
-    """Raise ValueError for a ``tile`` that is not (rows, columns, 3) uint8 of ``grid.box(number)``."""
+    """Raise ValueError if ``tile`` is not (rows, columns, 3) uint8 with the size of ``grid.box(number)``."""
     if not 0 <= number < grid.count:
         raise ValueError(f"tile {number} is not one of {grid.count}")
     box = grid.box(number)
     if tile.shape != (box.h, box.w, CHANNELS) or tile.dtype != np.uint8:
-        raise ValueError(f"tile {number} is ({box.h}, {box.w}, 3) uint8, not {tile.shape} {tile.dtype}")
+        raise ValueError(f"tile {number} is {tile.shape} {tile.dtype}; ({box.h}, {box.w}, 3) uint8 is needed")
 
 
 def is_done(path: str, grid: Grid, number: int) -> bool:
-    """Whether tile ``number`` is there with a right checksum. A damaged one is missing."""
+    """Whether tile ``number`` exists with a correct checksum. A damaged tile counts as missing."""
     return get_chunk(open_cached(work_location(path)), grid, level=0, number=number) is not None
 
 
 def is_unfinished(path: str, provenance: Provenance) -> bool:
-    """Whether the store is the unfinished picture of ``provenance`` (as JSON values)."""
+    """Whether the store is the unfinished picture with this ``provenance`` (JSON values)."""
     return _attributes(open_cached(work_location(path))).get(UNFINISHED) == provenance
 
 
 def list_tiles(path: str, grid: Grid) -> list[int]:
-    """Numbers of the tiles that have a chunk, whole or not."""
+    """List the numbers of the tiles that have a chunk, complete or not."""
     return sorted(list_chunks(open_cached(work_location(path)), grid))
 
 
 def downsample(path: str, grid: Grid, level: int, number: int) -> None:
-    """Make chunk ``number`` of ``level`` (1 and up) from the level below. Raises InfgenError where that lacks a chunk."""
+    """Make chunk ``number`` of ``level`` (1 and up) from the level below. Raises InfgenError if that lacks a chunk."""
     levels = pyramid.levels(grid)
     box = pyramid.source(levels[level - 1], levels[level].box(number))
     storage = open_cached(work_location(path))
@@ -169,9 +169,9 @@ def downsample(path: str, grid: Grid, level: int, number: int) -> None:
 
 
 def publish(path: str, grid: Grid, provenance: Provenance) -> None:
-    """Write the metadata that make the picture a finished one, last of all; a local store then takes its name.
+    """Write the metadata of a finished picture, and give a local store its name. Call it last.
 
-    Raises InfgenError where the storage fails; the data stay.
+    Raises InfgenError if the storage fails. The data are kept.
     """
     storage = open_cached(work_location(path))
     name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
@@ -185,25 +185,27 @@ def _take_name(path: str) -> None:
     real, work = target(path), Path(work_location(path))
     old = work.with_name(f"{work.name}-old")
     try:
-        if old.exists():  # an earlier process was killed between the two renames, or after them
+        if old.exists():  # an earlier process was killed between the two renames or after them
             shutil.rmtree(old)
         if real.exists():
             os.rename(real, old)
         os.rename(work, real)
     except OSError as error:
-        raise InfgenError(f"{path} was not replaced: {error.strerror}; the finished data are in {work}") from error
+        raise InfgenError(
+            f"{path} was not replaced: {error.strerror}; the finished picture is in {work}: rename it"
+        ) from error
     shutil.rmtree(old, ignore_errors=True)
 
 
 def discard_empty(path: str, grid: Grid) -> None:
-    """Remove an unfinished store that has no tile."""
+    """Remove an unfinished store without tiles."""
     storage = open_cached(work_location(path))
     if next(list_chunks(storage, grid), None) is None:
         _clear(storage)
 
 
 def find_unfinished(path: str) -> tuple[int, int] | None:
-    """(Tiles that are there, tiles in all) of an unfinished picture, None where there is none."""
+    """Return (stored tiles, total) of an unfinished picture, or None if there is none."""
     storage = open_cached(work_location(path))
     root = _state(storage)
     grid = None if root is None or (is_url(path) and FINISHED in root) else _grid(storage)
@@ -211,53 +213,56 @@ def find_unfinished(path: str) -> tuple[int, int] | None:
 
 
 def read_provenance(path: str) -> dict[str, Any] | None:
-    """The provenance of a finished picture, None for a Zarr of another program.
+    """Read the provenance of a finished picture. Returns None for a Zarr of another program.
 
-    Raises InputError where there is no Zarr, it is damaged or unfinished; LimitError for a provenance that is too large.
+    Raises InputError for a missing, damaged or unfinished Zarr, LimitError for provenance that is too large.
     """
-    attributes = _attributes(_at(path))
+    attributes = _attributes(_open_finished(path))
     if UNFINISHED in attributes:
-        raise InputError(f"{path} is an unfinished picture; go on with its render and --resume")
+        raise InputError(f"{path} is an unfinished picture; continue its render with --resume")
     provenance = attributes.get(FINISHED)
     return provenance if isinstance(provenance, dict) else None
 
 
 def picture_size(path: str) -> tuple[int, int]:
-    """(Width, height) in px. Raises InputError where ``path`` is no finished Zarr of infgen."""
+    """Read (width, height) in px. Raises InputError if ``path`` is not a finished Zarr of infgen."""
     grid = _readable_grid(path)
     return grid.width, grid.height
 
 
 def read_region(path: str, box: Box) -> Planes:
-    """The pixels of ``box``, (h, w, 3) uint8. Raises InputError where it reaches outside, or a chunk is missing or damaged."""
+    """Read the pixels of ``box``, (h, w, 3) uint8.
+
+    Raises InputError if ``box`` reaches outside the picture, or a chunk is missing or damaged.
+    """
     grid = _readable_grid(path)
     inside = box.x >= 0 and box.y >= 0 and box.x + box.w <= grid.width and box.y + box.h <= grid.height
     if not inside or box.w < 1 or box.h < 1:
-        raise InputError(f"{box} is not inside {path} of {grid.width} x {grid.height} px; choose another")
+        raise InputError(f"{box} is not inside {path} of {grid.width} x {grid.height} px; choose another box")
     try:
-        planes = read_planes(_at(path), grid, level=0, box=box)
+        planes = read_planes(_open_finished(path), grid, level=0, box=box)
     except InfgenError as error:
         raise InputError(f"{error}; use the original") from None
     return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
-open_cached = functools.lru_cache(maxsize=16)(open_storage)  # a process opens a bucket once, not for every chunk
+open_cached = functools.lru_cache(maxsize=16)(open_storage)  # opens a bucket once per process, not once per chunk
 
 
-def _at(path: str) -> Storage:
+def _open_finished(path: str) -> Storage:
     return open_cached(path.rstrip("/") if is_url(path) else str(target(path)))
 
 
-def _foreign(path: str) -> InputError:
-    return InputError(f"{path} is there and is not a Zarr that infgen made; it is left alone: choose another name")
+def _foreign_error(path: str) -> InputError:
+    return InputError(f"{path} exists and is not a Zarr made by infgen; choose another name")
 
 
 def _attributes(storage: Storage) -> dict[str, Any]:
-    """Attributes of the root group. Raises InputError where it is missing or damaged, LimitError where it is too large."""
+    """Read the attributes of the root group. Raises InputError if it is missing or damaged, LimitError if too large."""
     limit = MAX_RECIPE_MB.value()
     data = storage.get(ROOT, limit=limit * MIB)
     if data is None:
-        raise InputError(f"{storage.location} is not a Zarr (v3): it has no {ROOT}; give a finished picture")
+        raise InputError(f"{storage.location} is not a Zarr (v3), because it has no {ROOT}; give a finished picture")
     if len(data) > limit * MIB:
         raise LimitError(
             f"{ROOT} of {storage.location} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust it"
@@ -265,12 +270,12 @@ def _attributes(storage: Storage) -> dict[str, Any]:
     document = _json(data)
     attributes = document.get("attributes")
     if document.get("node_type") != "group" or not isinstance(attributes, dict):
-        raise InputError(f"{ROOT} of {storage.location} is damaged or not that of a group; use the original")
+        raise InputError(f"{ROOT} of {storage.location} is damaged or describes no group; use the original")
     return attributes
 
 
 def _json(data: bytes) -> dict[str, Any]:
-    """The JSON object, an empty one for anything else."""
+    """Parse a JSON object. Returns an empty one for anything else."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -279,22 +284,22 @@ def _json(data: bytes) -> dict[str, Any]:
 
 
 def _state(storage: Storage) -> dict[str, Any] | None:
-    """The root's attributes, None where nothing is there. Raises InputError for what infgen did not make."""
+    """Read the root's attributes, or None if nothing exists. Raises InputError for content that infgen did not make."""
     try:
         attributes = _attributes(storage)
     except LimitError:
         raise
     except InputError:
         if storage.any():
-            raise _foreign(storage.location) from None
+            raise _foreign_error(storage.location) from None
         return None
     if FINISHED not in attributes and UNFINISHED not in attributes:
-        raise _foreign(storage.location)
+        raise _foreign_error(storage.location)
     return attributes
 
 
 def _grid(storage: Storage) -> Grid | None:
-    """The tiles of the array "0", None where its metadata are missing, damaged, or not as infgen writes them."""
+    """Read the grid of the array "0". Returns None if its metadata are missing, damaged or not written by infgen."""
     document = _json(storage.get(f"0/{ROOT}", limit=_MAX_ARRAY_BYTES) or b"")
     try:
         depth, height, width = document["shape"]
@@ -310,17 +315,17 @@ def _grid(storage: Storage) -> Grid | None:
 
 
 def _readable_grid(path: str) -> Grid:
-    grid = None if read_provenance(path) is None else _grid(_at(path))
+    grid = None if read_provenance(path) is None else _grid(_open_finished(path))
     if grid is None:
-        raise InputError(f"{path} has no picture of infgen in its array 0; give a Zarr that infgen finished")
+        raise InputError(f"{path} has no picture of infgen in its array 0; give a finished Zarr of infgen")
     limit = MAX_PHOTO_PIXELS.value()
     if grid.step_x * grid.step_y > limit:
-        raise LimitError(f"{path} has chunks of over {limit:,} px; raise {MAX_PHOTO_PIXELS.name} if you trust it")
+        raise LimitError(f"{path} has chunks of more than {limit:,} px; raise {MAX_PHOTO_PIXELS.name} if you trust it")
     return grid
 
 
 def _documents(grid: Grid, attributes: Mapping[str, Any]) -> dict[str, bytes]:
-    """The metadata of the store as zarr-python writes them, key -> JSON; the root comes first."""
+    """Make the metadata of the store with zarr-python: key -> JSON, the root first."""
     zarr = library("zarr")
     memory: dict[str, Any] = {}
     group = zarr.create_group(store=memory, attributes=dict(attributes))
@@ -339,14 +344,14 @@ def _documents(grid: Grid, attributes: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def _clear(storage: Storage) -> None:
-    """Remove a store of infgen; its root last, so that what an interruption leaves is still known as infgen's."""
+    """Remove a store of infgen, the root last: after an interruption the rest is still recognised as infgen's."""
     for level in range(_MAX_SIDE.bit_length()):
         storage.remove(str(level))
     storage.remove(ROOT)
 
 
 def _remove_partial(storage: Storage) -> None:
-    """Remove files that a killed process was writing."""
+    """Remove the incomplete files of a killed process."""
     for key in list(storage.keys("")):
         if key.endswith(PARTIAL):
             storage.remove(key)
