@@ -19,7 +19,7 @@ from infgen.geometry import STRUCTURE_HALO
 from infgen.model.folded import check_seamless
 from infgen.model.generator import Generator
 from infgen.model.layers import EPS, GAIN, LEAK, ModulatedConv, StyledConv, ToRGB, centre_crop, upsample_skip
-from infgen.model.structure import CoordinateConv, DirectInput, trimmed
+from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class StructureLayer(nn.Module):
 
     def forward(self, x: Tensor, coordinates: Tensor, z_g: Tensor, weights: Tensor | None) -> Tensor:
         """(B, C, H, W), coordinates and weights around the same centre, z_g (K, D) -> (B, C, H-6, W-6)."""
-        x = trimmed(x, self.margin)
+        x = trim(x, self.margin)
         x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
         style = self.conv.modulation(z_g)
         y = self.conv(x, style, _middle(weights, x))
@@ -123,7 +123,7 @@ class InputLayer(nn.Module):
 
     def forward(self, x: Tensor, coordinates: Tensor, z_g: Tensor, weights: Tensor | None) -> Tensor:
         """(B, C, n+24, m+24) -> (B, C, n, m)."""
-        return F.conv2d(trimmed(torch.cat([x, coordinates], dim=1), STRUCTURE_HALO), self.weight, self.bias)
+        return F.conv2d(trim(torch.cat([x, coordinates], dim=1), STRUCTURE_HALO), self.weight, self.bias)
 
 
 class TextureLayer(nn.Module):

@@ -16,7 +16,7 @@ from pathlib import Path
 from infgen import __version__
 from infgen.atomic import check_output, write_atomically
 from infgen.engines.tensorrt_file import EngineRecord, pack, read_engine
-from infgen.engines.tensorrt_library import INSTALL, Gpu, Library, gpu, installed
+from infgen.engines.tensorrt_library import INSTALL, Gpu, Library, find_gpu, find_library
 from infgen.engines.tile_file import DEFAULT_BATCH, Precision, TileFile
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.export.onnx import export_onnx
@@ -83,7 +83,7 @@ def export_tensorrt(
     is too old, or a precision that the device or TensorRT-RTX does not compute; InfgenError where TensorRT fails.
     """
     _check(batch, workspace_mb)
-    library, here = choose(), gpu()
+    library, here = choose(), find_gpu()
     capabilities = _capabilities(library, here, targets)
     _check_precision(library, precision)
     target = check_output(path)
@@ -127,8 +127,8 @@ def _check(batch: int, workspace_mb: int | None) -> None:
 
 def choose() -> Library:
     """The TensorRT that builds here. Raises MissingExtraError where none is installed, InputError where it needs a GPU."""
-    classic, rtx = installed("classic"), installed("rtx")
-    if classic is not None and gpu() is not None:
+    classic, rtx = find_library("classic"), find_library("rtx")
+    if classic is not None and find_gpu() is not None:
         return classic
     if rtx is not None:
         return rtx

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from infgen.atomic import write_atomically
-from infgen.engines.tensorrt_library import Builder, Library, make_logger, plugin_module, required
+from infgen.engines.tensorrt_library import Builder, Library, make_logger, plugin_module, require_library
 from infgen.errors import InfgenError, InputError
 from infgen.export.functions import DOMAIN, MODULATION, OPERATORS
 from infgen.limits import MIB
@@ -71,7 +71,7 @@ class Result:
 
 def build(job: Job) -> Result:
     """Build and write ``job.engine``. The result names what TensorRT refused."""
-    library = required(job.builder, what="building an engine")
+    library = require_library(job.builder, what="building an engine")
     if job.builder == "classic":
         _register_plugins(job.targets[0])
     log = make_logger(library)

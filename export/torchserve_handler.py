@@ -35,7 +35,7 @@ from infgen.sinks import FORMATS, xmp
 from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.raster import DOTS_PER_MM, OPERATIONS
 from infgen.sinks.provenance import Provenance, pack
-from infgen.world.document import Document, Seed, checked, cut, parsed
+from infgen.world.document import Document, Seed, cut, parse_document, validate
 from infgen.world.layout import Layout, Px, Size
 from infgen.world.layout_files import resolve
 from infgen.world.world import World
@@ -102,7 +102,7 @@ class WindowRequest(Document):
             raise LimitError(
                 f"request has {len(text)} bytes, over the limit of {limit} KiB; name fewer styles or centres"
             )
-        request = checked(cls, parsed(text, kind="request", source="request"), source="request")
+        request = validate(cls, parse_document(text, kind="request", source="request"), source="request")
         if request.styles is not None:
             _check_layout(request.styles)
         return request
@@ -124,7 +124,7 @@ class WindowRequest(Document):
         """The world of the window. Raises WorldError for values out of range."""
         layout = None if self.styles is None else resolve(self.styles, self.region, folder=Path())
         values = {"seed": self.seed, "truncation": self.truncation, "noise": self.noise, "period": self.period}
-        return checked(World, values | {"layout": layout}, source="request")
+        return validate(World, values | {"layout": layout}, source="request")
 
 
 def _text(body: object) -> str | bytes:

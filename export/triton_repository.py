@@ -16,7 +16,7 @@ from pathlib import Path
 from infgen import __version__
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.engines.tensorrt_file import EngineRecord
-from infgen.engines.tensorrt_library import gpu, required
+from infgen.engines.tensorrt_library import find_gpu, require_library
 from infgen.engines.tile_file import DEFAULT_BATCH, FORMAT, OUTPUT, Precision, TileFile
 from infgen.errors import InputError
 from infgen.export.onnx import example_inputs, export_onnx
@@ -146,7 +146,7 @@ def _replace_by_plan(onnx: Path, file: TileFile, *, batch: int) -> EngineRecord:
 
     Functions are inlined before it is built: the plugins of ``infgen.export.tensorrt_plugins`` take one style for all tiles.
     """
-    library, here = required("classic", what="a TensorRT plan"), gpu()
+    library, here = require_library("classic", what="a TensorRT plan"), find_gpu()
     if here is None:
         raise InputError(
             "a TensorRT plan is built on the GPU that will run it, and PyTorch sees none here; export on that machine, with the "

@@ -6,6 +6,7 @@ from infgen.errors import InfgenError, InputError
 
 if TYPE_CHECKING:
     from infgen.geometry import Region
+    from infgen.inversion.continuation import inbetween, outpaint, panorama
     from infgen.inversion.invert import invert
     from infgen.model.config import GeneratorConfig
     from infgen.model.generator import Generator
@@ -13,14 +14,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Generator", "GeneratorConfig", "InfgenError", "InputError", "Region", "World", "__version__", "invert"]
+__all__ = [
+    "Generator",
+    "GeneratorConfig",
+    "InfgenError",
+    "InputError",
+    "Region",
+    "World",
+    "__version__",
+    "inbetween",
+    "invert",
+    "outpaint",
+    "panorama",
+]
 
 _HOMES = {
     "Generator": "infgen.model.generator",
     "GeneratorConfig": "infgen.model.config",
     "Region": "infgen.geometry",
     "World": "infgen.world.world",
+    "inbetween": "infgen.inversion.continuation",
     "invert": "infgen.inversion.invert",
+    "outpaint": "infgen.inversion.continuation",
+    "panorama": "infgen.inversion.continuation",
 }
 
 

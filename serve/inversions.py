@@ -8,8 +8,9 @@ import numpy as np
 
 from infgen.engines.base import to_pixels
 from infgen.inversion.arrangement import Arrangement
+from infgen.inversion.continuation import invert_photograph
 from infgen.inversion.invert import CONTINUING
-from infgen.inversion.optimise import Settings, Step, optimise
+from infgen.inversion.optimise import Settings, Step
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import Placed
 from infgen.pixels import Pixels
@@ -55,16 +56,15 @@ def _inverted(
     tell: Callable[[Step], None],
 ) -> AnchoredLatents:
     """The latents of one photograph. Raises JobCancelled."""
-    with turns:
-        inversion = optimise(
-            photo.target(),
-            studio.generator,
-            model_sha256=studio.model_hash,
-            settings=settings,
-            period=period,
-            progress=tell,
-            stop=lambda: job.cancelled,
-        )
+    inversion = invert_photograph(
+        photo,
+        studio=studio,
+        settings=settings,
+        period=period,
+        progress=tell,
+        stop=lambda: job.cancelled,
+        turn=turns,
+    )
     if job.cancelled:
         raise JobCancelled
     return inversion.latents

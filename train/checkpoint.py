@@ -18,7 +18,7 @@ from infgen.lock import Lock, TakenError, check_free
 from infgen.model.generator import Generator
 from infgen.train.growing import check_growth, grow
 from infgen.train.presets import Recipe
-from infgen.world.document import parsed, read_file
+from infgen.world.document import parse_document, read_file
 
 if TYPE_CHECKING:
     from infgen.train.state import State
@@ -127,7 +127,7 @@ class RunFolder:
         if not self.recipe.is_file():
             raise InputError(f"folder {self.path} holds no training run ({self.recipe.name} is missing); give another")
         source = f"recipe {self.recipe}"
-        recipe = parsed(read_file(self.recipe, what="recipe", limit=_MAX_RECIPE), kind="recipe", source=source)
+        recipe = parse_document(read_file(self.recipe, what="recipe", limit=_MAX_RECIPE), kind="recipe", source=source)
         model = describe(self.model) if self.model.is_file() else None
         return {"kind": "training run", "step": self._last_step(), "recipe": recipe, "model": model}
 

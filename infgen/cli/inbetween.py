@@ -1,15 +1,15 @@
-"""``infgen inbetween``: photographs -> one picture that has them in a row."""
+"""``infgen inbetween``: join photographs in a row with generated landscape."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from infgen.cli.photographs import Shared, make, opened, shared_options, studio_for
+from infgen.cli.photographs import Shared, make, open_working_studio, read_photograph, shared_options
 from infgen.errors import InputError
 from infgen.inversion.arrangement import inbetweening
 from infgen.inversion.placing import Placed
-from infgen.photo import in_one_profile
+from infgen.photo import unify_profiles
 
 MAX_PHOTOGRAPHS = 32
 MAX_GAP_PX = 10**7
@@ -17,23 +17,23 @@ MAX_GAP_PX = 10**7
 
 @click.command("inbetween")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--gap", type=int, required=True, help="Px between one photograph and the next.")
+@click.option("--gap", type=int, required=True, help="Width in px between one photograph and the next.")
 @shared_options
 def command(photos: tuple[Path, ...], gap: int, **shared: Any) -> None:
-    """Join PHOTOS, from left to right, by what could lie between them; all are brought to one height."""
+    """Join PHOTOS from left to right with generated landscape. All are scaled to one height."""
     options = Shared(**shared)
     if not 2 <= len(photos) <= MAX_PHOTOGRAPHS:
-        raise InputError(f"{len(photos)} photographs given; allowed are 2 to {MAX_PHOTOGRAPHS}")
+        raise InputError(f"{len(photos)} photographs are given; allowed are 2 to {MAX_PHOTOGRAPHS}")
     if not 1 <= gap <= MAX_GAP_PX:
-        raise InputError(f"gap {gap} px is not possible; allowed are 1 to {MAX_GAP_PX} px between photographs")
+        raise InputError(f"--gap {gap} px is not possible; allowed are 1 to {MAX_GAP_PX} px between photographs")
     placed: list[Placed] = []
-    for photograph in in_one_profile([opened(photo) for photo in photos]):
+    for photograph in unify_profiles([read_photograph(photo) for photo in photos]):
         x = placed[-1].x + placed[-1].region.w + gap if placed else 0
         placed.append(options.place(photograph, x=x))
-    studio = studio_for(options)
+    studio = open_working_studio(options)
     arrangement = inbetweening(placed, config=studio.generator.config)
     heights = sorted({photo.photograph.image.height for photo in placed})
-    said = [f"styles fade into each other over {arrangement.transition} px in the middle of each gap"]
+    notes = [f"styles blend over {arrangement.transition} px in the middle of each gap"]
     if len(heights) > 1:
-        said.insert(0, f"heights of {heights[0]} to {heights[-1]} px are brought to {options.height} px")
-    make(arrangement, options, studio=studio, said=said)
+        notes.insert(0, f"heights of {heights[0]} to {heights[-1]} px are scaled to {options.height} px")
+    make(arrangement, options, studio=studio, notes=notes)

@@ -1,4 +1,4 @@
-"""What ``outpaint``, ``inbetween`` and ``panorama`` share: options, what is said before work, inversion, writing."""
+"""Shared by ``outpaint``, ``inbetween`` and ``panorama``: options, messages before the work, inversion, writing."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,34 +14,38 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from infgen.atomic import check_output, write_atomically
+from infgen.cli.options import device_option, model_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.engines.base import to_pixels
 from infgen.errors import InputError
 from infgen.inversion.arrangement import FEATHER_PX, Arrangement
+from infgen.inversion.continuation import Joining, invert_photograph, open_working_studio
 from infgen.inversion.invert import CONTINUING, SMALLEST_PX, check_latents
-from infgen.inversion.optimise import Inversion, Step, optimise
-from infgen.inversion.outputs import Joining, Outputs, draw
-from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_scale
+from infgen.inversion.optimise import Inversion, Step
+from infgen.inversion.outputs import Outputs, draw
+from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
 from infgen.inversion.window import Cover
-from infgen.model.checkpoint import SHIPPED, load, resolve
 from infgen.model.config import scale_name
 from infgen.photo import Photograph, open_photograph
 from infgen.rendering.cost import tile_flops
 from infgen.rendering.preflight import estimate
-from infgen.rendering.studio import Options, Studio, open_studio
+from infgen.rendering.studio import Studio
 from infgen.world.anchors import AnchoredLatents
-from infgen.world.world import World
 
 AUTO = "auto"
 PREVIEW_SECONDS = 5.0
 LINE_SECONDS = 15.0
-STEP_COST = 3.5  # time of one step over that of drawing the same window: forwards, backwards and LPIPS
-FAR_OFF = 1.5  # drift from which latents are called far from the prior; about 1 is what a world draws
+STEP_COST = 3.5  # time of one step over the time of rendering the same window: forwards, backwards and LPIPS
+FAR_OFF = 1.5  # latents with a larger drift are called far from the prior; worlds have about 1
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OPTIONS = (
     click.option(
-        "-o", "--output", type=click.Path(path_type=Path), required=True, help="PNG, JPEG, WebP or TIFF to write."
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="Picture to write: PNG, JPEG, WebP or TIFF.",
     ),
     click.option(
         "--keep-original/--no-keep-original", default=True, show_default=True, help="Keep the photograph's own pixels."
@@ -49,57 +53,63 @@ _OPTIONS = (
     click.option(
         "--feather",
         type=click.IntRange(0, 10_000),
-        help=f"Px of the output over which a photograph's open edges are led over. [default: {FEATHER_PX} of working size]",
+        help="Width in px of the feathered blend at the photograph's edges. "
+        f"[default: {FEATHER_PX} px at working size]",
     ),
     click.option(
         "--height",
         type=int,
         default=WORKING_HEIGHT_PX,
         show_default=True,
-        help="Working height in px: how large things are to the model.",
+        help="Scale photographs to this working height in px for the model.",
     ),
     click.option(
-        "--horizon", default=AUTO, show_default=True, help="auto, or a fraction of the height from the upper edge."
+        "--horizon",
+        default=AUTO,
+        show_default=True,
+        help="Row of the horizon: auto, or a fraction of the height from the upper edge.",
     ),
     click.option(
         "--seed",
         type=click.IntRange(-(2**63), 2**64 - 1),
         default=0,
         show_default=True,
-        help="World that goes on around the photographs.",
+        help="Seed of the world around the photographs.",
     ),
     click.option(
         "--steps",
         type=click.IntRange(1, 100_000),
         default=CONTINUING.steps,
         show_default=True,
-        help="Most steps of an inversion.",
+        help="Limit of steps of an inversion.",
     ),
-    click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Most seconds of an inversion."),
+    click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion."),
     click.option(
         "--latents",
         type=click.Path(path_type=Path),
         multiple=True,
-        help="Take these latents of an earlier run instead of inverting.",
+        help="Use these latents of an earlier run instead of inverting; repeat it for several photographs.",
     ),
     click.option(
-        "--preview", type=click.Path(path_type=Path), help="PNG that shows how far the inversion is, every few seconds."
+        "--preview",
+        type=click.Path(path_type=Path),
+        help="Write the state of the inversion to this PNG every few seconds.",
     ),
-    click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]"),
-    click.option("--threads", type=click.IntRange(min=1), help="CPU threads."),
-    click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]"),
-    click.option("--quiet", is_flag=True, help="No estimates, no progress."),
+    model_option,
+    threads_option,
+    device_option,
+    quiet_option,
 )
 
 
 def shared_options(function: _Function) -> _Function:
-    """Add the options that all three commands have."""
+    """Add the options of all three commands."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shared:
     """The values of the shared options."""
 
@@ -120,51 +130,49 @@ class Shared:
 
     @property
     def fraction(self) -> float | None:
-        """The horizon as a fraction of the height; None: to be estimated. Raises InputError for anything else."""
+        """The horizon as a fraction of the height, or None to estimate it. Raises InputError for anything else."""
         if self.horizon.strip().lower() == AUTO:
             return None
         try:
             return float(self.horizon)
         except ValueError:
             raise InputError(
-                f"--horizon {self.horizon[:40]!r} is no number; give auto or a fraction such as 0.4"
+                f"--horizon {self.horizon[:40]!r} is not a number; give auto or a fraction such as 0.4"
             ) from None
 
     def place(self, photograph: Photograph, *, x: int = 0) -> Placed:
-        """The photograph at working size, its left edge at column ``x`` of the world."""
+        """Scale the photograph to working size and place its left edge at column ``x`` of the world."""
         return place(photograph, height=self.height, horizon=self.fraction, x=x)
 
-    def say(self, text: str) -> None:
-        """A line for people, unless they want none."""
+    def report(self, text: str) -> None:
+        """Print a line to standard error, unless ``quiet``."""
         if not self.quiet:
             click.echo(text, err=True)
 
 
-def opened(path: Path) -> Photograph:
-    """The photograph in the file ``path``."""
+def read_photograph(path: Path) -> Photograph:
+    """Read the photograph in the file ``path``. Raises InputError for anything else."""
     return open_photograph(path, short_px=SMALLEST_PX)
 
 
-def studio_for(shared: Shared) -> Studio:
-    """The model, loaded to draw the scale at which photographs are inverted."""
-    path = SHIPPED if shared.model is None else resolve(shared.model)
-    halvings = working_scale(load(path).config).halvings
-    options = Options(threads=shared.threads, device=shared.device, halvings=halvings)
-    return open_studio(World(), model=path, options=options)
+def open_working_studio(shared: Shared) -> Studio:
+    """Load the model at the scale of inversion."""
+    return open_working_studio(model=shared.model, threads=shared.threads, device=shared.device)
 
 
 def make(
-    arrangement: Arrangement, shared: Shared, *, studio: Studio, samples: int = 1, said: Sequence[str] = ()
+    arrangement: Arrangement, shared: Shared, *, studio: Studio, samples: int = 1, notes: Sequence[str] = ()
 ) -> None:
-    """Check, estimate, invert and draw; name the files written. ``said``: more lines before work begins."""
+    """Check, estimate, invert and render, then print the names of the files. ``notes``: lines to print before the work."""
     outputs = Outputs(shared.output, samples)
     outputs.check(arrangement)
     _check_latents(arrangement, shared, studio)
     if not shared.quiet:
-        for line in (*_photographs_said(arrangement), *said, *_work_said(arrangement, shared, studio, samples)):
-            shared.say(line)
-    files = _latents(arrangement, shared, studio=studio, outputs=outputs)
-    with progress("drawing", unit="pictures", quiet=shared.quiet) as advance:
+        work = _describe_work(arrangement, shared, studio, samples)
+        for line in (*_describe_photographs(arrangement), *notes, *work):
+            shared.report(line)
+    files = _save_latents(arrangement, shared, studio=studio, outputs=outputs)
+    with progress("rendering", unit="pictures", quiet=shared.quiet) as advance:
         written = draw(
             arrangement,
             files,
@@ -179,14 +187,14 @@ def make(
 
 
 def _check_latents(arrangement: Arrangement, shared: Shared, studio: Studio) -> None:
-    """Everything that could stop the work after the first inversion."""
+    """Check everything that could otherwise fail after the first inversion."""
     arrangement.check_size()
     studio.plan(arrangement.region)
     if shared.preview is not None:
         check_output(shared.preview)
     if len(shared.latents) > len(arrangement.photographs):
         raise InputError(
-            f"{len(shared.latents)} files given with --latents for {len(arrangement.photographs)} photographs; give at most "
+            f"{len(shared.latents)} --latents files are given for {len(arrangement.photographs)} photographs; give at most "
             "one for each, in their order"
         )
     config, period = studio.generator.config, arrangement.period
@@ -196,7 +204,7 @@ def _check_latents(arrangement: Arrangement, shared: Shared, studio: Studio) -> 
         check_latents(path, photo, config=config, model_sha256=studio.model_hash, period=period)
 
 
-def _photographs_said(arrangement: Arrangement) -> list[str]:
+def _describe_photographs(arrangement: Arrangement) -> list[str]:
     lines = []
     for photo in arrangement.photographs:
         name, image, window = photo.photograph.name, photo.photograph.image, photo.region
@@ -207,17 +215,17 @@ def _photographs_said(arrangement: Arrangement) -> list[str]:
             if confidence is None
             else f"estimated, confidence {confidence:.2f}"
             if confidence
-            else "not found: the middle"
+            else "not found, so the middle"
         )
         lines.append(
-            f"{name}: {image.width} x {image.height} px at {window.w} x {window.h} px, from ({window.x}, {window.y}) of the "
-            f"world; horizon at {100 * photo.horizon.fraction:.0f} % of the height ({found}), row 0 of the world"
+            f"{name}: {image.width} x {image.height} px, inverted at {window.w} x {window.h} px from ({window.x}, {window.y}) "
+            f"of the world; horizon at {100 * photo.horizon.fraction:.0f} % of the height ({found}), row 0 of the world"
         )
     return lines
 
 
-def _work_said(arrangement: Arrangement, shared: Shared, studio: Studio, samples: int) -> list[str]:
-    """What comes out, and how long it takes."""
+def _describe_work(arrangement: Arrangement, shared: Shared, studio: Studio, samples: int) -> list[str]:
+    """Describe the output and estimate the time."""
     width, height = arrangement.size
     region = arrangement.region
     window = f"({region.x}, {region.y}), {region.w} x {region.h} px, of the world"
@@ -225,7 +233,9 @@ def _work_said(arrangement: Arrangement, shared: Shared, studio: Studio, samples
         window += f" at scale {scale_name(arrangement.halvings)}"
     many = f"{samples} pictures" if samples > 1 else "a picture"
     drawing = estimate(studio.scene, studio.plan(region), disk=0, encode_memory=0)
-    lines = [f"{many} of {width} x {height} px: the window {window}; drawn in about {drawing.seconds * samples:.0f} s"]
+    lines = [
+        f"{many} of {width} x {height} px: the window {window}; rendered in {drawing.seconds * samples:.0f} s or so"
+    ]
     left = arrangement.photographs[len(shared.latents) :]
     if not left:
         return lines
@@ -234,41 +244,40 @@ def _work_said(arrangement: Arrangement, shared: Shared, studio: Studio, samples
     longest = STEP_COST * shared.steps * flops * drawing.seconds / drawing.flops
     if shared.seconds is not None:
         longest = min(longest, shared.seconds * len(left))
-    lines.append(f"inversion of {_photographs(len(left))} in up to {shared.steps} steps each: about {longest:.0f} s")
+    lines.append(f"inversion of {_count(len(left))} in up to {shared.steps} steps each: about {longest:.0f} s")
     return lines
 
 
-def _photographs(count: int) -> str:
+def _count(count: int) -> str:
     return "1 photograph" if count == 1 else f"{count} photographs"
 
 
-def _latents(arrangement: Arrangement, shared: Shared, *, studio: Studio, outputs: Outputs) -> list[Path]:
-    """The files with the latents of all photographs, beside the output."""
+def _save_latents(arrangement: Arrangement, shared: Shared, *, studio: Studio, outputs: Outputs) -> list[Path]:
+    """Load or invert the latents of all photographs, and save them next to the output. Returns the files."""
     files: list[Path] = []
     for i, photo in enumerate(arrangement.photographs):
         if i < len(shared.latents):
             files.append(outputs.save_latents(AnchoredLatents.load(shared.latents[i])))
             continue
-        found = _inverted(photo, shared, studio=studio, period=arrangement.period)
+        found = _invert(photo, shared, studio=studio, period=arrangement.period)
         files.append(outputs.save_latents(found.latents))
         if found.interrupted:
             again = " ".join(f"--latents {file}" for file in files)
             click.echo(
-                f"interrupted: the best latents so far are kept; go on with the same command and {again}", err=True
+                f"interrupted: the best latents so far are kept; continue with the same command and {again}", err=True
             )
             raise KeyboardInterrupt
-        for line in _inversion_said(photo, found, files[-1]):
-            shared.say(line)
+        for line in _describe_inversion(photo, found, files[-1]):
+            shared.report(line)
     return files
 
 
-def _inverted(photo: Placed, shared: Shared, *, studio: Studio, period: int | None) -> Inversion:
+def _invert(photo: Placed, shared: Shared, *, studio: Studio, period: int | None) -> Inversion:
     title = f"inverting {Path(photo.photograph.name).name}"
-    with _terms(title, quiet=shared.quiet) as report:
-        return optimise(
-            photo.target(),
-            studio.generator,
-            model_sha256=studio.model_hash,
+    with _show_steps(title, quiet=shared.quiet) as report:
+        return invert_photograph(
+            photo,
+            studio=studio,
             settings=replace(CONTINUING, steps=shared.steps, seed=shared.seed),
             period=period,
             seconds=shared.seconds,
@@ -276,22 +285,20 @@ def _inverted(photo: Placed, shared: Shared, *, studio: Studio, period: int | No
         )
 
 
-def _inversion_said(photo: Placed, found: Inversion, file: Path) -> list[str]:
+def _describe_inversion(photo: Placed, found: Inversion, file: Path) -> list[str]:
     drift = found.drift
     lines = [
         f"{photo.photograph.name}: {found.psnr:.1f} dB and LPIPS {found.lpips:.3f} after {found.steps} steps in "
         f"{found.seconds:.0f} s ({found.end}), kept in {file}",
-        f"  drift, about 1 where a world draws: styles {drift.style:.2f}, z_g {drift.z_g:.2f}, z_l {drift.z_l:.2f}",
+        f"  drift (worlds have about 1): styles {drift.style:.2f}, z_g {drift.z_g:.2f}, z_l {drift.z_l:.2f}",
     ]
     if max(drift.style_most, drift.z_g, drift.z_l) > FAR_OFF:
-        lines.append(
-            "  far from what the model draws; where it goes on oddly, infgen resample draws a part of the world again"
-        )
+        lines.append("  far from the model's distribution; if a part looks wrong, change it with infgen resample")
     return lines
 
 
 class _Watcher:
-    """Passes each step on, and every few seconds writes what it drew to ``preview``, with the colour ``profile``."""
+    """Passes each step to ``report``, and writes its picture to ``preview`` every few seconds, with its ``profile``."""
 
     def __init__(self, report: Callable[[Step], None], preview: Path | None, profile: bytes | None) -> None:
         self._report, self._preview, self._profile = report, preview, profile
@@ -309,8 +316,8 @@ class _Watcher:
 
 
 @contextmanager
-def _terms(title: str, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
-    """A callback that shows steps with their loss terms: a live bar on a terminal, plain lines elsewhere."""
+def _show_steps(title: str, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
+    """Yield a callback that shows steps with their loss terms: a live bar on a terminal, plain lines elsewhere."""
     console = Console(stderr=True)
     if quiet:
         yield lambda step: None
@@ -324,12 +331,12 @@ def _terms(title: str, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
         )
         with RichProgress(*columns, console=console) as live:
             task = live.add_task(title, total=None, terms="")
-            yield lambda step: live.update(task, completed=step.step, total=step.steps, terms=_words(step))
+            yield lambda step: live.update(task, completed=step.step, total=step.steps, terms=_format_terms(step))
     else:
-        yield _plain(title)
+        yield _print_lines(title)
 
 
-def _plain(title: str) -> Callable[[Step], None]:
+def _print_lines(title: str) -> Callable[[Step], None]:
     last = time.monotonic()
 
     def report(step: Step) -> None:
@@ -338,11 +345,13 @@ def _plain(title: str) -> Callable[[Step], None]:
             return
         last = now
         left = step.seconds / step.step * (step.steps - step.step)
-        click.echo(f"{title}: step {step.step} of {step.steps}, {_words(step)}, up to {left:.0f} s left", err=True)
+        click.echo(
+            f"{title}: step {step.step} of {step.steps}, {_format_terms(step)}, up to {left:.0f} s left", err=True
+        )
 
     return report
 
 
-def _words(step: Step) -> str:
+def _format_terms(step: Step) -> str:
     terms = ", ".join(f"{name} {value:.3g}" for name, value in step.terms.items())
     return f"{step.psnr:.1f} dB, {terms}"

@@ -18,6 +18,7 @@ from PIL import Image
 from infgen.atomic import TEMPORARY_PREFIX, check_output, write_atomically
 from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement
+from infgen.inversion.continuation import Joining, draw_samples
 from infgen.pixels import Pixels
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Studio
@@ -26,7 +27,6 @@ from infgen.world.anchors import AnchoredLatents
 
 MAX_SAMPLES = 64
 SHEET_SIDE_PX = 1024  # of one sample on the sheet
-_SEEDS = 2**64
 _DIGITS = 8  # of the latents' hash, in their name
 # Extension -> (Pillow's name, longest side in px, options). JPEG is the only one that changes pixels.
 _SAVERS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
@@ -94,14 +94,6 @@ class Outputs:
         return path
 
 
-@dataclass(frozen=True)
-class Joining:
-    """How a picture is made of what the model draws: see ``Arrangement.finished``."""
-
-    keep: bool = True
-    feather: int | None = None
-
-
 def draw(
     arrangement: Arrangement,
     latents: Sequence[Path],
@@ -118,11 +110,9 @@ def draw(
     samples in all)``. Raises InputError where a file cannot be written or latents do not fit the model.
     """
     shown: list[tuple[str, Pixels]] = []
-    for i, path in enumerate(outputs.pictures):
-        world = arrangement.world(latents, seed=(seed + i) % _SEEDS)
+    drawn = draw_samples(arrangement, latents, studio=studio, seed=seed, samples=outputs.samples, joining=joining)
+    for i, (path, (world, picture)) in enumerate(zip(outputs.pictures, drawn, strict=True)):
         world.save(_world_file(path))
-        generated = studio.with_world(world).array(arrangement.region)
-        picture = arrangement.finished(generated, keep=joining.keep, feather=joining.feather)
         _save(picture, path, arrangement.profile)
         if outputs.sheet is not None:
             shown.append((f"{path.name}, seed {world.seed}", _thumbnail(picture)))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from infgen.cli import photographs as module
-from infgen.colour import converted
+from infgen.colour import convert_profile
 from infgen.world.world import World
 from tests.cli.conftest import Call
 from tests.cli.photographs import QUICK, interrupt_after, photograph, pixels
@@ -72,7 +72,7 @@ def test_a_photograph_of_another_colour_profile_is_converted_into_the_first_ones
     assert load(tmp_path / "a.png").info["icc_profile"] == profile("p3")
     assert np.array_equal(pixels(tmp_path / "a.png")[:, :60], pixels(photos[0]))
     found = Image.fromarray(np.ascontiguousarray(pixels(tmp_path / "a.png")[:, 80:]))
-    assert np.abs(np.subtract(converted(found, profile("p3")), pixels(photos[1]), dtype=np.int16)).mean() < 2
+    assert np.abs(np.subtract(convert_profile(found, profile("p3")), pixels(photos[1]), dtype=np.int16)).mean() < 2
 
 
 def test_interrupted_at_the_second_photograph_both_are_kept(

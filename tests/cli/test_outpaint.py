@@ -71,7 +71,7 @@ def test_what_goes_on_is_the_world_that_is_written(done: Path, tiny_model: Path)
 def test_latents_of_an_earlier_run_give_the_same_picture_without_inverting(
     done: Path, outpaint: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "optimise", lambda *_, **__: pytest.fail("it was inverted again"))
+    monkeypatch.setattr(module, "invert_photograph", lambda *_, **__: pytest.fail("it was inverted again"))
     (latents,) = done.glob("out.*.safetensors")
     words = ("--right", 160, "--feather", 8, "--latents", latents, "-o", tmp_path / "out.png")
     assert outpaint(done / "photo.png", *words)[0] == 0
@@ -151,7 +151,7 @@ def test_size_place_and_time_are_said_before_work_begins(
     def begin(*_: object, **__: object) -> None:
         raise InfgenError("work began")
 
-    monkeypatch.setattr(module, "optimise", begin)
+    monkeypatch.setattr(module, "invert_photograph", begin)
     photo = photograph(tmp_path, width=600, height=400)
     words = ("--height", 40, "--right", 30, "--top", 4, "--samples", 2, "--model", tiny_model, "-o", tmp_path / "a.png")
     lines = call("outpaint", photo, *words)[2].splitlines()

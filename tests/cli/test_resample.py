@@ -35,7 +35,7 @@ def anchored(tmp_path: Path, tiny_model: Path) -> Path:
     folder = tmp_path / "anchored"
     folder.mkdir()
     World.from_inversions([saved(folder, "photo.safetensors", latents)], seed=3).save(folder / "world.json")
-    for read_once in (anchoring._stored, anchoring._placed):  # as in a new process
+    for read_once in (anchoring._load_latents, anchoring._place_file):  # as in a new process
         read_once.cache_clear()
     return folder / "world.json"
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from infgen.engines.onnx_file import read_onnx
-from infgen.engines.tensorrt_library import Library, installed
+from infgen.engines.tensorrt_library import Library, find_library
 from infgen.errors import InfgenError, InputError
 from infgen.export import tensorrt, tensorrt_build
 from infgen.export.tensorrt import Built, build_engine
@@ -20,12 +20,12 @@ from tests.export.files import onnx_file, scaled_file, tiny_generator
 from tests.export.tensorrt_double import record
 
 RTX = Library("rtx", ModuleType("tensorrt_rtx"), "1.7")
-needs_rtx = pytest.mark.skipif(installed("rtx") is None, reason="needs the extra trt")
+needs_rtx = pytest.mark.skipif(find_library("rtx") is None, reason="needs the extra trt")
 
 
 @pytest.fixture(scope="module")
 def rtx() -> Library:
-    library = installed("rtx")
+    library = find_library("rtx")
     assert library is not None
     return library
 

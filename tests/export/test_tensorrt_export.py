@@ -27,8 +27,8 @@ def machine(
 ) -> None:
     """What is installed, and the GPU."""
     libraries = {"classic": CLASSIC if classic else None, "rtx": RTX if rtx else None}
-    monkeypatch.setattr(tensorrt, "installed", libraries.get)
-    monkeypatch.setattr(tensorrt, "gpu", lambda: here)
+    monkeypatch.setattr(tensorrt, "find_library", libraries.get)
+    monkeypatch.setattr(tensorrt, "find_gpu", lambda: here)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_another_version_of_tensorrt_builds_again(
 ):
     export(tmp_path / "a.engine")
     newer = Library("rtx", ModuleType("tensorrt_rtx"), "1.8")
-    monkeypatch.setattr(tensorrt, "installed", {"rtx": newer, "classic": None}.get)
+    monkeypatch.setattr(tensorrt, "find_library", {"rtx": newer, "classic": None}.get)
     lines: list[str] = []
     export(tmp_path / "a.engine", report=lines.append)
     assert "built by TensorRT-RTX 1.7 there, TensorRT-RTX 1.8 here" in lines[0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.library import opcheck
 
-from infgen.engines.exported import inputs, part
+from infgen.engines.exported import make_feed, slice_batch
 from infgen.export.epilogues import modulated_conv_epilogue, upsample_epilogue
 from infgen.export.graph import TileGraph
 from infgen.export.modulation import modulation
@@ -39,16 +39,16 @@ def test_tiles_of_two_worlds_in_one_batch_are_as_if_alone(
     worlds: list[World], styles: int, dtype: torch.dtype, tolerance: float
 ):
     network = TileGraph(tiny_generator(), styles=styles, dtype=dtype)
-    batches = [part(batch_of(world), 0, 1) for world in worlds]
-    feeds = [inputs(batch, styles=styles, styles_per="tile") for batch in batches]
+    batches = [slice_batch(batch_of(world), 0, 1) for world in worlds]
+    feeds = [make_feed(batch, styles=styles, styles_per="tile") for batch in batches]
     together = draw(network, {name: torch.cat([feed[name] for feed in feeds]) for name in feeds[0]})
-    alone = torch.cat([draw(network, inputs(batch, styles=styles)) for batch in batches])
+    alone = torch.cat([draw(network, make_feed(batch, styles=styles)) for batch in batches])
     torch.testing.assert_close(together, alone, rtol=0, atol=tolerance)
 
 
 def test_each_tile_gets_a_copy_of_the_styles_of_its_batch():
     batch = replace(batch_of(ALONE[0], count=3), noise_strength=0.5)
-    once, each = inputs(batch, styles=2), inputs(batch, styles=2, styles_per="tile")
+    once, each = make_feed(batch, styles=2), make_feed(batch, styles=2, styles_per="tile")
     assert once.keys() == each.keys()
     assert each["noise_strength"].tolist() == [[[[0.5]]]] * 3
     for name in ("z_g", "w_plus"):

@@ -270,8 +270,8 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         graphs.append(onnx.load(path))
         return b"engine", Built(1, 1.0)
 
-    monkeypatch.setattr(triton_repository, "required", lambda builder, what: Library(builder, None, "10.9.0"))
-    monkeypatch.setattr(triton_repository, "gpu", lambda: Gpu("H200", (9, 0)))
+    monkeypatch.setattr(triton_repository, "require_library", lambda builder, what: Library(builder, None, "10.9.0"))
+    monkeypatch.setattr(triton_repository, "find_gpu", lambda: Gpu("H200", (9, 0)))
     monkeypatch.setattr(triton_repository, "build_engine", build)
     return graphs
 
@@ -297,7 +297,7 @@ def test_a_plan_is_built_of_standard_operators(tmp_path: Path, tensorrt: list[An
 
 @pytest.mark.usefixtures("quick")
 def test_a_plan_without_a_gpu_is_refused(tmp_path: Path, tensorrt: list[Any], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(triton_repository, "gpu", lambda: None)
+    monkeypatch.setattr(triton_repository, "find_gpu", lambda: None)
     with pytest.raises(InputError, match="leave --plan out"):
         export(tmp_path / "repository", plan=True)
     assert not list(tmp_path.iterdir())

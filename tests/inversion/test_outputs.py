@@ -11,7 +11,8 @@ from PIL import Image
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Window, layer_spans
 from infgen.inversion.arrangement import Arrangement, Extension, outpainting
-from infgen.inversion.outputs import MAX_SAMPLES, SHEET_SIDE_PX, Joining, Outputs, draw
+from infgen.inversion.continuation import Joining
+from infgen.inversion.outputs import MAX_SAMPLES, SHEET_SIDE_PX, Outputs, draw
 from infgen.inversion.placing import place
 from infgen.photo import PhotoSource, open_photograph
 from infgen.rendering.studio import Studio, open_studio

@@ -11,7 +11,7 @@ from PIL import Image
 
 from infgen.atomic import TEMPORARY_PREFIX
 from infgen.cli.main import main
-from infgen.colour import converted
+from infgen.colour import convert_profile
 from infgen.model.config import preset
 from infgen.serve.photographs import APART_PX, Placing, Upload, arrange
 from infgen.world.world import World
@@ -99,7 +99,7 @@ def test_colours_are_those_that_the_photograph_shows_without_its_profile(tmp_pat
     shown = Image.open(io.BytesIO(photograph(90, 197)))
     shown.save(tmp_path / "p3.png", icc_profile=profile("p3"))
     arrangement = arrange([Upload(tmp_path / "p3.png", "p3")], Placing(0), world=World(), config=preset("tiny"))
-    assert np.array_equal(arrangement.photographs[0].pixels, np.asarray(converted(shown, profile("p3"))))
+    assert np.array_equal(arrangement.photographs[0].pixels, np.asarray(convert_profile(shown, profile("p3"))))
     assert arrangement.profile is None
 
 

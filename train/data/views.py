@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from infgen.photo import read_photo, scaled
+from infgen.photo import read_photo, resize_short_side
 
 
 def read_views(content: bytes, views_px: Sequence[int], *, pre_resize_px: int | None = None) -> list[Tensor | None]:
@@ -32,6 +32,6 @@ def read_view(content: bytes, view_px: int, *, pre_resize_px: int | None = None)
 def _read(content: bytes, view_px: int, pre_resize_px: int | None) -> tuple[Tensor, tuple[int, int]]:
     """Return the view, and (width, height) in px of the photograph in its file."""
     photo = read_photo(content, short_px=pre_resize_px or view_px)
-    image = photo.image if min(photo.image.size) == view_px else scaled(photo.image, view_px)
+    image = photo.image if min(photo.image.size) == view_px else resize_short_side(photo.image, view_px)
     view = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(image.height, image.width, 3)
     return view, (photo.width, photo.height)

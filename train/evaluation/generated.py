@@ -11,7 +11,7 @@ from torch import Tensor
 from infgen.geometry import Region
 from infgen.model.config import GeneratorConfig
 from infgen.model.scales import Scale
-from infgen.photo import scaled as shrunk_photo
+from infgen.photo import resize_short_side as shrunk_photo
 from infgen.pixels import Pixels
 from infgen.train.evaluation.painter import Painter
 from infgen.train.evaluation.places import place, places

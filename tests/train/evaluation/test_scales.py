@@ -14,7 +14,7 @@ from infgen.geometry import Region
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
-from infgen.photo import scaled as shrunk
+from infgen.photo import resize_short_side as shrunk
 from infgen.train.evaluation import Other, Request, comparison, evaluate, frechet, generated, metrics_named, run
 from infgen.train.evaluation.generated import patches, wide_crops
 from infgen.train.evaluation.measurement import Measurement

@@ -1,0 +1,272 @@
+"""Continue photographs: from pictures to latents, worlds and finished pixels.
+
+The command line, the canvas and the Python functions ``outpaint``, ``inbetween`` and ``panorama`` all use it.
+"""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from infgen import geometry
+from infgen.errors import InputError
+from infgen.inversion.arrangement import (
+    Arrangement,
+    Extension,
+    Scale,
+    cyclic_period,
+    inbetweening,
+    outpainting,
+)
+from infgen.inversion.arrangement import panorama as arrange_panorama
+from infgen.inversion.invert import CONTINUING, SMALLEST_PX
+from infgen.inversion.optimise import Inversion, Settings, Step, optimise
+from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_scale
+from infgen.model.checkpoint import SHIPPED, load, resolve
+from infgen.photo import PhotoSource, open_photograph, unify_profiles
+from infgen.pixels import Pixels
+from infgen.rendering.studio import Options, Studio, open_studio
+from infgen.world.anchoring import file_sha256
+from infgen.world.anchors import AnchoredLatents
+from infgen.world.world import World
+
+SEEDS = 2**64
+
+
+@dataclass(frozen=True)
+class Joining:
+    """How photographs and generated pixels are joined: see ``Arrangement.finished``."""
+
+    keep: bool = True
+    feather: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Photographs that were continued.
+
+    ``pictures``: one (h, w, 3) uint8 for each sample. ``worlds``: the world of each sample, whose anchors' files lie in a
+    temporary folder that lives as long as the result; ``World.save`` copies them. ``latents``: one for each photograph.
+    """
+
+    pictures: tuple[Pixels, ...]
+    worlds: tuple[World, ...]
+    latents: tuple[AnchoredLatents, ...]
+    folder: Path
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    @property
+    def picture(self) -> Pixels:
+        """The first sample, (h, w, 3) uint8."""
+        return self.pictures[0]
+
+    @property
+    def world(self) -> World:
+        """The world of the first sample."""
+        return self.worlds[0]
+
+    @property
+    def image(self) -> Image.Image:
+        """The first sample as a Pillow image."""
+        return Image.fromarray(np.ascontiguousarray(self.picture))
+
+
+def open_working_studio(
+    *, model: str | Path | None = None, threads: int | None = None, device: str | None = None
+) -> Studio:
+    """Load ``model`` (None: the shipped one) to render the scale at which photographs are inverted.
+
+    Raises InputError for a model or device that cannot be used.
+    """
+    path = SHIPPED if model is None else resolve(model)
+    halvings = working_scale(load(path).config).halvings
+    return open_studio(World(), model=path, options=Options(threads=threads, device=device, halvings=halvings))
+
+
+def invert_photograph(
+    photo: Placed,
+    *,
+    studio: Studio,
+    settings: Settings,
+    period: int | None = None,
+    seconds: float | None = None,
+    progress: Callable[[Step], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+    turn: AbstractContextManager[object] | None = None,
+) -> Inversion:
+    """Find the latents of one placed photograph at the scale of ``studio``.
+
+    ``period``: of the world, px of the world. ``turn``: entered while the network computes, for callers that share it.
+    Other arguments and errors as for ``optimise``.
+    """
+    with turn or nullcontext():
+        return optimise(
+            photo.target(),
+            studio.generator,
+            model_sha256=studio.model_hash,
+            settings=settings,
+            period=period,
+            seconds=seconds,
+            progress=progress,
+            stop=stop,
+        )
+
+
+def draw_samples(
+    arrangement: Arrangement,
+    files: Sequence[Path],
+    *,
+    studio: Studio,
+    seed: int,
+    samples: int,
+    joining: Joining,
+) -> Iterator[tuple[World, Pixels]]:
+    """Render each sample: its world, and the finished picture (h, w, 3) uint8.
+
+    ``files``: latents, one for each photograph. Sample i lies in the world of seed ``seed`` + i. Raises InputError where
+    latents do not fit the model.
+    """
+    for i in range(samples):
+        world = arrangement.world(files, seed=(seed + i) % SEEDS)
+        generated = studio.with_world(world).array(arrangement.region)
+        yield world, arrangement.finished(generated, keep=joining.keep, feather=joining.feather)
+
+
+def continue_photographs(
+    arrangement: Arrangement,
+    *,
+    studio: Studio,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    samples: int = 1,
+    joining: Joining | None = None,
+    progress: Callable[[Step], None] | None = None,
+) -> Result:
+    """Invert the photographs of ``arrangement`` and render ``samples`` continuations.
+
+    ``steps``, ``seconds``: limits of each inversion. Raises InputError for an impossible size or number, LimitError for
+    pictures over INFGEN_MAX_JOINED_PIXELS.
+    """
+    arrangement.check_size()
+    if samples < 1:
+        raise InputError(f"samples {samples} is out of range; allowed are 1 or more")
+    settings = replace(CONTINUING, steps=CONTINUING.steps if steps is None else steps, seed=seed)
+    folder = Path(tempfile.mkdtemp(prefix="infgen-"))
+    try:
+        found, files = [], []
+        for i, photo in enumerate(arrangement.photographs):
+            inversion = invert_photograph(
+                photo, studio=studio, settings=settings, period=arrangement.period, seconds=seconds, progress=progress
+            )
+            found.append(inversion.latents)
+            files.append(_save(inversion.latents, folder, f"photograph-{i + 1}"))
+        joined = joining or Joining()
+        drawn = list(draw_samples(arrangement, files, studio=studio, seed=seed, samples=samples, joining=joined))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Result(tuple(picture for _, picture in drawn), tuple(world for world, _ in drawn), tuple(found), folder)
+
+
+def _save(latents: AnchoredLatents, folder: Path, name: str) -> Path:
+    """Write ``latents`` under a name that holds part of their hash, as worlds expect equal names to mean equal files."""
+    path = folder / f"{name}.safetensors"
+    latents.save(path)
+    return path.rename(folder / f"{name}.{file_sha256(path)[:8]}.safetensors")
+
+
+def outpaint(
+    photo: PhotoSource,
+    *,
+    left: int = 0,
+    top: int = 0,
+    right: int = 0,
+    bottom: int = 0,
+    mask: PhotoSource | None = None,
+    scale: Scale = "work",
+    height: int = WORKING_HEIGHT_PX,
+    horizon: float | None = None,
+    model: str | Path | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    samples: int = 1,
+    progress: Callable[[Step], None] | None = None,
+) -> Result:
+    """Continue ``photo`` by so many px of the output on each side.
+
+    ``photo``: a file, a Pillow image, or an array (H, W, 3) uint8. ``mask``: a picture of its size, white where it is kept.
+    ``scale``: "source" for an output at the photograph's own size. ``height``: px to which it is scaled for the inversion.
+    ``horizon``: a fraction of the height; None estimates it. Raises InputError for input that cannot be used.
+    """
+    photograph = open_photograph(photo, short_px=SMALLEST_PX)
+    if mask is not None:
+        photograph = photograph.masked(mask)
+    placed = place(photograph, height=height, horizon=horizon)
+    studio = open_working_studio(model=model)
+    extension = Extension(left, top, right, bottom)
+    arrangement = outpainting(placed, extension, scale=scale, halvings=studio.options.halvings)
+    return continue_photographs(
+        arrangement, studio=studio, steps=steps, seconds=seconds, seed=seed, samples=samples, progress=progress
+    )
+
+
+def inbetween(
+    photos: Sequence[PhotoSource],
+    *,
+    gap: int,
+    height: int = WORKING_HEIGHT_PX,
+    model: str | Path | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    progress: Callable[[Step], None] | None = None,
+) -> Result:
+    """Join ``photos`` in a row, ``gap`` px of the output apart, and generate the pixels between them.
+
+    Arguments as for ``outpaint``. Raises InputError for fewer than two photographs and input that cannot be used.
+    """
+    if len(photos) < 2 or gap < 1:
+        raise InputError(
+            f"{len(photos)} photographs with a gap of {gap} px cannot be joined; give 2 or more, and 1 px or more"
+        )
+    placed: list[Placed] = []
+    for photograph in unify_profiles([open_photograph(photo, short_px=SMALLEST_PX) for photo in photos]):
+        x = placed[-1].x + placed[-1].region.w + gap if placed else 0
+        placed.append(place(photograph, height=height, x=x))
+    studio = open_working_studio(model=model)
+    arrangement = inbetweening(placed, config=studio.generator.config)
+    return continue_photographs(arrangement, studio=studio, steps=steps, seconds=seconds, seed=seed, progress=progress)
+
+
+def panorama(
+    photo: PhotoSource,
+    *,
+    width: int,
+    height: int = WORKING_HEIGHT_PX,
+    horizon: float | None = None,
+    model: str | Path | None = None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    progress: Callable[[Step], None] | None = None,
+) -> Result:
+    """Make a seamless 360 degree image around ``photo``, ``width`` px wide, rounded to whole cells of the model.
+
+    Arguments as for ``outpaint``. Raises InputError for a width that is less than the photograph's.
+    """
+    placed = place(open_photograph(photo, short_px=SMALLEST_PX), height=height, horizon=horizon)
+    studio = open_working_studio(model=model)
+    config = studio.generator.config
+    period = cyclic_period(width, cell_px=geometry.cell_px(config.levels))
+    arrangement = arrange_panorama(placed, period=period, halvings=config.halvings)
+    return continue_photographs(arrangement, studio=studio, steps=steps, seconds=seconds, seed=seed, progress=progress)
