@@ -16,7 +16,7 @@ _ALIKE = 1  # of 255: what two descriptions of one colour space differ by
 _STEPS = 17  # values of each channel at which profiles are compared
 
 
-def checked(embedded: object, mode: str) -> bytes:
+def check_profile(embedded: object, mode: str) -> bytes:
     """The profile ``embedded`` in a file whose pixels have the Pillow ``mode`` "RGB" or "CMYK".
 
     Raises InputError that says what is wrong with it: damaged, for other pixels, or over 4 MiB (LimitError).
@@ -29,7 +29,7 @@ def checked(embedded: object, mode: str) -> bytes:
     return embedded
 
 
-def converted(image: Image.Image, profile: bytes | None, to: bytes | None = None) -> Image.Image:
+def convert_profile(image: Image.Image, profile: bytes | None, to: bytes | None = None) -> Image.Image:
     """``image`` (RGB or CMYK) as RGB of the profile ``to``; None stands for sRGB.
 
     Raises InputError where one of the profiles is of other pixels, or lacks this direction.
@@ -37,14 +37,14 @@ def converted(image: Image.Image, profile: bytes | None, to: bytes | None = None
     return _transform(profile, to, image.mode).apply(image)
 
 
-def alike(profile: bytes | None, other: bytes | None) -> bool:
+def equal_colours(profile: bytes | None, other: bytes | None) -> bool:
     """Whether two usable profiles of RGB give the same colours, to 1 of 255; None stands for sRGB."""
     if profile == other:
         return True
     values = np.linspace(0, 255, _STEPS).round().astype(np.uint8)
     cube = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(_STEPS, -1, 3)
     try:
-        found = converted(Image.fromarray(cube), profile, other)
+        found = convert_profile(Image.fromarray(cube), profile, other)
     except InputError:
         return False
     return int(np.abs(np.asarray(found, np.int16) - cube).max()) <= _ALIKE
@@ -52,12 +52,12 @@ def alike(profile: bytes | None, other: bytes | None) -> bool:
 
 def _transform(profile: bytes | None, to: bytes | None, mode: str) -> ImageCms.ImageCmsTransform:
     try:
-        return ImageCms.buildTransform(_opened(profile), _opened(to), mode, "RGB")
+        return ImageCms.buildTransform(_open_profile(profile), _open_profile(to), mode, "RGB")
     except Exception:  # Pillow raises many kinds, and none of them says what is wrong
         raise InputError(f"it is damaged, or of pixels other than {mode}") from None
 
 
-def _opened(profile: bytes | None) -> ImageCms.ImageCmsProfile:
+def _open_profile(profile: bytes | None) -> ImageCms.ImageCmsProfile:
     if profile is None:
         return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
     return ImageCms.ImageCmsProfile(io.BytesIO(profile))

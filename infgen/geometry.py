@@ -122,12 +122,12 @@ def first_cell(px: int, *, levels: int) -> int:
     return (px - 2 * (s - 1)) // s
 
 
-def upsampled(span: Span) -> Span:
+def upsample_span(span: Span) -> Span:
     """Output span of an upsampling block on the next lattice: transposed conv 2n+1, crop to 2n-1, blur to 2n-3."""
     return Span(2 * span.start + 1, 2 * span.size - 3)
 
 
-def convolved(span: Span) -> Span:
+def convolve_span(span: Span) -> Span:
     """Output span of a 3x3 convolution without padding."""
     return Span(span.start + 1, span.size - 2)
 
@@ -143,8 +143,8 @@ def layer_spans(cell: int, cells: int, *, levels: int) -> LayerSpans:
     noise: list[Span] = []
     span = structure
     for _ in range(levels):
-        up = upsampled(span)
-        span = convolved(up)
+        up = upsample_span(span)
+        span = convolve_span(up)
         noise += [up, span]
     local = Span(cell - STRUCTURE_HALO, cells + 2 * STRUCTURE_HALO)
     return LayerSpans(local=local, structure=structure, noise=tuple(noise), pixels=span)

@@ -32,27 +32,27 @@ def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
         recipe = read_provenance(path)
         if recipe is None:
             raise InputError(f"{path} carries no recipe; it was not rendered by infgen, or a program removed it")
-        return _world_of(recipe, path) if only_world else {"kind": "picture", **recipe}
+        return _read_world(recipe, path) if only_world else {"kind": "picture", **recipe}
     if path.suffix.lower() == ".json":
         world = World.load(path).model_dump(mode="json", by_alias=True)
         return world if only_world else {"kind": "world", **world}
     if only_world:
         raise InputError(f"{path} is not a world or a picture; leave out --world")
     if path.suffix.lower() == ".onnx":
-        return {"kind": "ONNX file", **_exported(read_onnx(path)[0])}
+        return {"kind": "ONNX file", **_describe_exported(read_onnx(path)[0])}
     if path.suffix.lower() == ".engine":
-        return _engine(path)
-    return _latents(path) if holds_latents(path) else _model(path)
+        return _describe_engine(path)
+    return _describe_latents(path) if holds_latents(path) else _describe_model(path)
 
 
-def _world_of(recipe: dict[str, Any], path: Path) -> dict[str, Any]:
+def _read_world(recipe: dict[str, Any], path: Path) -> dict[str, Any]:
     world = recipe.get("world")
     if not isinstance(world, dict):
         raise InputError(f"{path} carries a recipe without a world; it was written by another program")
     return world
 
 
-def _model(path: Path) -> dict[str, Any]:
+def _describe_model(path: Path) -> dict[str, Any]:
     generator = load(path)
     config = generator.config
     flops = tile_flops(config, (PATCH_CELLS, PATCH_CELLS)) / config.patch_px**2
@@ -63,12 +63,12 @@ def _model(path: Path) -> dict[str, Any]:
         "patch_px": config.patch_px,
         "cell_px": config.cell_px,
         "mflop_per_px": round(flops / 1e6, 3),
-        **_scales(config),
+        **_describe_scales(config),
         "config": config.to_dict(),
     }
 
 
-def _scales(config: GeneratorConfig) -> dict[str, Any]:
+def _describe_scales(config: GeneratorConfig) -> dict[str, Any]:
     """What a model states of its scales, as ``--scale`` takes them, of its view and of the rows that it was trained on, px."""
     found: dict[str, Any] = {}
     if config.scales:
@@ -78,25 +78,25 @@ def _scales(config: GeneratorConfig) -> dict[str, Any]:
     return found
 
 
-def _scale(halvings: int) -> dict[str, str]:
+def _describe_scale(halvings: int) -> dict[str, str]:
     """The scale of what is not of the full size."""
     return {"scale": scale_name(halvings)} if halvings else {}
 
 
-def _exported(file: TileFile) -> dict[str, Any]:
+def _describe_exported(file: TileFile) -> dict[str, Any]:
     return {
         "model_sha256": file.model_sha256,
         "tile_px": list(file.tile_px),
         "styles": file.styles,
         "styles_per": file.styles_per,
         "precision": file.precision,
-        **_scale(file.config.halvings),
+        **_describe_scale(file.config.halvings),
         "infgen": file.infgen_version,
         "config": file.config.to_dict(),
     }
 
 
-def _engine(path: Path) -> dict[str, Any]:
+def _describe_engine(path: Path) -> dict[str, Any]:
     record, _ = read_engine(path)
     return {
         "kind": "TensorRT engine",
@@ -104,18 +104,18 @@ def _engine(path: Path) -> dict[str, Any]:
         "gpus": list(record.gpus),
         "batch": record.batch,
         "workspace_mb": record.workspace_mb,
-        **_exported(record.tile),
+        **_describe_exported(record.tile),
     }
 
 
-def _latents(path: Path) -> dict[str, Any]:
+def _describe_latents(path: Path) -> dict[str, Any]:
     latents = AnchoredLatents.load(path)
     window = latents.pixels
     return {
         "kind": "latents",
         "sha256": file_sha256(path),
         "model_sha256": latents.model_sha256,
-        **_scale(latents.halvings),
+        **_describe_scale(latents.halvings),
         "region": {"x": window.x.start, "y": window.y.start, "w": window.x.size, "h": window.y.size},
         "cell": [latents.cell_x, latents.cell_y],
         "cells": list(latents.cells),

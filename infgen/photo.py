@@ -76,8 +76,8 @@ class Photograph:
         mask = open_photograph(source, what="mask")
         if mask.image.size != self.image.size:
             raise InputError(
-                f"mask {mask.name} has {_size(mask.image)} and photograph {self.name} {_size(self.image)} when upright; "
-                "give a mask of the photograph's size"
+                f"mask {mask.name} has {_size_text(mask.image)} and photograph {self.name} has {_size_text(self.image)} "
+                "when upright; give a mask of the photograph's size"
             )
         known = np.asarray(mask.image.convert("L")) >= HALF
         for other in (mask.known, self.known):
@@ -90,10 +90,10 @@ class Photograph:
 
     def in_profile_of(self, other: Self) -> Self:
         """The same photograph with the colour profile of ``other``; where its pixels had to change, a remark says so."""
-        if colour.alike(self.profile, other.profile):
+        if colour.equal_colours(self.profile, other.profile):
             return replace(self, profile=other.profile)
         try:
-            image = colour.converted(self.image, self.profile, other.profile)
+            image = colour.convert_profile(self.image, self.profile, other.profile)
             remark = f"has another colour profile than {other.name}; converted into that one"
         except InputError:
             image = self.image
@@ -101,7 +101,7 @@ class Photograph:
         return replace(self, image=image, profile=other.profile, remarks=(*self.remarks, remark))
 
 
-def in_one_profile(photographs: Sequence[Photograph]) -> list[Photograph]:
+def unify_profiles(photographs: Sequence[Photograph]) -> list[Photograph]:
     """``photographs``, at least one, with the colour profile of the first."""
     first, *others = photographs
     return [first, *(other.in_profile_of(first) for other in others)]
@@ -117,29 +117,29 @@ def open_photograph(source: PhotoSource, *, short_px: int = 1, what: str = "phot
     INFGEN_MAX_PHOTO_MB or INFGEN_MAX_SHRUNK_PHOTO_PIXELS.
     """
     if isinstance(source, str | Path):
-        return _named(Path(source), short_px=short_px, what=what)
+        return _open_file(Path(source), short_px=short_px, what=what)
     image = source if isinstance(source, Image.Image) else _from_array(source)
-    with _plain_errors(what), _quiet_pillow():
+    with _one_line_errors(what), _quiet_pillow():
         _check_header(image, short_px=short_px, limit=MAX_PHOTO_PIXELS.value())
-        return _whole(image, "image" if image is source else "array")
+        return _decode(image, "image" if image is source else "array")
 
 
-def _named(path: Path, *, short_px: int, what: str) -> Photograph:
-    content = _bytes_of(path, what)
-    with _plain_errors(f"{what} {path}"), _quiet_pillow():
+def _open_file(path: Path, *, short_px: int, what: str) -> Photograph:
+    content = _read_bytes(path, what)
+    with _one_line_errors(f"{what} {path}"), _quiet_pillow():
         try:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height <= MAX_PHOTO_PIXELS.value():
                     _check_header(image, short_px=short_px, limit=MAX_PHOTO_PIXELS.value())
                     with _one_large_at_a_time if image.width * image.height > LARGE_PIXELS else nullcontext():
-                        return _whole(image, str(path))
+                        return _decode(image, str(path))
         except Image.DecompressionBombError:
             pass  # Pillow's own guard, a little above our limit
         with _one_large_at_a_time:
-            return _shrunk(path, short_px=short_px)
+            return _decode_shrunk(path, short_px=short_px)
 
 
-def _bytes_of(path: Path, what: str) -> bytes:
+def _read_bytes(path: Path, what: str) -> bytes:
     limit = MAX_PHOTO_MB.value()
     try:
         if (size := path.stat().st_size) > limit * MIB:
@@ -153,7 +153,7 @@ def _bytes_of(path: Path, what: str) -> bytes:
 
 
 @contextmanager
-def _plain_errors(name: str | None = None) -> Iterator[None]:
+def _one_line_errors(name: str | None = None) -> Iterator[None]:
     """Turn whatever Pillow raises for damaged files into one line, begun with ``name``."""
     begin = "" if name is None else f"{name}: "
     try:
@@ -179,28 +179,28 @@ def _from_array(array: npt.NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _whole(image: Image.Image, name: str) -> Photograph:
+def _decode(image: Image.Image, name: str) -> Photograph:
     remarks = []
     if (frames := getattr(image, "n_frames", 1)) > 1:
         remarks.append(f"holds {frames} pictures; the first is used")
     if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         remarks.append("has 16 bits per channel; the upper 8 are used")
-    upright = _upright(image)
+    upright = _rotate_upright(image)
     mode = "CMYK" if image.mode == "CMYK" else "RGB"
-    profile, left_out = _profile(image.info, mode)
+    profile, left_out = _read_profile(image.info, mode)
     if mode == "RGB":
         return _split(upright, name, (*remarks, *left_out), profile)
-    rgb = upright.convert("RGB") if profile is None else colour.converted(upright, profile)
+    rgb = upright.convert("RGB") if profile is None else colour.convert_profile(upright, profile)
     by = "without a colour profile" if profile is None else "by its colour profile"
     return _split(rgb, name, (*remarks, *left_out, f"is CMYK; converted to RGB {by}"))
 
 
-def _profile(metadata: Mapping[Any, Any], mode: str) -> tuple[bytes | None, tuple[str, ...]]:
+def _read_profile(metadata: Mapping[Any, Any], mode: str) -> tuple[bytes | None, tuple[str, ...]]:
     """The colour profile of pixels of ``mode``, or None with a remark where there is one that cannot be used."""
     if _PROFILE not in metadata:
         return None, ()
     try:
-        return colour.checked(metadata[_PROFILE], mode), ()
+        return colour.check_profile(metadata[_PROFILE], mode), ()
     except InputError as error:
         return None, (f"has a colour profile that is left out: {error}",)
 
@@ -216,7 +216,7 @@ def _split(upright: Image.Image, name: str, remarks: tuple[str, ...], profile: b
     return Photograph(name, rgba.convert("RGB"), None if known.all() else known, remarks, profile)
 
 
-def _shrunk(path: Path, *, short_px: int) -> Photograph:
+def _decode_shrunk(path: Path, *, short_px: int) -> Photograph:
     """A photograph over the limit, brought below it by libvips, which holds a few rows only (of most files)."""
     from infgen.sinks import xmp
     from infgen.sinks.encoders import vips
@@ -230,7 +230,7 @@ def _shrunk(path: Path, *, short_px: int) -> Photograph:
             f"{width} x {height} px is over the limit of {most} pixels ({MAX_SHRUNK_PHOTO_PIXELS.name}); save it smaller"
         )
     if min(width, height) < short_px:
-        raise InputError(_too_small(width, height, short_px))
+        raise InputError(_too_small_text(width, height, short_px))
     scale = math.sqrt(limit / (width * height))
     across, down = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
     small = image.colourspace("srgb").resize(across / width, vscale=down / height).autorot()
@@ -239,7 +239,7 @@ def _shrunk(path: Path, *, short_px: int) -> Photograph:
     )
     rgb = image.interpretation != "cmyk"  # libvips applies the profile of CMYK
     found = {_PROFILE: image.get(_VIPS_PROFILE)} if rgb and _VIPS_PROFILE in image.get_fields() else {}
-    profile, left_out = _profile(found, "RGB")
+    profile, left_out = _read_profile(found, "RGB")
     mode = "RGBA" if small.hasalpha() else "RGB"
     pixels = Image.frombytes(mode, (small.width, small.height), small.write_to_memory())
     return _split(pixels, str(path), (remark, *left_out), profile)
@@ -252,17 +252,17 @@ def read_photo(content: bytes, *, short_px: int) -> Photo:
     with the reason where the photograph cannot be used: damaged, too large, smaller than ``short_px``, not 8 bits.
     """
     limit = MAX_PHOTO_PIXELS.value()
-    with _plain_errors(), _quiet_pillow(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+    with _one_line_errors(), _quiet_pillow(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
         _check_header(image, short_px=short_px, limit=limit)
         width, height = image.size
         image.draft("RGB", (short_px, short_px))
         with _one_large_at_a_time if image.width * image.height > LARGE_PIXELS else nullcontext():
-            upright = _over_white(_upright(image))
+            upright = _blend_over_white(_rotate_upright(image))
             turned = (upright.width > upright.height) != (width > height)
-            return Photo(scaled(upright, short_px), *((height, width) if turned else (width, height)))
+            return Photo(resize_short_side(upright, short_px), *((height, width) if turned else (width, height)))
 
 
-def scaled(rgb: Image.Image, short_px: int) -> Image.Image:
+def resize_short_side(rgb: Image.Image, short_px: int) -> Image.Image:
     """The picture with its short side exactly ``short_px``."""
     scale = short_px / min(rgb.size)
     size = (max(short_px, round(rgb.width * scale)), max(short_px, round(rgb.height * scale)))
@@ -274,20 +274,20 @@ def _check_header(image: Image.Image, *, short_px: int, limit: int) -> None:
     if width * height > limit:
         raise InputError(f"{width} x {height} px is over the limit of {limit} pixels ({MAX_PHOTO_PIXELS.name})")
     if min(width, height) < short_px:
-        raise InputError(_too_small(width, height, short_px))
+        raise InputError(_too_small_text(width, height, short_px))
     if image.mode not in MODES:
         raise InputError(f"colour mode {image.mode} is not supported; save it as RGB or grey with 8 bits per channel")
 
 
-def _too_small(width: int, height: int, short_px: int) -> str:
+def _too_small_text(width: int, height: int, short_px: int) -> str:
     return f"{width} x {height} px is too small; the short side must be at least {short_px} px"
 
 
-def _size(image: Image.Image) -> str:
+def _size_text(image: Image.Image) -> str:
     return f"{image.width} x {image.height} px"
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _rotate_upright(image: Image.Image) -> Image.Image:
     image.load()  # turns a TIFF by itself, and removes its orientation
     turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
     return image if turn is None else image.transpose(turn)
@@ -297,7 +297,7 @@ def _has_alpha(image: Image.Image) -> bool:
     return image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
 
 
-def _over_white(image: Image.Image) -> Image.Image:
+def _blend_over_white(image: Image.Image) -> Image.Image:
     if not _has_alpha(image):
         return image.convert("RGB")
     rgba = image.convert("RGBA")

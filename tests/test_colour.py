@@ -22,7 +22,7 @@ def one(image: Image.Image) -> list[int]:
 
 @pytest.mark.parametrize(("name", "mode"), [("srgb", "RGB"), ("p3", "RGB"), ("cmyk", "CMYK")])
 def test_a_profile_of_such_pixels_can_be_used(name: str, mode: str) -> None:
-    assert colour.checked(profile(name), mode) == profile(name)
+    assert colour.check_profile(profile(name), mode) == profile(name)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_a_profile_of_such_pixels_can_be_used(name: str, mode: str) -> None:
 )
 def test_what_is_no_profile_of_such_pixels_is_refused_in_one_line(embedded: object, mode: str) -> None:
     with pytest.raises(InputError, match=r"^it is damaged(, or of pixels other than \w+)?$"):
-        colour.checked(embedded, mode)
+        colour.check_profile(embedded, mode)
 
 
 def test_a_profile_of_absurd_size_is_refused_without_looking_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(colour, "_transform", lambda *_: pytest.fail("it was read"))
     with pytest.raises(LimitError, match=r"it has 5.0 MiB, and allowed are 4"):
-        colour.checked(bytes(5 * MIB), "RGB")
+        colour.check_profile(bytes(5 * MIB), "RGB")
 
 
 @given(changes=st.lists(st.tuples(st.integers(0, 479), st.integers(0, 255)), max_size=6), length=st.integers(0, 480))
@@ -55,26 +55,26 @@ def test_a_damaged_profile_is_either_usable_or_refused(changes: list[tuple[int, 
     for position, value in changes:
         damaged[position % len(damaged)] = value
     try:
-        found = colour.checked(bytes(damaged), "RGB")
+        found = colour.check_profile(bytes(damaged), "RGB")
     except InputError:
         return
-    assert colour.converted(Image.new("RGB", (2, 2), RED), found).mode == "RGB"
+    assert colour.convert_profile(Image.new("RGB", (2, 2), RED), found).mode == "RGB"
 
 
 def test_pixels_keep_their_colour_on_the_way_to_another_profile_and_back() -> None:
-    there = colour.converted(Image.new("RGB", (4, 4), RED), None, profile("p3"))
+    there = colour.convert_profile(Image.new("RGB", (4, 4), RED), None, profile("p3"))
     assert one(there)[0] < RED[0]  # the red of Display P3 is a stronger one
-    assert np.abs(np.subtract(one(colour.converted(there, profile("p3"))), RED)).max() <= 1
+    assert np.abs(np.subtract(one(colour.convert_profile(there, profile("p3"))), RED)).max() <= 1
 
 
 def test_cmyk_becomes_rgb_by_its_profile() -> None:
-    found = one(colour.converted(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), profile("cmyk")))
+    found = one(colour.convert_profile(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), profile("cmyk")))
     assert (found[0] > 180, found[1] < 60, found != [255, 0, 0]) == (True, True, True)
 
 
 def test_two_descriptions_of_one_colour_space_are_alike_and_others_are_not() -> None:
-    assert colour.alike(None, None)
-    assert colour.alike(None, profile("srgb"))
-    assert colour.alike(profile("srgb"), None)
-    assert not colour.alike(None, profile("p3"))
-    assert not colour.alike(profile("cmyk"), None)
+    assert colour.equal_colours(None, None)
+    assert colour.equal_colours(None, profile("srgb"))
+    assert colour.equal_colours(profile("srgb"), None)
+    assert not colour.equal_colours(None, profile("p3"))
+    assert not colour.equal_colours(profile("cmyk"), None)

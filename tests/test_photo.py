@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from infgen import photo
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
-from infgen.photo import Photograph, in_one_profile, open_photograph, read_photo
+from infgen.photo import Photograph, open_photograph, read_photo, unify_profiles
 from tests.profiles import profile
 from tests.train.data.test_views import KINDS, STORED, encode_photo, png
 from tests.train.photos import coordinates_image, landscape, load, plain, save
@@ -248,12 +248,12 @@ def of_profile(name: str | None) -> Photograph:
 
 def test_photographs_of_one_profile_stay_as_they_are() -> None:
     photographs = [of_profile("p3"), of_profile("p3")]
-    assert in_one_profile(photographs) == photographs
+    assert unify_profiles(photographs) == photographs
 
 
 @pytest.mark.parametrize(("first", "second"), [("srgb", None), (None, "srgb")])
 def test_profiles_that_mean_the_same_change_no_pixel(first: str | None, second: str | None) -> None:
-    one, other = in_one_profile([of_profile(first), of_profile(second)])
+    one, other = unify_profiles([of_profile(first), of_profile(second)])
     assert (other.profile, other.remarks) == (one.profile, ())
     assert np.array_equal(other.image, one.image)
 
@@ -262,7 +262,7 @@ def test_profiles_that_mean_the_same_change_no_pixel(first: str | None, second: 
 def test_photographs_of_other_profiles_are_converted_into_the_first_and_that_is_said(
     first: str | None, second: str | None, stronger: bool
 ) -> None:
-    one, other = in_one_profile([of_profile(first), of_profile(second)])
+    one, other = unify_profiles([of_profile(first), of_profile(second)])
     assert (other.profile, one.remarks) == (one.profile, ())
     assert other.remarks == (f"has another colour profile than {first}; converted into that one",)
     assert (np.asarray(other.image)[0, 0, 0] > RED[0]) is np.bool_(stronger)
@@ -273,7 +273,7 @@ def test_where_no_conversion_is_possible_that_is_said(monkeypatch: pytest.Monkey
         raise InputError("no such direction")
 
     monkeypatch.setattr(photo.colour, "_transform", fail)
-    _, other = in_one_profile([of_profile("p3"), of_profile(None)])
+    _, other = unify_profiles([of_profile("p3"), of_profile(None)])
     assert other.profile == profile("p3")
     assert other.remarks == ("cannot be converted into the colour profile of p3; its colours will look different",)
 
@@ -413,14 +413,14 @@ def test_only_large_photographs_are_decoded_one_at_a_time(
 ) -> None:
     path = save(tmp_path, "a.png", landscape(0))
     seen: list[bool] = []
-    decode = photo._upright
+    decode = photo._rotate_upright
 
     def noted(image: Image.Image) -> Image.Image:
         seen.append(photo._one_large_at_a_time.locked())
         return decode(image)
 
     monkeypatch.setattr(photo, "LARGE_PIXELS", limit)
-    monkeypatch.setattr(photo, "_upright", noted)
+    monkeypatch.setattr(photo, "_rotate_upright", noted)
     read_photo(path.read_bytes(), short_px=40)
     open_photograph(path)
     assert seen == [alone, alone]

@@ -33,24 +33,24 @@ def pick_device(name: str | None) -> torch.device:
     return device
 
 
-_Made = TypeVar("_Made")
+_Value = TypeVar("_Value")
 
 
-class _Recent(Generic[_Made]):
+class _StyleCache(Generic[_Value]):
     """What was made of styles lately, the ``most`` last used. A style is known by being the same object."""
 
-    def __init__(self, most: int, make: Callable[[Style, float], _Made]) -> None:
+    def __init__(self, most: int, make: Callable[[Style, float], _Value]) -> None:
         self._most, self._make = most, make
-        self._made: OrderedDict[tuple[int, float], tuple[Style, _Made]] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, float], tuple[Style, _Value]] = OrderedDict()
 
-    def of(self, style: Style, noise_strength: float) -> _Made:
+    def get(self, style: Style, noise_strength: float) -> _Value:
         key = id(style), noise_strength  # the entry holds the style, so that its id stays taken
-        if key not in self._made:
-            self._made[key] = style, self._make(style, noise_strength)
-            if len(self._made) > self._most:
-                self._made.popitem(last=False)
-        self._made.move_to_end(key)
-        return self._made[key][1]
+        if key not in self._entries:
+            self._entries[key] = style, self._make(style, noise_strength)
+            if len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+        self._entries.move_to_end(key)
+        return self._entries[key][1]
 
 
 class EagerEngine:
@@ -63,8 +63,10 @@ class EagerEngine:
         self._generator = generator
         self._precision = precision
         self._dtype = DTYPES[precision]
-        self._folded: _Recent[FoldedGenerator] = _Recent(KEPT_FOLDED, self._fold)
-        self._mixers: _Recent[Mixers] = _Recent(KEPT_MIXERS, lambda style, noise_strength: mixers(generator, style))
+        self._folded: _StyleCache[FoldedGenerator] = _StyleCache(KEPT_FOLDED, self._fold)
+        self._mixers: _StyleCache[Mixers] = _StyleCache(
+            KEPT_MIXERS, lambda style, noise_strength: mixers(generator, style)
+        )
         self._fused: tuple[float, FusedGenerator] | None = None
 
     def _fold(self, style: Style, noise_strength: float) -> FoldedGenerator:
@@ -109,6 +111,6 @@ class EagerEngine:
         """RGB (B, 3, H, W), float32, about [-1, 1], not clipped."""
         strength = batch.noise_strength
         if batch.weights is None:
-            return self._folded.of(batch.style, strength)(batch.z_l, batch.coordinates, batch.noises)
-        mixed = self._mixers.of(batch.style, strength)
+            return self._folded.get(batch.style, strength)(batch.z_l, batch.coordinates, batch.noises)
+        mixed = self._mixers.get(batch.style, strength)
         return self._fuse(strength)(batch.z_l, batch.coordinates, batch.noises, batch.weights, mixed)

@@ -98,7 +98,7 @@ class ExportedEngine(ABC):
         one tile fits the device's memory.
         """
         self._check_size(batch)
-        return torch.cat([self._fitted(part) for part in self._parts(batch)])
+        return torch.cat([self._run_in_memory(part) for part in self._parts(batch)])
 
     def _check_size(self, batch: TileBatch) -> None:
         expected = self.config.noise_shapes(self._file.cells)[-1]
@@ -113,18 +113,18 @@ class ExportedEngine(ABC):
         """``batch`` in parts that the file takes: of few enough tiles, which together have few enough styles."""
         most = self.most_tiles or len(batch.z_l)
         if batch.style.z_g.shape[0] <= self._file.styles:
-            yield from (part(batch, i, i + most) for i in range(0, len(batch.z_l), most))
+            yield from (slice_batch(batch, i, i + most) for i in range(0, len(batch.z_l), most))
             return
         for i in range(len(batch.z_l)):
-            alone = with_its_styles(part(batch, i, i + 1))
+            alone = drop_unused_styles(slice_batch(batch, i, i + 1))
             self.check(styles=alone.style.z_g.shape[0])
             yield alone
 
-    def _fitted(self, batch: TileBatch) -> Tensor:
+    def _run_in_memory(self, batch: TileBatch) -> Tensor:
         """The tiles; where memory does not suffice, half of them at a time."""
         count = len(batch.z_l)
         try:
-            return self._run(inputs(batch, styles=self._file.styles, styles_per=self._file.styles_per), count)
+            return self._run(make_feed(batch, styles=self._file.styles, styles_per=self._file.styles_per), count)
         except OutOfDeviceMemory:
             if count == 1:
                 height, width = self._file.tile_px
@@ -133,10 +133,12 @@ class ExportedEngine(ABC):
                     "model with a smaller --tile"
                 ) from None
         half = count // 2
-        return torch.cat([self._fitted(part(batch, 0, half)), self._fitted(part(batch, half, count))])
+        return torch.cat(
+            [self._run_in_memory(slice_batch(batch, 0, half)), self._run_in_memory(slice_batch(batch, half, count))]
+        )
 
 
-def part(batch: TileBatch, start: int, stop: int) -> TileBatch:
+def slice_batch(batch: TileBatch, start: int, stop: int) -> TileBatch:
     """Tiles ``start`` to ``stop`` of ``batch``."""
     weights = batch.weights
     return replace(
@@ -150,7 +152,7 @@ def part(batch: TileBatch, start: int, stop: int) -> TileBatch:
     )
 
 
-def with_its_styles(batch: TileBatch) -> TileBatch:
+def drop_unused_styles(batch: TileBatch) -> TileBatch:
     """``batch`` without the styles that have no weight anywhere in it."""
     if batch.weights is None:
         return batch
@@ -163,7 +165,7 @@ def with_its_styles(batch: TileBatch) -> TileBatch:
     )
 
 
-def inputs(batch: TileBatch, *, styles: int, styles_per: StylesPer = "batch") -> Feed:
+def make_feed(batch: TileBatch, *, styles: int, styles_per: StylesPer = "batch") -> Feed:
     """``batch`` as the inputs of a file for ``styles`` styles, float32, by name, in the order of ``TileFile.input_names``.
 
     Where fewer styles reach the batch, its first one fills up the rest, at weight 0. Where ``styles_per`` is "tile", each tile

@@ -66,7 +66,7 @@ def open_exported(
     Raises InputError where it cannot run here, or has another precision.
     """
     kind = engine_kind(name, file, provider=provider)
-    engine = _opened(kind, name, file, device=device, threads=threads, provider=provider)
+    engine = _create_engine(kind, name, file, device=device, threads=threads, provider=provider)
     if precision not in (None, engine.precision):
         raise InputError(
             f"precision {precision} was asked, and what engine {engine.name} runs was exported in {engine.precision}; leave "
@@ -75,7 +75,7 @@ def open_exported(
     return engine
 
 
-def _opened(
+def _create_engine(
     kind: Kind, name: str, file: str | None, *, device: str | None, threads: int | None, provider: str | None
 ) -> ExportedEngine:
     if kind == "triton":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from infgen.engines.exported import ExportedEngine, Feed, OutOfDeviceMemory
 from infgen.engines.tensorrt_file import EngineRecord, check_runs, read_engine
-from infgen.engines.tensorrt_library import Library, cuda_device, gpu, make_logger, required
+from infgen.engines.tensorrt_library import Library, cuda_device, find_gpu, make_logger, require_library
 from infgen.engines.tensorrt_run import Runner
 from infgen.engines.tile_file import OUTPUT
 from infgen.errors import InputError, ModelFileError
@@ -28,20 +28,20 @@ class TensorRTEngine(ExportedEngine):
         path = Path(path)
         self._record, engine = read_engine(path)
         super().__init__(self._record.tile, f"engine file {path}")
-        here = gpu(device_index)
+        here = find_gpu(device_index)
         if here is None:
             raise InputError(
                 f"{self._source} needs an NVIDIA GPU, and PyTorch sees none here; use --engine eager or onnx"
             )
-        library = required(self._record.builder, what=self._source)
+        library = require_library(self._record.builder, what=self._source)
         check_runs(self._record, library, here, path=path)
         self._device = cuda_device(device_index)
         self._fitting = self._record.batch
         self._lock = threading.Lock()
         with torch.cuda.device(self._device):
-            self._runner = self._opened(library, engine)
+            self._runner = self._deserialize(library, engine)
 
-    def _opened(self, library: Library, engine: bytes) -> Runner:
+    def _deserialize(self, library: Library, engine: bytes) -> Runner:
         log = make_logger(library)
         self._runtime = library.module.Runtime(log)  # the engine needs it as long as it lives
         found = self._runtime.deserialize_cuda_engine(engine)

@@ -38,7 +38,7 @@ class Library:
         return f"{TITLES[self.builder]} {self.version}"
 
 
-def installed(builder: Builder) -> Library | None:
+def find_library(builder: Builder) -> Library | None:
     """``builder``'s library, or None where it cannot be imported (its Python part alone is not enough)."""
     try:
         module = importlib.import_module(MODULES[builder])
@@ -47,9 +47,9 @@ def installed(builder: Builder) -> Library | None:
     return Library(builder, module, str(module.__version__))
 
 
-def required(builder: Builder, *, what: str) -> Library:
+def require_library(builder: Builder, *, what: str) -> Library:
     """``builder``'s library for ``what`` (the subject of the message). Raises MissingExtraError."""
-    library = installed(builder)
+    library = find_library(builder)
     if library is None:
         raise MissingExtraError(f"{what} needs {TITLES[builder]}, which is not installed; run: {INSTALL[builder]}")
     return library
@@ -57,7 +57,7 @@ def required(builder: Builder, *, what: str) -> Library:
 
 def plugin_module() -> ModuleType:
     """``tensorrt.plugin``. Raises InputError for a TensorRT before 10.9, whose plugins cannot be compiled ahead of time."""
-    library = required("classic", what="building with plugins")
+    library = require_library("classic", what="building with plugins")
     try:
         plugin = importlib.import_module("tensorrt.plugin")
     except ImportError:
@@ -83,7 +83,7 @@ class Gpu:
         return f"{self.name} ({self.capability_text})"
 
 
-def gpu(index: int = 0) -> Gpu | None:
+def find_gpu(index: int = 0) -> Gpu | None:
     """The GPU number ``index``, None where PyTorch sees none. Raises InputError where there are fewer."""
     if not torch.cuda.is_available():
         return None

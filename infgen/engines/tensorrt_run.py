@@ -60,7 +60,7 @@ class Lane:
         stream.wait_event(self._uploaded)
         with torch.cuda.stream(stream):
             if self._graph is None and self._capturable:
-                self._graph = self._captured(stream)
+                self._graph = self._capture(stream)
             if self._graph is None:
                 self._execute(stream)
             else:
@@ -69,7 +69,7 @@ class Lane:
             self._computed.record(stream)
         return rgb
 
-    def _captured(self, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
+    def _capture(self, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
         """The launches as a graph; a first run lets TensorRT compile and set up what a graph cannot hold."""
         self._execute(stream)
         stream.synchronize()
@@ -98,7 +98,7 @@ class Runner:
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self._inputs = [name for name in names if name != OUTPUT]
         self._free = [name for name in self._inputs if -1 in tuple(engine.get_tensor_shape(name))]
-        self._how = self._how_contexts_are_made()
+        self._context_config = self._choose_context_config()
 
     def run(self, feed: Feed, count: int) -> Tensor:
         """RGB (count, 3, H, W), float32, on the device, ready when the current stream gets there.
@@ -146,7 +146,7 @@ class Runner:
 
     def _context(self, feed: Feed) -> Any:
         """A new context for inputs of ``feed``'s shapes, without memory of its own."""
-        context = self._engine.create_execution_context(self._how)
+        context = self._engine.create_execution_context(self._context_config)
         if context is None:
             raise Refused
         for name in self._free:
@@ -154,7 +154,7 @@ class Runner:
                 raise Refused
         return context
 
-    def _how_contexts_are_made(self) -> Any:
+    def _choose_context_config(self) -> Any:
         """With memory that they are given."""
         module = self._library.module
         given = module.ExecutionContextAllocationStrategy.USER_MANAGED

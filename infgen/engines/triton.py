@@ -34,7 +34,7 @@ class TritonEngine(ExportedEngine):
         address = ServerUrl.parse(url)
         self._server = Server(address)
         self._server.ask("ServerLive")
-        self._model, parameters = self._only_model() if address.model is None else self._named(address.model)
+        self._model, parameters = self._only_model() if address.model is None else self._find_model(address.model)
         source = f"model {self._model!r} of {self._server}"
         file = TileFile.from_metadata(parameters, source=source, made_by=MADE_BY)
         if file.styles_per != "tile":
@@ -43,7 +43,7 @@ class TritonEngine(ExportedEngine):
             )
         super().__init__(file, source)
 
-    def _named(self, model: str) -> tuple[str, dict[str, str]]:
+    def _find_model(self, model: str) -> tuple[str, dict[str, str]]:
         try:
             return model, self._parameters(model)
         except MissingModelError:

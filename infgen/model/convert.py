@@ -119,7 +119,7 @@ def _shape(state: Mapping[str, Tensor], key: str, dims: int) -> tuple[int, ...]:
     return tuple(state[key].shape)
 
 
-def _modulated(official: str, ours: str) -> Iterator[tuple[str, str]]:
+def _modulated_names(official: str, ours: str) -> Iterator[tuple[str, str]]:
     yield f"{official}.weight", f"{ours}.weight"
     yield f"{official}.modulation.weight", f"{ours}.modulation.weight"
     yield f"{official}.modulation.bias", f"{ours}.modulation.bias"
@@ -129,19 +129,19 @@ def official_names(config: GeneratorConfig) -> Iterator[tuple[str, str]]:
     """Pairs (official name, our name) of every tensor."""
     for i in range(LAYERS):
         official, ours = f"{_STRUCTURE}.{i}.conv", f"structure.layers.{i}"
-        yield from _modulated(f"{official}.conv", f"{ours}.conv")
+        yield from _modulated_names(f"{official}.conv", f"{ours}.conv")
         yield f"{official}.activate.bias", f"{ours}.bias"
     for i in range(MAPPING_LAYERS):
         for part in ("weight", "bias"):
             yield f"{_TEXTURE}.mapping.{i + 1}.{part}", f"mapping.layers.{i}.{part}"
     for i in range(len(config.texture_channels)):
         official, ours = f"{_TEXTURE}.convs.{i}", f"texture.convs.{i}"
-        yield from _modulated(f"{official}.conv", f"{ours}.conv")
+        yield from _modulated_names(f"{official}.conv", f"{ours}.conv")
         yield f"{official}.noise.weight", f"{ours}.noise_strength"
         yield f"{official}.activate.bias", f"{ours}.bias"
     for i in range(config.levels):
         official, ours = f"{_TEXTURE}.to_rgbs.{i}", f"texture.to_rgbs.{i}"
-        yield from _modulated(f"{official}.conv", f"{ours}.conv")
+        yield from _modulated_names(f"{official}.conv", f"{ours}.conv")
         yield f"{official}.bias", f"{ours}.bias"
 
 

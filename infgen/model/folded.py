@@ -17,7 +17,7 @@ from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop, upsample_skip
-from infgen.model.structure import CoordinateConv, DirectInput, trimmed
+from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
 STRIP_BYTES = 8 * 2**20  # of a layer's output that is finished at a time, while it is in the cache
@@ -70,10 +70,10 @@ class FoldedUpsampling:
     def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
         """(B, I, H, W) and noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
         parts = [F.conv2d(x, weight) for weight in self.phases]
-        return blurred(parts, self.blur, self.bias, noise, self.strength)
+        return blur_phases(parts, self.blur, self.bias, noise, self.strength)
 
 
-def blurred(parts: Sequence[Tensor], blur: Tensor, bias: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
+def blur_phases(parts: Sequence[Tensor], blur: Tensor, bias: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
     """Blur, noise and activation of the fine image of which ``parts`` are the four parities of rows and columns.
 
     ``parts[0]`` (B, O, H, W), ``blur`` (O, 1, 3, 3), ``bias`` (O,), ``noise`` (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3).
@@ -142,7 +142,7 @@ class FoldedGenerator:
         weight = self.structure[0].weight
         x, coordinates = z_l.to(weight), coordinates.to(weight)
         for layer in self.structure:
-            x = trimmed(x, layer.margin)
+            x = trim(x, layer.margin)
             x = layer(torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1))
         rgb = None
         for level, to_rgb in enumerate(self.to_rgbs):
@@ -182,7 +182,7 @@ def fold(generator: Generator, style: Style, *, noise_strength: float = 1.0, dty
     )
 
 
-def stored(weight: Tensor, dtype: torch.dtype) -> Tensor:
+def cast_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
     """``weight`` as ``dtype``, channels last."""
     return weight.to(dtype).contiguous(memory_format=torch.channels_last)
 
@@ -190,10 +190,12 @@ def stored(weight: Tensor, dtype: torch.dtype) -> Tensor:
 def _fold_structure(generator: Generator, z_g: Tensor, dtype: torch.dtype) -> list[FoldedConv] | list[FoldedInput]:
     structure = generator.structure
     if isinstance(structure, DirectInput):
-        return [FoldedInput(stored(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))]
+        return [
+            FoldedInput(cast_weight(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))
+        ]
     return [
         FoldedConv(
-            stored(layer.conv.folded_weight(z_g) * GAIN, dtype), (layer.bias * GAIN).to(dtype), margin=layer.margin
+            cast_weight(layer.conv.folded_weight(z_g) * GAIN, dtype), (layer.bias * GAIN).to(dtype), margin=layer.margin
         )
         for layer in cast("Iterable[CoordinateConv]", structure.layers)
     ]
@@ -205,7 +207,7 @@ def _fold_texture(
     weight = layer.conv.folded_weight(style) * GAIN
     bias, strength = (layer.bias * GAIN).to(dtype), (layer.noise_strength * GAIN * noise_strength).to(dtype)
     if not layer.conv.up:
-        return FoldedConv(stored(weight, dtype), bias, strength)
+        return FoldedConv(cast_weight(weight, dtype), bias, strength)
     return FoldedUpsampling(*upsampling_kernels(weight, dtype), bias, strength)
 
 
@@ -214,10 +216,10 @@ def upsampling_kernels(weight: Tensor, dtype: torch.dtype) -> tuple[tuple[Tensor
     taps = torch.tensor(BLUR_TAPS, device=weight.device)
     blur = (torch.outer(taps, taps) / 4).expand(weight.shape[0], 1, 3, 3)
     first, second, third, fourth = (
-        stored(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD)
+        cast_weight(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD)
     )
-    return (first, second, third, fourth), stored(blur, dtype)
+    return (first, second, third, fourth), cast_weight(blur, dtype)
 
 
 def _fold_rgb(layer: ToRGB, style: Tensor, dtype: torch.dtype) -> FoldedRGB:
-    return FoldedRGB(stored(layer.conv.folded_weight(style), dtype), layer.bias[:, None, None])
+    return FoldedRGB(cast_weight(layer.conv.folded_weight(style), dtype), layer.bias[:, None, None])

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infgen.model.folded import FoldedInput, blurred, check_seamless, finish, stored, upsampling_kernels
+from infgen.model.folded import FoldedInput, blur_phases, cast_weight, check_seamless, finish, upsampling_kernels
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import (
     EPS,
@@ -25,7 +25,7 @@ from infgen.model.layers import (
     centre_crop,
     upsample_skip,
 )
-from infgen.model.structure import CoordinateConv, DirectInput, trimmed
+from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 STRIP_VALUES = 2**20  # of a layer that are finished at a time
 PHASE_SHARES = (1.0, 0.5, 0.5, 0.25)  # of each neighbour in a value between two or four
@@ -140,7 +140,7 @@ class FusedUpsampling:
         x = mixer.scale_(x, weights)
         parts = [F.conv2d(x, weight) for weight in self.phases]
         _demodulate_phases(parts, mixer, weights)
-        return blurred(parts, self.blur, self.bias, noise, self.strength)
+        return blur_phases(parts, self.blur, self.bias, noise, self.strength)
 
 
 def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, weights: Tensor) -> None:
@@ -196,7 +196,7 @@ class FusedGenerator:
         kind = self.structure[0].weight
         x, coordinates = z_l.to(kind), coordinates.to(kind)
         for i, layer in enumerate(self.structure):
-            x = trimmed(x, layer.margin)
+            x = trim(x, layer.margin)
             x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
             here = centre_crop(weights.structure, *x.shape[-2:])
             x = layer(x, mixers.structure[i], here) if isinstance(layer, FusedConv) else layer(x)
@@ -246,10 +246,12 @@ def _coordinate_convs(generator: Generator) -> Iterable[CoordinateConv]:
 def _structure(generator: Generator, dtype: torch.dtype) -> list[FusedConv] | list[FoldedInput]:
     structure = generator.structure
     if isinstance(structure, DirectInput):
-        return [FoldedInput(stored(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))]
+        return [
+            FoldedInput(cast_weight(structure.weight * structure.scale, dtype), structure.bias.to(dtype, copy=True))
+        ]
     return [
         FusedConv(
-            stored(layer.conv.weight * layer.conv.scale * GAIN, dtype),
+            cast_weight(layer.conv.weight * layer.conv.scale * GAIN, dtype),
             (layer.bias * GAIN).to(dtype),
             margin=layer.margin,
         )
@@ -261,7 +263,7 @@ def _texture(layer: StyledConv, noise_strength: float, dtype: torch.dtype) -> Fu
     weight = layer.conv.weight * layer.conv.scale * GAIN
     bias, strength = (layer.bias * GAIN).to(dtype), (layer.noise_strength * GAIN * noise_strength).to(dtype)
     if not layer.conv.up:
-        return FusedConv(stored(weight, dtype), bias, strength)
+        return FusedConv(cast_weight(weight, dtype), bias, strength)
     phases, blur = upsampling_kernels(weight, dtype)
     first, second, third, fourth = (phase * share for phase, share in zip(phases, PHASE_SHARES, strict=True))
     return FusedUpsampling((first, second, third, fourth), blur, bias, strength)

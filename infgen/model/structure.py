@@ -19,7 +19,7 @@ LAYERS = 4
 KERNEL = 7
 
 
-def trimmed(x: Tensor, margin: int) -> Tensor:
+def trim(x: Tensor, margin: int) -> Tensor:
     """(B, C, H, W) without ``margin`` positions on each side."""
     return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
 
@@ -41,7 +41,7 @@ class CoordinateConv(nn.Module):
 
         ``weights`` (B, K, ...), as large as coordinates, mix latents (B, K, D) over space.
         """
-        x = trimmed(x, self.margin)
+        x = trim(x, self.margin)
         x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
         here = None if weights is None else centre_crop(weights, *x.shape[-2:])
         return leaky_relu(self.conv(x, z_g, here) + self.bias.to(x.dtype)[:, None, None])
@@ -89,7 +89,7 @@ class DirectInput(nn.Module):
 
     def forward(self, z_l: Tensor, coordinates: Tensor, z_g: Tensor, weights: Tensor | None = None) -> Tensor:
         """z_l (B, C, n+24, m+24), coordinates (B, channels, n+24, m+24) -> z_S (B, C, n, m). Styles are not used."""
-        x = trimmed(torch.cat([z_l, coordinates.to(z_l.dtype)], dim=1), STRUCTURE_HALO)
+        x = trim(torch.cat([z_l, coordinates.to(z_l.dtype)], dim=1), STRUCTURE_HALO)
         return F.conv2d(x, (self.weight * self.scale).to(x.dtype), self.bias.to(x.dtype))
 
 

@@ -69,7 +69,7 @@ class TextureSynthesizer(nn.Module):
         ``weights[i]`` (B, K, h, w) on the input lattice of convolution ``i`` mix styles (B, K, rows, D) over space.
         """
         height, width = z_s.shape[-2:]
-        x, rgb = self._read(z_s), None
+        x, rgb = self._crop_cells(z_s), None
         enlarged = padded_upsample_skip if self.config.padding else upsample_skip
         for level, to_rgb in enumerate(self.to_rgbs):
             for i in (2 * level, 2 * level + 1):
@@ -79,14 +79,14 @@ class TextureSynthesizer(nn.Module):
             contribution = to_rgb(x, styles[..., self.rgb_row(level), :], inner)
             rgb = contribution if rgb is None else enlarged(rgb) + contribution
         assert rgb is not None
-        return self._shown(rgb, height, width)
+        return self._crop_rgb(rgb, height, width)
 
-    def _read(self, z_s: Tensor) -> Tensor:
+    def _crop_cells(self, z_s: Tensor) -> Tensor:
         if not self.config.padding:
             return z_s
         return centre_crop(z_s, *(self.config.texture_cells(n) for n in z_s.shape[-2:]))
 
-    def _shown(self, rgb: Tensor, rows: int, columns: int) -> Tensor:
+    def _crop_rgb(self, rgb: Tensor, rows: int, columns: int) -> Tensor:
         """The pixels of ``rgb`` that a window of (rows, columns) cells of z_S gives without padding."""
         if not self.config.padding:
             return rgb

@@ -96,7 +96,7 @@ def render_on_cluster(
     cannot be written; InfgenError that names the batches that failed three times, after all others are stored.
     """
     place = path if is_url(path) else str(target(path))
-    with _connected(scheduler) as client, hold(place):
+    with _connect(scheduler) as client, hold(place):
         environment = _common_environment(client, spec)
         whole = json.loads(json.dumps({**provenance, "device": environment.device}))
         create(place, plan.grid, whole, start)
@@ -156,14 +156,14 @@ class _Run:
     """The driver's side: keeps a window of tasks at the scheduler and counts what comes back."""
 
     def __init__(self, client: Any, task: ClusterTask, progress: Progress) -> None:
-        self._client, self._errand, self._progress = client, task, progress
+        self._client, self._task, self._progress = client, task, progress
         self._name = f"infgen-{uuid.uuid4().hex[:12]}"
         # A task and not scattered data: what a lost worker held is made again.
-        self._shared = client.submit(_same, task, key=f"{self._name}-task")
+        self._shared = client.submit(_return_task, task, key=f"{self._name}-task")
 
     def draw(self) -> None:
         """Draw every batch. Raises InfgenError that names those that failed."""
-        plan, failed, done = self._errand.plan, dict[int, str](), 0
+        plan, failed, done = self._task.plan, dict[int, str](), 0
         for index, reason in self._each("draw", draw, range(plan.batch_count)):
             if reason is not None:
                 failed[index] = reason
@@ -175,7 +175,7 @@ class _Run:
 
     def downsample(self) -> None:
         """Make the smaller copies, level by level."""
-        for level, grid in enumerate(pyramid.levels(self._errand.plan.grid)[1:], 1):
+        for level, grid in enumerate(pyramid.levels(self._task.plan.grid)[1:], 1):
             work = functools.partial(_downsample, level)
             for group, reason in self._each(f"level-{level}", work, range(-(-grid.count // LEVEL_CHUNKS))):
                 if reason is not None:
@@ -186,7 +186,7 @@ class _Run:
         self, name: str, work: Callable[[ClusterTask, int], object], numbers: range
     ) -> Iterator[tuple[int, str | None]]:
         """Do ``work(task, number)`` for all ``numbers``; (number, None or why it failed) as they end."""
-        distributed = _distributed()
+        distributed = _import_distributed()
         waiting, pending = iter(numbers), dict[str, tuple[int, Any]]()
         ended = distributed.as_completed(loop=self._client.loop)
 
@@ -212,7 +212,7 @@ class _Run:
                     self._client.cancel([future for _, future in pending.values()], force=True)
 
 
-def _same(task: ClusterTask) -> ClusterTask:
+def _return_task(task: ClusterTask) -> ClusterTask:
     return task
 
 
@@ -233,7 +233,7 @@ def _reason(future: Any) -> str | None:
     return str(error) if isinstance(error, InfgenError) else one_line(error)
 
 
-def _distributed() -> Any:
+def _import_distributed() -> Any:
     try:
         return importlib.import_module("distributed")
     except ImportError as error:
@@ -241,9 +241,9 @@ def _distributed() -> Any:
 
 
 @contextlib.contextmanager
-def _connected(scheduler: str) -> Iterator[Any]:
+def _connect(scheduler: str) -> Iterator[Any]:
     """A client of ``scheduler``. Raises InputError where there is none, or it has no workers."""
-    distributed = _distributed()
+    distributed = _import_distributed()
     if not scheduler.startswith(_SCHEMES):
         raise InputError(f"scheduler {scheduler!r} is not an address; give one such as tcp://host:8786")
     try:

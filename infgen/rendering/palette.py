@@ -98,7 +98,7 @@ def world_palette(world: World, generator: Generator) -> Palette:
     """The styles of ``world``. Raises WorldError where it asks for what this model cannot do."""
     check_world(world, generator.config)
     if world.layout is None:
-        return Palette(_seeded(world.style_seed, world.style.mix, world.truncation, generator))
+        return Palette(_seed_style(world.style_seed, world.style.mix, world.truncation, generator))
     parts = [_style(style, world, generator) for style in world.layout.styles]
     return Palette(Style(torch.cat([p.z_g for p in parts]), torch.cat([p.w_plus for p in parts])))
 
@@ -114,7 +114,7 @@ def _style(style: ResolvedStyle, world: World, generator: Generator) -> Style:
 def _source(source: ResolvedSource, world: World, generator: Generator) -> Style:
     truncation = world.truncation if source.truncation is None else source.truncation
     if source.seed is not None:
-        return _seeded(source.seed, source.mix, truncation, generator)
+        return _seed_style(source.seed, source.mix, truncation, generator)
     mean = generator.mean_style
     if source.latent is None:
         z_g, w_plus = torch.zeros_like(mean)[None], mean.expand(1, generator.config.style_layers, -1)
@@ -122,12 +122,12 @@ def _source(source: ResolvedSource, world: World, generator: Generator) -> Style
         z_g, w_plus = (mean.new_tensor(values)[None] for values in (source.latent.z_g, source.latent.w_plus))
         w_plus = w_plus[:, : generator.config.style_layers]
     if source.mix is not None:
-        other = _seeded(source.mix.seed, None, 1.0, generator).w_plus
+        other = _seed_style(source.mix.seed, None, 1.0, generator).w_plus
         w_plus = torch.cat([w_plus[:, : source.mix.crossover], other[:, source.mix.crossover :]], dim=1)
     return generator.truncated(Style(z_g, w_plus), truncation)
 
 
-def _seeded(seed: int, mix: Mix | None, truncation: float, generator: Generator) -> Style:
+def _seed_style(seed: int, mix: Mix | None, truncation: float, generator: Generator) -> Style:
     def latent(seed: int) -> Tensor:
         return fields.global_latent(seed, channels=generator.config.global_channels).to(generator.mean_style)[None]
 

@@ -61,7 +61,7 @@ class _Worker:
         with suppress(OSError):  # it died: its end of the pipe tells
             self.connection.send(index)
 
-    def leave(self, seconds: float) -> None:
+    def stop(self, seconds: float) -> None:
         """End the process, kindly for so long."""
         with suppress(OSError):
             self.connection.send(None)
@@ -98,9 +98,9 @@ class _Pool:
     """One render: the batches that wait, the processes that draw, what failed."""
 
     def __init__(
-        self, spec: StudioSpec, plan: Plan, sink: Sink, progress: Callable[[int, int], None], life: Serve
+        self, spec: StudioSpec, plan: Plan, sink: Sink, progress: Callable[[int, int], None], serve_batches: Serve
     ) -> None:
-        self._spec, self._plan, self._sink, self._progress, self._life = spec, plan, sink, progress, life
+        self._spec, self._plan, self._sink, self._progress, self._serve = spec, plan, sink, progress, serve_batches
         self._waiting: deque[int] = deque()
         self._failures: Counter[int] = Counter()
         self._given_up: dict[int, str] = {}
@@ -111,14 +111,14 @@ class _Pool:
         """Draw everything."""
         self._collect()
         workers: list[_Worker] = []
-        kindly = 0.0
+        grace_s = 0.0
         try:
             workers += [self._start(device) for device in devices[: len(self._waiting)]]
             self._draw(workers)
-            kindly = _LEAVE_S
+            grace_s = _LEAVE_S
         finally:
             for worker in workers:
-                worker.leave(kindly)
+                worker.stop(grace_s)
         if self._given_up:
             raise failure(self._plan, self._given_up)
 
@@ -135,7 +135,7 @@ class _Pool:
         context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
         here, there = context.Pipe()
         process = context.Process(
-            target=self._life, args=(there, self._spec, self._plan, device), name=f"infgen {device}", daemon=True
+            target=self._serve, args=(there, self._spec, self._plan, device), name=f"infgen {device}", daemon=True
         )
         process.start()
         there.close()  # so that the end of the process is the end of the pipe
@@ -173,7 +173,7 @@ class _Pool:
 
     def _replace(self, dead: _Worker) -> _Worker:
         """A new process for that of ``dead``; the batch that it was drawing is to blame, the next one only waits again."""
-        dead.leave(0)
+        dead.stop(0)
         reason = f"the process on {dead.device} ended with code {dead.process.exitcode}"
         self._deaths += 1
         if self._deaths >= _DEATHS:

@@ -32,7 +32,7 @@ def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
 
     ``side``: px of the longer side of the image and of the map. Takes as long as drawing some 2 Mpx at most.
     """
-    image = _whole(studio, region, side) if region.pixels <= WHOLE_PX else _samples(studio, region, side)
+    image = _render_whole(studio, region, side) if region.pixels <= WHOLE_PX else _render_samples(studio, region, side)
     layout = studio.scene.world.layout
     if layout is None:
         return image
@@ -40,9 +40,9 @@ def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
     step = 1 << studio.options.halvings
     labels = style_map(layout, region, size=(width, height), period=studio.scene.world.period, step=step)
     panels = [colours(len(layout.styles))[labels], image]
-    both = _joined(panels, axis=0 if width > height else 1)  # side by side, unless both are wide
+    both = _join(panels, axis=0 if width > height else 1)  # side by side, unless both are wide
     both = np.pad(both, ((0, 0), (0, max(0, _ENTRY_PX - both.shape[1])), (0, 0)), constant_values=255)
-    return _joined([both, _legend(layout, np.unique(labels).tolist(), both.shape[1])], axis=0)
+    return _join([both, _draw_legend(layout, np.unique(labels).tolist(), both.shape[1])], axis=0)
 
 
 def style_map(
@@ -65,7 +65,7 @@ def colours(count: int) -> Pixels:
     return np.array([[round(255 * c) for c in colour] for colour in found], np.uint8).reshape(count, 3)
 
 
-def _whole(studio: Studio, region: Region, side: int) -> Pixels:
+def _render_whole(studio: Studio, region: Region, side: int) -> Pixels:
     pixels = studio.array(region)
     longer = max(region.w, region.h)
     if longer <= side:
@@ -74,7 +74,7 @@ def _whole(studio: Studio, region: Region, side: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def _samples(studio: Studio, region: Region, side: int) -> Pixels:
+def _render_samples(studio: Studio, region: Region, side: int) -> Pixels:
     """Windows at true scale from the middles of equal parts of ``region``, as a grid (h, w, 3) uint8."""
     longer = max(region.w, region.h)
     columns, rows = (max(1, round(SAMPLES * size / longer)) for size in (region.w, region.h))
@@ -89,11 +89,11 @@ def _samples(studio: Studio, region: Region, side: int) -> Pixels:
     return grid
 
 
-def _legend(layout: ResolvedLayout, numbers: Sequence[int], width: int) -> Pixels:
+def _draw_legend(layout: ResolvedLayout, numbers: Sequence[int], width: int) -> Pixels:
     """Name and colour of each of the styles ``numbers``, in rows, (h, ``width``, 3) uint8."""
     palette = colours(len(layout.styles))
     across = max(1, width // _ENTRY_PX)
-    entries = [_entry(cut(layout.styles[i].name, 40), palette[i], width // across) for i in numbers[:MAX_LEGEND]]
+    entries = [_draw_entry(cut(layout.styles[i].name, 40), palette[i], width // across) for i in numbers[:MAX_LEGEND]]
     if len(numbers) > MAX_LEGEND:
         entries.append(np.asarray(text_strip(f"and {len(numbers) - MAX_LEGEND} more", width // across)))
     rows = [np.concatenate(entries[i : i + across], axis=1) for i in range(0, len(entries), across)]
@@ -103,14 +103,14 @@ def _legend(layout: ResolvedLayout, numbers: Sequence[int], width: int) -> Pixel
     return legend
 
 
-def _entry(name: str, colour: Pixels, width: int) -> Pixels:
+def _draw_entry(name: str, colour: Pixels, width: int) -> Pixels:
     swatch = np.full((LABEL_PX, LABEL_PX, 3), 255, np.uint8)
     swatch[2:-2, 2:-2] = colour
     text = np.asarray(text_strip(name, max(1, width - LABEL_PX)))
     return np.concatenate([swatch, text], axis=1)[:, :width]
 
 
-def _joined(panels: Sequence[Pixels], *, axis: int) -> Pixels:
+def _join(panels: Sequence[Pixels], *, axis: int) -> Pixels:
     """Panels one after the other, white between them."""
     shape = list(panels[0].shape)
     shape[axis] = GAP_PX

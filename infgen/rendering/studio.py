@@ -9,7 +9,7 @@ import torch
 from infgen import __version__
 from infgen.engines import EagerEngine, Engine, pick_device
 from infgen.engines.exported import ExportedEngine
-from infgen.engines.opening import AUTO, engine_kind, open_exported
+from infgen.engines.selection import AUTO, engine_kind, open_exported
 from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
@@ -34,7 +34,7 @@ class Options:
     precision: Precision | None = None  # None: fp32, or that of the engine's file
     threads: int | None = None  # CPU threads
     device: str | None = None  # None: a GPU where there is one
-    engine: str = AUTO  # a name of infgen.engines.opening.NAMES
+    engine: str = AUTO  # a name of infgen.engines.selection.NAMES
     engine_file: str | None = None  # what infgen export made
     provider: str | None = None  # of ONNX Runtime; None: that of the device
     halvings: int = 0  # draw the picture at 1 / 2**halvings of its size, by the model's coarser levels

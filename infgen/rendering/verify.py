@@ -10,7 +10,7 @@ import numpy as np
 
 from infgen import __version__
 from infgen.engines.eager import DTYPES
-from infgen.engines.opening import engine_kind
+from infgen.engines.selection import engine_kind
 from infgen.engines.tile_file import PRECISIONS
 from infgen.errors import InputError
 from infgen.geometry import Region

@@ -23,13 +23,13 @@ CHANNELS = 3
 
 
 @lru_cache(maxsize=2)
-def _loaded(model: str | None, options: Options) -> Studio:
+def _load_studio(model: str | None, options: Options) -> Studio:
     return open_studio(World(), model=model, options=options)
 
 
 def studio_of(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
     """Open a studio for ``world``. The two most recent models stay loaded. Raises what ``open_studio`` raises."""
-    return _loaded(None if model is None else str(model), options or Options()).with_world(world)
+    return _load_studio(None if model is None else str(model), options or Options()).with_world(world)
 
 
 @dataclass(frozen=True, repr=False)

@@ -18,9 +18,9 @@ from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT, LayerSpans, Span, Window
 from infgen.limits import MAX_ANCHOR_MB, MIB
 from infgen.world.anchors import AnchoredLatents
-from infgen.world.blocks import Part, overlapping
-from infgen.world.document import Document, check_file, checked, cut
+from infgen.world.document import Document, check_file, cut, validate
 from infgen.world.layout import MAX_STYLES, ResolvedLayout
+from infgen.world.overlaps import Part, window_overlaps
 
 MAX_ANCHORS = MAX_STYLES  # each brings a style of its own
 
@@ -73,20 +73,20 @@ class PlacedAnchor:
         ``block``: one of its windows, on a lattice ``spacing`` px apart; ``part``: rows and columns of it.
         """
         down, across = (
-            _outside(span, inside, pixels, spacing)
+            _axis_distances(span, inside, pixels, spacing)
             for span, inside, pixels in zip((block.y, block.x), part, (self.pixels.y, self.pixels.x), strict=True)
         )
         return down[:, None] ** 2 + across[None, :] ** 2
 
 
-def _outside(span: Span, part: slice, pixels: Span, spacing: int) -> Tensor:
+def _axis_distances(span: Span, part: slice, pixels: Span, spacing: int) -> Tensor:
     """Distances (N,) int64 of positions, in px along one axis, from a run of pixels; 0 inside."""
     places = torch.arange(span.start + part.start, span.start + part.stop) * spacing
     return torch.maximum(pixels.start - places, places - (pixels.stop - 1)).clamp_(min=0)
 
 
 @lru_cache(maxsize=MAX_ANCHORS)
-def _stored(path: Path, sha256: str) -> AnchoredLatents:
+def _load_latents(path: Path, sha256: str) -> AnchoredLatents:
     """The latents in the file ``path``, read once in a process. Raises WorldError where it is another file."""
     _check_hash(path, sha256)
     with torch.inference_mode(False):  # whoever asks first, they stay ordinary tensors
@@ -111,7 +111,7 @@ def _check_hash(path: Path, sha256: str) -> None:
         )
 
 
-def place(anchors: Sequence[Anchor], *, folder: Path | None, period: int | None) -> tuple[PlacedAnchor, ...]:
+def place_anchors(anchors: Sequence[Anchor], *, folder: Path | None, period: int | None) -> tuple[PlacedAnchor, ...]:
     """The latents of ``anchors``, whose files lie in ``folder``, in a world of ``period`` px.
 
     Raises WorldError where a file is missing, altered or damaged, or was made at another height or for another period.
@@ -123,12 +123,12 @@ def place(anchors: Sequence[Anchor], *, folder: Path | None, period: int | None)
             f"world has the anchor file {cut(anchors[0].file)} and no folder where it lies; read the world with "
             "World.load, or name the folder with World.in_folder"
         )
-    return tuple(_placed(folder / a.file, a.sha256, a.cell_x, a.cell_y, period) for a in anchors)
+    return tuple(_place_file(folder / a.file, a.sha256, a.cell_x, a.cell_y, period) for a in anchors)
 
 
 @lru_cache(maxsize=MAX_ANCHORS)
-def _placed(path: Path, sha256: str, cell_x: int, cell_y: int, period: int | None) -> PlacedAnchor:
-    latents = _stored(path, sha256)
+def _place_file(path: Path, sha256: str, cell_x: int, cell_y: int, period: int | None) -> PlacedAnchor:
+    latents = _load_latents(path, sha256)
     if cell_y != latents.cell_y:
         raise WorldError(
             f"anchor {path} is placed at cell_y {cell_y} and was inverted at {latents.cell_y}; coordinates depend on the "
@@ -142,7 +142,7 @@ def _placed(path: Path, sha256: str, cell_x: int, cell_y: int, period: int | Non
     return PlacedAnchor.at(latents, cell_x)
 
 
-def opened(
+def open_anchors(
     paths: Sequence[Path], *, positions: Sequence[int] | None
 ) -> tuple[tuple[Anchor, ...], tuple[PlacedAnchor, ...]]:
     """Anchors of the latents in ``paths``, each with the first column ``positions`` (cells), None for its own.
@@ -159,13 +159,13 @@ def opened(
         if path.absolute().parent != paths[0].absolute().parent:
             raise WorldError(f"{paths[0]} and {path} lie in different folders; put all files of latents into one")
         sha256 = file_sha256(path)
-        latents = _stored(path.absolute(), sha256)
+        latents = _load_latents(path.absolute(), sha256)
         first = placed[0].latents if placed else latents
         if (latents.model_sha256, latents.period) != (first.model_sha256, first.period):
             raise WorldError(f"{path} and {paths[0]} were inverted with different models or periods; invert them alike")
         cell_x = latents.cell_x if positions is None else positions[i]
         entry = {"file": path.name, "sha256": sha256, "cell_x": cell_x, "cell_y": latents.cell_y}
-        anchors.append(checked(Anchor, entry, source=f"anchor {path}"))
+        anchors.append(validate(Anchor, entry, source=f"anchor {path}"))
         placed.append(PlacedAnchor.at(latents, cell_x))
     return tuple(anchors), tuple(placed)
 
@@ -174,7 +174,7 @@ def _period_words(period: int | None) -> str:
     return "no period" if period is None else f"period {period} px"
 
 
-def lay(
+def write_anchors(
     values: Tensor,
     window: Window,
     anchors: Sequence[PlacedAnchor],
@@ -192,7 +192,7 @@ def lay(
     nearest: Tensor | None = None
     for anchor in anchors:
         block_values, block = stored(anchor)
-        for (rows, columns), part in overlapping(window, block, period=lattice_period):
+        for (rows, columns), part in window_overlaps(window, block, period=lattice_period):
             if nearest is None:
                 nearest = torch.full(window.shape, torch.iinfo(torch.int64).max)
             target, best = values[:, rows, columns], nearest[rows, columns]
@@ -215,7 +215,7 @@ def anchor_layout(anchors: Sequence[PlacedAnchor], *, transition: int) -> Resolv
         x, y = (span.start + span.size // 2 for span in (anchor.pixels.x, anchor.pixels.y))
         centres.append({"style": name, "x": x, "y": y})
     values = {"styles": styles, "centres": centres, "transition": transition | 1}
-    return checked(ResolvedLayout, values, source="layout of anchors")
+    return validate(ResolvedLayout, values, source="layout of anchors")
 
 
 def copy_files(anchors: Sequence[Anchor], source: Path, target: Path) -> None:

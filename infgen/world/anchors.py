@@ -20,7 +20,7 @@ from infgen.atomic import write_atomically
 from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, layer_spans, tile_px
 from infgen.limits import MAX_ANCHOR_MB, MIB
-from infgen.world.document import check_file, cut, listed
+from infgen.world.document import check_file, cut, join_names
 
 FORMAT = "infgen-anchor"
 VERSION = 1
@@ -202,7 +202,9 @@ def _numbers(metadata: Mapping[str, str] | None, path: str | Path) -> dict[str, 
             "update infgen"
         )
     if set(found) - {"halvings"} != {"format", "version", *_NUMBERS}:
-        raise WorldError(f"anchor file {path} has entries {listed(sorted(found))}; {listed(_NUMBERS)} are needed")
+        raise WorldError(
+            f"anchor file {path} has entries {join_names(sorted(found))}; {join_names(_NUMBERS)} are needed"
+        )
     return {name: found[name] for name in _NUMBERS} | {"halvings": found.get("halvings", 0)}
 
 
@@ -211,6 +213,6 @@ def _check_names(kinds: Mapping[str, str], path: str | Path) -> None:
     needed = {"z_l", "z_g", "w_plus", *(f"noise.{i}" for i in range(len(kinds) - 3))}
     if set(kinds) != needed or set(kinds.values()) != {"F32"}:
         raise WorldError(
-            f"anchor file {path} holds {listed([f'{name} {kind}' for name, kind in sorted(kinds.items())])}; "
+            f"anchor file {path} holds {join_names([f'{name} {kind}' for name, kind in sorted(kinds.items())])}; "
             "float32 z_l, z_g, w_plus, noise.0, noise.1 ... are needed"
         )

@@ -68,7 +68,7 @@ class VersionedDocument(Document):
         ``source``: what messages call it instead of ``kind``. An entry "$schema", for editors, is left aside.
         """
         source = cls.kind if source is None else source
-        data = parsed(text, kind=cls.kind, source=source)
+        data = parse_document(text, kind=cls.kind, source=source)
         version = data.get("schema", SCHEMA)
         if version != SCHEMA or isinstance(version, bool):
             raise WorldError(
@@ -76,7 +76,7 @@ class VersionedDocument(Document):
             )
         if isinstance(data.get(_EDITOR), str):
             del data[_EDITOR]
-        return checked(cls, data, source=source)
+        return validate(cls, data, source=source)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -93,7 +93,7 @@ class VersionedDocument(Document):
         return head | {name: value for name, value in schema.items() if name not in head}
 
 
-def parsed(text: str | bytes, *, kind: str, source: str) -> dict[str, Any]:
+def parse_document(text: str | bytes, *, kind: str, source: str) -> dict[str, Any]:
     """The JSON mapping in ``text``. Raises WorldError that names ``source`` for anything else, or a name given twice."""
     try:
         data = json.loads(text, object_pairs_hook=_without_duplicates)
@@ -126,7 +126,7 @@ def read_file(path: Path, *, what: str, limit: int) -> bytes:
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def checked(model: type[_Model], values: Mapping[str, object], *, source: str) -> _Model:
+def validate(model: type[_Model], values: Mapping[str, object], *, source: str) -> _Model:
     """A document of ``values``. Raises WorldError with one line about the first illegal one, naming ``source``."""
     try:
         return model.model_validate(values)
@@ -145,7 +145,7 @@ def cut(text: str, most: int = 60) -> str:
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
-def listed(names: Collection[str]) -> str:
+def join_names(names: Collection[str]) -> str:
     """The first few ``names``, and how many there are beyond."""
     shown = ", ".join(cut(name) for name in list(names)[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -14,9 +14,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from infgen.geometry import PX_LIMIT, Span, Window
-from infgen.world.blocks import overlapping, positions_in
 from infgen.world.document import Document, Seed
 from infgen.world.layout import MAX_FLOAT, Float32, Px, Size
+from infgen.world.overlaps import positions_in, window_overlaps
 
 MAX_EDITS = 10_000
 MAX_STATISTICS = 8192  # channels
@@ -122,7 +122,7 @@ def redraw(values: Tensor, window: Window, edits: EditTable, draw: Draw, *, spac
     lattice_period = None if period is None else period // spacing
     free = np.ones(window.shape, np.bool_)
     for edit in reversed(touching):
-        for (rows, columns), _ in overlapping(window, edit.block(spacing=spacing), period=lattice_period):
+        for (rows, columns), _ in window_overlaps(window, edit.block(spacing=spacing), period=lattice_period):
             open_here = free[rows, columns]
             if not open_here.any():
                 continue

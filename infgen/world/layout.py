@@ -18,9 +18,9 @@ from pydantic import Field, ValidationError, WrapValidator, model_validator
 
 from infgen.geometry import PX_LIMIT, Window
 from infgen.limits import MAX_PHOTO_PIXELS
-from infgen.world.document import Document, Mix, Seed, VersionedDocument, cut, listed
+from infgen.world.document import Document, Mix, Seed, VersionedDocument, cut, join_names
 from infgen.world.mixing import Centre, Labels, nearest_styles
-from infgen.world.nearest import copies, cyclic, nearest_at, samples
+from infgen.world.nearest_centres import copy_over_periods, nearest_at, repeat_labels, sample_indices
 
 MAX_STYLES = 256  # the number of a style is one byte of the stored painting
 MAX_TRANSITION = 4096
@@ -193,13 +193,13 @@ class ResolvedPainting(Document):
     @property
     def numbers(self) -> npt.NDArray[np.uint8]:
         """The picture, (height, width) uint8, not to be written to. Raises ValueError where it cannot be decoded."""
-        return _stored_numbers(self.png)
+        return _decode_numbers(self.png)
 
     def labels_at(self, xs: Iterable[int], ys: Iterable[int], *, period: int | None) -> Labels:
         """The nearest sample for the pixels at ``xs``, ``ys``, (H, W) int32; the rectangle's edges continue outside."""
         rows, columns = self.numbers.shape
-        across = samples(xs, self.x, self.w, count=columns, period=period)
-        down = samples(ys, self.y, self.h, count=rows, period=None)
+        across = sample_indices(xs, self.x, self.w, count=columns, period=period)
+        down = sample_indices(ys, self.y, self.h, count=rows, period=None)
         return self.numbers[np.ix_(down, across)].astype(np.int32)
 
 
@@ -247,8 +247,8 @@ class ResolvedLayout(VersionedDocument):
             return np.zeros(window.shape, np.int32)
         if period is None:
             return nearest_styles(self._places, window, step=step)
-        repeated = copies(self._places, period)
-        return cyclic(window, period // step, lambda part: nearest_styles(repeated, part, step=step))
+        repeated = copy_over_periods(self._places, period)
+        return repeat_labels(window, period // step, lambda part: nearest_styles(repeated, part, step=step))
 
     def labels_at(self, xs: Sequence[int], ys: Sequence[int], *, period: int | None = None) -> Labels:
         """As ``labels``, for the pixels where columns ``xs`` cross rows ``ys`` (px), (len(ys), len(xs)) int32: a coarse map."""
@@ -258,7 +258,7 @@ class ResolvedLayout(VersionedDocument):
             return np.zeros((len(ys), len(xs)), np.int32)
         if period is None:
             return nearest_at(self._places, xs, ys)
-        return nearest_at(copies(self._places, period), [x % period for x in xs], ys)
+        return nearest_at(copy_over_periods(self._places, period), [x % period for x in xs], ys)
 
 
 def _check_places(names: Collection[str], centres: Sequence[CentreSpec | ResolvedCentre], painting: object) -> None:
@@ -273,11 +273,11 @@ def _check_places(names: Collection[str], centres: Sequence[CentreSpec | Resolve
 def _check_styles(uses: Iterable[tuple[str, str]], names: Collection[str]) -> None:
     for user, style in uses:
         if style not in names:
-            raise ValueError(f"{user} has style {cut(repr(style))}, which is not given; styles are {listed(names)}")
+            raise ValueError(f"{user} has style {cut(repr(style))}, which is not given; styles are {join_names(names)}")
 
 
 @lru_cache(maxsize=4)  # not kept in the document: documents are compared by what they hold
-def _stored_numbers(png: str) -> npt.NDArray[np.uint8]:
+def _decode_numbers(png: str) -> npt.NDArray[np.uint8]:
     return np.asarray(decode_png(base64.b64decode(png, validate=True), mode="L"))
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT
 from infgen.limits import MAX_PHOTO_MB, MIB
-from infgen.world.document import MAX_DOCUMENT_BYTES, check_file, checked, cut, listed, read_file
+from infgen.world.document import MAX_DOCUMENT_BYTES, check_file, cut, join_names, read_file, validate
 from infgen.world.layout import (
     Latent,
     Layout,
@@ -46,12 +46,12 @@ def resolve(layout: Layout, region: "Region", *, folder: Path) -> ResolvedLayout
     """
     painting = layout.painting
     resolved = ResolvedLayout(
-        styles=tuple(_resolved_style(name, spec, folder) for name, spec in layout.styles.items()),
+        styles=tuple(_resolve_style(name, spec, folder) for name, spec in layout.styles.items()),
         centres=tuple(
             ResolvedCentre(style=c.style, x=_px(c.x, region.x, region.w), y=_px(c.y, region.y, region.h))
             for c in layout.centres
         ),
-        painting=None if painting is None else _resolved_painting(painting, list(layout.styles), region, folder),
+        painting=None if painting is None else _resolve_painting(painting, list(layout.styles), region, folder),
         transition=layout.transition | 1,
     )
     size = len(resolved.model_dump_json(by_alias=True, exclude_none=True))
@@ -72,17 +72,17 @@ def _px(place: int | str, start: int, size: int) -> int:
     return px
 
 
-def _resolved_style(name: str, spec: StyleSpec, folder: Path) -> ResolvedStyle:
+def _resolve_style(name: str, spec: StyleSpec, folder: Path) -> ResolvedStyle:
     texture = spec.texture
     values = {
-        **_resolved_values(spec, folder),
+        **_resolve_source(spec, folder),
         "name": name,
-        "texture": None if texture is None else _resolved_values(texture, folder),
+        "texture": None if texture is None else _resolve_source(texture, folder),
     }
-    return checked(ResolvedStyle, values, source=f"style {cut(repr(name))}")
+    return validate(ResolvedStyle, values, source=f"style {cut(repr(name))}")
 
 
-def _resolved_values(spec: Source, folder: Path) -> dict[str, object]:
+def _resolve_source(spec: Source, folder: Path) -> dict[str, object]:
     latent = None if spec.latent is None else _read_latent(folder / spec.latent)
     return {**spec.model_dump(exclude={"latent", "texture"}), "latent": latent}
 
@@ -96,16 +96,16 @@ def _read_latent(path: Path) -> Latent:
             found = {name: (s.get_dtype(), len(s.get_shape())) for name, s in slices.items()}
             if found != {"z_g": ("F32", 1), "w_plus": ("F32", 2)}:
                 raise WorldError(
-                    f"latent file {path} holds {listed(found)}; give float32 z_g (D,) and w_plus (rows, D)"
+                    f"latent file {path} holds {join_names(found)}; give float32 z_g (D,) and w_plus (rows, D)"
                 )
             values = {name: file.get_tensor(name).tolist() for name in found}
     except (SafetensorError, OSError) as error:
         reason = " ".join(str(error).split())
         raise WorldError(f"latent file {path} is not a safetensors file ({reason}); write it again") from None
-    return checked(Latent, values, source=f"latent file {path}")
+    return validate(Latent, values, source=f"latent file {path}")
 
 
-def _resolved_painting(painting: Painting, names: Sequence[str], region: "Region", folder: Path) -> ResolvedPainting:
+def _resolve_painting(painting: Painting, names: Sequence[str], region: "Region", folder: Path) -> ResolvedPainting:
     path = folder / painting.image
     content = read_file(path, what="painting", limit=MAX_PHOTO_MB.value() * MIB)
     try:
@@ -139,6 +139,6 @@ def _numbers(rgb: npt.NDArray[np.uint8], meanings: Mapping[int, int]) -> npt.NDA
         order = colours[np.argsort(-unknown[colours], kind="stable")]
         shown = ", ".join(f"#{code:06x} ({unknown[code]} px)" for code in order[:_SHOWN])
         shown += f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
-        allowed = listed([f"#{code:06x}" for code in meanings])
+        allowed = join_names([f"#{code:06x}" for code in meanings])
         raise ValueError(f"has colours that mean no style: {shown}; allowed are {allowed} (save it without smoothing)")
     return numbers

@@ -12,12 +12,12 @@ BLOCK = 32  # columns and rows for which the centres that can matter are looked 
 ROUNDING = 1e-14  # more than squares of distances in float64 are off by, as a share of their size
 
 
-def copies(places: Iterable[Centre], period: int) -> list[Centre]:
+def copy_over_periods(places: Iterable[Centre], period: int) -> list[Centre]:
     """Three copies of every centre: a pixel of [0, period) is at most half a period from one of them."""
     return [Centre(c.x % period + turn, c.y, c.style) for c in places for turn in (-period, 0, period)]
 
 
-def cyclic(window: Window, period: int, labels: Callable[[Window], Labels]) -> Labels:
+def repeat_labels(window: Window, period: int, labels: Callable[[Window], Labels]) -> Labels:
     """Labels (H, W) of a window of the image that repeats ``labels`` of x = 0 to ``period`` - 1."""
     start, size = window.x.start % period, window.x.size
     if size >= period:
@@ -68,7 +68,7 @@ def _nearest_exactly(centres: Iterable[Centre], x: int, y: int) -> Centre:
     return min(centres, key=lambda c: (c.x - x) ** 2 + (c.y - y) ** 2)
 
 
-def samples(positions: Iterable[int], start: int, size: int, *, count: int, period: int | None) -> list[int]:
+def sample_indices(positions: Iterable[int], start: int, size: int, *, count: int, period: int | None) -> list[int]:
     """Indices of the samples of ``positions``, where ``count`` samples cover ``size`` px from ``start``."""
 
     def sample(position: int) -> int:

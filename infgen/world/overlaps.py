@@ -7,7 +7,7 @@ from infgen.geometry import Span, Window
 Part = tuple[slice, slice]  # rows, columns
 
 
-def overlaps(window: Span, block: Span, *, period: int | None = None) -> Iterator[tuple[slice, slice]]:
+def span_overlaps(window: Span, block: Span, *, period: int | None = None) -> Iterator[tuple[slice, slice]]:
     """Where copies of ``block`` lie in ``window``, along one axis: (slice of the window, slice of the block).
 
     ``period``: a copy every so many positions; of a block no wider than that, no two copies overlap.
@@ -23,10 +23,10 @@ def overlaps(window: Span, block: Span, *, period: int | None = None) -> Iterato
             yield slice(start - window.start, stop - window.start), slice(start - shifted, stop - shifted)
 
 
-def overlapping(window: Window, block: Window, *, period: int | None = None) -> Iterator[tuple[Part, Part]]:
+def window_overlaps(window: Window, block: Window, *, period: int | None = None) -> Iterator[tuple[Part, Part]]:
     """The same for rectangles: (rows and columns of the window, rows and columns of the block). ``period`` is along x."""
-    for rows, block_rows in overlaps(window.y, block.y):
-        for columns, block_columns in overlaps(window.x, block.x, period=period):
+    for rows, block_rows in span_overlaps(window.y, block.y):
+        for columns, block_columns in span_overlaps(window.x, block.x, period=period):
             yield (rows, columns), (block_rows, block_columns)
 
 

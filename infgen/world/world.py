@@ -19,7 +19,7 @@ from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT
 from infgen.world import anchoring
 from infgen.world.anchoring import MAX_ANCHORS, Anchor, PlacedAnchor
-from infgen.world.document import MAX_DOCUMENT_BYTES, Document, Mix, Seed, VersionedDocument, checked, one_line_error
+from infgen.world.document import MAX_DOCUMENT_BYTES, Document, Mix, Seed, VersionedDocument, one_line_error, validate
 from infgen.world.edits import FIELDS, MAX_EDITS, Edit, EditTable, FieldName
 from infgen.world.layout import ResolvedLayout
 
@@ -116,7 +116,7 @@ class World(VersionedDocument):
 
         Raises WorldError where a file is missing, altered or damaged, or was made at another height or for another period.
         """
-        return anchoring.place(self.anchors, folder=self._folder, period=self.period)
+        return anchoring.place_anchors(self.anchors, folder=self._folder, period=self.period)
 
     @cached_property
     def edit_tables(self) -> Mapping[FieldName, EditTable]:
@@ -151,7 +151,7 @@ class World(VersionedDocument):
     @classmethod
     def create(cls, **values: object) -> Self:
         """A world from keyword values. Raises WorldError with one line for the first illegal one."""
-        return checked(cls, values, source=cls.kind)
+        return validate(cls, values, source=cls.kind)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -177,7 +177,7 @@ class World(VersionedDocument):
         The period is that of the inversions. Raises WorldError where files cannot be read or do not go together.
         """
         paths = [Path(file) for file in files]
-        anchors, placed = anchoring.opened(paths, positions=positions)
+        anchors, placed = anchoring.open_anchors(paths, positions=positions)
         layout = anchoring.anchor_layout(placed, transition=transition)
         world = cls.create(seed=seed, period=placed[0].latents.period, layout=layout, anchors=anchors)
         return world.in_folder(paths[0].parent)

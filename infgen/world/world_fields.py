@@ -9,10 +9,10 @@ from torch import Tensor
 from infgen.errors import WorldError
 from infgen.geometry import Window, cell_px, lattice_period
 from infgen.world import fields as seeded
-from infgen.world.anchoring import lay
-from infgen.world.blocks import positions_in
-from infgen.world.document import checked
+from infgen.world.anchoring import write_anchors
+from infgen.world.document import validate
 from infgen.world.edits import FIELDS, Edit, FieldName, redraw
+from infgen.world.overlaps import positions_in
 from infgen.world.world import World
 
 if TYPE_CHECKING:  # planning imports worlds
@@ -45,7 +45,7 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
         return edit.moved(draw(edit.seed, part))
 
     values = draw(world.seed, window)
-    lay(values, window, world.placed_anchors, lambda a: a.local, spacing=spacing, period=world.period)
+    write_anchors(values, window, world.placed_anchors, lambda a: a.local, spacing=spacing, period=world.period)
     redraw(values, window, world.edit_tables["local"], redrawn, spacing=spacing, period=world.period)
     return values
 
@@ -64,7 +64,7 @@ def noise(world: World, window: Window, *, conv: int, levels: int, device: torch
 
     values = draw(world.seed, window)
     stored = [anchor for anchor in world.placed_anchors if conv < len(anchor.latents.noises)]
-    lay(values, window, stored, lambda a: a.noise(conv), spacing=spacing, period=world.period)
+    write_anchors(values, window, stored, lambda a: a.noise(conv), spacing=spacing, period=world.period)
     tables = world.edit_tables
     redraw(values, window, tables["noise"], lambda e, part: draw(e.seed, part), spacing=spacing, period=world.period)
     return values
@@ -95,7 +95,7 @@ def resampling(
     values = {"x": region.x, "y": region.y, "w": region.w, "h": region.h, "fields": tuple(fields), "seed": seed}
     if like is not None:
         values["mean"], values["std"] = local_statistics(world, cells_in(like, sizes.world_levels), sizes=sizes)
-    return checked(Edit, values, source="edit")
+    return validate(Edit, values, source="edit")
 
 
 def cells_in(region: "Region", levels: int) -> Window:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infgen.engines import OnnxEngine
-from infgen.engines.opening import engine_kind, open_exported
+from infgen.engines.selection import engine_kind, open_exported
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.generator import Generator
@@ -83,7 +83,7 @@ def test_the_plan_has_the_tiles_of_the_engine():
     studio = open_studio(World(), model=tiny_file(), options=studio_options(engine_file=str(onnx_file()), batch=3))
     plan = studio.plan(Region(-7, 5, 300, 200))
     assert (plan.cells, plan.batch) == ((11, 11), 3)
-    assert studio.recipe(plan)["engine"] == "onnx-cpu"
+    assert studio.provenance(plan)["engine"] == "onnx-cpu"
 
 
 def test_another_tile_than_the_engines_is_refused_with_both_sizes(tiny: Generator):

@@ -15,8 +15,8 @@ from infgen.rendering.palette import check_world
 from infgen.rendering.plan import MIN_TILE_CELLS
 from infgen.world import fields as seeded
 from infgen.world import world_fields
-from infgen.world.blocks import overlaps, positions_in
 from infgen.world.edits import MAX_EDITS, Edit
+from infgen.world.overlaps import positions_in, span_overlaps
 from infgen.world.world import World
 from tests.model.scaled import NETWORKS, halvings, network
 from tests.rendering.scenes import make_scene, picture
@@ -160,7 +160,7 @@ def test_overlaps_are_the_positions_that_two_spans_share(
     window, block = Span(start, size), Span(at, length)
     found = {
         (window.start + i, block.start + j)
-        for here, there in overlaps(window, block, period=period)
+        for here, there in span_overlaps(window, block, period=period)
         for i, j in zip(range(here.start, here.stop), range(there.start, there.stop), strict=True)
     }
     expected = {
