@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md) tests/oracles/README.md)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types wheel page prose clean
+.PHONY: demo test quick lint types wheel page prose clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
@@ -13,6 +13,10 @@ demo: .venv/base  ## render out/demo.png with the shipped model
 
 test: .venv/dev  ## run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: .venv/dev  ## geometry, oracles, command line and seams: a first answer in under two minutes
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q tests/test_geometry.py tests/test_words.py tests/world tests/model \
+		tests/cli/test_info.py tests/cli/test_scale.py tests/cli/test_schema.py tests/engines/test_seams.py
 
 lint: .venv/dev  ## style and formatting
 	$(BIN)/ruff check .
