@@ -12,7 +12,7 @@ from infgen.cli.export import command as export
 from infgen.engines.onnx_file import read_onnx
 from infgen.errors import InputError
 from infgen.rendering.sheet import LABEL_PX
-from infgen.sinks import read_recipe, unfinished
+from infgen.sinks import find_unfinished, read_provenance
 from infgen.world.world import World
 from tests.cli.conftest import Call
 from tests.export.files import half_file, scaled_file, scaled_model, tiny_file
@@ -55,14 +55,14 @@ def test_the_picture_has_the_pixels_that_cover_the_window(
 
 def test_the_recipe_says_the_scale_and_the_region_in_its_own_pixels(draw: Call, tmp_path: Path):
     draw("a.png", "--scale", "1/4")
-    recipe = read_recipe(tmp_path / "a.png")
+    recipe = read_provenance(tmp_path / "a.png")
     assert recipe is not None
     assert (recipe["scale"], recipe["region"]) == ("1/4", {"x": -3, "y": -2, "w": 52, "h": 33})
 
 
 def test_at_full_size_the_recipe_is_as_ever(draw: Call, tmp_path: Path):
     draw("a.png", "--scale", "1")
-    recipe = read_recipe(tmp_path / "a.png")
+    recipe = read_provenance(tmp_path / "a.png")
     assert recipe is not None
     assert "scale" not in recipe
 
@@ -100,7 +100,7 @@ def test_a_render_goes_on_at_its_own_scale_only(draw: Call, tmp_path: Path, monk
     with monkeypatch.context() as patch:
         patch.setattr(render, "to_pixels", failing)
         assert draw("a.tif", *quarter)[0] == 130
-    assert unfinished(str(tmp_path / "a.tif")) is not None
+    assert find_unfinished(str(tmp_path / "a.tif")) is not None
     code, _, said = draw("a.tif", *eighth, "--resume")
     assert code == 2
     assert 'scale was "1/4" and is "1/8"; give the same options, or --restart' in said
@@ -133,7 +133,7 @@ def test_percentages_of_a_layout_are_of_the_window_at_full_size(draw: Call, tmp_
     (tmp_path / "layout.json").write_text(json.dumps(layout))
     for name, scale in (("a.png", "1"), ("b.png", "1/4")):
         assert draw(name, "--styles", tmp_path / "layout.json", "--scale", scale)[0] == 0
-    full, coarse = (read_recipe(tmp_path / name) for name in ("a.png", "b.png"))
+    full, coarse = (read_provenance(tmp_path / name) for name in ("a.png", "b.png"))
     assert full is not None
     assert coarse is not None
     assert coarse["world"] == full["world"]
