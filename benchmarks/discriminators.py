@@ -15,15 +15,15 @@ from rich.table import Table
 from benchmarks.render import console, machine
 from infgen.train import start
 from infgen.train.evaluation import WeightFiles, frechet, load_network, real_features
-from infgen.train.loop import End, Schedule
-from infgen.train.presets import Recipe, recipe
+from infgen.train.loop import Schedule, StopReason
+from infgen.train.presets import Recipe, find_recipe
 
 NEVER = 10**9
 
 
 def recipes() -> dict[str, Recipe]:
     """The two recipes that are compared."""
-    projected = recipe("scenery-101-small").changed(beyond=0.0)
+    projected = find_recipe("scenery-101-small").with_values(beyond=0.0)
     paper = Recipe(
         projected.generator,
         discriminator="paper",
@@ -49,7 +49,7 @@ def main(photos: Path, runs: Path, hours: float, n: int, precision: str, vgg_wei
     for name, made_by in recipes().items():
         schedule = Schedule(steps=NEVER, hours=hours, checkpoint_every=NEVER, sample_every=NEVER, precision=precision)
         run = start(photos, made_by, schedule, out=runs / name)
-        if run.train(lambda step, terms: None) is End.SIGNAL:
+        if run.train(lambda step, terms: None) is StopReason.SIGNAL:
             raise SystemExit("stopped before the comparison was over")
         real = real_features(run.trainer.photos, [network], n=n, seed=1)["vgg"]
         state = run.trainer.state

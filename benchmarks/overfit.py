@@ -36,8 +36,8 @@ from infgen.train.evaluation import WeightFiles, load_network, real_features
 from infgen.train.evaluation.distances import frechet
 from infgen.train.evaluation.features import collect
 from infgen.train.evaluation.generated import Painter, patches
-from infgen.train.loop import End, Schedule
-from infgen.train.presets import VERTICAL_STARTS, Recipe, recipe
+from infgen.train.loop import Schedule, StopReason
+from infgen.train.presets import VERTICAL_STARTS, Recipe, find_recipe
 
 STRIDE = 16  # px between the patches among which the nearest is sought
 COLUMNS, ROWS = 12, 3  # samples of the sheet, which are also those compared with the photographs
@@ -60,9 +60,9 @@ def copying(preset: str, **changes: Any) -> Recipe:
     Patches of a world begin at V rows, over more pixels than patches of a photograph have room to move in: a world that shows
     a photograph in its own size would be left with rows that no patch of it shows. So views are as tall as the strip.
     """
-    config = recipe(preset).generator_config
+    config = find_recipe(preset).generator_config
     strip = config.patch_px + (VERTICAL_STARTS - 1) * config.cell_px
-    return recipe(preset).changed(beyond=0.0, diversity_weight=0.0, mixing=0.0, view=strip, **changes)
+    return find_recipe(preset).with_values(beyond=0.0, diversity_weight=0.0, mixing=0.0, view=strip, **changes)
 
 
 def cut(photos: PhotoSet, side: int, *, offset: int = 0) -> Tensor:
@@ -164,7 +164,7 @@ def main(
         fresh = None if resume or from_random else init
         run = start(data, made_by, schedule, out=folder.path, resume=resume, init=fresh)
         begun, first = time.perf_counter(), run.trainer.state.step
-        if run.train(lambda step, terms: None) is End.SIGNAL:
+        if run.train(lambda step, terms: None) is StopReason.SIGNAL:
             raise SystemExit("stopped; the same command goes on")
         # Of all steps since the last point, also where a stop lay between.
         last = points[-1] if points else {"step": 0, "minutes": 0}

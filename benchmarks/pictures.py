@@ -109,7 +109,7 @@ def main(out: Path, model: Path, seed: int, precision: str, threads: int | None)
             ],
             6,
         ),
-        "sheet": Image.fromarray(sample_sheet.sheet(studio.generator, dtype=torch.float32)),
+        "sheet": Image.fromarray(sample_sheet.draw_sheet(studio.generator, dtype=torch.float32)),
     }
     for name, picture in pictures.items():
         picture.save(out / f"{name}.jpg", quality=QUALITY, optimize=True)

@@ -21,15 +21,15 @@ from rich.table import Table
 from benchmarks.render import console, machine
 from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.loop import PRECISIONS
-from infgen.train.presets import RECIPES, Recipe, recipe
+from infgen.train.presets import RECIPES, Recipe, find_recipe
 from infgen.train.processes import Processes
-from infgen.train.step import Stepper, Terms
+from infgen.train.step import LossTerms, Stepper
 
 PARTS = ("data", "discriminator", "generator", "R1", "path length")
 
 
 class TimedStepper(Stepper):
-    """A stepper that keeps the seconds of every part of a step."""
+    """A stepper that measures the seconds of every part of a step."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -50,37 +50,37 @@ class TimedStepper(Stepper):
             torch.cuda.synchronize(self.device)
 
     def step(self) -> dict[str, float]:
-        """One step, its seconds kept under its scale."""
-        self.seconds = self.by_scale.setdefault(self.recipe.turn(self.state.step)[0], {part: [] for part in PARTS})
+        """Run one step, and record its seconds by scale."""
+        self.seconds = self.by_scale.setdefault(self.recipe.scale_at(self.state.step)[0], {part: [] for part in PARTS})
         return super().step()
 
-    def _real(self, index: int) -> Any:
+    def _real_batch(self, index: int) -> Any:
         start = time.perf_counter()
-        batch = super()._real(index)
+        batch = super()._real_batch(index)
         self._wait()
         self._inner += time.perf_counter() - start
         self.seconds["data"].append(time.perf_counter() - start)
         return batch
 
-    def _update_discriminator(self, terms: Terms) -> Any:
+    def _update_discriminator(self, terms: LossTerms) -> Any:
         with self._timed("discriminator"):
             return super()._update_discriminator(terms)
 
-    def _update_generator(self, fakes: Any, terms: Terms) -> None:
+    def _update_generator(self, batches: Any, terms: LossTerms) -> None:
         with self._timed("generator"):
-            super()._update_generator(fakes, terms)
+            super()._update_generator(batches, terms)
 
-    def _regularise_discriminator(self, terms: Terms) -> None:
+    def _regularise_discriminator(self, terms: LossTerms) -> None:
         with self._timed("R1"):
             super()._regularise_discriminator(terms)
 
-    def _regularise_generator(self, terms: Terms) -> None:
+    def _regularise_generator(self, terms: LossTerms) -> None:
         with self._timed("path length"):
             super()._regularise_generator(terms)
 
 
 def rows(stepper: TimedStepper, planned: Recipe) -> Iterator[tuple[str, float, dict[str, float]]]:
-    """(scale, seconds of a step, seconds of its parts) for each scale."""
+    """Yield (scale, seconds of a step, seconds of its parts) for each scale."""
     every = {"R1": planned.r1_every, "path length": planned.path_every}
     for index, seconds in sorted(stepper.by_scale.items()):
         spent = {part: median(values) * len(values) for part, values in seconds.items() if values}
@@ -88,7 +88,7 @@ def rows(stepper: TimedStepper, planned: Recipe) -> Iterator[tuple[str, float, d
         if "R1" in spent:  # reads its batch a second time
             spent["data"] *= (1 + 1 / every["R1"]) / 2
         parts = {part: value / steps / every.get(part, 1) for part, value in spent.items()}
-        yield planned.judged[index].label, sum(parts.values()), parts
+        yield planned.trained_scales[index].label, sum(parts.values()), parts
 
 
 @click.command()
@@ -114,13 +114,13 @@ def main(
     if threads is not None:
         torch.set_num_threads(threads)
     # The regularisers run in every step here, so that a few steps time them all.
-    planned = {name: recipe(name).changed(**changes) for name in presets}
+    planned = {name: find_recipe(name).with_values(**changes) for name in presets}
     steppers = {}
     for name, made_by in planned.items():
-        photos, _ = PhotoPyramid.open(data, made_by.judged)
-        timed = made_by.changed(r1_every=1, path_every=1)
+        photos, _ = PhotoPyramid.open(data, made_by.trained_scales)
+        timed = made_by.with_values(r1_every=1, path_every=1)
         steppers[name] = TimedStepper(timed, photos, Processes(device), precision=precision)
-    most = max(len(made_by.judged) for made_by in planned.values())
+    most = max(len(made_by.trained_scales) for made_by in planned.values())
     for round_ in range((steps + 1) * most):
         if round_ == most:
             for stepper in steppers.values():

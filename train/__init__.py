@@ -1,5 +1,5 @@
-"""Training: photographs, discriminators, losses, the loop (installed as ``infgen.train``)."""
+"""Training: photographs, discriminators, losses and the training loop (installed as ``infgen.train``)."""
 
-from infgen.train.run import Run, start
+from infgen.train.run import TrainingRun, start
 
-__all__ = ["Run", "start"]
+__all__ = ["TrainingRun", "start"]

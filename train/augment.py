@@ -1,13 +1,13 @@
-"""Differentiable augmentation (Zhao et al., NeurIPS 2020): colour, translation and cutout on real and generated images alike.
+"""Differentiable augmentation (Zhao et al., NeurIPS 2020): colour, translation and cutout, for real and generated images.
 
-Translation moves the picture's content, so the vertical-position target moves with it.
+Translation moves the picture's content, so the vertical-position target changes with it.
 """
 
 import torch
 from torch import Tensor
 
-TRANSLATION = 0.125  # of the image side
-CUTOUT = 0.5  # side of the square that is cleared, of the image side
+TRANSLATION = 0.125  # maximum, of the image side
+CUTOUT = 0.5  # side of the cleared square, of the image side
 
 
 def _uniform(batch: int, low: float, high: float, images: Tensor, rng: torch.Generator) -> Tensor:
@@ -18,8 +18,8 @@ def _integers(batch: int, low: int, high: int, images: Tensor, rng: torch.Genera
     return torch.randint(low, high + 1, (batch, 1, 1), generator=rng).to(images.device)
 
 
-def colour(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Brightness +-0.5, saturation 0..2, contrast 0.5..1.5 on (B, 3, H, W)."""
+def jitter_colour(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Change brightness by +-0.5, saturation by 0 to 2 and contrast by 0.5 to 1.5 on (B, 3, H, W)."""
     batch = images.shape[0]
     images = images + _uniform(batch, -0.5, 0.5, images, rng)
     grey = images.mean(1, keepdim=True)
@@ -29,7 +29,7 @@ def colour(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def translate(images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Shift (B, 3, H, W) by up to an eighth each way, zeros outside. Returns the images and the downward shift (B,) in px."""
+    """Shift (B, 3, H, W) by up to an eighth in each direction, with zeros outside. Also returns the downward shift (B,) in px."""
     batch, _, height, width = images.shape
     reach_y, reach_x = round(height * TRANSLATION), round(width * TRANSLATION)
     down = _integers(batch, -reach_y, reach_y, images, rng)
@@ -38,26 +38,26 @@ def translate(images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     columns = torch.arange(width, device=images.device)[None, None, :] - right  # (B, 1, W)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     sample = torch.arange(batch, device=images.device)[:, None, None]
-    moved = images.permute(0, 2, 3, 1)[sample, rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
-    return (moved * inside.unsqueeze(-1)).permute(0, 3, 1, 2), down[:, 0, 0].float()
+    shifted = images.permute(0, 2, 3, 1)[sample, rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
+    return (shifted * inside.unsqueeze(-1)).permute(0, 3, 1, 2), down[:, 0, 0].float()
 
 
 def cutout(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Clear one square of half the side anywhere in (B, 3, H, W)."""
+    """Set one square of half the side at a random position of (B, 3, H, W) to zero."""
     batch, _, height, width = images.shape
     half_y, half_x = round(height * CUTOUT) // 2, round(width * CUTOUT) // 2
     y = _integers(batch, 0, height - 1, images, rng)
     x = _integers(batch, 0, width - 1, images, rng)
     rows = torch.arange(height, device=images.device)[None, :, None]
     columns = torch.arange(width, device=images.device)[None, None, :]
-    cleared = ((rows - y).abs() <= half_y) & ((columns - x).abs() <= half_x)
-    return images * ~cleared.unsqueeze(1)
+    mask = ((rows - y).abs() <= half_y) & ((columns - x).abs() <= half_x)
+    return images * ~mask.unsqueeze(1)
 
 
 def augment(images: Tensor, target: Tensor, *, px_per_unit: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Augmented images (B, 3, H, W) and their vertical-position targets (B,).
+    """Augment images (B, 3, H, W). Also returns their vertical-position targets (B,).
 
-    ``px_per_unit``: pixels between targets 0 and 1; content moved down by d px shows what lies d px higher.
+    ``px_per_unit``: pixels between targets 0 and 1. A shift down by d px shows content from d px higher.
     """
-    images, down = translate(colour(images, rng), rng)
+    images, down = translate(jitter_colour(images, rng), rng)
     return cutout(images, rng), target - down / px_per_unit

@@ -1,6 +1,6 @@
-"""Growing a model: the same function in a network with more channels and more levels, to go on training from.
+"""Grow a model: copy it into a network with more channels and more levels that computes the same function.
 
-New levels draw next to nothing until they are trained. New channels do their own random features, and nothing reads them yet.
+New levels contribute almost nothing until they are trained. No old channel reads a new one at first.
 """
 
 import math
@@ -12,11 +12,11 @@ from infgen.errors import InputError
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
 
-NEW_RGB = 0.1  # of the usual size, for the contribution of a new level: nearly nothing beside the picture below it
+NEW_RGB = 0.1  # factor on the initial RGB weights of a new level, so that its contribution is small
 
 
 def check_growth(old: GeneratorConfig, new: GeneratorConfig, *, source: str) -> None:
-    """Raise InputError where a generator of ``old`` cannot grow into one of ``new``. ``source`` names the model in messages."""
+    """Raise InputError if a generator of ``old`` cannot grow into one of ``new``. Messages call the model ``source``."""
     for name in ("coordinates", "structure", "padding", "global_channels"):
         if getattr(old, name) != getattr(new, name):
             raise InputError(
@@ -30,52 +30,53 @@ def check_growth(old: GeneratorConfig, new: GeneratorConfig, *, source: str) -> 
         )
     pairs = [("local_channels", old.local_channels, new.local_channels)]
     pairs += [("texture_channels", a, b) for a, b in zip(old.texture_channels, new.texture_channels, strict=False)]
-    for name, had, has in pairs:
-        if had > has:
+    for name, before, after in pairs:
+        if before > after:
             raise InputError(
-                f"model {source} has {had} {name} where this recipe has {has}; channels can only be added: choose a wider "
+                f"model {source} has {before} {name} and this recipe {after}; channels can only be added: choose a wider "
                 "preset, or give --width"
             )
 
 
 @torch.no_grad()
 def grow(old: Generator, new: Generator) -> None:
-    """Give ``new`` the weights of ``old``, which has as many or fewer levels and channels (see ``check_growth``).
+    """Copy the weights of ``old`` into ``new``, which has at least as many levels and channels (see ``check_growth``).
 
-    Without more levels ``new`` then computes what ``old`` does; with more, its coarser level does.
+    With equal levels ``new`` then computes the same as ``old``; with more, its coarser level does.
     """
     values = old.state_dict()
     channels = (old.config.local_channels, new.config.local_channels)
-    for name, target in new.state_dict().items():  # its tensors are the network's own
+    for name, target in new.state_dict().items():  # these tensors are the network's own
         if name in values:
-            _fill(name, target, values[name], channels)
+            _copy_into(name, target, values[name], channels)
     for level in range(old.config.levels, new.config.levels):
         new.texture.to_rgbs[level].conv.weight.mul_(NEW_RGB)
 
 
-def _fill(name: str, target: Tensor, old: Tensor, local_channels: tuple[int, int]) -> None:
-    """Write ``old`` into ``target``, which is as large or larger.
+def _copy_into(name: str, target: Tensor, old: Tensor, local_channels: tuple[int, int]) -> None:
+    """Copy ``old`` into ``target``, which has the same size or is larger.
 
-    Weights are stored at unit variance and divided by the root of their inputs at run time: more inputs divide by more.
+    Weights have unit variance and are divided by the square root of their number of inputs at run time. More inputs
+    mean a larger divisor, which the copy compensates.
     """
     if target.shape == old.shape:
         target.copy_(old)
     elif name.endswith("conv.weight"):
         outputs = old.shape[0]
         target[:outputs] = 0  # no old channel reads a new one
-        _inputs(target[:outputs], math.sqrt(target.shape[1] / old.shape[1]) * old, 1, name, local_channels)
+        _copy_inputs(target[:outputs], math.sqrt(target.shape[1] / old.shape[1]) * old, 1, name, local_channels)
     elif "modulation" in name:
-        _inputs(target, old, 0, name, local_channels)
+        _copy_inputs(target, old, 0, name, local_channels)
     else:
         target[: old.shape[0]] = old
 
 
-def _inputs(target: Tensor, old: Tensor, axis: int, name: str, local_channels: tuple[int, int]) -> None:
+def _copy_inputs(target: Tensor, old: Tensor, axis: int, name: str, local_channels: tuple[int, int]) -> None:
     """Copy along the input channels ``axis``. Layers of G_S read features first and coordinates after them."""
-    had, has = local_channels
+    before, after = local_channels
     if not name.startswith("structure."):
         target.narrow(axis, 0, old.shape[axis]).copy_(old)
         return
-    target.narrow(axis, 0, had).copy_(old.narrow(axis, 0, had))
-    coordinates = old.shape[axis] - had
-    target.narrow(axis, has, coordinates).copy_(old.narrow(axis, had, coordinates))
+    target.narrow(axis, 0, before).copy_(old.narrow(axis, 0, before))
+    coordinates = old.shape[axis] - before
+    target.narrow(axis, after, coordinates).copy_(old.narrow(axis, before, coordinates))

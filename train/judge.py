@@ -1,4 +1,4 @@
-"""Choosing the best model of a run: a Frechet distance from the photographs that are trained on, averaged over scales."""
+"""Measure the EMA model in training, to keep the best: Frechet distance from the photographs, averaged over scales."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from infgen.model.generator import Generator
 from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.loop import Judge
 from infgen.train.presets import Recipe
-from infgen.train.run import MakeJudge
+from infgen.train.run import JudgeFactory
 
 METRICS = ("fd-vgg", "fd-effnet")
 PHOTO_SEED, MODEL_SEED = 1, 2
 
 
-def judge_by(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = None) -> MakeJudge:
-    """What makes the judge of a run by ``metric`` on ``n`` photographs' patches and as many generated ones at each scale.
+def make_judge_factory(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = None) -> JudgeFactory:
+    """Make the factory of a judge that measures ``metric`` with ``n`` real and ``n`` generated patches per scale.
 
-    Raises InputError where a model would be judged by the network that it is trained against.
+    Raises InputError if the metric uses the network that the discriminator is trained with.
     """
     if metric == "fd-effnet" and recipe.discriminator == "projected":
         raise InputError(
-            "metric fd-effnet cannot judge a model trained against the same network (discriminator projected); "
+            "metric fd-effnet cannot measure a model trained against the same network (discriminator projected); "
             "give --metric fd-vgg"
         )
 
@@ -34,7 +34,7 @@ def judge_by(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = 
 
         def measure(generator: Generator) -> float:
             generator.update_mean_style()
-            scales = zip(recipe.judged, real, strict=True)
+            scales = zip(recipe.trained_scales, real, strict=True)
             values = [frechet(generator, network, real=r, n=n, seed=MODEL_SEED, scale=scale) for scale, r in scales]
             return sum(values) / len(values)
 

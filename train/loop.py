@@ -1,4 +1,4 @@
-"""A run: steps until its end, with log, sample sheets, checkpoints, and the best model by a measure of choice."""
+"""The training loop: steps to the end of the schedule, with log, sample sheets, checkpoints and best model."""
 
 import math
 import time
@@ -14,35 +14,35 @@ from infgen.train import sample_sheet
 from infgen.train.checkpoint import Log, RunFolder
 from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.presets import Recipe
-from infgen.train.processes import Processes, join
+from infgen.train.processes import Processes, join_processes
 from infgen.train.step import Stepper
 from infgen.train.stopping import StopRequest, stop_requests
-from infgen.train.tensorboard import Board
+from infgen.train.tensorboard import TensorBoardWriter
 
 PRECISIONS = tuple(DTYPES)
-BOARD_EVERY = 10  # steps between points of the curves in TensorBoard
+TENSORBOARD_EVERY = 10  # steps between points of the curves in TensorBoard
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a run goes on and how often it writes."""
+    """Length of a run, how often it writes, and the hardware settings."""
 
     steps: int
     hours: float | None = None  # of this call, resumed or not
     checkpoint_every: int = 500
     sample_every: int = 1000
-    judge_every: int = 1000  # where there is a judge
+    judge_every: int = 1000  # steps between measurements of the EMA model, with a judge
     seed: int = 0
-    device: str | None = None  # None: a GPU where there is one
+    device: str | None = None  # None: a GPU if there is one
     precision: str = "fp32"
-    threads: int | None = None  # CPU threads; None leaves PyTorch's choice
+    threads: int | None = None  # CPU threads; None: PyTorch's default
     tensorboard: bool = False
 
 
-class End(IntEnum):
-    """Why a run ended. Of several processes' reasons the largest counts."""
+class StopReason(IntEnum):
+    """Why a run ends after a step. Of the reasons of several processes the largest counts."""
 
-    NOT_YET = 0
+    NONE = 0
     STEPS = 1
     HOURS = 2
     SIGNAL = 3
@@ -50,17 +50,17 @@ class End(IntEnum):
 
 @dataclass(frozen=True)
 class Judge:
-    """What tells a better model from a worse one: a named measure of a generator, lower is better."""
+    """A named measure of a generator that selects the best model; lower is better."""
 
     name: str
     measure: Callable[[Generator], float]
 
 
-Report = Callable[[int, dict[str, float]], None]
+StepReport = Callable[[int, dict[str, float]], None]  # (step, loss terms)
 
 
 class Trainer:
-    """One run: a recipe, photographs, and the state they change."""
+    """Trains one run: a recipe, photographs, and the state that training changes."""
 
     def __init__(
         self,
@@ -72,65 +72,65 @@ class Trainer:
         judge: Judge | None = None,
     ) -> None:
         self.recipe, self.photos, self.schedule, self.judge = recipe, photos, schedule, judge
-        self.processes = processes or join(schedule.device)
+        self.processes = processes or join_processes(schedule.device)
         self.stepper = Stepper(recipe, photos, self.processes, seed=schedule.seed, precision=schedule.precision)
         self.state = self.stepper.state
 
-    def run(self, folder: RunFolder, *, report: Report) -> End:
-        """Train to the end of the schedule, writing log, samples, checkpoints and the averaged model into ``folder``.
+    def run(self, folder: RunFolder, *, report: StepReport) -> StopReason:
+        """Train to the end of the schedule, and write log, samples, checkpoints and the EMA model into ``folder``.
 
-        Ends after the step in which SIGINT or SIGTERM arrives, or the hours are over; the checkpoint is written then too.
-        Raises DivergenceError, after which the folder holds the last good checkpoint.
+        Stops after the step in which SIGINT or SIGTERM arrives or the hours are over, and writes a checkpoint. Raises
+        InputError if no step is left, and DivergenceError, after which ``folder`` holds the last good checkpoint.
         """
         state, schedule = self.state, self.schedule
         if state.step >= schedule.steps:
-            ended = state.step == self.recipe.decay_steps
-            more = (
-                "its rates have fallen to nothing, go on from it with --init"
-                if ended
+            decayed = state.step == self.recipe.decay_steps
+            remedy = (
+                "its learning rates have decayed to zero: start a new run from it with --init"
+                if decayed
                 else "give --steps more than that"
             )
-            raise InputError(f"the run is at step {state.step} already; {more}")
+            raise InputError(f"the run is at step {state.step} already; {remedy}")
         deadline = time.monotonic() + schedule.hours * 3600 if schedule.hours else None
         with ExitStack() as stack:
             stop = stack.enter_context(stop_requests())
-            writer = stack.enter_context(_Writer(self, folder)) if self.processes.first else None
+            writer = stack.enter_context(_RunWriter(self, folder)) if self.processes.is_first else None
             while True:
                 terms = self.stepper.step()
                 report(state.step, terms)
-                end = self._end(stop, deadline)
+                reason = self._stop_reason(stop, deadline)
                 if writer is not None:
-                    writer.step(terms, last=end is not End.NOT_YET)
-                if end is not End.NOT_YET:
-                    return end
+                    writer.record_step(terms, last=reason is not StopReason.NONE)
+                if reason is not StopReason.NONE:
+                    return reason
 
-    def _end(self, stop: StopRequest, deadline: float | None) -> End:
-        """Whether this was the last step: the same answer in every process."""
-        end = End.NOT_YET
+    def _stop_reason(self, stop: StopRequest, deadline: float | None) -> StopReason:
+        """Decide whether this was the last step; every process gets the same answer."""
+        reason = StopReason.NONE
         if self.state.step >= self.schedule.steps:
-            end = End.STEPS
-        elif stop.made:
-            end = End.SIGNAL
+            reason = StopReason.STEPS
+        elif stop.requested:
+            reason = StopReason.SIGNAL
         elif deadline is not None and time.monotonic() >= deadline:
-            end = End.HOURS
-        return End(self.processes.largest(end))
+            reason = StopReason.HOURS
+        return StopReason(self.processes.maximum(reason))
 
 
-class _Writer:
-    """What the first process of a run leaves in its folder."""
+class _RunWriter:
+    """Writes the files of a run, in its first process."""
 
     def __init__(self, trainer: Trainer, folder: RunFolder) -> None:
         self._trainer, self._folder = trainer, folder
         self._stack = ExitStack()
         self._log: Log
-        self._board: Board | None = None
+        self._tensorboard: TensorBoardWriter | None = None
 
-    def __enter__(self) -> "_Writer":
+    def __enter__(self) -> "_RunWriter":
         step = self._trainer.state.step
         with ExitStack() as stack:
             if self._trainer.schedule.tensorboard:
-                self._board = Board(self._folder.board, from_step=step)
-                stack.callback(self._board.close)
+                self._tensorboard = TensorBoardWriter(self._folder.tensorboard, from_step=step)
+                stack.callback(self._tensorboard.close)
             self._log = stack.enter_context(self._folder.log(from_step=step))
             self._stack = stack.pop_all()
         return self
@@ -138,22 +138,22 @@ class _Writer:
     def __exit__(self, *error: object) -> bool | None:
         return self._stack.__exit__(*error)  # type: ignore[arg-type]
 
-    def step(self, terms: dict[str, float], *, last: bool) -> None:
-        """Record a finished step and whatever is due after it."""
+    def record_step(self, terms: dict[str, float], *, last: bool) -> None:
+        """Log a finished step, and write the measurement, sheet and checkpoint that are due."""
         step, schedule = self._trainer.state.step, self._trainer.schedule
-        judged = self._judge() if self._trainer.judge and (last or step % schedule.judge_every == 0) else {}
-        self._log.write({"step": step, **terms, **judged})
-        if self._board is not None and (last or judged or step % BOARD_EVERY == 0):
-            self._board.scalars(step, {**terms, **judged})
+        measured = self._measure() if self._trainer.judge and (last or step % schedule.judge_every == 0) else {}
+        self._log.write({"step": step, **terms, **measured})
+        if self._tensorboard is not None and (last or measured or step % TENSORBOARD_EVERY == 0):
+            self._tensorboard.add_scalars(step, {**terms, **measured})
         if last or step % schedule.sample_every == 0:
-            self._sheet()
+            self._write_sheet()
         if last or step % schedule.checkpoint_every == 0:
             self._log.sync()
             trainer = self._trainer
             self._folder.save(trainer.state, trainer.recipe, seed=schedule.seed, data=trainer.photos.fingerprint)
 
-    def _judge(self) -> dict[str, float]:
-        """Measure the averaged model; keep it where it is the best so far."""
+    def _measure(self) -> dict[str, float]:
+        """Measure the EMA model, and save it if it is the best so far."""
         judge, state = self._trainer.judge, self._trainer.state
         assert judge is not None
         value = judge.measure(state.ema)
@@ -162,9 +162,9 @@ class _Writer:
             self._folder.save_best(state)
         return {judge.name: value}
 
-    def _sheet(self) -> None:
+    def _write_sheet(self) -> None:
         state, dtype = self._trainer.state, DTYPES[self._trainer.schedule.precision]
-        sheet = sample_sheet.sheet(state.ema, dtype=dtype)
-        sample_sheet.save(sheet, self._folder.samples / f"{state.step:07d}.png")
-        if self._board is not None:
-            self._board.sheet(state.step, sheet)
+        sheet = sample_sheet.draw_sheet(state.ema, dtype=dtype)
+        sample_sheet.save_png(sheet, self._folder.samples / f"{state.step:07d}.png")
+        if self._tensorboard is not None:
+            self._tensorboard.add_sheet(state.step, sheet)

@@ -1,6 +1,6 @@
 """Training losses as pure functions (paper Section 3.5, Eq. 2 to 6; StyleGAN2 for the regularisers).
 
-Logits arrive as a list: one tensor for the paper's discriminator, one per head for the projected one.
+Logits are lists: one tensor for the paper's discriminator, one per head for the projected one.
 """
 
 import math
@@ -38,7 +38,7 @@ def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def path_lengths(images: Tensor, w_plus: Tensor, *, direction: Tensor) -> Tensor:
-    """|J_w^T y| for each sample (B,): images (B, 3, H, W) made from ``w_plus`` (B, rows, D), ``direction`` ~ N(0, 1).
+    """|J_w^T y| of each sample (B,): ``images`` (B, 3, H, W) of ``w_plus`` (B, rows, D), with ``direction`` ~ N(0, 1).
 
     y = direction / sqrt(H W); squares are summed over D and averaged over rows (StyleGAN2, Appendix B).
     """
@@ -55,7 +55,7 @@ def path_penalty(lengths: Tensor, mean: Tensor, *, decay: float = 0.01) -> tuple
 
 
 def diversity(z_l: Tensor, z_s: Tensor) -> Tensor:
-    """Mode-seeking diversity loss of Eq. 2, mean over pairs of |z_l1 - z_l2|_1 / |z_S1 - z_S2|_1.
+    """Mode-seeking diversity loss of Eq. 2: mean over pairs of |z_l1 - z_l2|_1 / |z_S1 - z_S2|_1.
 
     ``z_l`` (B, C, H, W) and ``z_s`` (B, C, h, w): samples 2k and 2k+1 are a pair that shares z_g and coordinates.
     """

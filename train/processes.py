@@ -1,7 +1,7 @@
-"""The processes of one run: who this one is, and means over all of them. One process needs nothing installed.
+"""The processes of one run: index and number, and averages over all of them. One process needs no extra package.
 
-Gradients are averaged once per update, after all backward passes, instead of wrapping the networks: a GAN's step runs parts
-of its networks several times and differentiates twice, which gradient hooks do not survive.
+Gradients are averaged once per update, after all backward passes. Gradient hooks of wrapped networks do not work here: a
+GAN's step runs parts of its networks several times and differentiates twice.
 """
 
 import atexit
@@ -15,11 +15,11 @@ from torch import Tensor
 from infgen.engines.eager import pick_device
 from infgen.errors import InfgenError, InputError, MissingExtraError
 
-PATIENCE = timedelta(minutes=30)  # the others wait this long while the first one judges a model or writes
+TIMEOUT = timedelta(minutes=30)  # for the other processes while the first one measures a model or writes files
 
 
 class Processes:
-    """One process alone. ``Group`` is the same for several."""
+    """A single process. ``ProcessGroup`` has the same interface for several."""
 
     index = 0
     count = 1
@@ -28,26 +28,26 @@ class Processes:
         self.device = pick_device(device)
 
     @property
-    def first(self) -> bool:
-        """Whether this process writes files and reports."""
+    def is_first(self) -> bool:
+        """Whether this process writes files and reports progress."""
         return self.index == 0
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean of equally shaped tensors over all processes."""
+        """Average a tensor of the same shape over all processes."""
         return values
 
-    def largest(self, value: int) -> int:
-        """Largest of one number of each process, 0 to 2^24."""
+    def maximum(self, value: int) -> int:
+        """Return the largest ``value`` of all processes; values are 0 to 2^24."""
         return value
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace every gradient by its mean over all processes."""
 
 
-class Group(Processes):
-    """This process among those that ``torchrun`` or ``accelerate launch`` started.
+class ProcessGroup(Processes):
+    """This process among the processes started by ``torchrun`` or ``accelerate launch``.
 
-    Raises MissingExtraError without the ``train`` extra, InputError for a device other than "cpu" or "cuda".
+    Raises MissingExtraError without the ``train`` extra, and InputError for a device other than "cpu" or "cuda".
     """
 
     def __init__(self, device: str | None = None) -> None:
@@ -61,37 +61,38 @@ class Group(Processes):
         if device not in {None, "cpu", "cuda"}:
             raise InputError(f"device {device!r} cannot be used in several processes; give cpu, cuda, or leave it out")
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        # A group that lives when Python ends may abort the process: its threads drop their last tensors then. These
-        # functions take the group of their import as a default argument, and the first optimizer imports them.
+        # A group that exists when Python exits may abort the process, because its threads free their last tensors then.
+        # This module keeps the group that exists at its import as a default argument, and the first optimizer imports it.
         import torch.distributed.nn.functional
 
         cpu = device == "cpu" or not torch.cuda.is_available()
-        group = PartialState(cpu=cpu, timeout=PATIENCE)
+        group = PartialState(cpu=cpu, timeout=TIMEOUT)
         atexit.register(group.destroy_process_group)
         self.device = group.device
         self.index, self.count = group.process_index, group.num_processes
         self._reduce = reduce
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean of equally shaped tensors over all processes."""
-        return self._exchange(values, "mean")
+        """Average a tensor of the same shape over all processes."""
+        return self._reduce_all(values, "mean")
 
-    def largest(self, value: int) -> int:
-        """Largest of one number of each process, 0 to 2^24."""
-        return int(self._exchange(torch.tensor(float(value), device=self.device), "max"))
+    def maximum(self, value: int) -> int:
+        """Return the largest ``value`` of all processes; values are 0 to 2^24."""
+        return int(self._reduce_all(torch.tensor(float(value), device=self.device), "max"))
 
-    def _exchange(self, values: Tensor, kind: str) -> Tensor:
-        """Raises InfgenError where another process is gone."""
+    def _reduce_all(self, values: Tensor, kind: str) -> Tensor:
+        """Reduce ``values`` over all processes. Raises InfgenError if another process has ended."""
         try:
             return self._reduce(values, reduction=kind)
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:160]
             raise InfgenError(
-                f"process {self.index} of {self.count} lost another one ({reason}); start all of them again with --resume"
+                f"process {self.index} of {self.count} lost the connection to another process ({reason}); "
+                "start all of them again with --resume"
             ) from error
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace every gradient by its mean over all processes, in one exchange."""
+        """Replace every gradient by its mean over all processes, in one reduction."""
         gradients = [p.grad for p in parameters if p.grad is not None]
         if not gradients:
             return
@@ -100,6 +101,6 @@ class Group(Processes):
             gradient.copy_(part.view_as(gradient))
 
 
-def join(device: str | None = None) -> Processes:
-    """The processes of this run: a group where a launcher started several (``WORLD_SIZE``), one process otherwise."""
-    return Group(device) if int(os.environ.get("WORLD_SIZE") or 1) > 1 else Processes(device)
+def join_processes(device: str | None = None) -> Processes:
+    """Join the processes of this run: a group if a launcher started several (``WORLD_SIZE``), else one process."""
+    return ProcessGroup(device) if int(os.environ.get("WORLD_SIZE") or 1) > 1 else Processes(device)

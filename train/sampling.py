@@ -1,4 +1,7 @@
-"""What a training step draws at random: latents, coordinates, noises, style mixing. A function of seed and step."""
+"""Random inputs of the generator in a training step: latents, coordinates, noises, style mixing.
+
+Every number depends only on the seed, the step and the purpose of the draw.
+"""
 
 import math
 from dataclasses import dataclass
@@ -16,48 +19,47 @@ from infgen.train.presets import BEYOND_CELLS, VERTICAL_STARTS, Recipe
 from infgen.world import coordinates
 from infgen.world.layout import DEFAULT_TRANSITION, ResolvedLayout
 
-# Row at which the trained strip begins: with 0.3 per cell the 45 rows of the strip run from -6.6 to 6.6 inside tanh.
-FIRST_ROW = -22
-MIDDLE_START = 5  # start of the patch whose 35 rows lie around the horizon, -17 to 17
-STYLE_CENTRES_PX = 1000  # between the centres of two styles that are mixed in training: far enough for a straight line
-ONE_PLACE = FIRST_ROW + MIDDLE_START  # first row and column of unpatched training, whose samples all show one window
+FIRST_ROW = -22  # first row of the trained strip: with 0.3 per cell its 45 rows span -6.6 to 6.6 inside tanh
+MIDDLE_START = 5  # start of the patch whose 35 rows are centred on the horizon, -17 to 17
+STYLE_CENTRES_PX = 1000  # distance between the centres of two mixed styles: large enough for a straight border
+UNPATCHED_START = FIRST_ROW + MIDDLE_START  # first row and column of all samples of unpatched training
 
 
 @dataclass(frozen=True)
-class Draw:
+class GeneratorInputs:
     """Inputs of one generator call in training.
 
-    ``position`` (B,): vertical targets in [-1, 1], each of its own sample; 0 where pictures have no vertical position.
+    ``position`` (B,): the vertical target of each sample in [-1, 1]; 0 if pictures have no vertical position.
     """
 
     z_l: Tensor
     coordinates: Tensor
     noises: list[Tensor]
-    z_g: Tensor  # (B, D), samples 2k and 2k+1 equal where there is a diversity loss
+    z_g: Tensor  # (B, D), samples 2k and 2k+1 equal if there is a diversity loss
     z_mix: Tensor  # (B, D)
-    crossover: int  # first row of the W+ style that comes from z_mix
+    crossover: int  # first row of W+ whose style comes from z_mix
     position: Tensor
     crop: tuple[slice, slice] = (slice(None), slice(None))  # rows and columns of the patch in its window
-    weights: StyleWeights | None = None  # of the styles of z_g and z_mix, where they are mixed over space
+    weights: StyleWeights | None = None  # of the styles of z_g and z_mix, if they are mixed over space
 
 
 def step_rng(seed: int, step: int, purpose: int) -> torch.Generator:
-    """The random numbers of one step and purpose, independent of every other step."""
+    """Make the random generator of one step and purpose, independent of all other steps."""
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 16 + purpose)
 
 
 def vertical_target(start: Tensor) -> Tensor:
-    """Target of the auxiliary head for a patch that begins at row ``start`` of the strip: 2 i / (V - 1) - 1.
+    """Target of the auxiliary head for a patch whose first row is row ``start`` of the strip: 2 i / (V - 1) - 1.
 
-    Beyond the strip it stays at -1 (above) or 1 (below), as at the upper and lower edge of a photograph.
+    Beyond the strip it stays at -1 (above) or 1 (below), as at the top and bottom edge of a photograph.
     """
     return (2 * start / (VERTICAL_STARTS - 1) - 1).clamp(-1, 1)
 
 
 def vertical_starts(count: int, beyond: float, rng: torch.Generator) -> Tensor:
-    """Rows (count,) at which patches begin: 0 .. V-1, and with probability ``beyond`` up to 24 cells above or below that.
+    """First rows (count,) of patches: 0 .. V-1, and with probability ``beyond`` up to 24 cells above or below that.
 
-    The paper trains the strip alone; a picture taller than a patch then shows what the network never learnt.
+    The paper trains only the strip, so pictures taller than a patch show coordinates that were never trained.
     """
     inside = torch.randint(0, VERTICAL_STARTS, (count,), generator=rng)
     if not beyond:
@@ -68,12 +70,12 @@ def vertical_starts(count: int, beyond: float, rng: torch.Generator) -> Tensor:
 
 
 def scale_starts(scale: Scale, count: int, beyond: float, rng: torch.Generator) -> Tensor:
-    """First rows (count,) of z_S, in cells, of windows whose middle lies where the patch of a photograph may have its own.
+    """First rows (count,) of z_S, in cells, of windows whose centre is a possible centre of a photograph's patch.
 
-    World rows are rows of the view: the middle is at most half of ``scale.room_px`` from the horizon, or as near as whole
-    cells allow. With probability ``beyond`` it lies up to 24 cells farther above or below.
+    World rows are rows of the view: the centre is at most half of ``scale.room_px`` from the horizon, or as near as
+    whole cells allow. With probability ``beyond`` it is up to 24 cells farther above or below.
     """
-    span = scale.cells - 1  # twice the middle, in cells, is 2 * start + span
+    span = scale.cells - 1  # twice the centre, in cells, is 2 * start + span
     reach = max(scale.room_px // geometry.cell_px(scale.level), span % 2)
     reach -= (reach - span) % 2
     lowest, highest = (-reach - span) // 2, (reach - span) // 2
@@ -86,14 +88,14 @@ def scale_starts(scale: Scale, count: int, beyond: float, rng: torch.Generator) 
 
 
 def scale_target(starts: Tensor, crop_row: int, scale: Scale) -> Tensor:
-    """L_ar's target for patches of ``scale``: offset of the patch's middle from the view's over its reach, -1 to 1."""
+    """L_ar's target for patches of ``scale``: offset of the patch centre from the view centre over its maximum, -1 to 1."""
     middle = (starts + (scale.cells - 1) / 2) * geometry.cell_px(scale.level)
     offset = middle + crop_row - (scale.window_px - scale.patch_px) / 2
     return (offset / (scale.room_px / 2)).clamp(-1, 1)
 
 
 def random_crop(scale: Scale, rng: torch.Generator) -> tuple[int, int]:
-    """First row and column of the patch inside a window of ``scale``."""
+    """Draw the first row and column of the patch inside a window of ``scale``."""
     room = scale.window_px - scale.patch_px
     row, column = torch.randint(0, room + 1, (2,), generator=rng).tolist() if room else (0, 0)
     return row, column
@@ -102,14 +104,14 @@ def random_crop(scale: Scale, rng: torch.Generator) -> tuple[int, int]:
 def first_rows(
     recipe: Recipe, scale: Scale, count: int, rng: torch.Generator, *, crop_row: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """(first rows of the patches' coordinates in cells, vertical targets), both (count,).
+    """Draw (first rows of the patches' coordinates in cells, vertical targets), both (count,).
 
-    Texture coordinates come around after 139 cells, so that every row of a period is as good as another; without patches
-    there is one place. Neither has a vertical position: the target is 0.
+    Texture coordinates repeat after 139 cells, so rows are drawn from one period. Without patches there is one fixed
+    row. Both have no vertical position, and the target is 0.
     """
     if recipe.has_position and recipe.scales:
-        whole = scale == recipe.judged[0]  # of whole views no photograph says how they go on above and below
-        starts = scale_starts(scale, count, 0.0 if whole else recipe.beyond, rng)
+        coarsest = scale == recipe.trained_scales[0]  # full views: no photograph shows what is above or below them
+        starts = scale_starts(scale, count, 0.0 if coarsest else recipe.beyond, rng)
         return starts - geometry.STRUCTURE_HALO, scale_target(starts, crop_row, scale)
     if recipe.has_position:
         starts = vertical_starts(count, recipe.beyond, rng)
@@ -117,67 +119,71 @@ def first_rows(
     if recipe.patches:
         rows = torch.randint(0, coordinates.HORIZONTAL_PERIOD, (count,), generator=rng)
     else:
-        rows = torch.full((count,), ONE_PLACE)
+        rows = torch.full((count,), UNPATCHED_START)
     return rows, torch.zeros(count)
 
 
 def first_columns(recipe: Recipe, count: int, rng: torch.Generator) -> Tensor:
-    """First columns (count,) of the patches' coordinates in cells: anywhere in a turn, or the one place of whole views.
+    """Draw first columns (count,) of the patches' coordinates in cells: from one period, or one fixed column for full views.
 
-    A whole view has edges. What is shown at every column of an endless picture has none, so it could never be learnt.
+    A full view has left and right edges. Drawn at every column of an endless picture, they could not be learnt.
     """
     if not recipe.patches:
-        return torch.full((count,), ONE_PLACE)
+        return torch.full((count,), UNPATCHED_START)
     return torch.randint(0, coordinates.HORIZONTAL_PERIOD, (count,), generator=rng)
 
 
 def rng_on(device: torch.device, rng: torch.Generator) -> torch.Generator:
-    """Random numbers on ``device`` that depend on ``rng`` alone; on the CPU ``rng`` itself.
+    """Make a generator on ``device`` seeded by ``rng``; on the CPU, return ``rng`` itself.
 
-    Millions of normals a step drawn on the CPU would keep a GPU waiting.
+    Drawing millions of normals per step on the CPU would slow down a GPU.
     """
     if device.type == "cpu":
         return rng
     return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=rng)))
 
 
-def draw(
+def draw_inputs(
     recipe: Recipe, scale: Scale, batch: int, rng: torch.Generator, *, device: torch.device, dtype: torch.dtype
-) -> Draw:
-    """Draw everything for ``batch`` patches of ``scale``.
+) -> GeneratorInputs:
+    """Draw all inputs for ``batch`` patches of ``scale``.
 
-    For the diversity loss (Eq. 2), pairs share z_g and coordinates; without it a batch is worth more where none are shared.
-    z_l and noises are all different.
+    For the diversity loss (Eq. 2), pairs of samples share z_g and coordinates. Without it, no samples share them.
+    z_l and the noises always differ.
     """
     config = recipe.generator_config.coarser(scale.halvings)
-    alike = 2 if recipe.diversity_weight else 1
+    repeats = 2 if recipe.diversity_weight else 1
     cells = scale.cells + 2 * geometry.STRUCTURE_HALO
 
-    values = rng_on(device, rng)
+    device_rng = rng_on(device, rng)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=values, device=device)
+        return torch.randn(*shape, generator=device_rng, device=device)
 
-    def shared(x: Tensor) -> Tensor:
-        return x.repeat_interleave(alike, dim=0)
+    def repeat(x: Tensor) -> Tensor:
+        return x.repeat_interleave(repeats, dim=0)
 
     top, left = random_crop(scale, rng)
-    rows, position = first_rows(recipe, scale, batch // alike, rng, crop_row=top)
-    columns = first_columns(recipe, batch // alike, rng)
-    jitter = (torch.rand(batch // alike, config.coordinate_channels, generator=rng) * 2 - 1) * coordinates.JITTER_CELLS
-    run = torch.arange(cells)
-    coords = coordinates.encode(columns[:, None] + run, rows[:, None] + run, system=config.coordinates, jitter=jitter)
+    rows, position = first_rows(recipe, scale, batch // repeats, rng, crop_row=top)
+    columns = first_columns(recipe, batch // repeats, rng)
+    jitter = (
+        torch.rand(batch // repeats, config.coordinate_channels, generator=rng) * 2 - 1
+    ) * coordinates.JITTER_CELLS
+    steps = torch.arange(cells)
+    coords = coordinates.encode(
+        columns[:, None] + steps, rows[:, None] + steps, system=config.coordinates, jitter=jitter
+    )
     mixes = float(torch.rand((), generator=rng)) < recipe.mixing
     crossover = int(torch.randint(1, config.style_layers, (), generator=rng)) if mixes else config.style_layers
     fuses = bool(recipe.fusion) and float(torch.rand((), generator=rng)) < recipe.fusion
-    return Draw(
+    return GeneratorInputs(
         z_l=normal(batch, config.local_channels, cells, cells).to(dtype),
-        coordinates=shared(coords).to(device),
+        coordinates=repeat(coords).to(device),
         noises=[normal(batch, 1, *shape).to(dtype) for shape in config.noise_shapes((scale.cells, scale.cells))],
-        z_g=shared(normal(batch // alike, config.global_channels)),
-        z_mix=shared(normal(batch // alike, config.global_channels)),
+        z_g=repeat(normal(batch // repeats, config.global_channels)),
+        z_mix=repeat(normal(batch // repeats, config.global_channels)),
         crossover=crossover,
-        position=shared(position).to(device),
+        position=repeat(position).to(device),
         crop=(slice(top, top + scale.patch_px), slice(left, left + scale.patch_px)),
         weights=two_style_weights(config, scale, batch, rng, device=device) if fuses else None,
     )
@@ -186,20 +192,20 @@ def draw(
 def two_style_weights(
     config: GeneratorConfig, scale: Scale, batch: int, rng: torch.Generator, *, device: torch.device
 ) -> StyleWeights | None:
-    """Weights of two styles that meet in a straight line across the window of ``scale``, for ``batch`` samples alike.
+    """Draw weights of two styles that meet at a straight line across the window of ``scale``, equal for ``batch`` samples.
 
-    They are those of a layout with two centres, as the renderer makes them. None where one style fills the window.
+    They are the renderer's weights of a layout with two centres. None if one style fills the window.
     """
     px = geometry.cell_px(config.halvings)
     first = geometry.first_px(0, levels=scale.level)
     x, y = ((first + torch.rand(2, generator=rng) * scale.window_px) * px).tolist()  # a point of the line
     angle = float(torch.rand((), generator=rng)) * 2 * math.pi
-    away = (STYLE_CENTRES_PX * math.cos(angle) / 2, STYLE_CENTRES_PX * math.sin(angle) / 2)
+    offset = (STYLE_CENTRES_PX * math.cos(angle) / 2, STYLE_CENTRES_PX * math.sin(angle) / 2)
     layout = ResolvedLayout.model_validate(
         {
             "styles": [{"name": "one", "seed": 0}, {"name": "other", "seed": 1}],
             "centres": [
-                {"style": name, "x": round(x + sign * away[0]), "y": round(y + sign * away[1])}
+                {"style": name, "x": round(x + sign * offset[0]), "y": round(y + sign * offset[1])}
                 for name, sign in (("one", 1), ("other", -1))
             ],
             "transition": DEFAULT_TRANSITION,
@@ -212,17 +218,17 @@ def two_style_weights(
     return StyleWeights(maps[0], tuple(maps[1:]))
 
 
-def style_of(generator: Generator, drawn: Draw) -> Style:
-    """The style of a draw; samples of a pair share it. With weights two styles for each sample, (B, 2, ...)."""
-    if drawn.weights is None:
-        return generator.style(drawn.z_g, mix=drawn.z_mix, crossover=drawn.crossover)
-    styles = [generator.style(z) for z in (drawn.z_g, drawn.z_mix)]
+def make_style(generator: Generator, inputs: GeneratorInputs) -> Style:
+    """Compute the style of ``inputs``. With weights it has two styles per sample, (B, 2, ...)."""
+    if inputs.weights is None:
+        return generator.style(inputs.z_g, mix=inputs.z_mix, crossover=inputs.crossover)
+    styles = [generator.style(z) for z in (inputs.z_g, inputs.z_mix)]
     return Style(torch.stack([s.z_g for s in styles], dim=1), torch.stack([s.w_plus for s in styles], dim=1))
 
 
-def generate(generator: Generator, drawn: Draw) -> tuple[Tensor, Tensor, Style]:
-    """(patches (B, 3, H, W), z_S, style) of a draw. ``generator``: that of the draw's scale."""
-    style, maps = style_of(generator, drawn), drawn.weights
-    z_s = generator.structure(drawn.z_l, drawn.coordinates, style.z_g, None if maps is None else maps.structure)
-    images = generator.texture(z_s, style.w_plus, drawn.noises, () if maps is None else maps.texture)
-    return images[..., drawn.crop[0], drawn.crop[1]], z_s, style
+def generate(generator: Generator, inputs: GeneratorInputs) -> tuple[Tensor, Tensor, Style]:
+    """Generate (patches (B, 3, H, W), z_S, style). ``generator``: the one of the inputs' scale."""
+    style, maps = make_style(generator, inputs), inputs.weights
+    z_s = generator.structure(inputs.z_l, inputs.coordinates, style.z_g, None if maps is None else maps.structure)
+    images = generator.texture(z_s, style.w_plus, inputs.noises, () if maps is None else maps.texture)
+    return images[..., inputs.crop[0], inputs.crop[1]], z_s, style

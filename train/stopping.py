@@ -1,4 +1,4 @@
-"""Stopping a run from outside: the first SIGINT or SIGTERM lets the step finish and the checkpoint be written."""
+"""Stop a run on SIGINT or SIGTERM, after the current step and its checkpoint."""
 
 import signal
 import threading
@@ -10,17 +10,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether somebody asked for the end."""
+    """Whether a signal has requested the end of the run."""
 
     def __init__(self) -> None:
-        self.made = False
+        self.requested = False
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a request; the second one interrupts at once with KeyboardInterrupt.
+    """Turn the first SIGINT or SIGTERM into a request. The second one raises KeyboardInterrupt at once.
 
-    Outside the main thread, where no handler can be set, no request is ever made.
+    Outside the main thread no handler can be set, and the request is never made.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -28,9 +28,9 @@ def stop_requests() -> Iterator[StopRequest]:
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if request.made:
+        if request.requested:
             raise KeyboardInterrupt
-        request.made = True
+        request.requested = True
 
     before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:

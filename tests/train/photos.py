@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def landscape(seed: int, *, height: int = 220, width: int = 300) -> np.ndarray:
-    """A sky that gets lighter towards a wavy horizon, and ground with grain: (height, width, 3) uint8."""
+    """A sky that is lighter towards a wavy horizon, and noisy ground: (height, width, 3) uint8."""
     rng = np.random.default_rng(seed)
     x, y = np.linspace(0, 1, width)[None, :, None], np.linspace(0, 1, height)[:, None, None]
     horizon = 0.5 + 0.1 * np.sin(2 * np.pi * (rng.uniform(1, 3) * x + rng.uniform()))
@@ -20,13 +20,13 @@ def landscape(seed: int, *, height: int = 220, width: int = 300) -> np.ndarray:
 
 
 def coordinates_image(height: int, width: int) -> np.ndarray:
-    """A picture whose pixels say where they are: red the row, green and blue the column. (height, width, 3) uint8."""
+    """A picture whose pixels encode their position: red the row, green and blue the column. (height, width, 3) uint8."""
     y, x = np.mgrid[:height, :width]
     return np.stack([y % 256, x % 256, x // 256], axis=2).astype(np.uint8)
 
 
 def save(folder: Path, name: str, pixels: np.ndarray) -> Path:
-    """Write ``pixels`` under ``name``, making folders on the way."""
+    """Write ``pixels`` to ``folder / name``, creating folders."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
@@ -34,14 +34,14 @@ def save(folder: Path, name: str, pixels: np.ndarray) -> Path:
 
 
 def load(path: Path) -> Image.Image:
-    """The picture at ``path``, its file closed."""
+    """Load the picture at ``path`` and close its file."""
     with Image.open(path) as image:
         image.load()
         return image.copy()
 
 
 def save_landscapes(folder: Path, count: int = 3) -> Path:
-    """A folder of ``count`` landscapes of 300 x 220 px."""
+    """Save ``count`` landscapes of 300 x 220 px in ``folder``."""
     for i in range(count):
         save(folder, f"{i}.png", landscape(i))
     return folder
@@ -53,12 +53,12 @@ def plain(value: tuple[int, int, int], *, height: int = 50, width: int = 60) -> 
 
 
 def files(folder: Path) -> list[Path]:
-    """All files below ``folder``, not in the order of their names."""
+    """List all files below ``folder``, not sorted by name."""
     return sorted((p for p in folder.rglob("*") if p.is_file()), key=lambda p: p.as_posix()[::-1])
 
 
 def zip_of(folder: Path, path: Path) -> Path:
-    """A zip file of everything below ``folder``."""
+    """Write a zip file of all files below ``folder``."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files(folder):
             archive.write(file, file.relative_to(folder).as_posix())
@@ -66,7 +66,7 @@ def zip_of(folder: Path, path: Path) -> Path:
 
 
 def tar_of(folder: Path, path: Path, *, only: Iterable[Path] | None = None) -> Path:
-    """A tar file, compressed where ``path`` says so, of everything below ``folder`` or ``only`` some files."""
+    """Write a tar file of all files below ``folder``, or of ``only`` some; compressed if ``path`` ends in .gz."""
     with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
         for file in files(folder) if only is None else only:
             archive.add(file, f"./{file.relative_to(folder).as_posix()}")

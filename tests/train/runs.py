@@ -1,44 +1,44 @@
-"""Training runs that take seconds, and comparison of what they leave behind, bit for bit."""
+"""Training runs of a few seconds, and bit-for-bit comparison of their files."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from infgen.train import Run, start
+from infgen.train import TrainingRun, start
 from infgen.train.checkpoint import RunFolder
-from infgen.train.loop import Schedule
-from infgen.train.presets import Recipe, recipe
+from infgen.train.loop import Schedule, StepReport
+from infgen.train.presets import Recipe, find_recipe
 
-# Regularisers at every second step, so that a few steps meet every term; 0.1 s a step.
-SMALL = recipe("tiny").changed(batch=2, r1_every=2, path_every=2)
-PROJECTED = SMALL.changed(discriminator="projected", augment="diffaugment", r1_weight=0.0, path_weight=0.0)
-
-Report = Callable[[int, dict[str, float]], None]
+# Regularisers run at every second step, so that a few steps compute every term; 0.1 s a step.
+SMALL = find_recipe("tiny").with_values(batch=2, r1_every=2, path_every=2)
+PROJECTED = SMALL.with_values(discriminator="projected", augment="diffaugment", r1_weight=0.0, path_weight=0.0)
 
 
-def nothing(step: int, terms: dict[str, float]) -> None:
-    """Report nothing."""
+def ignore_step(step: int, terms: dict[str, float]) -> None:
+    """Do nothing."""
 
 
-def begin(data: Path, out: Path, *, steps: int, made_by: Recipe = SMALL, resume: bool = False, **schedule: Any) -> Run:
-    """A run that is ready to train on the CPU, by default without sample sheets and checkpoints before its end."""
+def begin(
+    data: Path, out: Path, *, steps: int, recipe: Recipe = SMALL, resume: bool = False, **schedule: Any
+) -> TrainingRun:
+    """Start a run on the CPU, by default without sample sheets and checkpoints before its end."""
     values = {"checkpoint_every": 1000, "sample_every": 1000, "device": "cpu", **schedule}
-    return start(data, made_by, Schedule(steps=steps, **values), out=out, resume=resume)
+    return start(data, recipe, Schedule(steps=steps, **values), out=out, resume=resume)
 
 
-def train(data: Path, out: Path, *, report: Report = nothing, **options: Any) -> RunFolder:
-    """Train to the end. Returns the folder of the run."""
+def train(data: Path, out: Path, *, report: StepReport = ignore_step, **options: Any) -> RunFolder:
+    """Train to the end. Returns the run folder."""
     run = begin(data, out, **options)
     run.train(report)
     return run.folder
 
 
-def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt) -> Report:
-    """A report that raises ``error`` after ``step``."""
+def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt) -> StepReport:
+    """Make a report callback that raises ``error`` after ``step``."""
 
     def report(done: int, terms: dict[str, float]) -> None:
         if done == step:
@@ -47,39 +47,39 @@ def stop_at(step: int, error: type[BaseException] = KeyboardInterrupt) -> Report
     return report
 
 
-def flat(content: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """Everything in nested mappings and sequences, by path."""
+def flatten(content: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Iterate over the values in nested mappings and sequences, by path."""
     if isinstance(content, dict):
         for key, value in content.items():
-            yield from flat(value, f"{name}/{key}")
+            yield from flatten(value, f"{name}/{key}")
     elif isinstance(content, list | tuple):
         for i, value in enumerate(content):
-            yield from flat(value, f"{name}/{i}")
+            yield from flatten(value, f"{name}/{i}")
     else:
         yield name, content
 
 
 def differences(one: object, other: object) -> list[str]:
-    """Paths at which two nested contents are not equal bit for bit."""
-    a, b = dict(flat(one)), dict(flat(other))
-    return sorted(set(a) ^ set(b)) + [name for name in a.keys() & b.keys() if not _same(a[name], b[name])]
+    """List the paths at which two nested contents are not equal bit for bit."""
+    a, b = dict(flatten(one)), dict(flatten(other))
+    return sorted(set(a) ^ set(b)) + [name for name in a.keys() & b.keys() if not _are_equal(a[name], b[name])]
 
 
-def _same(a: object, b: object) -> bool:
+def _are_equal(a: object, b: object) -> bool:
     return a.equal(b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b
 
 
-def saved(folder: RunFolder) -> dict[str, Any]:
-    """The training state in ``folder``."""
+def load_state(folder: RunFolder) -> dict[str, Any]:
+    """Load the training state in ``folder``."""
     content: dict[str, Any] = torch.load(folder.state, weights_only=True)
     return content
 
 
-def records(folder: RunFolder) -> list[dict[str, float]]:
-    """The log of ``folder``."""
+def read_log(folder: RunFolder) -> list[dict[str, float]]:
+    """Read the log of ``folder``."""
     return [json.loads(line) for line in folder.log_file.read_text().splitlines()]
 
 
-def names(folder: Path) -> list[str]:
-    """Files and folders below ``folder``, sorted."""
+def list_files(folder: Path) -> list[str]:
+    """List the files and folders below ``folder``, sorted."""
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""Augmentation: what moves moves by the right amount, targets follow, gradients pass."""
+"""DiffAugment: shifts, targets, colour, cutout and gradients."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from infgen.train import augment as module
-from infgen.train.augment import augment, colour, cutout, translate
-from infgen.train.presets import recipe
+from infgen.train.augment import augment, cutout, jitter_colour, translate
+from infgen.train.presets import find_recipe
 from infgen.train.sampling import vertical_target
 
 SIDE = 101
@@ -20,19 +20,19 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def ramp(tops: Tensor) -> Tensor:
-    """Patches (B, 3, 101, 101) of a tall picture whose rows count 1000, 1001, ..., each from row ``tops[b]`` on."""
+    """Patches (B, 3, 101, 101) of a tall picture whose rows have the values 1000, 1001, ..., starting at row ``tops[b]``."""
     rows = 1000 + tops[:, None] + torch.arange(SIDE)
     return rows[:, None, :, None].expand(-1, 3, -1, SIDE).float()
 
 
 @pytest.fixture
 def only_translation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Colour and cutout do nothing."""
-    monkeypatch.setattr(module, "colour", lambda images, rng: images)
+    """Switch colour and cutout off."""
+    monkeypatch.setattr(module, "jitter_colour", lambda images, rng: images)
     monkeypatch.setattr(module, "cutout", lambda images, rng: images)
 
 
-def test_translation_shows_on_a_ramp_what_it_says() -> None:
+def test_translation_returns_the_shift_that_it_applies() -> None:
     images, down = translate(ramp(torch.zeros(64)), rng())
     for image, shift in zip(images, down.int().tolist(), strict=True):
         inside = slice(max(0, shift), min(SIDE, SIDE + shift))
@@ -47,7 +47,7 @@ def test_translation_leaves_zeros_outside() -> None:
     assert torch.equal(empty_rows, down.abs().long())
 
 
-def test_translation_reaches_an_eighth_and_no_further() -> None:
+def test_translation_shifts_by_at_most_an_eighth() -> None:
     _, down = translate(torch.zeros(2000, 3, SIDE, 1), rng())
     assert (int(down.min()), int(down.max())) == (-REACH, REACH)
 
@@ -58,10 +58,10 @@ def test_columns_move_as_far_as_rows() -> None:
 
 
 @pytest.mark.usefixtures("only_translation")
-def test_a_moved_photograph_has_the_target_of_the_crop_that_shows_the_same_rows() -> None:
+def test_a_shifted_photograph_has_the_target_of_the_crop_with_the_same_rows() -> None:
     tops = torch.randint(20, 77, (32,), generator=rng(1))
     images, targets = augment(ramp(tops), 2 * tops / 96 - 1, px_per_unit=48, rng=rng())
-    middle = images[:, 0].amax(2)[:, SIDE // 2]  # the middle row is never pushed out
+    middle = images[:, 0].amax(2)[:, SIDE // 2]  # the middle row is always visible
     shown_top = middle - 1000 - SIDE // 2
     torch.testing.assert_close(targets, 2 * shown_top / 96 - 1)
 
@@ -69,7 +69,7 @@ def test_a_moved_photograph_has_the_target_of_the_crop_that_shows_the_same_rows(
 @pytest.mark.usefixtures("only_translation")
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("px_per_unit", [48, 72])
-def test_the_centre_of_the_picture_shows_what_the_new_target_says(seed: int, px_per_unit: int) -> None:
+def test_the_new_target_is_that_of_the_centre_of_the_picture(seed: int, px_per_unit: int) -> None:
     tops = torch.arange(32)
     middle = (1000 + tops + SIDE // 2).float()
     images, targets = augment(ramp(tops), middle / px_per_unit, px_per_unit=px_per_unit, rng=rng(seed))
@@ -84,7 +84,7 @@ def test_content_moved_down_lowers_the_target() -> None:
 
 
 @pytest.mark.usefixtures("only_translation")
-def test_fewer_pixels_per_unit_move_targets_further() -> None:
+def test_fewer_pixels_per_unit_change_targets_more() -> None:
     near, far = (augment(ramp(torch.zeros(8)), torch.zeros(8), px_per_unit=px, rng=rng())[1] for px in (72.0, 36.0))
     torch.testing.assert_close(2 * near, far)
 
@@ -93,17 +93,17 @@ def test_fewer_pixels_per_unit_move_targets_further() -> None:
     ("name", "real", "fake"), [("scenery-101", 48, 72), ("scenery-197", 96, 144), ("scenery-389", 192, 288)]
 )
 def test_pixels_per_unit_follow_from_the_patch(name: str, real: int, fake: int) -> None:
-    (scale,) = recipe(name).judged
-    assert (recipe(name).real_px_per_unit(scale), recipe(name).fake_px_per_unit(scale)) == (real, fake)
+    (scale,) = find_recipe(name).trained_scales
+    assert (find_recipe(name).real_px_per_unit(scale), find_recipe(name).fake_px_per_unit(scale)) == (real, fake)
 
 
 def test_a_generated_patch_one_cell_lower_has_the_target_of_16_px() -> None:
     step = vertical_target(torch.tensor(4.0)) - vertical_target(torch.tensor(3.0))
-    (scale,) = recipe("scenery-101").judged
-    assert float(step) == pytest.approx(16 / recipe("scenery-101").fake_px_per_unit(scale))
+    (scale,) = find_recipe("scenery-101").trained_scales
+    assert float(step) == pytest.approx(16 / find_recipe("scenery-101").fake_px_per_unit(scale))
 
 
-def test_colour_and_cutout_leave_targets_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_and_cutout_keep_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "translate", lambda images, rng: (images, torch.zeros(len(images))))
     target = torch.linspace(-1, 1, 4)
     assert torch.equal(augment(ramp(torch.zeros(4)), target, px_per_unit=48, rng=rng())[1], target)
@@ -112,19 +112,19 @@ def test_colour_and_cutout_leave_targets_alone(monkeypatch: pytest.MonkeyPatch) 
 def test_colour_moves_no_pixel() -> None:
     image = torch.zeros(1, 3, 5, 5)
     image[:, :, 2, 3] = 1
-    changed = colour(image, rng())[0, 0]
+    changed = jitter_colour(image, rng())[0, 0]
     other = changed[torch.arange(25).view(5, 5) != 13]
     assert float(other.max()) == float(other.min()) != float(changed[2, 3])
 
 
 def test_colour_shifts_brightness_by_at_most_a_half() -> None:
-    means = colour(torch.zeros(2000, 3, 2, 2), rng()).mean((1, 2, 3))
+    means = jitter_colour(torch.zeros(2000, 3, 2, 2), rng()).mean((1, 2, 3))
     assert [v.item() for v in means.aminmax()] == pytest.approx([-0.5, 0.5], abs=0.01)
 
 
 def test_colour_scales_contrast_by_a_half_to_one_and_a_half() -> None:
     grey = torch.tensor([-1.0, 1.0]).view(1, 1, 1, 2).expand(2000, 3, 1, 2)
-    contrast = colour(grey, rng())[:, 0, 0].diff(dim=1) / 2
+    contrast = jitter_colour(grey, rng())[:, 0, 0].diff(dim=1) / 2
     assert [v.item() for v in contrast.aminmax()] == pytest.approx([0.5, 1.5], abs=0.01)
 
 
@@ -134,13 +134,13 @@ def test_cutout_clears_one_square_and_nothing_else() -> None:
     assert torch.equal(cleared.sum((1, 2)), rows * columns)
 
 
-def test_a_square_in_the_middle_has_half_the_side() -> None:
+def test_a_cutout_square_has_half_the_side() -> None:
     cleared = cutout(torch.ones(64, 3, SIDE, SIDE), rng())[:, 0] == 0
     assert int(cleared.any(2).sum(1).max()) == SIDE // 2 + 1
 
 
 @pytest.mark.parametrize(
-    "change", [lambda x, r: colour(x, r), lambda x, r: translate(x, r)[0], lambda x, r: cutout(x, r)]
+    "change", [lambda x, r: jitter_colour(x, r), lambda x, r: translate(x, r)[0], lambda x, r: cutout(x, r)]
 )
 def test_gradients_pass(change: Callable[[Tensor, torch.Generator], Tensor]) -> None:
     images = torch.randn(4, 3, 32, 32, generator=rng()).requires_grad_()
@@ -149,7 +149,7 @@ def test_gradients_pass(change: Callable[[Tensor, torch.Generator], Tensor]) -> 
     assert bool(images.grad.flatten(1).any(1).all())
 
 
-def test_pixels_that_are_cleared_get_no_gradient() -> None:
+def test_cleared_pixels_get_no_gradient() -> None:
     images = torch.ones(4, 3, 32, 32, requires_grad=True)
     out = cutout(images, rng())
     out.sum().backward()  # type: ignore[no-untyped-call]
@@ -178,6 +178,6 @@ def test_samples_are_augmented_differently() -> None:
     assert len(set(targets.tolist())) > 4
 
 
-def test_shape_and_type_stay(only_translation: None) -> None:
+def test_shape_and_dtype_are_kept(only_translation: None) -> None:
     images, _ = augment(torch.zeros(2, 3, 16, 24, dtype=torch.bfloat16), torch.zeros(2), px_per_unit=8, rng=rng())
     assert (images.shape, images.dtype) == ((2, 3, 16, 24), torch.bfloat16)

@@ -17,9 +17,9 @@ from infgen.model.generator import Generator
 from infgen.train.checkpoint import RunFolder
 from infgen.train.loop import Trainer
 from infgen.train.presets import Recipe
-from infgen.train.state import State, initial_state
+from infgen.train.state import TrainingState, initial_state
 from tests.train.photos import save_landscapes
-from tests.train.runs import SMALL, begin, differences, names, saved
+from tests.train.runs import SMALL, begin, differences, list_files, load_state
 
 CPU = torch.device("cpu")
 DATA = "the photographs' fingerprint"
@@ -28,7 +28,7 @@ Damage = Callable[[Path], object]
 
 @pytest.fixture(scope="module")
 def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    """After one step, so that optimisers and path mean hold something. Not to be changed."""
+    """A trainer after one step, so that optimisers and path mean are not empty. Do not change it."""
     photos = save_landscapes(tmp_path_factory.mktemp("photos"))
     trainer = begin(photos, tmp_path_factory.mktemp("run") / "a", steps=1).trainer
     trainer.stepper.step()
@@ -36,97 +36,97 @@ def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
 
 
 @pytest.fixture(scope="module")
-def written(trainer: Trainer, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A folder with a checkpoint of ``trainer``. Not to be changed."""
+def saved_folder(trainer: Trainer, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A folder with a checkpoint of ``trainer``. Do not change it."""
     folder = RunFolder(tmp_path_factory.mktemp("written"))
     save(folder, trainer.state)
     return folder
 
 
 @pytest.fixture
-def folder(written: RunFolder, tmp_path: Path) -> RunFolder:
-    """A copy of ``written``, to be changed."""
-    shutil.copytree(written.path, tmp_path / "a")
+def folder(saved_folder: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of ``saved_folder`` that tests may change."""
+    shutil.copytree(saved_folder.path, tmp_path / "a")
     return RunFolder(tmp_path / "a")
 
 
-def save(folder: RunFolder, state: State) -> None:
+def save(folder: RunFolder, state: TrainingState) -> None:
     folder.save(state, SMALL, seed=0, data=DATA)
 
 
-def fresh(seed: int = 9) -> State:
+def new_state(seed: int = 9) -> TrainingState:
     return initial_state(SMALL, seed=seed, device=CPU)
 
 
-def refusal(folder: RunFolder, recipe: Recipe = SMALL, *, seed: int = 0, data: str = DATA) -> str:
-    """The message with which ``folder`` is not resumed."""
+def load_error(folder: RunFolder, recipe: Recipe = SMALL, *, seed: int = 0, data: str = DATA) -> str:
+    """Return the error message of resuming ``folder``."""
     with pytest.raises(InputError) as caught:
-        folder.load(fresh(), recipe, seed=seed, data=data)
+        folder.load(new_state(), recipe, seed=seed, data=data)
     message = str(caught.value)
     assert "\n" not in message
     return message
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names(folder) if (folder / name).is_file()}
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in list_files(folder) if (folder / name).is_file()}
 
 
-# What is saved
+# Saving
 
 
 def test_a_saved_state_is_loaded_bit_for_bit(trainer: Trainer, folder: RunFolder, tmp_path: Path) -> None:
-    state = fresh()
+    state = new_state()
     folder.load(state, SMALL, seed=0, data=DATA)
     (tmp_path / "b").mkdir()
     save(RunFolder(tmp_path / "b"), state)
-    assert differences(saved(RunFolder(tmp_path / "b")), saved(folder)) == []
+    assert differences(load_state(RunFolder(tmp_path / "b")), load_state(folder)) == []
     assert (state.step, float(state.path_mean)) == (1, float(trainer.state.path_mean))
 
 
-def test_the_model_file_holds_the_average(trainer: Trainer, written: RunFolder) -> None:
-    model, average = Generator.from_pretrained(written.model), trainer.state.ema
+def test_the_model_file_holds_the_ema(trainer: Trainer, saved_folder: RunFolder) -> None:
+    model, average = Generator.from_pretrained(saved_folder.model), trainer.state.ema
     assert differences(dict(model.state_dict()), dict(average.state_dict())) == []
 
 
-def test_the_model_file_holds_the_mean_style_of_the_average(written: RunFolder) -> None:
-    model = Generator.from_pretrained(written.model)
+def test_the_model_file_holds_the_mean_style_of_the_ema(saved_folder: RunFolder) -> None:
+    model = Generator.from_pretrained(saved_folder.model)
     stored = model.mean_style.clone()
     model.update_mean_style()
     assert float(stored.abs().max()) > 0
     torch.testing.assert_close(model.mean_style, stored)
 
 
-def test_every_network_is_saved_apart(written: RunFolder) -> None:
-    content = saved(written)
+def test_every_network_is_saved_separately(saved_folder: RunFolder) -> None:
+    content = load_state(saved_folder)
     assert differences(content["generator"], content["ema"]) != []
 
 
 def test_saving_again_replaces_both_files(trainer: Trainer, folder: RunFolder) -> None:
-    other = fresh()
+    other = new_state()
     save(folder, other)
-    assert saved(folder)["step"] == 0
-    assert differences(saved(folder)["generator"], dict(other.generator.state_dict())) == []
+    assert load_state(folder)["step"] == 0
+    assert differences(load_state(folder)["generator"], dict(other.generator.state_dict())) == []
 
 
-def test_the_model_takes_its_name_before_the_state_so_that_a_state_is_never_without_it(
+def test_the_model_is_renamed_before_the_state_so_that_every_state_has_its_model(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
     replace = os.replace
 
-    def noted(source: Path, target: Path) -> None:
+    def record(source: Path, target: Path) -> None:
         order.append(target.name)
         replace(source, target)
 
-    monkeypatch.setattr(os, "replace", noted)
-    save(folder, fresh())
+    monkeypatch.setattr(os, "replace", record)
+    save(folder, new_state())
     assert [name for name in order if name in (folder.model.name, folder.state.name)] == [
         folder.model.name,
         folder.state.name,
     ]
 
 
-# Saving that fails
+# Errors while saving
 
 WRITERS = {"training state": (torch, "save"), "model": (model_checkpoint, "save_file")}
 
@@ -135,10 +135,10 @@ WRITERS = {"training state": (torch, "save"), "model": (model_checkpoint, "save_
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("pos"), KeyboardInterrupt()]
 )
-def test_an_error_while_saving_keeps_the_last_checkpoint_and_leaves_nothing_else(
+def test_an_error_while_saving_keeps_the_last_checkpoint_and_no_other_file(
     part: str, error: BaseException, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = contents(folder.path)
+    before = read_files(folder.path)
 
     def fail(content: object, path: Path, **options: object) -> None:
         path.write_bytes(b"half")
@@ -146,35 +146,37 @@ def test_an_error_while_saving_keeps_the_last_checkpoint_and_leaves_nothing_else
 
     monkeypatch.setattr(*WRITERS[part], fail)
     with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else InfgenError):
-        save(folder, fresh())
-    assert contents(folder.path) == before
+        save(folder, new_state())
+    assert read_files(folder.path) == before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such limit")
-def test_a_disk_that_takes_no_more_keeps_the_last_checkpoint_and_is_said_so(folder: RunFolder) -> None:
+def test_a_full_disk_keeps_the_last_checkpoint_and_is_reported(folder: RunFolder) -> None:
     import resource
 
-    before = contents(folder.path)
+    before = read_files(folder.path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
-        with pytest.raises(InfgenError, match="was not written: the disk did not take it"):
-            save(folder, fresh())
+        with pytest.raises(InfgenError, match="was not written: the disk did not accept it"):
+            save(folder, new_state())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert contents(folder.path) == before
+    assert read_files(folder.path) == before
 
 
 @pytest.mark.parametrize("network", ["generator", "ema", "discriminators"])
-def test_weights_that_are_not_finite_are_not_saved_and_the_network_is_named(network: str, folder: RunFolder) -> None:
-    before, state = contents(folder.path), fresh()
+def test_weights_that_are_not_finite_are_not_saved_and_the_error_names_the_network(
+    network: str, folder: RunFolder
+) -> None:
+    before, state = read_files(folder.path), new_state()
     next(getattr(state, network).parameters()).data[0] = float("nan")
     with pytest.raises(DivergenceError, match=f"the {network} has weights that are not finite"):
         save(folder, state)
-    assert contents(folder.path) == before
+    assert read_files(folder.path) == before
 
 
-# Resuming what does not fit
+# Refusals while resuming
 
 
 @pytest.mark.parametrize(
@@ -193,26 +195,26 @@ def test_weights_that_are_not_finite_are_not_saved_and_the_network_is_named(netw
 def test_another_recipe_is_refused_with_its_differences(
     change: dict[str, Any], difference: str, folder: RunFolder
 ) -> None:
-    assert f"was trained with another recipe ({difference}); resume it unchanged" in refusal(
-        folder, SMALL.changed(**change)
+    assert f"was trained with another recipe ({difference}); resume it unchanged" in load_error(
+        folder, SMALL.with_values(**change)
     )
 
 
 def test_another_seed_is_refused(folder: RunFolder) -> None:
-    assert "was trained with other seed (0 then, 7 now)" in refusal(folder, seed=7)
+    assert "was trained with other seed (0 before, 7 now)" in load_error(folder, seed=7)
 
 
 def test_other_photographs_are_refused(folder: RunFolder) -> None:
-    assert f"was trained with other photographs ({DATA} then, more now)" in refusal(folder, data="more")
+    assert f"was trained with other photographs ({DATA} before, more now)" in load_error(folder, data="more")
 
 
 def test_a_recipe_with_entries_of_another_version_is_refused_by_their_names(folder: RunFolder) -> None:
     rewrite(folder, lambda content: content["recipe"].update(colour="blue"))
-    assert "another recipe (colour 'blue' -> None)" in refusal(folder)
+    assert "another recipe (colour 'blue' -> None)" in load_error(folder)
 
 
 def rewrite(folder: RunFolder, change: Callable[[dict[str, Any]], object]) -> None:
-    content = saved(folder)
+    content = load_state(folder)
     change(content)
     torch.save(content, folder.state)
 
@@ -223,13 +225,13 @@ def other_shape(content: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (other_shape, "does not fit"),
-        (lambda c: c["generator"].clear(), "does not fit"),
-        (lambda c: c["generator"].update(more=torch.zeros(1)), "does not fit"),
-        (lambda c: c["generator_optimizer"].clear(), "does not fit"),
-        (lambda c: c["generator_optimizer"].update(param_groups=[]), "does not fit"),
+        (other_shape, "does not match its recipe"),
+        (lambda c: c["generator"].clear(), "does not match its recipe"),
+        (lambda c: c["generator"].update(more=torch.zeros(1)), "does not match its recipe"),
+        (lambda c: c["generator_optimizer"].clear(), "does not match its recipe"),
+        (lambda c: c["generator_optimizer"].update(param_groups=[]), "does not match its recipe"),
         (lambda c: c.pop("ema"), "it has no ema"),
         (lambda c: c.update(path_mean=0.5), "it has no path_mean"),
         (lambda c: c.update(step="1"), "it has no step"),
@@ -238,11 +240,11 @@ def other_shape(content: dict[str, Any]) -> None:
         (lambda c: c.pop("version"), "has version None"),
     ],
 )
-def test_a_state_with_other_contents_is_refused_in_one_line(
-    change: Callable[[dict[str, Any]], object], said: str, folder: RunFolder
+def test_a_state_with_invalid_contents_is_refused_in_one_line(
+    change: Callable[[dict[str, Any]], object], message: str, folder: RunFolder
 ) -> None:
     rewrite(folder, change)
-    assert said in refusal(folder)
+    assert message in load_error(folder)
 
 
 @pytest.mark.parametrize(
@@ -260,11 +262,11 @@ def test_a_state_with_other_contents_is_refused_in_one_line(
 )
 def test_a_damaged_or_foreign_state_is_refused_in_one_line(damage: Damage, folder: RunFolder) -> None:
     damage(folder.state)
-    assert str(folder.state) in refusal(folder)
+    assert str(folder.state) in load_error(folder)
 
 
 class Bomb:
-    """A pickle that makes a file when it is loaded."""
+    """A pickle that creates a folder when it is loaded."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -277,31 +279,31 @@ class Bomb:
 def test_a_state_that_would_run_code_is_refused_and_not_run(zipped: bool, folder: RunFolder, tmp_path: Path) -> None:
     bomb = {"version": 1, "step": Bomb(tmp_path / "exploded")}
     torch.save(bomb, folder.state, _use_new_zipfile_serialization=zipped)
-    assert "is damaged or foreign" in refusal(folder)
+    assert "is damaged or of another program" in load_error(folder)
     assert not (tmp_path / "exploded").exists()
 
 
 # The folder
 
 
-@pytest.mark.parametrize("made", [True, False])
-def test_a_folder_without_a_state_holds_nothing_to_resume(made: bool, tmp_path: Path) -> None:
-    if made:
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_without_a_state_holds_nothing_to_resume(exists: bool, tmp_path: Path) -> None:
+    if exists:
         (tmp_path / "a").mkdir()
     with pytest.raises(InputError, match=r"holds no run to resume \(state.pt is missing\); leave out --resume"):
         RunFolder(tmp_path / "a").check(resume=True)
 
 
 def test_a_new_run_over_an_old_one_is_refused(folder: RunFolder) -> None:
-    before = contents(folder.path)
+    before = read_files(folder.path)
     with pytest.raises(InputError, match="holds a run already; continue it with --resume or give another folder"):
         folder.create(SMALL)
-    assert contents(folder.path) == before
+    assert read_files(folder.path) == before
 
 
-def test_missing_folders_above_are_made(tmp_path: Path) -> None:
+def test_missing_parent_folders_are_created(tmp_path: Path) -> None:
     RunFolder(tmp_path / "runs" / "a").create(SMALL)
-    assert names(tmp_path) == ["runs", "runs/a", "runs/a/recipe.json", "runs/a/samples"]
+    assert list_files(tmp_path) == ["runs", "runs/a", "runs/a/recipe.json", "runs/a/samples"]
 
 
 def test_the_recipe_is_saved_as_json(tmp_path: Path) -> None:
@@ -311,43 +313,43 @@ def test_the_recipe_is_saved_as_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["file", "file/a", "dangling", "dangling/a"])
 @pytest.mark.parametrize("resume", [True, False])
-def test_a_folder_that_cannot_be_one_is_refused(path: str, resume: bool, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_folder_is_refused(path: str, resume: bool, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
-    with pytest.raises(InputError, match=r"cannot be made: .* is not a folder; give another one"):
+    with pytest.raises(InputError, match=r"cannot be created: .* is not a folder; give another one"):
         RunFolder(tmp_path / path).check(resume=resume)
 
 
 def test_a_folder_that_is_not_writable_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
-    with pytest.raises(InputError, match=r"cannot be made: .* is not writable"):
+    with pytest.raises(InputError, match=r"cannot be created: .* is not writable"):
         RunFolder(tmp_path / "runs" / "a").check(resume=False)
 
 
-def test_a_folder_that_the_system_does_not_make_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Path, **options: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", fail)
-    with pytest.raises(InputError, match=r"cannot be made \(Read-only file system\); give another one"):
+    with pytest.raises(InputError, match=r"cannot be created \(Read-only file system\); give another one"):
         RunFolder(tmp_path / "a").create(SMALL)
 
 
-def test_what_a_killed_process_left_unfinished_is_removed_with_the_lock_and_nothing_else(folder: RunFolder) -> None:
+def test_the_lock_removes_only_the_temporary_files_of_a_killed_process(folder: RunFolder) -> None:
     for place in (folder.path / "samples", folder.path):
         place.mkdir(exist_ok=True)
         (place / f"{TEMPORARY_PREFIX}1234.tmp").write_bytes(b"half")
         (place / "notes.txt").touch()
     folder.lock().close()
     rest = ["lock", "model.safetensors", "notes.txt", "samples", "samples/notes.txt", "state.pt"]
-    assert names(folder.path) == rest
+    assert list_files(folder.path) == rest
 
 
-def test_a_process_without_the_lock_leaves_what_the_first_one_writes(folder: RunFolder) -> None:
-    unfinished = folder.path / f"{TEMPORARY_PREFIX}1234.tmp"
-    unfinished.touch()
-    folder.load(fresh(), SMALL, seed=0, data=DATA)
-    assert unfinished.exists()
+def test_a_process_without_the_lock_keeps_the_temporary_files_of_the_first(folder: RunFolder) -> None:
+    temporary = folder.path / f"{TEMPORARY_PREFIX}1234.tmp"
+    temporary.touch()
+    folder.load(new_state(), SMALL, seed=0, data=DATA)
+    assert temporary.exists()
 
 
 # The log
@@ -357,8 +359,8 @@ def line(step: object, **more: object) -> str:
     return json.dumps({"step": step, **more}) + "\n"
 
 
-def reopened(folder: RunFolder, text: str | bytes, *, from_step: int) -> str:
-    """The log after ``text`` was found and the run went on from ``from_step``."""
+def reopen_log(folder: RunFolder, text: str | bytes, *, from_step: int) -> str:
+    """Write ``text`` as the log, resume from ``from_step``, and return the log after one more record."""
     folder.path.mkdir(exist_ok=True)
     folder.log_file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with folder.log(from_step=from_step) as log:
@@ -369,29 +371,31 @@ def reopened(folder: RunFolder, text: str | bytes, *, from_step: int) -> str:
 def test_the_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
     text = "".join(line(step, loss=0.1 * step) for step in range(1, 8))
     kept = "".join(line(step, loss=0.1 * step) for step in range(1, 5))
-    assert reopened(RunFolder(tmp_path), text, from_step=4) == kept + line(5)
+    assert reopen_log(RunFolder(tmp_path), text, from_step=4) == kept + line(5)
 
 
 def test_a_new_run_begins_an_empty_log(tmp_path: Path) -> None:
-    assert reopened(RunFolder(tmp_path), line(1) + line(2), from_step=0) == line(1)
+    assert reopen_log(RunFolder(tmp_path), line(1) + line(2), from_step=0) == line(1)
 
 
-@pytest.mark.parametrize("half", ['{"step": 3, "loss": 0.', '{"step": 3}', "{", '{"step": 3}}\n', "\0\0\0\0", '{"st\n'])
-def test_half_a_record_at_the_end_is_dropped(half: str, tmp_path: Path) -> None:
-    assert reopened(RunFolder(tmp_path), line(1) + line(2) + half, from_step=3) == line(1) + line(2) + line(4)
+@pytest.mark.parametrize(
+    "partial", ['{"step": 3, "loss": 0.', '{"step": 3}', "{", '{"step": 3}}\n', "\0\0\0\0", '{"st\n']
+)
+def test_a_partial_record_at_the_end_is_dropped(partial: str, tmp_path: Path) -> None:
+    assert reopen_log(RunFolder(tmp_path), line(1) + line(2) + partial, from_step=3) == line(1) + line(2) + line(4)
 
 
-ODD = ["\n", "text\n", "[1]\n", "1\n", "null\n", "{}\n", "[" * 5000 + "\n"]
-ODD_STEPS = ["1", 1.0, None, True, -1]
+INVALID_RECORDS = ["\n", "text\n", "[1]\n", "1\n", "null\n", "{}\n", "[" * 5000 + "\n"]
+INVALID_STEPS = ["1", 1.0, None, True, -1]
 
 
-@pytest.mark.parametrize("odd", [*ODD, *(line(step) for step in ODD_STEPS)])
-def test_a_record_of_another_kind_is_dropped(odd: str, tmp_path: Path) -> None:
-    assert reopened(RunFolder(tmp_path), line(1) + odd + line(2), from_step=2) == line(1) + line(2) + line(3)
+@pytest.mark.parametrize("record", [*INVALID_RECORDS, *(line(step) for step in INVALID_STEPS)])
+def test_an_invalid_record_is_dropped(record: str, tmp_path: Path) -> None:
+    assert reopen_log(RunFolder(tmp_path), line(1) + record + line(2), from_step=2) == line(1) + line(2) + line(3)
 
 
-def test_bytes_that_are_no_text_are_dropped(tmp_path: Path) -> None:
-    assert reopened(RunFolder(tmp_path), line(1).encode() + b"\xff\xfe\x80\n", from_step=1) == line(1) + line(2)
+def test_bytes_that_are_not_utf_8_are_dropped(tmp_path: Path) -> None:
+    assert reopen_log(RunFolder(tmp_path), line(1).encode() + b"\xff\xfe\x80\n", from_step=1) == line(1) + line(2)
 
 
 def test_a_log_that_is_a_folder_is_refused(tmp_path: Path) -> None:
@@ -407,7 +411,7 @@ def test_every_record_is_in_the_file_as_soon_as_it_is_written(tmp_path: Path) ->
         assert folder.log_file.read_text() == line(1)
 
 
-def test_an_error_closes_the_log_with_what_was_written(tmp_path: Path) -> None:
+def test_an_error_closes_the_log_with_all_records(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
 
     def fail() -> None:
@@ -420,7 +424,7 @@ def test_an_error_closes_the_log_with_what_was_written(tmp_path: Path) -> None:
     assert folder.log_file.read_text() == line(1)
 
 
-def test_a_disk_that_takes_no_log_is_one_error_of_ours(tmp_path: Path) -> None:
+def test_a_full_disk_while_logging_raises_one_error(tmp_path: Path) -> None:
     def fail() -> None:
         with RunFolder(tmp_path).log(from_step=0):
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,4 +1,4 @@
-"""Growing a model: more channels change nothing that it draws, more levels leave its picture as a coarser scale."""
+"""Growing a model: more channels keep its picture, and with more levels it becomes a coarser scale."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ CELLS = (7, 8)
 
 
 def picture(generator: Generator, config: GeneratorConfig) -> Tensor:
-    """What ``generator`` draws from latents of ``config`` and, where it has more channels, from others beside them."""
+    """Draw with ``generator`` from latents of ``config``, and from additional ones if it has more channels."""
     rng = torch.Generator().manual_seed(3)
 
     def normal(*shape: int) -> Tensor:
@@ -37,7 +37,7 @@ def picture(generator: Generator, config: GeneratorConfig) -> Tensor:
     return generator(torch.cat([z_l, more], 1), coordinates, generator.style(z_g), noises)
 
 
-def grown(old: Generator, config: GeneratorConfig) -> Generator:
+def make_grown(old: Generator, config: GeneratorConfig) -> Generator:
     new = random_generator(config, seed=9)
     grow(old, new)
     return new
@@ -45,16 +45,18 @@ def grown(old: Generator, config: GeneratorConfig) -> Generator:
 
 def test_a_wider_network_draws_the_same() -> None:
     old = random_generator(OLD, seed=1)
-    torch.testing.assert_close(picture(grown(old, WIDER), OLD), picture(old, OLD), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(picture(make_grown(old, WIDER), OLD), picture(old, OLD), rtol=1e-4, atol=1e-4)
 
 
 def test_added_levels_leave_the_picture_as_a_coarser_scale() -> None:
     old = random_generator(OLD, seed=1)
-    torch.testing.assert_close(picture(grown(old, DEEPER).coarser(2), OLD), picture(old, OLD), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        picture(make_grown(old, DEEPER).coarser(2), OLD), picture(old, OLD), rtol=1e-4, atol=1e-4
+    )
 
 
-def test_every_new_channel_can_be_learnt() -> None:
-    new = grown(random_generator(OLD, seed=1), WIDER).requires_grad_(True)
+def test_every_new_channel_gets_a_gradient() -> None:
+    new = make_grown(random_generator(OLD, seed=1), WIDER).requires_grad_(True)
     picture(new, OLD).square().mean().backward()
     weight = new.texture.convs[1].conv.weight
     assert weight.grad is not None
@@ -62,17 +64,17 @@ def test_every_new_channel_can_be_learnt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("new", "said"),
+    ("new", "message"),
     [
         (replace(OLD, global_channels=8), "has global_channels 16 and this recipe 8"),
         (replace(OLD, coordinates="texture"), "has coordinates 'scenery' and this recipe 'texture'"),
-        (replace(OLD, local_channels=4), "has 6 local_channels where this recipe has 4"),
+        (replace(OLD, local_channels=4), "has 6 local_channels and this recipe 4"),
         (replace(OLD, texture_channels=OLD.texture_channels[:6]), "has 4 levels and this recipe 3"),
-        (replace(OLD, texture_channels=(8, 8, 8, 8, 6, 6, 4, 3)), "has 4 texture_channels where this recipe has 3"),
+        (replace(OLD, texture_channels=(8, 8, 8, 8, 6, 6, 4, 3)), "has 4 texture_channels and this recipe 3"),
     ],
 )
-def test_what_cannot_grow_is_refused_in_one_line(new: GeneratorConfig, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_impossible_growth_is_refused_in_one_line(new: GeneratorConfig, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         check_growth(OLD, new, source="model.safetensors")
 
 
@@ -80,6 +82,6 @@ def test_a_run_starts_from_a_smaller_model_or_run(tmp_path: Path) -> None:
     photos = save_landscapes(tmp_path / "photos")
     small = train(photos, tmp_path / "small", steps=1)
     for name, init in (("model", small.model), ("run", small.path)):
-        wide = SMALL.changed(width=2.0, generator="tiny")
+        wide = SMALL.with_values(width=2.0, generator="tiny")
         with pytest.raises(InputError, match="has global_channels"):
             start(photos, wide, Schedule(steps=1, device="cpu"), out=tmp_path / name, init=init)

@@ -1,4 +1,4 @@
-"""Loss terms against the official numbers, and by hand."""
+"""Loss terms compared with the official values and with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from tests.model.networks import official_generator, tensor
 from tests.train.networks.official import official_discriminator, our_name
 
 R1_WEIGHT, R1_EVERY, PATH_WEIGHT, PATH_EVERY = 10, 16, 2, 4
-DIM = 32  # of the official numbers' styles
+DIM = 32  # of the styles in the official values
 
 
 @pytest.fixture(scope="module")
@@ -20,22 +20,22 @@ def data() -> dict[str, oracle.Array]:
     return oracle.load("losses")
 
 
-def close(computed: Tensor, expected: oracle.Array | list[float] | float, tolerance: float = 1e-5) -> None:
+def assert_close(computed: Tensor, expected: oracle.Array | list[float] | float, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(computed.detach().numpy(), expected, rtol=tolerance)
 
 
 def test_the_discriminators_logistic_loss_is_the_official_one(data: dict[str, oracle.Array]) -> None:
     real, fake = tensor(data, "adv_real_logits"), tensor(data, "adv_fake_logits")
-    close(losses.logistic_discriminator([real], [fake]), data["adv_d_loss"])
+    assert_close(losses.logistic_discriminator([real], [fake]), data["adv_d_loss"])
 
 
 def test_the_generators_logistic_loss_is_the_official_one(data: dict[str, oracle.Array]) -> None:
-    close(losses.logistic_generator([tensor(data, "adv_fake_logits")]), data["adv_g_loss"])
+    assert_close(losses.logistic_generator([tensor(data, "adv_fake_logits")]), data["adv_g_loss"])
 
 
 def test_heads_add_up(data: dict[str, oracle.Array]) -> None:
     fake = tensor(data, "adv_fake_logits")
-    close(losses.logistic_generator([fake, fake]), 2 * data["adv_g_loss"])
+    assert_close(losses.logistic_generator([fake, fake]), 2 * data["adv_g_loss"])
 
 
 def test_a_head_too_many_is_an_error() -> None:
@@ -45,16 +45,16 @@ def test_a_head_too_many_is_an_error() -> None:
 
 def test_the_discriminators_hinge_loss_by_hand() -> None:
     real, fake = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-2.0, 0.0, 1.0])
-    close(losses.hinge_discriminator([real], [fake]), (0 + 0.5 + 2) / 3 + (0 + 1 + 2) / 3)
+    assert_close(losses.hinge_discriminator([real], [fake]), (0 + 0.5 + 2) / 3 + (0 + 1 + 2) / 3)
 
 
 def test_the_generators_hinge_loss_by_hand() -> None:
-    close(losses.hinge_generator([torch.tensor([-2.0, 0.0, 5.0]), torch.tensor([1.0])]), -1.0 - 1.0)
+    assert_close(losses.hinge_generator([torch.tensor([-2.0, 0.0, 5.0]), torch.tensor([1.0])]), -1.0 - 1.0)
 
 
 @pytest.fixture(scope="module")
 def r1(data: dict[str, oracle.Array]) -> dict[str, Tensor]:
-    """The penalty on the official images, and the gradients of its weighted value by our parameter names."""
+    """The penalty on the official images, and the gradient norms of its weighted value by parameter name."""
     discriminator = official_discriminator()
     images = tensor(oracle.load("discriminator_small"), "input").requires_grad_()
     logits = discriminator(images).logits[0]
@@ -66,18 +66,18 @@ def r1(data: dict[str, oracle.Array]) -> dict[str, Tensor]:
 
 
 def test_r1_is_the_official_value(data: dict[str, oracle.Array], r1: dict[str, Tensor]) -> None:
-    close(r1["value"], data["r1_value"], 1e-4)
+    assert_close(r1["value"], data["r1_value"], 1e-4)
 
 
 def test_weighted_r1_is_the_official_value(data: dict[str, oracle.Array], r1: dict[str, Tensor]) -> None:
-    close(R1_WEIGHT / 2 * R1_EVERY * r1["value"], data["r1_weighted"], 1e-4)
+    assert_close(R1_WEIGHT / 2 * R1_EVERY * r1["value"], data["r1_weighted"], 1e-4)
 
 
 def test_r1_is_the_mean_over_samples(data: dict[str, oracle.Array]) -> None:
     per_sample = tensor(data, "r1_per_sample")
     images = torch.ones(8, 1, 1, 1, requires_grad=True)
     logits = (images[:, 0, 0, 0] * per_sample.sqrt()).unsqueeze(1)
-    close(losses.r1_penalty(logits, images), data["r1_value"], 1e-4)
+    assert_close(losses.r1_penalty(logits, images), data["r1_value"], 1e-4)
 
 
 def test_parameter_gradients_of_r1_have_the_official_norms(
@@ -101,28 +101,28 @@ def lengths(data: dict[str, oracle.Array]) -> Tensor:
 
 
 def test_path_lengths_are_those_of_stylegan2(data: dict[str, oracle.Array], lengths: Tensor) -> None:
-    close(lengths, data["pl_lengths_stylegan2_sum"], 1e-4)
+    assert_close(lengths, data["pl_lengths_stylegan2_sum"], 1e-4)
 
 
 def test_released_path_lengths_are_smaller_by_the_root_of_the_style_size(
     data: dict[str, oracle.Array], lengths: Tensor
 ) -> None:
-    close(lengths / DIM**0.5, data["pl_lengths"], 1e-4)
+    assert_close(lengths / DIM**0.5, data["pl_lengths"], 1e-4)
 
 
 def test_the_path_penalty_is_the_official_one_for_the_same_lengths(data: dict[str, oracle.Array]) -> None:
     penalty, _ = losses.path_penalty(tensor(data, "pl_lengths"), tensor(data, "pl_mean_in"))
-    close(penalty, data["pl_penalty"])
+    assert_close(penalty, data["pl_penalty"])
 
 
 def test_the_weighted_path_penalty_is_the_official_one_for_the_same_lengths(data: dict[str, oracle.Array]) -> None:
     penalty, _ = losses.path_penalty(tensor(data, "pl_lengths"), tensor(data, "pl_mean_in"))
-    close(PATH_WEIGHT * PATH_EVERY * penalty, data["pl_weighted"])
+    assert_close(PATH_WEIGHT * PATH_EVERY * penalty, data["pl_weighted"])
 
 
 def test_the_running_path_length_is_the_official_one(data: dict[str, oracle.Array]) -> None:
     _, mean = losses.path_penalty(tensor(data, "pl_lengths"), tensor(data, "pl_mean_in"))
-    close(mean, data["pl_mean_out"])
+    assert_close(mean, data["pl_mean_out"])
 
 
 def test_the_running_path_length_carries_no_gradient() -> None:
@@ -137,19 +137,19 @@ def test_the_path_penalty_passes_gradients_through_the_running_mean() -> None:
     mean = 1.0 + 0.01 * (2.0 - 1.0)
     expected = [(length - mean) - 0.01 / 2 * ((1 - mean) + (3 - mean)) for length in (1.0, 3.0)]
     assert lengths.grad is not None
-    close(lengths.grad, expected)
+    assert_close(lengths.grad, expected)
 
 
 def test_diversity_is_equation_2(data: dict[str, oracle.Array]) -> None:
     z_l, z_s = tensor(data, "div_local_latent"), tensor(data, "div_structure_latent")
-    close(losses.diversity(z_l, z_s), data["div_eq2_norms_mean"])
+    assert_close(losses.diversity(z_l, z_s), data["div_eq2_norms_mean"])
 
 
 @pytest.mark.parametrize("pair", range(3))
 def test_diversity_of_one_pair_is_its_ratio_of_l1_norms(pair: int, data: dict[str, oracle.Array]) -> None:
     samples = slice(2 * pair, 2 * pair + 2)
     ratio = losses.diversity(tensor(data, "div_local_latent")[samples], tensor(data, "div_structure_latent")[samples])
-    close(ratio, data["div_eq2_norms_per_pair"][pair])
+    assert_close(ratio, data["div_eq2_norms_per_pair"][pair])
 
 
 def test_more_different_structures_lower_the_diversity_loss(data: dict[str, oracle.Array]) -> None:
@@ -159,8 +159,8 @@ def test_more_different_structures_lower_the_diversity_loss(data: dict[str, orac
 
 def test_equal_structures_give_a_large_finite_diversity_loss() -> None:
     loss = losses.diversity(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1))
-    close(loss, 1e5)
+    assert_close(loss, 1e5)
 
 
 def test_the_position_loss_is_the_official_one(data: dict[str, oracle.Array]) -> None:
-    close(losses.position(tensor(data, "ar_pred")[:, 0], tensor(data, "ar_label")[:, 0]), data["ar_vert_only"])
+    assert_close(losses.position(tensor(data, "ar_pred")[:, 0], tensor(data, "ar_label")[:, 0]), data["ar_vert_only"])

@@ -1,4 +1,4 @@
-"""Training states of version 4, from before there were scales: they resume and serve as a start."""
+"""Training states of version 4, which has no scales: resuming them, and starting from them."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from infgen.train import start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.loop import Schedule
 from tests.train.photos import save_landscapes
-from tests.train.runs import SMALL, differences, saved, train
+from tests.train.runs import SMALL, differences, load_state, train
 
 pytestmark = pytest.mark.usefixtures("small_sheets")
 
@@ -23,15 +23,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_version_4(content: dict[str, Any]) -> dict[str, Any]:
-    """A state of one scale as version 4 wrote it."""
+    """Convert a state of one scale to version 4."""
     old = {name: value for name, value in content.items() if name not in ("discriminators", "ema")}
-    critic = {name.removeprefix("0."): value for name, value in content["discriminators"].items()}
+    discriminator = {name.removeprefix("0."): value for name, value in content["discriminators"].items()}
     recipe = {name: value for name, value in content["recipe"].items() if name not in LATER}
     numbers = {name: content[name][0] for name in ("augment_p", "real_sign")}
     path_mean = content["path_mean"][0]
     return (
         old
-        | {"version": 4, "discriminator": critic, "average": content["ema"], "recipe": recipe}
+        | {"version": 4, "discriminator": discriminator, "average": content["ema"], "recipe": recipe}
         | numbers
         | {"path_mean": path_mean}
     )
@@ -40,14 +40,14 @@ def as_version_4(content: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def old_run(photos: Path, tmp_path: Path) -> RunFolder:
     folder = train(photos, tmp_path / "old", steps=2)
-    torch.save(as_version_4(saved(folder)), folder.state)
+    torch.save(as_version_4(load_state(folder)), folder.state)
     return folder
 
 
 def test_a_run_of_version_4_is_resumed_to_the_same_state(old_run: RunFolder, photos: Path, tmp_path: Path) -> None:
     resumed = train(photos, old_run.path, steps=4, resume=True)
-    whole = train(photos, tmp_path / "whole", steps=4)
-    assert differences(saved(resumed), saved(whole)) == []
+    full_run = train(photos, tmp_path / "whole", steps=4)
+    assert differences(load_state(resumed), load_state(full_run)) == []
 
 
 def test_a_new_run_starts_from_a_run_of_version_4(old_run: RunFolder, photos: Path, tmp_path: Path) -> None:

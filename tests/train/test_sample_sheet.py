@@ -18,7 +18,7 @@ WIDE = (293, 789)  # px of 23 x 54 cells
 @pytest.fixture(scope="module")
 def sheet(tiny: Generator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sheets") / "a.png"
-    sample_sheet.save(sample_sheet.sheet(tiny, dtype=torch.float32), path)
+    sample_sheet.save_png(sample_sheet.draw_sheet(tiny, dtype=torch.float32), path)
     return path
 
 
@@ -32,8 +32,8 @@ def test_a_sheet_has_room_for_four_rows_of_eight_patches_and_a_wide_window(sheet
     assert pixels(sheet).shape == (4 * PATCH + WIDE[0], 8 * PATCH, 3)
 
 
-def test_the_patches_stand_in_rows_in_the_order_of_their_latents(sheet: Path, tiny: Generator) -> None:
-    patches = sample_sheet.to_uint8(sample_sheet.window(tiny, 32, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32))
+def test_the_patches_are_placed_in_rows_in_the_order_of_their_latents(sheet: Path, tiny: Generator) -> None:
+    patches = sample_sheet.to_uint8(sample_sheet.draw_window(tiny, 32, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32))
     found = pixels(sheet)
     for i, patch in enumerate(patches):
         y, x = divmod(i, 8)
@@ -41,13 +41,13 @@ def test_the_patches_stand_in_rows_in_the_order_of_their_latents(sheet: Path, ti
 
 
 def test_the_patches_are_all_different(tiny: Generator) -> None:
-    patches = sample_sheet.window(tiny, 32, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32)
+    patches = sample_sheet.draw_window(tiny, 32, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32)
     assert len({patch.numpy().tobytes() for patch in patches}) == 32
 
 
-def test_the_wide_window_stands_below_the_patches_with_black_beside_it(sheet: Path, tiny: Generator) -> None:
+def test_the_wide_window_is_below_the_patches_and_padded_with_black(sheet: Path, tiny: Generator) -> None:
     wide = sample_sheet.to_uint8(
-        sample_sheet.window(tiny, 1, sample_sheet.WIDE_CELLS, dtype=torch.float32, seed=sample_sheet.SEED + 1)
+        sample_sheet.draw_window(tiny, 1, sample_sheet.WIDE_CELLS, dtype=torch.float32, seed=sample_sheet.SEED + 1)
     )
     below = pixels(sheet)[4 * PATCH :]
     assert wide.shape == (1, *WIDE, 3)
@@ -57,26 +57,26 @@ def test_the_wide_window_stands_below_the_patches_with_black_beside_it(sheet: Pa
 
 def test_the_same_generator_gives_the_same_sheet(sheet: Path, tiny: Generator, tmp_path: Path) -> None:
     torch.manual_seed(99)
-    sample_sheet.save(sample_sheet.sheet(tiny, dtype=torch.float32), tmp_path / "b.png")
+    sample_sheet.save_png(sample_sheet.draw_sheet(tiny, dtype=torch.float32), tmp_path / "b.png")
     assert (tmp_path / "b.png").read_bytes() == sheet.read_bytes()
 
 
-def test_drawing_a_window_leaves_the_global_random_numbers_alone(tiny: Generator) -> None:
+def test_drawing_a_window_does_not_change_the_global_random_state(tiny: Generator) -> None:
     before = torch.random.get_rng_state()
-    sample_sheet.window(tiny, 1, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32)
+    sample_sheet.draw_window(tiny, 1, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32)
     assert torch.random.get_rng_state().equal(before)
 
 
 @pytest.mark.parametrize("cells", [(6, 6), (11, 11), (6, 9)])
 def test_a_window_has_the_size_of_its_cells(cells: tuple[int, int], tiny: Generator) -> None:
-    image = sample_sheet.window(tiny, 2, cells, dtype=torch.float32)
+    image = sample_sheet.draw_window(tiny, 2, cells, dtype=torch.float32)
     rows, columns = (geometry.tile_px(n, levels=4) for n in cells)
     assert image.shape == (2, 3, rows, columns)
 
 
 def test_half_precision_gives_nearly_the_same_window(tiny: Generator) -> None:
-    full = sample_sheet.window(tiny, 2, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32)
-    half = sample_sheet.window(tiny, 2, (PATCH_CELLS, PATCH_CELLS), dtype=torch.bfloat16)
+    full = sample_sheet.draw_window(tiny, 2, (PATCH_CELLS, PATCH_CELLS), dtype=torch.float32)
+    half = sample_sheet.draw_window(tiny, 2, (PATCH_CELLS, PATCH_CELLS), dtype=torch.bfloat16)
     assert float((full - half.float()).square().mean().sqrt()) < 0.05 * float(full.std())
 
 
@@ -88,4 +88,4 @@ def test_pixels_are_rounded_and_clipped() -> None:
 
 def test_a_sheet_without_a_folder_is_refused(tiny: Generator, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        sample_sheet.save(sample_sheet.sheet(tiny, dtype=torch.float32), tmp_path / "missing" / "a.png")
+        sample_sheet.save_png(sample_sheet.draw_sheet(tiny, dtype=torch.float32), tmp_path / "missing" / "a.png")

@@ -1,4 +1,4 @@
-"""Random draws of a training step, the optimisers' corrections and the average of the weights."""
+"""Random inputs of a training step, the optimisers' corrections and the EMA of the weights."""
 
 import copy
 import math
@@ -11,103 +11,118 @@ from torch import Tensor
 
 from infgen.geometry import layer_spans
 from infgen.model.config import PATCH_CELLS
-from infgen.train.presets import ABLATIONS, Recipe, ablate, recipe
+from infgen.train.presets import ABLATIONS, Recipe, ablate, find_recipe
 from infgen.train.processes import Processes
-from infgen.train.sampling import FIRST_ROW, Draw, draw, first_rows, step_rng, style_of, vertical_target
+from infgen.train.sampling import (
+    FIRST_ROW,
+    GeneratorInputs,
+    draw_inputs,
+    first_rows,
+    make_style,
+    step_rng,
+    vertical_target,
+)
 from infgen.train.state import initial_state, lazy_adam
 from infgen.train.step import Stepper
 from tests.model.networks import random_generator
 
-TINY = recipe("tiny")
+TINY = find_recipe("tiny")
 CPU = torch.device("cpu")
 BATCH = 8
 
 
-def drawn(seed: int = 0, step: int = 0, purpose: int = 0, *, recipe: Recipe = TINY, batch: int = BATCH) -> Draw:
-    (scale,) = recipe.judged
-    return draw(recipe, scale, batch, step_rng(seed, step, purpose), device=CPU, dtype=torch.float32)
+def make_inputs(
+    seed: int = 0, step: int = 0, purpose: int = 0, *, recipe: Recipe = TINY, batch: int = BATCH
+) -> GeneratorInputs:
+    (scale,) = recipe.trained_scales
+    return draw_inputs(recipe, scale, batch, step_rng(seed, step, purpose), device=CPU, dtype=torch.float32)
 
 
 def distinct(x: Tensor) -> int:
-    """How many samples of ``x`` (B, ...) are not equal to another one."""
+    """Count the different samples of ``x`` (B, ...)."""
     return len({tuple(sample.flatten().tolist()) for sample in x})
 
 
-def tensors(d: Draw) -> list[Tensor]:
-    return [d.z_l, d.coordinates, *d.noises, d.z_g, d.z_mix, d.position]
+def tensors(inputs: GeneratorInputs) -> list[Tensor]:
+    return [inputs.z_l, inputs.coordinates, *inputs.noises, inputs.z_g, inputs.z_mix, inputs.position]
 
 
 @pytest.mark.parametrize("name", ["z_g", "z_mix", "coordinates", "position"])
-def test_samples_of_a_pair_share(name: str) -> None:
-    value = getattr(drawn(), name)
+def test_samples_of_a_pair_share_inputs(name: str) -> None:
+    value = getattr(make_inputs(), name)
     assert torch.equal(value[0::2], value[1::2])
 
 
 @pytest.mark.parametrize("name", ["z_g", "z_mix", "coordinates"])
 def test_pairs_differ(name: str) -> None:
-    value = getattr(drawn(), name)[0::2]
+    value = getattr(make_inputs(), name)[0::2]
     assert distinct(value) == BATCH // 2
 
 
 @pytest.mark.parametrize("name", ["z_g", "z_mix", "coordinates"])
 def test_without_the_diversity_loss_samples_share_nothing(name: str) -> None:
-    assert distinct(getattr(drawn(recipe=replace(TINY, diversity_weight=0.0)), name)) == BATCH
+    assert distinct(getattr(make_inputs(recipe=replace(TINY, diversity_weight=0.0)), name)) == BATCH
 
 
 def test_every_sample_has_local_latents_of_its_own() -> None:
-    assert distinct(drawn().z_l) == BATCH
+    assert distinct(make_inputs().z_l) == BATCH
 
 
 def test_every_sample_has_noises_of_its_own() -> None:
-    assert all(distinct(n) == BATCH for n in drawn().noises)
+    assert all(distinct(n) == BATCH for n in make_inputs().noises)
 
 
 def test_local_latents_have_the_shape_of_one_patch() -> None:
-    assert drawn().z_l.shape == (BATCH, TINY.generator_config.local_channels, 35, 35)
+    assert make_inputs().z_l.shape == (BATCH, TINY.generator_config.local_channels, 35, 35)
 
 
 def test_coordinates_have_the_shape_of_one_patch() -> None:
-    assert drawn().coordinates.shape == (BATCH, 3, 35, 35)
+    assert make_inputs().coordinates.shape == (BATCH, 3, 35, 35)
 
 
 def test_noises_have_the_sizes_of_their_layers() -> None:
     spans = layer_spans(0, PATCH_CELLS, levels=4).noise
-    assert [tuple(n.shape) for n in drawn().noises] == [(BATCH, 1, s.size, s.size) for s in spans]
+    assert [tuple(n.shape) for n in make_inputs().noises] == [(BATCH, 1, s.size, s.size) for s in spans]
 
 
 def test_latents_are_standard_normal() -> None:
-    values = torch.cat([d.z_l.flatten() for d in (drawn(step=s) for s in range(4))])
+    values = torch.cat([inputs.z_l.flatten() for inputs in (make_inputs(step=s) for s in range(4))])
     assert [values.mean().item(), values.std().item()] == pytest.approx([0, 1], abs=0.01)
 
 
-def test_a_draw_is_a_generators_input() -> None:
-    generator, d = random_generator(TINY.generator_config, seed=0), drawn(batch=2)
-    assert generator(d.z_l, d.coordinates, style_of(generator, d), d.noises).shape == (2, 3, 101, 101)
+def test_the_generator_accepts_the_inputs() -> None:
+    generator, inputs = random_generator(TINY.generator_config, seed=0), make_inputs(batch=2)
+    assert generator(inputs.z_l, inputs.coordinates, make_style(generator, inputs), inputs.noises).shape == (
+        2,
+        3,
+        101,
+        101,
+    )
 
 
 def test_the_same_seed_and_step_give_the_same_draw() -> None:
-    assert all(torch.equal(a, b) for a, b in zip(tensors(drawn(5, 7)), tensors(drawn(5, 7)), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(tensors(make_inputs(5, 7)), tensors(make_inputs(5, 7)), strict=True))
 
 
 @pytest.mark.parametrize("other", [(6, 7, 0), (5, 8, 0), (5, 7, 1)])
 def test_another_seed_step_or_purpose_gives_another_draw(other: tuple[int, int, int]) -> None:
-    assert not torch.equal(drawn(5, 7, 0).z_l, drawn(*other).z_l)
+    assert not torch.equal(make_inputs(5, 7, 0).z_l, make_inputs(*other).z_l)
 
 
 def test_a_draw_does_not_depend_on_earlier_ones() -> None:
-    expected = drawn(0, 3).z_l
+    expected = make_inputs(0, 3).z_l
     for step in range(3):
-        drawn(0, step)
-    assert torch.equal(drawn(0, 3).z_l, expected)
+        make_inputs(0, step)
+    assert torch.equal(make_inputs(0, 3).z_l, expected)
 
 
 def test_a_draw_does_not_touch_the_global_random_state() -> None:
     before = torch.random.get_rng_state()
-    drawn()
+    make_inputs()
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_no_two_steps_of_a_long_run_share_random_numbers() -> None:
+def test_all_steps_of_a_long_run_have_different_seeds() -> None:
     seeds = {
         step_rng(seed, step, purpose).initial_seed()
         for seed in (0, 1, 2)
@@ -126,47 +141,49 @@ def test_vertical_targets_run_from_minus_one_to_one() -> None:
 
 
 @pytest.fixture(scope="module")
-def crowd() -> Draw:
-    """Enough samples that every row and column occurs."""
+def many_inputs() -> GeneratorInputs:
+    """Inputs of so many samples that every row and column occurs."""
     narrow = replace(TINY, width=1 / 8)
-    return drawn(batch=2000, recipe=narrow)
+    return make_inputs(batch=2000, recipe=narrow)
 
 
-def test_all_ten_starts_occur(crowd: Draw) -> None:
-    torch.testing.assert_close(torch.tensor(sorted(set(crowd.position.tolist()))), torch.linspace(-1, 1, 10))
+def test_all_ten_starts_occur(many_inputs: GeneratorInputs) -> None:
+    torch.testing.assert_close(torch.tensor(sorted(set(many_inputs.position.tolist()))), torch.linspace(-1, 1, 10))
 
 
-def offsets(crowd: Draw) -> Tensor:
-    """How many cells the rows of every sample lie below the rows that its target stands for."""
-    first_row = torch.atanh(crowd.coordinates[:, 0, 17, 0].double()) / 0.3 - 17  # from row 17, where tanh is not flat
-    return first_row - ((crowd.position.double() + 1) * 4.5 + FIRST_ROW)
+def offsets(many_inputs: GeneratorInputs) -> Tensor:
+    """Offset in cells of the rows of each sample below the rows of its target."""
+    first_row = (
+        torch.atanh(many_inputs.coordinates[:, 0, 17, 0].double()) / 0.3 - 17
+    )  # from row 17, because tanh is flat at both ends
+    return first_row - ((many_inputs.position.double() + 1) * 4.5 + FIRST_ROW)
 
 
-def test_rows_lie_within_half_a_cell_of_the_targets_row(crowd: Draw) -> None:
-    assert float(offsets(crowd).abs().max()) <= 0.5 + 1e-3
+def test_rows_lie_within_half_a_cell_of_the_targets_row(many_inputs: GeneratorInputs) -> None:
+    assert float(offsets(many_inputs).abs().max()) <= 0.5 + 1e-3
 
 
-def test_vertical_jitter_fills_the_half_cell(crowd: Draw) -> None:
-    assert [v.item() for v in offsets(crowd).aminmax()] == pytest.approx([-0.5, 0.5], abs=0.01)
+def test_vertical_jitter_covers_half_a_cell_each_way(many_inputs: GeneratorInputs) -> None:
+    assert [v.item() for v in offsets(many_inputs).aminmax()] == pytest.approx([-0.5, 0.5], abs=0.01)
 
 
-def test_cosine_and_sine_get_different_offsets(crowd: Draw) -> None:
-    radius = crowd.coordinates[:, 1, 0].square() + crowd.coordinates[:, 2, 0].square()
+def test_cosine_and_sine_get_different_jitter(many_inputs: GeneratorInputs) -> None:
+    radius = many_inputs.coordinates[:, 1, 0].square() + many_inputs.coordinates[:, 2, 0].square()
     assert float((radius - 1).abs().max()) > 1e-3
 
 
-def test_cosine_and_sine_differ_by_at_most_a_cell(crowd: Draw) -> None:
-    radius = crowd.coordinates[:, 1, 0].square() + crowd.coordinates[:, 2, 0].square()
+def test_cosine_and_sine_differ_by_at_most_a_cell(many_inputs: GeneratorInputs) -> None:
+    radius = many_inputs.coordinates[:, 1, 0].square() + many_inputs.coordinates[:, 2, 0].square()
     assert float((radius - 1).abs().max()) <= math.sin(2 * math.pi / 139) + 1e-3
 
 
-def test_no_column_is_repeated_where_the_angle_wraps(crowd: Draw) -> None:
-    cosine, sine = crowd.coordinates[:, 1, 0], crowd.coordinates[:, 2, 0]
+def test_no_column_is_repeated_at_the_wrap_of_the_angle(many_inputs: GeneratorInputs) -> None:
+    cosine, sine = many_inputs.coordinates[:, 1, 0], many_inputs.coordinates[:, 2, 0]
     assert float((cosine.diff().abs() + sine.diff().abs()).min()) > 0.5 * 2 * math.pi / 139
 
 
-def test_rows_are_consecutive_cells(crowd: Draw) -> None:
-    middle = torch.atanh(crowd.coordinates[:, 0, 12:23, 0].double())
+def test_rows_are_consecutive_cells(many_inputs: GeneratorInputs) -> None:
+    middle = torch.atanh(many_inputs.coordinates[:, 0, 12:23, 0].double())
     torch.testing.assert_close(middle.diff(dim=1), torch.full((2000, 10), 0.3).double(), rtol=0, atol=1e-3)
 
 
@@ -174,7 +191,7 @@ def test_rows_are_consecutive_cells(crowd: Draw) -> None:
 def crossovers() -> list[int]:
     """Crossover rows of 300 steps."""
     narrow = replace(TINY, width=1 / 8)
-    return [drawn(step=s, batch=2, recipe=narrow).crossover for s in range(300)]
+    return [make_inputs(step=s, batch=2, recipe=narrow).crossover for s in range(300)]
 
 
 def test_batches_mix_styles_nine_times_out_of_ten(crossovers: list[int]) -> None:
@@ -188,102 +205,112 @@ def test_crossovers_cover_every_row_but_the_first(crossovers: list[int]) -> None
 
 def test_without_mixing_the_second_latent_is_not_used() -> None:
     generator = random_generator(TINY.generator_config, seed=0)
-    d = drawn(recipe=replace(TINY, mixing=0.0))
-    assert torch.equal(style_of(generator, d).w_plus, generator.style(d.z_g).w_plus)
+    inputs = make_inputs(recipe=replace(TINY, mixing=0.0))
+    assert torch.equal(make_style(generator, inputs).w_plus, generator.style(inputs.z_g).w_plus)
 
 
 def test_pairs_share_their_style() -> None:
-    w_plus = style_of(random_generator(TINY.generator_config, seed=0), drawn()).w_plus
+    w_plus = make_style(random_generator(TINY.generator_config, seed=0), make_inputs()).w_plus
     torch.testing.assert_close(w_plus[0::2], w_plus[1::2])
 
 
-def placeless(system: Any, **changes: Any) -> Recipe:
-    """The tiny recipe with coordinates that have no vertical position."""
+def without_position(system: Any, **changes: Any) -> Recipe:
+    """Make the tiny recipe with coordinates that have no vertical position."""
     return replace(TINY, coordinates=system, position_weight=0.0, **changes)
 
 
-WHOLE = replace(TINY, patches=False, position_weight=0.0)
+UNPATCHED = replace(TINY, patches=False, position_weight=0.0)
 
 
 @pytest.mark.parametrize(("system", "channels"), [("texture", 4), ("object", 1)])
 def test_other_coordinate_systems_are_drawn(system: str, channels: int) -> None:
-    assert drawn(recipe=placeless(system)).coordinates.shape == (BATCH, channels, 35, 35)
+    assert make_inputs(recipe=without_position(system)).coordinates.shape == (BATCH, channels, 35, 35)
 
 
-@pytest.mark.parametrize("made_by", [placeless("texture"), placeless("object"), WHOLE])
-def test_without_a_vertical_position_every_target_is_zero(made_by: Recipe) -> None:
-    assert not drawn(recipe=made_by).position.any()
+@pytest.mark.parametrize("recipe", [without_position("texture"), without_position("object"), UNPATCHED])
+def test_without_a_vertical_position_every_target_is_zero(recipe: Recipe) -> None:
+    assert not make_inputs(recipe=recipe).position.any()
 
 
 @pytest.fixture(scope="module")
-def turned() -> Tensor:
-    """Texture coordinates (B, 4, 35, 35) of enough pairs that every row and column occurs."""
-    return drawn(batch=1000, recipe=placeless("texture", width=1 / 8)).coordinates[::2]
+def texture_coordinates() -> Tensor:
+    """Texture coordinates (B, 4, 35, 35) of so many pairs that every row and column occurs."""
+    return make_inputs(batch=1000, recipe=without_position("texture", width=1 / 8)).coordinates[::2]
 
 
-def angles(turned: Tensor, axis: int) -> Tensor:
-    """Angle of the first cell along an axis (0 vertical, 1 horizontal), in cells of 0 to 139, sine and cosine jittered."""
-    cosine, sine = turned[:, 2 * axis, 0, 0], turned[:, 2 * axis + 1, 0, 0]
+def angles(texture_coordinates: Tensor, axis: int) -> Tensor:
+    """Angle of the first cell along an axis (0 vertical, 1 horizontal) in cells, 0 to 139; sine and cosine have jitter."""
+    cosine, sine = texture_coordinates[:, 2 * axis, 0, 0], texture_coordinates[:, 2 * axis + 1, 0, 0]
     return (torch.atan2(sine, cosine) / math.pi + 1) * 139 / 2
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_texture_patches_begin_anywhere_in_a_period(turned: Tensor, axis: int) -> None:
-    counts = angles(turned, axis).histc(bins=10, min=0, max=139)
+def test_texture_patches_start_anywhere_in_a_period(texture_coordinates: Tensor, axis: int) -> None:
+    counts = angles(texture_coordinates, axis).histc(bins=10, min=0, max=139)
     assert float(counts.min()) > 0.5 * 500 / 10
 
 
-def test_texture_rows_and_columns_are_drawn_apart(turned: Tensor) -> None:
-    assert float((angles(turned, 0) - angles(turned, 1)).abs().max()) > 30
+def test_texture_rows_and_columns_are_independent(texture_coordinates: Tensor) -> None:
+    assert float((angles(texture_coordinates, 0) - angles(texture_coordinates, 1)).abs().max()) > 30
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_texture_coordinates_turn_by_one_cell_along_their_axis(turned: Tensor, axis: int) -> None:
+def test_texture_coordinates_advance_by_one_cell_along_their_axis(texture_coordinates: Tensor, axis: int) -> None:
     step = 2 * math.pi / 139
-    line = turned[:, 2 * axis].double().select(2 - axis, 0)  # cosine along the axis
+    line = texture_coordinates[:, 2 * axis].double().select(2 - axis, 0)  # cosine along the axis
     second = line[:, 2:] + line[:, :-2] - 2 * math.cos(step) * line[:, 1:-1]  # zero for any sampled cosine of this rate
     assert float(second.abs().max()) < 1e-5
 
 
-def test_object_coordinates_say_nothing() -> None:
-    assert bool((drawn(recipe=placeless("object")).coordinates == 1).all())
+def test_object_coordinates_are_constant() -> None:
+    assert bool((make_inputs(recipe=without_position("object")).coordinates == 1).all())
 
 
-def test_whole_views_always_lie_around_the_horizon() -> None:
-    rows = torch.atanh(drawn(recipe=WHOLE, batch=200).coordinates[:, 0, 17, 0].double()) / 0.3
+def test_full_views_are_always_centred_on_the_horizon() -> None:
+    rows = torch.atanh(make_inputs(recipe=UNPATCHED, batch=200).coordinates[:, 0, 17, 0].double()) / 0.3
     assert float(rows.abs().max()) <= 0.5 + 1e-3
 
 
-def test_whole_views_all_show_the_same_columns() -> None:
-    coordinates = drawn(recipe=WHOLE, batch=200).coordinates[:, 1:, 0, 17].double()
+def test_full_views_all_have_the_same_columns() -> None:
+    coordinates = make_inputs(recipe=UNPATCHED, batch=200).coordinates[:, 1:, 0, 17].double()
     half_a_cell = torch.full((), math.pi / 139).double()
     assert float(coordinates[:, 0].max()) <= -math.cos(half_a_cell) + 1e-6
     assert float(coordinates[:, 1].abs().max()) <= math.sin(half_a_cell) + 1e-6
 
 
 @pytest.mark.parametrize("beyond", [0.0, 0.5])
-def test_scenery_rows_have_the_targets_that_belong_to_them(beyond: float) -> None:
-    rows, targets = first_rows(TINY.changed(beyond=beyond), TINY.judged[0], 500, step_rng(0, 0, 0))
+def test_scenery_rows_have_their_targets(beyond: float) -> None:
+    rows, targets = first_rows(TINY.with_values(beyond=beyond), TINY.trained_scales[0], 500, step_rng(0, 0, 0))
     torch.testing.assert_close(targets, vertical_target((rows - FIRST_ROW).float()))
 
 
-def test_rows_beyond_the_strip_occur_as_often_as_asked() -> None:
-    rows, _ = first_rows(TINY.changed(beyond=0.25), TINY.judged[0], 4000, step_rng(0, 0, 0))
+def test_rows_beyond_the_strip_have_the_given_share() -> None:
+    rows, _ = first_rows(TINY.with_values(beyond=0.25), TINY.trained_scales[0], 4000, step_rng(0, 0, 0))
     outside = (rows < FIRST_ROW) | (rows > FIRST_ROW + 9)
     assert outside.float().mean().item() == pytest.approx(0.25, abs=0.03)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_every_ablation_draws_its_generators_input(name: str) -> None:
-    made_by = ablate(TINY, name)
-    generator, d = random_generator(made_by.generator_config, seed=0), drawn(recipe=made_by, batch=2)
-    assert generator(d.z_l, d.coordinates, style_of(generator, d), d.noises).shape == (2, 3, 101, 101)
+def test_every_ablation_draws_the_inputs_of_its_generator(name: str) -> None:
+    recipe = ablate(TINY, name)
+    generator, inputs = random_generator(recipe.generator_config, seed=0), make_inputs(recipe=recipe, batch=2)
+    assert generator(inputs.z_l, inputs.coordinates, make_style(generator, inputs), inputs.noises).shape == (
+        2,
+        3,
+        101,
+        101,
+    )
 
 
-def test_runs_that_were_begun_earlier_go_on_with_the_same_draws() -> None:
-    d = drawn(3, 4)
-    last = [float(t.flatten()[-1]) for t in (d.z_l, d.noises[-1], d.z_g, d.z_mix, d.coordinates, d.position)]
-    assert [d.crossover, *last] == pytest.approx([3, -0.24746, 0.01839, -0.00328, -0.18238, 0.68945, 5 / 9], abs=1e-4)
+def test_runs_of_earlier_versions_continue_with_the_same_draws() -> None:
+    inputs = make_inputs(3, 4)
+    last = [
+        float(t.flatten()[-1])
+        for t in (inputs.z_l, inputs.noises[-1], inputs.z_g, inputs.z_mix, inputs.coordinates, inputs.position)
+    ]
+    assert [inputs.crossover, *last] == pytest.approx(
+        [3, -0.24746, 0.01839, -0.00328, -0.18238, 0.68945, 5 / 9], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize(("every", "ratio"), [(4, 4 / 5), (16, 16 / 17), (None, 1.0)])
@@ -292,7 +319,7 @@ def test_adam_is_corrected_for_a_lazy_regulariser(every: int | None, ratio: floa
     assert (group["lr"], *group["betas"]) == pytest.approx((0.002 * ratio, 0.0, 0.99**ratio))
 
 
-def test_adam_leaves_frozen_parameters_out() -> None:
+def test_adam_gets_no_frozen_parameters() -> None:
     module = torch.nn.Linear(2, 2)
     module.bias.requires_grad_(False)
     assert len(lazy_adam(module, 0.002, every=None).param_groups[0]["params"]) == 1
@@ -311,32 +338,32 @@ def test_without_regularisers_there_is_no_correction(optimizer: str) -> None:
     assert (group["lr"], group["betas"][1]) == pytest.approx((0.002, 0.99))
 
 
-def stepper(step: int) -> Stepper:
-    """A stepper at ``step`` whose generator has moved by one everywhere from its average."""
+def make_stepper(step: int) -> Stepper:
+    """Make a stepper at ``step`` whose generator parameters are one larger than their EMA."""
     no_photos: Any = None
-    made = Stepper(TINY, no_photos, Processes("cpu"))
-    made.state.step = step
+    stepper = Stepper(TINY, no_photos, Processes("cpu"))
+    stepper.state.step = step
     with torch.no_grad():
-        for parameter in made.state.generator.parameters():
+        for parameter in stepper.state.generator.parameters():
             parameter.add_(1.0)
-    return made
+    return stepper
 
 
 @pytest.mark.parametrize(("step", "decay"), [(0, 1 / 10), (89, 90 / 99), (10**6, 0.5 ** (32 / 10_000))])
-def test_the_average_moves_by_one_minus_the_decay(step: int, decay: float) -> None:
-    made = stepper(step)
-    before = copy.deepcopy(list(made.state.ema.parameters()))
-    made._average()
-    for old, new in zip(before, made.state.ema.parameters(), strict=True):
+def test_the_ema_moves_by_one_minus_the_decay(step: int, decay: float) -> None:
+    stepper = make_stepper(step)
+    before = copy.deepcopy(list(stepper.state.ema.parameters()))
+    stepper._update_ema()
+    for old, new in zip(before, stepper.state.ema.parameters(), strict=True):
         torch.testing.assert_close(
             new - old, torch.full_like(old, 1 - decay), rtol=1e-3, atol=1e-3 * float(old.abs().max()) + 1e-6
         )
 
 
-def test_the_average_begins_as_the_generator() -> None:
+def test_the_initial_ema_equals_the_generator() -> None:
     state = initial_state(TINY, seed=0, device=CPU)
-    averaged = state.ema.state_dict()
-    assert all(torch.equal(t, averaged[name]) for name, t in state.generator.state_dict().items())
+    ema = state.ema.state_dict()
+    assert all(torch.equal(t, ema[name]) for name, t in state.generator.state_dict().items())
 
 
 def test_the_same_seed_gives_the_same_initial_weights() -> None:

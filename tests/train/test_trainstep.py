@@ -1,7 +1,7 @@
-"""One training step of the official code, rebuilt from our modules with the official choices: values and all gradients.
+"""One training step of the official code, rebuilt from our modules: values and all gradients.
 
-Where training here differs on purpose (targets, wrap, diversity), the official choice is a function of this file, so
-that network and losses are compared with nothing else between them.
+Our training differs on purpose in targets, wrap and diversity. For these, functions of this file follow the official
+code, so that the comparison covers only networks and losses.
 """
 
 import math
@@ -24,22 +24,22 @@ FIRST_ROW = -22
 STRIP = 140  # columns of the official training grid; the last one has the angle of the first
 
 
-def paired(x: Tensor) -> Tensor:
-    """Samples 2k+1 replaced by samples 2k."""
+def repeat_pairs(x: Tensor) -> Tensor:
+    """Replace samples 2k+1 by samples 2k."""
     return x[0::2].repeat_interleave(2, dim=0)
 
 
 def official_coordinates(data: Mapping[str, oracle.Array]) -> Tensor:
-    """Coordinates (4, 3, 35, 35) with the official wrap, jitter and pairing."""
-    run = torch.arange(35)
-    columns = (tensor(data, "y_st").long()[:, None] + run) % STRIP
-    rows = tensor(data, "x_st").long()[:, None] + run + FIRST_ROW
+    """Compute coordinates (4, 3, 35, 35) with the official wrap, jitter and pairing."""
+    cells = torch.arange(35)
+    columns = (tensor(data, "y_st").long()[:, None] + cells) % STRIP
+    rows = tensor(data, "x_st").long()[:, None] + cells + FIRST_ROW
     mesh_per_cell = torch.tensor([VERTICAL_RATE, 2 / 139, 2 / 139])
-    return paired(encode(columns, rows, system="scenery", jitter=tensor(data, "perturb") / mesh_per_cell))
+    return repeat_pairs(encode(columns, rows, system="scenery", jitter=tensor(data, "perturb") / mesh_per_cell))
 
 
 def official_diversity(z_l: Tensor, z_s: Tensor) -> Tensor:
-    """The released configurations' term: similarity of latents over similarity of structures, as angles."""
+    """The diversity term of the released configurations: similarity of latents over similarity of structures, as angles."""
 
     def similarity(x: Tensor) -> Tensor:
         cosine = torch.nn.functional.cosine_similarity(x[0::2].flatten(1), x[1::2].flatten(1))
@@ -63,28 +63,30 @@ def data() -> dict[str, oracle.Array]:
 @pytest.fixture(scope="module")
 def step(data: dict[str, oracle.Array]) -> Step:
     generator, discriminator = official_generator().requires_grad_(True), official_discriminator()
-    first, second = paired(tensor(data, "global_latent")).unbind(1)
+    first, second = repeat_pairs(tensor(data, "global_latent")).unbind(1)
     style = generator.style(first, mix=second, crossover=int(data["inject_index"]))
     z_l, target = tensor(data, "local_latent"), tensor(data, "fake_ac_coords")[:, 0]
     z_s = generator.structure(z_l, official_coordinates(data), style.z_g)
     fake = generator.texture(z_s, style.w_plus, [tensor(data, f"noise_{i}") for i in range(8)])
 
-    verdict = discriminator(fake)
-    g = {"g_adv": losses.logistic_generator(verdict.logits), "g_ar": losses.position(verdict.position, target)}
+    output = discriminator(fake)
+    g = {"g_adv": losses.logistic_generator(output.logits), "g_ar": losses.position(output.position, target)}
     g["g_div"] = official_diversity(z_l, z_s)
     g["g_loss"] = g["g_adv"] + g["g_ar"] + g["g_div"]
     g_gradients = gradients(g["g_loss"], dict(generator.named_parameters()))
 
-    judged, real = discriminator(fake.detach()), discriminator(tensor(data, "real"))
-    d = {"d_adv": losses.logistic_discriminator(real.logits, judged.logits)}
-    d["d_ar"] = losses.position(real.position, tensor(data, "real_ac")[:, 0]) + losses.position(judged.position, target)
+    detached, real = discriminator(fake.detach()), discriminator(tensor(data, "real"))
+    d = {"d_adv": losses.logistic_discriminator(real.logits, detached.logits)}
+    d["d_ar"] = losses.position(real.position, tensor(data, "real_ac")[:, 0]) + losses.position(
+        detached.position, target
+    )
     d["d_loss"] = d["d_adv"] + d["d_ar"]
     d_gradients = gradients(d["d_loss"], dict(discriminator.named_parameters()))
 
     outputs = {
         "fake_image": fake,
         "structure_latent": z_s,
-        "fake_logits": judged.logits[0],
+        "fake_logits": detached.logits[0],
         "real_logits": real.logits[0],
     }
     values = {key: value.detach() for key, value in (g | d | outputs).items()}
@@ -135,13 +137,13 @@ def test_the_official_auxiliary_heads_other_outputs_get_no_gradient(key: str, da
     assert not data[key][1:].any()
 
 
-def test_official_targets_of_every_second_sample_belong_to_another_image(data: dict[str, oracle.Array]) -> None:
+def test_official_targets_of_every_second_sample_are_of_another_image(data: dict[str, oracle.Array]) -> None:
     starts = tensor(data, "x_st").float()
     torch.testing.assert_close(tensor(data, "fake_ac_coords")[:, 0], 2 * starts / 9 - 1)
-    assert not torch.equal(starts, paired(starts))
+    assert not torch.equal(starts, repeat_pairs(starts))
 
 
-def test_the_official_diversity_term_rewards_equal_structures_and_ours_different_ones() -> None:
+def test_the_official_diversity_term_favours_equal_structures_and_ours_different_ones() -> None:
     rng = torch.Generator().manual_seed(0)
     z_l, common, apart = (torch.randn(2, 4, 6, 6, generator=rng) for _ in range(3))
     near, far = common[:1] + 0.1 * apart, common[:1] + 2 * apart

@@ -1,1 +1,1 @@
-"""Networks that only training and evaluation use: discriminators and their frozen feature network."""
+"""Discriminators, and the pretrained network that projected discriminators and evaluation use."""

