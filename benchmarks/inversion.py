@@ -69,10 +69,10 @@ def recover(seed: int, target: Target, generator: Generator, settings: Settings,
 
 def split(w: int, h: int, *, repeats: int = 5) -> None:
     """Seconds of the parts of a step."""
-    from infgen.inversion.network import draw, frozen
+    from infgen.inversion.network import draw, freeze
     from infgen.inversion.window import Cover, Latents
 
-    generator, target = frozen(load(SHIPPED)), picture(5, x=0, y=-h // 2, w=w, h=h)
+    generator, target = freeze(load(SHIPPED)), picture(5, x=0, y=-h // 2, w=w, h=h)
     device, config = generator.mean_style.device, generator.config
     cover = Cover.of(target, config, period=None)
     latents = Latents(

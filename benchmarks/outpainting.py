@@ -152,7 +152,7 @@ class Bench:
     def drawn(self, arrangement: Arrangement, files: list[Path], *, seed: int = 0) -> Pixels:
         """The finished picture, (h, w, 3) uint8."""
         generated = self.studio.with_world(arrangement.world(files, seed=seed)).array(arrangement.region)
-        return arrangement.finished(generated)
+        return arrangement.compose(generated)
 
 
 def known_half(path: Path, *, x: int = 0) -> Placed:

@@ -5,7 +5,7 @@ from infgen.errors import MissingExtraError
 try:
     import fastapi  # noqa: F401
     import prometheus_client  # noqa: F401
-    import python_multipart  # noqa: F401  # FastAPI asks for it where forms come
+    import python_multipart  # noqa: F401  # FastAPI needs it to parse forms
     import uvicorn  # noqa: F401
 except ImportError as missing:
     raise MissingExtraError(f"{missing.name} is not installed; run: pip install 'infgen[serve]'") from None

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, errors and the page, to be run by ``infgen serve`` or mounted in another application."""
+"""Build the ASGI application: routes, error handlers and the page. ``infgen serve`` runs it; others can mount it."""
 
 import logging
 from collections.abc import AsyncIterator, Collection
@@ -37,13 +37,15 @@ def create_app(
     token: str | None = None,
     hosts: Collection[str] | None = LOOPBACK_NAMES,
 ) -> FastAPI:
-    """The server with its worlds, tiles and jobs in the folder ``data``, which no other server may have.
+    """Create the server. It stores worlds, tiles and jobs in the folder ``data``, which only one server may use.
 
-    ``model``: a file or hub id, None the shipped one. ``token``: who asks must have it; None: nobody is asked. ``hosts``:
-    names that Host headers may say, None any. Raises InputError for an unusable model, engine or folder, InfgenError where the
-    engine fails its self-test. Logs a warning for a model of one scale, whose zoomed-out tiles are slow.
+    ``model``: a file or hub id; None loads the shipped one. ``token``: requests must carry it; None disables the check.
+    ``hosts``: allowed names in the Host header; None allows any.
 
-    To mount it, enter its lifespan in that of the application around it:
+    Raises InputError for an unusable model, engine or folder, InfgenError if the engine fails its self-test.
+    Logs a warning for a model of one scale, because its zoomed-out tiles are slow.
+
+    To mount the application, enter its lifespan in the lifespan of the outer application:
     ``async with canvas.router.lifespan_context(canvas): ...``.
     """
     studio = open_studio(World(), model=model, options=options)
@@ -51,8 +53,8 @@ def create_app(
     artist = canvas.painter.artist
     if len(artist.pictures) == 1:
         logger.warning(
-            "%s has one scale: zoomed-out tiles are drawn at full size and averaged, down to level %d; a model with scales "
-            "draws them faster",
+            "%s has one scale: zoomed-out tiles are rendered at full size and averaged, down to level %d; a model with "
+            "several scales renders them faster",
             studio.model_path.name,
             artist.least,
         )
@@ -64,10 +66,10 @@ def create_app(
 
     app = FastAPI(
         title="infgen canvas",
-        summary="Endless pictures: worlds, their tiles, exports and photographs continued.",
+        summary="Endless images: worlds, tiles, exports and continued photographs.",
         version=__version__,
         openapi_url=f"{API}/openapi.json",
-        docs_url=None,  # the usual page of documents is loaded from another site
+        docs_url=None,  # FastAPI's page loads scripts from another site
         redoc_url=None,
         lifespan=lifespan,
     )
@@ -84,24 +86,24 @@ def create_app(
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(InfgenError)
-    async def refused(request: Request, error: Exception) -> JSONResponse:
+    async def on_infgen_error(request: Request, error: Exception) -> JSONResponse:
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def not_as_described(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def on_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         return one_line(422, _first_problem(error))
 
     @app.exception_handler(HTTPException)
-    async def other(request: Request, error: HTTPException) -> JSONResponse:
+    async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
         return one_line(error.status_code, str(error.detail), dict(error.headers or {}))
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
+    async def on_any_error(request: Request, error: Exception) -> JSONResponse:
         return error_response(error)
 
 
 def _first_problem(error: RequestValidationError) -> str:
-    """The first thing that is wrong, where, and what was found there."""
+    """Describe the first validation error: its location, the value and the message."""
     problem: dict[str, Any] = error.errors()[0]
     where = ".".join(cut(str(part), 40) for part in problem["loc"] if part != "[key]")
     message, value = problem["msg"].removeprefix("Value error, "), problem.get("input")
@@ -116,7 +118,7 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(STATIC / "index.html")
 
     @app.get("/api/docs", include_in_schema=False)
-    def documents() -> Response:
+    def openapi_redirect() -> Response:
         return RedirectResponse("v1/openapi.json")
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -1,4 +1,4 @@
-"""Encoded tiles that were drawn before: in memory, then in a folder, each up to a number of bytes, the last used ones."""
+"""Cache encoded tiles in memory and on disk. Both are LRU caches with a limit in bytes."""
 
 import hashlib
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 16
-_KEEP = 0.9  # of the folder's limit that is left when it was exceeded: so that not every tile costs a deletion
+_KEEP = 0.9  # share of the limit left after eviction, so that not every new tile triggers a deletion
 _TEMPORARY = ".new"
 
 
@@ -21,7 +21,7 @@ def _digest(data: bytes) -> bytes:
 
 
 class MemoryCache:
-    """The last used entries, up to ``limit`` bytes. Any thread may call it."""
+    """LRU cache of up to ``limit`` bytes. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -30,14 +30,14 @@ class MemoryCache:
         self.size = 0
 
     def get(self, key: str) -> bytes | None:
-        """What is kept under ``key``."""
+        """Return the data stored under ``key``, or None."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
             return self._entries.get(key)
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep ``data``; the longest unused entries make room."""
+        """Store ``data`` and evict the least recently used entries over the limit."""
         with self._lock:
             self.size += len(data) - len(self._entries.pop(key, b""))
             self._entries[key] = data
@@ -47,21 +47,21 @@ class MemoryCache:
 
 
 class DiskCache:
-    """Files in ``folder``, up to ``limit`` bytes. Any thread may call it.
+    """LRU cache of files in ``folder``, up to ``limit`` bytes. Thread-safe.
 
-    A file appears whole or not at all and begins with a checksum of the rest: a torn or damaged one is missing. Where the
-    folder takes no files, nothing is kept.
+    Files are written atomically and begin with a checksum of the rest. A damaged file counts as missing.
+    If the folder is not writable, the cache stores nothing.
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder, self._limit = folder, limit
         self._lock = threading.Lock()
-        self._sizes = _listed(folder)
+        self._sizes = _list_files(folder)
         self.size = sum(self._sizes.values())
         self._failed = False
 
     def get(self, key: str) -> bytes | None:
-        """What is kept under ``key``."""
+        """Return the data stored under ``key``, or None."""
         name = _name(key)
         with self._lock:
             if name not in self._sizes:
@@ -70,7 +70,7 @@ class DiskCache:
         path = self._folder / name
         try:
             content = path.read_bytes()
-            os.utime(path)  # so that the order of use outlives this process
+            os.utime(path)  # keeps the order of use across restarts
         except OSError:
             content = b""
         data = content[_DIGEST_BYTES:]
@@ -80,7 +80,7 @@ class DiskCache:
         return data
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep ``data``."""
+        """Store ``data`` and evict the least recently used files over the limit."""
         name = _name(key)
         path = self._folder / name
         temporary = path.with_name(f"{secrets.token_hex(8)}{_TEMPORARY}")
@@ -92,7 +92,7 @@ class DiskCache:
             with suppress(OSError):
                 temporary.unlink()
             if not self._failed:
-                logger.warning("tiles are not kept in %s: %s", self._folder, error.strerror)
+                logger.warning("cannot cache tiles in %s: %s", self._folder, error.strerror)
             self._failed = True
             return
         with self._lock:
@@ -118,13 +118,13 @@ class DiskCache:
 
 
 def _name(key: str) -> str:
-    """Folder and file for ``key``, two levels deep: 256 folders."""
+    """Relative path of the file for ``key``, spread over 256 subfolders."""
     name = hashlib.blake2b(key.encode(), digest_size=20).hexdigest()
     return f"{name[:2]}/{name[2:]}"
 
 
-def _listed(folder: Path) -> OrderedDict[str, int]:
-    """Names and sizes of the files that are there, the longest unused first. Half-written ones are removed."""
+def _list_files(folder: Path) -> OrderedDict[str, int]:
+    """List names and sizes in bytes of the cached files, least recently used first. Removes incomplete files."""
     found: list[tuple[int, str, int]] = []
     for path in folder.glob("??/*"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""One server: the model, the worlds, the tiles and the jobs, and how they start and stop together."""
+"""Hold the state of one server (model, worlds, tiles, jobs), and start and stop its parts together."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,39 +12,39 @@ from infgen.errors import InputError
 from infgen.limits import DRAIN_SECONDS
 from infgen.lock import Lock, TakenError
 from infgen.rendering.studio import Studio
+from infgen.serve.fair_lock import FairLock
 from infgen.serve.jobs import JobBoard
 from infgen.serve.metrics import Metrics
 from infgen.serve.painting import Painter
-from infgen.serve.turns import Turns
 from infgen.serve.worlds import WorldStore
 
 LOCK = "lock"
 
 
 class Canvas:
-    """All that requests need. ``data``: the folder where worlds, tiles and jobs are kept; one server at a time has it."""
+    """State shared by all requests. ``data``: folder of worlds, tiles and jobs, locked for one server at a time."""
 
     def __init__(self, studio: Studio, data: Path) -> None:
         self.studio = studio
-        self._lock = _locked(data)
+        self._lock = _lock_folder(data)
         self.metrics = Metrics()
-        self.turns = Turns()
-        self.painter = Painter(studio, data / "tiles", turns=self.turns, metrics=self.metrics)
+        self.engine_lock = FairLock()
+        self.painter = Painter(studio, data / "tiles", engine_lock=self.engine_lock, metrics=self.metrics)
         self.worlds = WorldStore(data / "worlds", look=self.painter.look)
         self.jobs = JobBoard(data / "jobs")
-        self.streams = 0  # clients that follow a job
+        self.streams = 0  # open event streams of jobs
         self.running = False
         self.draining = False
         self._watch()
 
     @property
     def ready(self) -> bool:
-        """Whether it takes work."""
+        """Whether the server accepts work."""
         return self.running and not self.draining
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """It works while the context is open, and drains when it is left."""
+        """Run the tile queue and the jobs inside the context; drain on exit."""
         painting = asyncio.create_task(self.painter.queue.run())
         painting.add_done_callback(lambda _: setattr(self, "running", False))
         self.jobs.start()
@@ -60,7 +60,7 @@ class Canvas:
             self._lock.close()
 
     async def drain(self) -> None:
-        """Take no new work, cancel jobs, and finish the tiles in line: within INFGEN_DRAIN_SECONDS."""
+        """Reject new work, cancel jobs, and finish queued tiles within INFGEN_DRAIN_SECONDS."""
         self.draining = True
         end = monotonic() + DRAIN_SECONDS.value()
         await self.painter.queue.drain(end - monotonic())
@@ -68,17 +68,17 @@ class Canvas:
 
     def _watch(self) -> None:
         queue, watch = self.painter.queue, self.metrics.watch
-        watch("infgen_queue_tiles", "Tiles that wait or are drawn", lambda: len(queue))
-        watch("infgen_dropped_tiles", "Tiles that were given up before they were drawn", lambda: queue.dropped)
-        watch("infgen_cache_bytes", "Tiles kept in memory", lambda: self.painter.memory_bytes)
-        watch("infgen_disk_cache_bytes", "Tiles kept on disk", lambda: self.painter.disk_bytes)
-        watch("infgen_worlds", "Worlds that are kept", lambda: len(self.worlds))
-        watch("infgen_running_jobs", "Jobs that run", lambda: self.jobs.count("running"))
-        watch("infgen_waiting_jobs", "Jobs that wait", lambda: self.jobs.count("queued"))
+        watch("infgen_queue_tiles", "Tiles queued or being rendered", lambda: len(queue))
+        watch("infgen_dropped_tiles", "Tiles dropped from the queue before rendering", lambda: queue.dropped)
+        watch("infgen_cache_bytes", "Bytes of tiles cached in memory", lambda: self.painter.memory_bytes)
+        watch("infgen_disk_cache_bytes", "Bytes of tiles cached on disk", lambda: self.painter.disk_bytes)
+        watch("infgen_worlds", "Stored worlds", lambda: len(self.worlds))
+        watch("infgen_running_jobs", "Running jobs", lambda: self.jobs.count("running"))
+        watch("infgen_waiting_jobs", "Queued jobs", lambda: self.jobs.count("queued"))
 
 
-def _locked(data: Path) -> Lock:
-    """Make the folder, and make sure that no other server has it. Raises InputError where that cannot be."""
+def _lock_folder(data: Path) -> Lock:
+    """Create and lock the data folder. Raises InputError if it is unusable or in use by another server."""
     try:
         data.mkdir(parents=True, exist_ok=True)
         return Lock(data / LOCK)

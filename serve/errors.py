@@ -1,4 +1,4 @@
-"""How a request can fail: the one table from error class to HTTP status, and the body that says it in one line."""
+"""Map error classes to HTTP statuses, and build one-line error responses."""
 
 from http import HTTPStatus
 
@@ -8,7 +8,7 @@ from infgen.errors import HTTP_STATUSES, InfgenError, InputError
 
 
 class NotFoundError(InputError):
-    """There is no such world, revision, tile, job or file (404)."""
+    """The world, revision, tile, job or file does not exist (404)."""
 
 
 class UnauthorizedError(InputError):
@@ -16,23 +16,23 @@ class UnauthorizedError(InputError):
 
 
 class ForbiddenError(InputError):
-    """The request comes by another name or from another site than the server's own (403)."""
+    """The Host or Origin header is not allowed (403)."""
 
 
 class ConflictError(InputError):
-    """The thing is not in a state that allows this (409)."""
+    """The state of the resource does not allow the request (409)."""
 
 
 class StaleError(InputError):
-    """The world has changed since the revision that the request goes out from (412)."""
+    """The world has changed since the revision in If-Match (412)."""
 
 
 class PreconditionError(InputError):
-    """A change does not say which revision it goes out from (428)."""
+    """A change lacks the header If-Match (428)."""
 
 
 class BusyError(InfgenError):
-    """The queue is full (429). ``retry_after``: seconds after which there is probably room."""
+    """The queue is full (429). ``retry_after``: estimated seconds until it has room."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
@@ -40,11 +40,11 @@ class BusyError(InfgenError):
 
 
 class StoppingError(InfgenError):
-    """The server is about to stop (503)."""
+    """The server is shutting down (503)."""
 
 
 class DeadlineError(InfgenError):
-    """The tile was not drawn in time (504)."""
+    """The tile was not rendered in time (504)."""
 
 
 STATUSES: tuple[tuple[type[InfgenError], HTTPStatus], ...] = (
@@ -59,23 +59,23 @@ STATUSES: tuple[tuple[type[InfgenError], HTTPStatus], ...] = (
     (DeadlineError, HTTPStatus.GATEWAY_TIMEOUT),
     *HTTP_STATUSES,
 )
-FAILED = "the server failed; its log says why"
+FAILED = "internal server error; see the server log"
 STOPPING_RETRY = 5  # seconds
 
 
 def status_of(error: Exception) -> HTTPStatus:
-    """The HTTP status of ``error``: the first row of ``STATUSES`` that matches, 500 otherwise."""
+    """Return the HTTP status of ``error``: the first match in ``STATUSES``, otherwise 500."""
     found = (status for kind, status in STATUSES if isinstance(error, kind))
     return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def one_line(status: int, line: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The answer {"error": line}."""
+    """Build the response {"error": line}."""
     return JSONResponse({"error": " ".join(line.split())}, status, headers=headers)
 
 
 def error_response(error: Exception) -> JSONResponse:
-    """The answer to a request that ended in ``error``. What is no InfgenError is not told."""
+    """Build the response for ``error``. Hides the text of errors that are not InfgenError."""
     if not isinstance(error, InfgenError):
         return one_line(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
     headers = {}

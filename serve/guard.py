@@ -1,4 +1,4 @@
-"""What stands before every route: whom the request comes from, what it may send, and what every answer says to the browser."""
+"""Check every request before its route (host, origin, token, size), and add security headers to every response."""
 
 import asyncio
 import hmac
@@ -19,8 +19,8 @@ from infgen.serve.metrics import Metrics
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 COOKIE = "infgen_token"
-OPEN_PATHS = ("/health/live", "/health/ready")  # for whoever watches over the process
-_FORM_OVERHEAD = 64 * KIB  # fields and borders of a form, beside its photographs
+OPEN_PATHS = ("/health/live", "/health/ready")  # monitoring needs no token
+_FORM_OVERHEAD = 64 * KIB  # form fields and boundaries, without the photographs
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _METHODS = (*_SAFE, "POST", "PUT", "DELETE")
 HEADERS = {
@@ -35,20 +35,20 @@ HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. ``token``: None where none is asked for. ``hosts``: names that Host may say; None: any."""
+    """ASGI middleware. ``token``: None disables the check. ``hosts``: allowed Host names; None allows any."""
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str] | None, metrics: Metrics) -> None:
         self._app, self._token, self._metrics = app, token, metrics
         self._hosts = None if hosts is None else frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let the application answer."""
+        """Reject the request, or pass it to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         start, status = time.monotonic(), 500
 
-        async def sent(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -58,16 +58,16 @@ class Guard:
         try:
             refusal = self._refusal(scope)
             if refusal is None:
-                await self._app(scope, _bounded(receive, _limit(scope)), sent)
+                await self._app(scope, _limit_body(receive, _limit(scope)), send_with_headers)
             else:
-                await refusal(scope, receive, sent)
+                await refusal(scope, receive, send_with_headers)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.request(method, route, status=status, seconds=time.monotonic() - start)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """The answer to a request that no route may see, None where one may."""
+        """Return the response that rejects the request, or None to accept it."""
         headers = Headers(scope=scope)
         try:
             self._check_host(headers)
@@ -83,19 +83,19 @@ class Guard:
         return None
 
     def _check_host(self, headers: Headers) -> None:
-        """DNS rebinding: a page of another site, whose name was made to lead here, still says its own name."""
+        """Reject unknown Host headers. This stops DNS rebinding, where the header still has the attacker's name."""
         name = host_name(headers.get("host", ""))
         if self._hosts is not None and name not in self._hosts:
-            raise ForbiddenError(f"this server does not answer to the name {name[:60]!r}; use {min(self._hosts)}")
+            raise ForbiddenError(f"host name {name[:60]!r} is not allowed; use {min(self._hosts)}")
 
     def _sign_in(self, scope: Scope) -> Response | None:
-        """/?token=... sets the cookie and leads to the same address without the token."""
+        """For ?token=..., set the cookie and redirect to the same address without the token."""
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = [value for name, value in query if name == "token"]
         if self._token is None or not given or scope["method"] != "GET":
             return None
         if not _equal(given[-1], self._token):
-            raise UnauthorizedError("the token in the address is wrong; take the address that infgen serve prints")
+            raise UnauthorizedError("the token in the address is wrong; use the address that infgen serve prints")
         rest = urlencode([(name, value) for name, value in query if name != "token"])
         answer = RedirectResponse(quote(scope["path"]) + (f"?{rest}" if rest else ""), 303)
         root = scope.get("root_path", "") or "/"
@@ -110,13 +110,13 @@ class Guard:
         given = [headers.get("authorization", "").removeprefix("Bearer ").strip(), _cookie(headers)]
         if not any(_equal(value, self._token) for value in given):
             raise UnauthorizedError(
-                "this server asks for a token; open the address with ?token=... that infgen serve prints, or send the header "
+                "this server requires a token; open the address with ?token=... that infgen serve prints, or send the header "
                 "Authorization: Bearer ..."
             )
 
 
 def host_name(header: str) -> str:
-    """The name in a Host header, without port."""
+    """Return the lower-case name in a Host header, without the port."""
     try:
         return (urlsplit(f"//{header}").hostname or "").lower()
     except ValueError:
@@ -124,16 +124,16 @@ def host_name(header: str) -> str:
 
 
 def _check_origin(scope: Scope, headers: Headers) -> None:
-    """A page of another site may not change anything here, even where it cannot read the answer."""
+    """Reject requests from pages of other sites that would change data (CSRF)."""
     origin = headers.get("origin")
     if scope["method"] in _SAFE or origin is None:
         return
     if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-        raise ForbiddenError(f"a page of {origin[:60]!r} may not change anything here; use this server's own page")
+        raise ForbiddenError(f"requests from pages of {origin[:60]!r} cannot change data; use this server's own page")
 
 
 def _equal(given: str, token: str) -> bool:
-    """In a time that does not tell how much is right."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode(), token.encode())
 
 
@@ -146,7 +146,7 @@ def _cookie(headers: Headers) -> str:
 
 
 def _limit(scope: Scope) -> int:
-    """Bytes that the body may have."""
+    """Maximum body size in bytes."""
     last = scope["path"].rpartition("/")[2]
     if last in ("outpaint", "inbetween"):
         photographs = 1 if last == "outpaint" else MAX_INBETWEEN_PHOTOS.value()
@@ -155,20 +155,20 @@ def _limit(scope: Scope) -> int:
 
 
 def _too_large_line(limit: int) -> str:
-    return f"the request has more than {limit} bytes, which is all that is taken here; send less"
+    return f"the request has more than {limit} bytes, the maximum for this address; send less"
 
 
 def _too_large(limit: int) -> Response:
     return one_line(413, _too_large_line(limit))
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
-    """``receive`` that ends a body which is too long, or does not go on."""
+def _limit_body(receive: Receive, limit: int) -> Receive:
+    """Wrap ``receive`` to reject a body over ``limit`` bytes (413) or a stalled one (408)."""
     seen, whole = 0, False
 
-    async def bounded() -> Message:
+    async def receive_part() -> Message:
         nonlocal seen, whole
-        if whole:  # now it waits for the client to go away, however long that takes
+        if whole:  # from here on it only reports a disconnect, so no timeout
             return await receive()
         seconds = REQUEST_SECONDS.value()
         try:
@@ -182,7 +182,7 @@ def _bounded(receive: Receive, limit: int) -> Receive:
             raise HTTPException(413, _too_large_line(limit))
         return message
 
-    return bounded
+    return receive_part
 
 
 def _add_headers(message: Message) -> None:

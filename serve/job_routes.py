@@ -1,4 +1,4 @@
-"""Routes of jobs: exports are started here; jobs of any kind are followed, cancelled and fetched."""
+"""Routes of jobs: start exports; follow, cancel and download jobs of any kind."""
 
 import asyncio
 import json
@@ -13,18 +13,18 @@ from infgen.serve.canvas import Canvas
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
 from infgen.serve.exports import MEDIA_TYPES, check_export, export_path, run_export
 from infgen.serve.jobs import Job
-from infgen.serve.routes import Here, JobId, Responses, WorldId, errors, pictures
+from infgen.serve.routes import CanvasDep, JobId, Responses, WorldId, errors, pictures
 from infgen.serve.schemas import Export, JobRecord, Place, Progress
 from infgen.serve.world_routes import region_of
 
 router = APIRouter(tags=["jobs"])
 
-LOOK_SECONDS, PING_SECONDS = 0.2, 15.0  # between looks at a job that is followed, between signs of life
+POLL_SECONDS, PING_SECONDS = 0.2, 15.0  # interval of polling a followed job, interval of keep-alive comments
 STREAM_RETRY = 5
 
 
-def described(job: Job) -> JobRecord:
-    """The answer about ``job``."""
+def job_record(job: Job) -> JobRecord:
+    """Build the response body for ``job``."""
     region = job.region
     preview = None if job.preview is None else f"jobs/{job.id}/preview.webp?step={job.done}"
     return JobRecord(
@@ -45,82 +45,84 @@ def described(job: Job) -> JobRecord:
 
 
 @router.post("/worlds/{world_id}/exports", status_code=202, responses=errors(400, 404, 408, 413, 429, 503))
-def start_export(here: Here, world_id: WorldId, body: Export) -> JobRecord:
-    """Write a rectangle of the world to a picture file: the same bytes as ``infgen render`` gives for it."""
-    revision = here.worlds.get(world_id).revision if body.revision is None else body.revision
+def start_export(canvas: CanvasDep, world_id: WorldId, body: Export) -> JobRecord:
+    """Start a job that exports a rectangle to a picture file, with the same bytes as ``infgen render``."""
+    revision = canvas.worlds.get(world_id).revision if body.revision is None else body.revision
     region = region_of(body)
-    studio = here.studio.with_world(here.worlds.at(world_id, revision))
-    job = here.jobs.new("export", world_id)
+    studio = canvas.studio.with_world(canvas.worlds.at(world_id, revision))
+    job = canvas.jobs.new("export", world_id)
     try:
         path = export_path(job.folder, region, body.format)
         check_export(studio, region, path)
     except BaseException:
-        here.jobs.discard(job)
+        canvas.jobs.discard(job)
         raise
-    here.jobs.submit(job, lambda job: run_export(job, studio=studio, region=region, path=path, turns=here.turns))
-    return described(job)
+    canvas.jobs.submit(
+        job, lambda job: run_export(job, studio=studio, region=region, path=path, engine_lock=canvas.engine_lock)
+    )
+    return job_record(job)
 
 
 @router.get("/jobs/{job_id}", responses=errors(404))
-def read_job(here: Here, job_id: JobId) -> JobRecord:
-    """How far a job is."""
-    return described(here.jobs.get(job_id))
+def read_job(canvas: CanvasDep, job_id: JobId) -> JobRecord:
+    """Read the state and progress of a job."""
+    return job_record(canvas.jobs.get(job_id))
 
 
 @router.delete("/jobs/{job_id}", responses=errors(404))
-def cancel_job(here: Here, job_id: JobId) -> JobRecord:
-    """Cancel a job that waits or runs; remove one that has ended, with its file."""
-    return described(here.jobs.cancel(job_id))
+def cancel_job(canvas: CanvasDep, job_id: JobId) -> JobRecord:
+    """Cancel a queued or running job. Remove an ended job and its files."""
+    return job_record(canvas.jobs.cancel(job_id))
 
 
 EVENTS: Responses = {
     200: {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        "description": 'Events "progress", and "end" as the last one; the data of each is the job as JSON.',
+        "description": 'Events "progress", then one "end"; the data of each is the job as JSON.',
     }
 }
 
 
 @router.get("/jobs/{job_id}/events", response_class=StreamingResponse, responses=EVENTS | errors(404, 429))
-async def follow_job(here: Here, job_id: JobId) -> StreamingResponse:
-    """Server-sent events: the job whenever there is news of it, until it has ended."""
-    job = here.jobs.get(job_id)
-    if here.streams >= MAX_STREAMS.value():
+async def follow_job(canvas: CanvasDep, job_id: JobId) -> StreamingResponse:
+    """Stream the job as server-sent events: one event per change, until the job ends."""
+    job = canvas.jobs.get(job_id)
+    if canvas.streams >= MAX_STREAMS.value():
         raise BusyError(
-            f"{here.streams} clients follow jobs, and allowed are {MAX_STREAMS.value()}; ask for the job itself instead",
+            f"{canvas.streams} clients follow jobs; allowed are {MAX_STREAMS.value()}; poll the job instead",
             retry_after=STREAM_RETRY,
         )
-    return StreamingResponse(_news(here, job), media_type="text/event-stream")
+    return StreamingResponse(_stream_events(canvas, job), media_type="text/event-stream")
 
 
-async def _news(here: Canvas, job: Job) -> AsyncIterator[str]:
-    told, last = "", monotonic()
-    here.streams += 1
+async def _stream_events(canvas: Canvas, job: Job) -> AsyncIterator[str]:
+    sent, last = "", monotonic()
+    canvas.streams += 1
     try:
         while True:
-            ended = job.ended or here.draining
-            text = json.dumps(described(job).model_dump(mode="json"))
-            if text != told or ended:
+            ended = job.ended or canvas.draining
+            text = json.dumps(job_record(job).model_dump(mode="json"))
+            if text != sent or ended:
                 yield f"event: {'end' if ended else 'progress'}\ndata: {text}\n\n"
-                told, last = text, monotonic()
+                sent, last = text, monotonic()
             if ended:
                 return
             if monotonic() - last > PING_SECONDS:
                 yield ": still here\n\n"
                 last = monotonic()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
     finally:
-        here.streams -= 1
+        canvas.streams -= 1
 
 
 @router.get(
     "/jobs/{job_id}/result", response_class=FileResponse, responses=pictures(*MEDIA_TYPES.values()) | errors(404, 409)
 )
-def job_result(here: Here, job_id: JobId) -> FileResponse:
-    """The picture that a job has made."""
-    job = here.jobs.get(job_id)
+def job_result(canvas: CanvasDep, job_id: JobId) -> FileResponse:
+    """Download the picture of a finished job."""
+    job = canvas.jobs.get(job_id)
     if job.state != "done" or job.result is None:
-        raise ConflictError(f"job {job_id} is {job.state} and has no result; follow it until it is done")
+        raise ConflictError(f"job {job_id} is {job.state} and has no result; wait until it is done")
     path = job.folder / job.result
     if not path.is_file():
         raise NotFoundError(f"the result of job {job_id} was removed; start it again")
@@ -132,9 +134,9 @@ def job_result(here: Here, job_id: JobId) -> FileResponse:
     response_class=Response,
     responses=pictures("image/webp") | errors(404),
 )
-def job_preview(here: Here, job_id: JobId) -> Response:
-    """What an inversion has found so far."""
-    job = here.jobs.get(job_id)
+def job_preview(canvas: CanvasDep, job_id: JobId) -> Response:
+    """Download the current preview of an inversion."""
+    job = canvas.jobs.get(job_id)
     if job.preview is None:
-        raise NotFoundError(f"job {job_id} has no preview; exports have none, and inversions after their first step")
+        raise NotFoundError(f"job {job_id} has no preview; only inversions have one, after their first step")
     return Response(job.preview, media_type="image/webp", headers={"Cache-Control": "no-store"})

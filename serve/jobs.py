@@ -1,7 +1,7 @@
-"""Work that takes longer than a request: exports and inversions, one line for all worlds, followed and cancelled by id.
+"""Run long work (exports and inversions) as jobs from one queue. Clients follow and cancel jobs by id.
 
-Each job has a folder with its ``job.json`` and its result. A job that a stopped server left unfinished is found cancelled or
-failed afterwards, with the reason; results stay until newer jobs take their place.
+Each job has a folder with its ``job.json`` and its result. After a restart, unfinished jobs are cancelled or failed,
+with the reason. Results stay until newer jobs replace them.
 """
 
 import json
@@ -31,17 +31,17 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = ("done", "failed", "cancelled")
 STATE_FILE = "job.json"
 BUSY_RETRY = 30  # seconds
-PREVIEW_SECONDS = 1.0  # between two previews
-_LOST = "the server was stopped before this was finished; start it again"
+PREVIEW_SECONDS = 1.0  # minimum interval between previews
+_LOST = "the server stopped before the job finished; start it again"
 
 
 class JobCancelled(Exception):
-    """Somebody cancelled the job, or the server stops."""
+    """A client cancelled the job, or the server is shutting down."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One piece of work. Its own thread changes it; others read it, and may ``cancel`` it."""
+    """One unit of work. Only its own thread changes it; other threads may read it and call ``cancel``."""
 
     id: str
     kind: Kind
@@ -52,45 +52,45 @@ class Job:
     done: int = 0
     total: int = 0
     seconds_left: float | None = None
-    terms: dict[str, float] = field(default_factory=dict)  # of the loss, of an inversion
-    region: Region | None = None  # px of the world that the result shows
-    revision: str | None = None  # of the world with the photographs in it
+    terms: dict[str, float] = field(default_factory=dict)  # loss terms of an inversion
+    region: Region | None = None  # shown by the result, px of the world
+    revision: str | None = None  # of the world after the photographs were added
     result: str | None = None  # name of the file
     error: str | None = None
     preview: bytes | None = field(default=None, repr=False)  # WebP
-    previewed: float = 0.0  # when, on the monotonic clock
+    previewed: float = 0.0  # time of the preview, on the monotonic clock
     _began: float = 0.0
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the state is final."""
         return self.state in ENDED
 
     @property
     def cancelled(self) -> bool:
-        """Whether it is to stop."""
+        """Whether cancellation was requested."""
         return self._cancelled.is_set()
 
     def begin(self) -> None:
-        """It runs from now on."""
+        """Set the state to running and start the clock."""
         self.state, self._began = "running", time.monotonic()
 
     def cancel(self) -> None:
-        """Ask it to stop at its next step."""
+        """Request that the job stops at its next step."""
         self._cancelled.set()
 
     def check(self) -> None:
-        """Raise JobCancelled where it is to stop, LimitError where it has run for too long."""
+        """Raise JobCancelled after cancellation, LimitError after INFGEN_JOB_SECONDS."""
         if self.cancelled:
             raise JobCancelled
         if time.monotonic() - self._began > JOB_SECONDS.value():
             raise LimitError(
-                f"this took longer than {JOB_SECONDS.value()} s; ask for less, or raise {JOB_SECONDS.name}"
+                f"the job took longer than {JOB_SECONDS.value()} s; request less, or raise {JOB_SECONDS.name}"
             )
 
-    def tell(self, done: int, total: int, *, terms: dict[str, float] | None = None) -> None:
-        """``done`` of ``total`` are done. Raises what ``check`` raises."""
+    def report(self, done: int, total: int, *, terms: dict[str, float] | None = None) -> None:
+        """Set the progress: ``done`` of ``total``. Raises like ``check``."""
         self.check()
         self.done, self.total = done, total
         elapsed = time.monotonic() - self._began
@@ -99,7 +99,7 @@ class Job:
             self.terms = terms
 
     def show(self, encode: Callable[[], bytes]) -> None:
-        """Take what ``encode()`` gives as preview, unless the last one is young."""
+        """Update the preview with ``encode()``, at most once per PREVIEW_SECONDS."""
         now = time.monotonic()
         if self.preview is None or now - self.previewed >= PREVIEW_SECONDS:
             self.preview, self.previewed = encode(), now
@@ -110,7 +110,7 @@ _STORED = ("id", "kind", "world", "created", "state", "done", "total", "region",
 
 
 class JobBoard:
-    """All jobs, in ``folder``. Any thread may call it; ``start`` starts the threads that work."""
+    """All jobs, stored in ``folder``. Thread-safe. ``start`` starts the worker threads."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -119,40 +119,38 @@ class JobBoard:
         self._threads: list[threading.Thread] = []
         self._stopping = False
         folder.mkdir(parents=True, exist_ok=True)
-        self._jobs = {job.id: job for job in _found(folder)}
+        self._jobs = {job.id: job for job in _load_all(folder)}
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the worker threads."""
         for _ in range(JOBS_AT_ONCE.value()):
             thread = threading.Thread(target=self._work, name="job", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def count(self, state: State) -> int:
-        """How many jobs are in ``state``."""
+        """Count the jobs in ``state``."""
         with self._lock:
             return sum(job.state == state for job in self._jobs.values())
 
     def get(self, id: str) -> Job:
-        """Raises NotFoundError for an unknown job."""
+        """Return a job. Raises NotFoundError for an unknown id."""
         with self._lock:
             if id not in self._jobs:
-                raise NotFoundError(f"there is no job {id[:40]!r}; finished ones are kept for a while only")
+                raise NotFoundError(f"there is no job {id[:40]!r}; finished jobs are removed after a while")
             return self._jobs[id]
 
     def new(self, kind: Kind, world: str) -> Job:
-        """A job with an empty folder, to be given to ``submit`` or ``discard``.
+        """Create a job with an empty folder. Pass it to ``submit`` or ``discard``.
 
-        Raises BusyError where too many wait or run, StoppingError while the server stops.
+        Raises BusyError if too many jobs are open, StoppingError during shutdown.
         """
         with self._lock:
             if self._stopping:
-                raise StoppingError("the server is about to stop and starts no more jobs; ask again in a while")
+                raise StoppingError("the server is shutting down and accepts no jobs; try again later")
             open_jobs = sum(not job.ended for job in self._jobs.values())
             if open_jobs >= MAX_JOBS.value():
-                message = (
-                    f"{open_jobs} jobs wait or run, and allowed are {MAX_JOBS.value()}; wait for one, or cancel one"
-                )
+                message = f"{open_jobs} jobs are queued or running; allowed are {MAX_JOBS.value()}; wait for one, or cancel one"
                 raise BusyError(message, retry_after=BUSY_RETRY)
             id = secrets.token_hex(8)
             folder = self._folder / id
@@ -162,18 +160,18 @@ class JobBoard:
         return job
 
     def submit(self, job: Job, run: Run) -> None:
-        """Put ``job`` in line; ``run(job)`` does it, in a thread."""
+        """Queue ``job``. A worker thread calls ``run(job)``."""
         _store(job)
         self._line.put((job, run))
 
     def discard(self, job: Job) -> None:
-        """Forget a job and its files."""
+        """Remove a job and its files."""
         with self._lock:
             self._jobs.pop(job.id, None)
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def cancel(self, id: str) -> Job:
-        """Cancel a job that waits or runs, discard one that has ended. Raises NotFoundError for an unknown one."""
+        """Cancel a queued or running job; discard an ended one. Raises NotFoundError for an unknown id."""
         job = self.get(id)
         if job.ended:
             self.discard(job)
@@ -224,7 +222,7 @@ class JobBoard:
             self.discard(job)
 
     def stop(self, seconds: float) -> None:
-        """Cancel all jobs, and wait up to ``seconds`` for those that run to end."""
+        """Cancel all jobs, and wait up to ``seconds`` for the worker threads."""
         self._stopping = True
         with self._lock:
             open_jobs = [job for job in self._jobs.values() if not job.ended]
@@ -239,7 +237,7 @@ class JobBoard:
 
 
 def _store(job: Job) -> None:
-    """Write ``job.json``; where the disk is full the job goes on without."""
+    """Write ``job.json``. On failure (disk full), log a warning and continue."""
     values = {name: getattr(job, name) for name in _STORED}
     if job.region is not None:
         values["region"] = [job.region.x, job.region.y, job.region.w, job.region.h]
@@ -247,11 +245,11 @@ def _store(job: Job) -> None:
         with write_atomically(job.folder / STATE_FILE) as temporary:
             temporary.write_text(json.dumps(values))
     except (InfgenError, OSError) as error:
-        logger.warning("the state of job %s was not kept: %s", job.id, error)
+        logger.warning("cannot write the state of job %s: %s", job.id, error)
 
 
 def _clear(folder: Path) -> None:
-    """Remove what an unfinished job left, its state excepted."""
+    """Remove the files of an unfinished job, except ``job.json``."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -260,8 +258,8 @@ def _clear(folder: Path) -> None:
                 path.unlink()
 
 
-def _found(folder: Path) -> list[Job]:
-    """The jobs that an earlier server left; those that it could not finish have failed."""
+def _load_all(folder: Path) -> list[Job]:
+    """Load the jobs of an earlier server. Unfinished ones become failed."""
     jobs = []
     for path in folder.iterdir():
         job = _read(path)

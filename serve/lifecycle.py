@@ -1,4 +1,4 @@
-"""A server process: from an address to listen on to a clean end on SIGTERM or Ctrl-C."""
+"""Run the server process: listen on an address, and shut down cleanly on SIGTERM or Ctrl-C."""
 
 import asyncio
 import signal
@@ -12,38 +12,38 @@ from fastapi import FastAPI
 from infgen.errors import InputError
 from infgen.serve.canvas import Canvas
 
-LINGER_SECONDS = 2  # for connections that are still open when all work is done
+LINGER_SECONDS = 2  # grace period for open connections after all work is done
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that keeps listening while work in line is finished, so that readiness can be asked."""
+    """uvicorn server that keeps listening while it drains, so that readiness probes get an answer."""
 
     def __init__(self, config: uvicorn.Config, canvas: Canvas, started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._canvas, self._told = canvas, started
+        self._canvas, self._on_started = canvas, started
         self._drain: asyncio.Task[None] | None = None
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        """Ours are set in ``startup``."""
+        """Do nothing: ``startup`` installs the signal handlers."""
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Start listening, install signal handlers, and call ``started``."""
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._stop)
-        self._told()
+        self._on_started()
 
     def _stop(self) -> None:
-        """The first signal drains, a second one ends at once."""
+        """Drain on the first signal; exit immediately on the second."""
         if self._drain is None:
-            self._drain = asyncio.ensure_future(self._drained())
+            self._drain = asyncio.ensure_future(self._drain_and_exit())
         else:
             self.should_exit = self.force_exit = True
 
-    async def _drained(self) -> None:
+    async def _drain_and_exit(self) -> None:
         try:
             await self._canvas.drain()
         finally:
@@ -51,25 +51,23 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises InputError where the address cannot be had."""
+    """Open a listening socket. Raises InputError if the address is unavailable."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"{host} port {port} cannot be listened on ({reason}); give another --host or --port"
-        ) from None
-    # Connections inherit it. Without, head and body of an answer are 40 ms apart: asyncio sets it only on sockets that
-    # were made with the number of the protocol, and these are not.
+        raise InputError(f"cannot listen on {host} port {port} ({reason}); give another --host or --port") from None
+    # Connections inherit TCP_NODELAY. Without it, the body arrives 40 ms after the header: asyncio sets the option only
+    # on sockets created with an explicit protocol number, and create_server gives none.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def serve(app: FastAPI, listener: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:
-    """Answer requests on ``listener`` until SIGTERM or Ctrl-C; then finish the tiles in line, cancel jobs, and return.
+    """Serve on ``listener`` until SIGTERM or Ctrl-C. Then finish queued tiles, cancel jobs, and return.
 
-    ``started`` is called when requests are answered. For the main thread.
+    Calls ``started`` once the server accepts requests. Must run in the main thread.
     """
     config = uvicorn.Config(
         app,

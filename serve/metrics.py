@@ -1,4 +1,4 @@
-"""What the server counts, in the text format of Prometheus."""
+"""Count requests and tiles, and export the counters in the Prometheus text format."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
 
 
 class Metrics:
-    """Counters of one server, apart from those of other servers in the process."""
+    """Counters of one server, in their own registry."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -21,36 +21,38 @@ class Metrics:
         )
         self._latency = Histogram(
             "infgen_request_seconds",
-            "Seconds from request to whole answer",
+            "Seconds from request to complete response",
             ["route"],
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._tiles = Counter("infgen_tiles", "Tiles by where they came from", ["source"], registry=self._registry)
+        self._tiles = Counter(
+            "infgen_tiles", "Tiles by source (memory, disk, drawn)", ["source"], registry=self._registry
+        )
         self._drawing = Histogram(
-            "infgen_draw_seconds", "Seconds of one drawing of tiles", buckets=_SECONDS, registry=self._registry
+            "infgen_draw_seconds", "Seconds to render one batch of tiles", buckets=_SECONDS, registry=self._registry
         )
 
     def tile(self, source: str) -> None:
-        """A tile came from "memory", "disk", or was "drawn"."""
+        """Count a tile by ``source``: "memory", "disk" or "drawn"."""
         self._tiles.labels(source).inc()
 
     def request(self, method: str, route: str, *, status: int, seconds: float) -> None:
-        """A request was answered. ``route``: the pattern of its path."""
+        """Record an answered request. ``route``: its path pattern."""
         self._requests.labels(method, route, str(status)).inc()
         self._latency.labels(route).observe(seconds)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Measure what is done inside."""
+        """Measure the seconds spent inside the context."""
         start = time.perf_counter()
         yield
         self._drawing.observe(time.perf_counter() - start)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Report what ``value`` gives whenever somebody asks."""
+        """Add a gauge that calls ``value`` on every scrape."""
         Gauge(name, text, registry=self._registry).set_function(value)
 
     def text(self) -> bytes:
-        """All of it."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)

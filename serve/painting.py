@@ -1,4 +1,4 @@
-"""Tiles and pictures of styles as encoded files: from memory, from the disk, or drawn now."""
+"""Serve encoded tiles and style previews from memory, from disk, or rendered on demand."""
 
 import hashlib
 import io
@@ -16,19 +16,17 @@ from infgen.pixels import Pixels
 from infgen.rendering.render import Scene
 from infgen.rendering.studio import Studio
 from infgen.serve.cache import DiskCache, MemoryCache
+from infgen.serve.fair_lock import FairLock
 from infgen.serve.metrics import Metrics
 from infgen.serve.queue import TileQueue
 from infgen.serve.recent import Recent
 from infgen.serve.tiles import Address, TileArtist
-from infgen.serve.turns import Turns
 from infgen.world.world import World
 
-GENERATION = (
-    2  # of the tiles: another number where they begin to look otherwise, so that old ones are not shown any more
-)
+GENERATION = 2  # version of tile pixels; increase it when they change, to invalidate cached tiles
 KEPT_SCENES = 64  # one for each revision and scale
 ENCODERS = 2  # threads
-# WebP as browsers like it: 40 dB and 12 KiB for a tile of the shipped model. PNG is for exact pixels.
+# WebP for display: 40 dB and 12 KiB for a tile of the shipped model. PNG for exact pixels.
 _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "webp": ("WEBP", {"quality": 90, "method": 2}),
     "png": ("PNG", {"compress_level": 1}),
@@ -38,7 +36,7 @@ MEDIA_TYPES = {"webp": "image/webp", "png": "image/png"}
 
 @dataclass(frozen=True)
 class TileWork:
-    """A tile of a world at one of its revisions. ``reach``: how many tiles across and down are drawn together."""
+    """Request for a tile of a world revision. ``reach``: side of the group rendered together, in tiles."""
 
     revision: str
     address: Address
@@ -49,20 +47,20 @@ class TileWork:
 
     @property
     def key(self) -> str:
-        """Revision and address."""
+        """Cache key: revision and address."""
         a = self.address
         return f"{self.revision}/{a.z}/{a.x}/{a.y}.{self.suffix}"
 
     @property
     def group(self) -> object:
-        """Tiles of one level near each other."""
+        """Neighbouring tiles of one level share a group and are rendered together."""
         a = self.address
         return self.revision, self.suffix, a.z, a.x // self.reach, a.y // self.reach
 
 
 @dataclass(frozen=True)
 class StyleWork:
-    """A picture of a style; ``look``: of what model and engine."""
+    """Request for a style preview. ``look``: hash of model and engine; ``size``: side in pixels."""
 
     look: str
     seed: int
@@ -71,22 +69,22 @@ class StyleWork:
 
     @property
     def key(self) -> str:
-        """Model, seed and size."""
+        """Cache key: model, seed and size."""
         return f"styles/{self.look}/{self.seed}/{self.size}.webp"
 
     @property
     def group(self) -> object:
-        """Each alone."""
+        """Style previews are rendered one by one."""
         return self.key
 
 
 class Painter:
-    """Answers with encoded pictures. ``folder``: for tiles that were drawn before."""
+    """Returns encoded pictures. ``folder``: disk cache of tiles."""
 
-    def __init__(self, studio: Studio, folder: Path, *, turns: Turns, metrics: Metrics) -> None:
+    def __init__(self, studio: Studio, folder: Path, *, engine_lock: FairLock, metrics: Metrics) -> None:
         self.artist = TileArtist(studio)
         self.look = look_of(studio)
-        self._turns, self._metrics = turns, metrics
+        self._engine_lock, self._metrics = engine_lock, metrics
         self._memory = MemoryCache(TILE_CACHE_MB.value() * MIB)
         self._disk = DiskCache(folder, TILE_DISK_MB.value() * MIB)
         self._scenes: Recent[tuple[str, int], Scene] = Recent(KEPT_SCENES)
@@ -98,26 +96,26 @@ class Painter:
 
     @property
     def memory_bytes(self) -> int:
-        """Encoded tiles in memory."""
+        """Size of the memory cache in bytes."""
         return self._memory.size
 
     @property
     def disk_bytes(self) -> int:
-        """Encoded tiles on disk."""
+        """Size of the disk cache in bytes."""
         return self._disk.size
 
     def tile_work(self, world: World, revision: str, address: Address, suffix: str) -> TileWork:
-        """Raises NotFoundError where there is no such tile."""
+        """Build the request for a tile. Raises NotFoundError for an address off the canvas."""
         address.check(self.artist.least)
         z, artist = address.z, self.artist
         return TileWork(revision, address, suffix, artist.cost(z), artist.reach(z), world)
 
     def style_work(self, seed: int, size: int) -> StyleWork:
-        """``size``: side of the picture in pixels."""
+        """Build the request for a style preview of ``size`` x ``size`` pixels."""
         return StyleWork(self.look, seed, size, self.artist.style_cost(size))
 
     async def picture(self, work: TileWork | StyleWork) -> bytes:
-        """The encoded picture. Raises what ``TileQueue.get`` raises."""
+        """Return the encoded picture. Raises like ``TileQueue.get``."""
         if (known := self._memory.get(work.key)) is not None:
             self._metrics.tile("memory")
             return known
@@ -132,7 +130,7 @@ class Painter:
 
     def _draw(self, works: Sequence[TileWork | StyleWork]) -> dict[str, Pixels]:
         first = works[0]
-        with self._turns, self._metrics.drawing():
+        with self._engine_lock, self._metrics.drawing():
             if isinstance(first, StyleWork):
                 return {first.key: self.artist.style_picture(first.seed, first.size)}
             z = first.address.z
@@ -143,25 +141,25 @@ class Painter:
             return {replace(first, address=address).key: pixels for address, pixels in drawn.items()}
 
     def _finish(self, key: str, pixels: Pixels) -> bytes:
-        data = encoded(pixels, key.rpartition(".")[2])
+        data = encode(pixels, key.rpartition(".")[2])
         self._memory.put(key, data)
         self._disk.put(key, data)
         return data
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Shut down the threads."""
         for pool in (self._engine, self._encoders):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def look_of(studio: Studio) -> str:
-    """A hash of what pixels depend on besides the world."""
+    """Hash everything that pixels depend on besides the world: model, engine, precision, tile version."""
     parts = (studio.model_hash, studio.scene.engine.name, studio.scene.engine.precision, str(GENERATION))
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
-def encoded(pixels: Pixels, suffix: str) -> bytes:
-    """(h, w, 3) uint8 as the file that ``suffix`` names: webp or png."""
+def encode(pixels: Pixels, suffix: str) -> bytes:
+    """Encode pixels (h, w, 3) uint8. ``suffix``: webp or png."""
     name, options = _OPTIONS[suffix]
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, name, **options)

@@ -1,4 +1,4 @@
-"""Routes of photographs: one that is continued, several that are joined. Both start a job."""
+"""Routes of photographs: outpaint one, or join several. Both start a job."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,34 +14,36 @@ from infgen.inversion.arrangement import Extension
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_MB, MIB
 from infgen.serve.canvas import Canvas
 from infgen.serve.inversions import run_inversions
-from infgen.serve.job_routes import described
+from infgen.serve.job_routes import job_record
 from infgen.serve.jobs import Kind
 from infgen.serve.photographs import Placing, Upload, arrange
-from infgen.serve.routes import Here, WorldId, errors
+from infgen.serve.routes import CanvasDep, WorldId, errors
 from infgen.serve.schemas import JobRecord
 from infgen.world.document import cut
 
 router = APIRouter(prefix="/worlds", tags=["jobs"])
 
 STEPS = 150
-MARGIN_PX = 2**20  # far beyond what the limits of pictures allow
+MARGIN_PX = 2**20  # far above every picture limit
 NAMELESS = "photograph"
 STARTS = errors(400, 404, 408, 413, 429, 503)
 
 Margin = Annotated[int, Form(ge=0, le=MARGIN_PX, description="Px to add on this side.")]
-Gap = Annotated[int, Form(ge=1, le=MARGIN_PX, description="Px from one photograph to the next, at working size.")]
-Steps = Annotated[int, Form(ge=1, description="Of the inversion of each photograph.")]
+Gap = Annotated[int, Form(ge=1, le=MARGIN_PX, description="Px between neighbouring photographs, at working size.")]
+Steps = Annotated[int, Form(ge=1, description="Steps of the inversion of each photograph.")]
 LeftEdge = Annotated[
     int | None,
     Form(
-        ge=-PX_LIMIT, le=PX_LIMIT, description="Px of the first one's left edge; by default beside other photographs."
+        ge=-PX_LIMIT,
+        le=PX_LIMIT,
+        description="Left edge of the first photograph in px; by default right of other photographs.",
     ),
 ]
 
 
 @router.post("/{world_id}/outpaint", status_code=202, responses=STARTS)
 def start_outpaint(
-    here: Here,
+    canvas: CanvasDep,
     world_id: WorldId,
     photo: Annotated[UploadFile, File(description="PNG, JPEG, WebP or TIFF.")],
     left: Margin = 0,
@@ -51,14 +53,14 @@ def start_outpaint(
     steps: Steps = STEPS,
     x: LeftEdge = None,
 ) -> JobRecord:
-    """Set a photograph into the world, its horizon at row 0, and draw what lies around it."""
+    """Start a job that adds a photograph to the world, with its horizon at row 0, and renders its surroundings."""
     placing = Placing(x, extension=Extension(left, top, right, bottom))
-    return _started(here, "outpaint", world_id, [photo], placing=placing, steps=steps)
+    return _start_job(canvas, "outpaint", world_id, [photo], placing=placing, steps=steps)
 
 
 @router.post("/{world_id}/inbetween", status_code=202, responses=STARTS)
 def start_inbetween(
-    here: Here,
+    canvas: CanvasDep,
     world_id: WorldId,
     photos: Annotated[
         list[UploadFile], File(min_length=2, description="From left to right: PNG, JPEG, WebP or TIFF, two or more.")
@@ -67,45 +69,50 @@ def start_inbetween(
     steps: Steps = STEPS,
     x: LeftEdge = None,
 ) -> JobRecord:
-    """Set photographs into the world in a row, their horizons at row 0, and draw the land from the first to the last."""
+    """Start a job that adds photographs in a row, with their horizons at row 0, and renders the gaps between them."""
     limit = MAX_INBETWEEN_PHOTOS
     if len(photos) > limit.value():
         raise LimitError(
-            f"{len(photos)} photographs are more than this server joins at once, {limit.value()}; send fewer, or raise "
+            f"{len(photos)} photographs are too many for one request; allowed are {limit.value()}; send fewer, or raise "
             f"{limit.name}"
         )
-    return _started(here, "inbetween", world_id, photos, placing=Placing(x, gap=gap), steps=steps)
+    return _start_job(canvas, "inbetween", world_id, photos, placing=Placing(x, gap=gap), steps=steps)
 
 
-def _started(
-    here: Canvas, kind: Kind, world_id: str, photos: Sequence[UploadFile], *, placing: Placing, steps: int
+def _start_job(
+    canvas: Canvas, kind: Kind, world_id: str, photos: Sequence[UploadFile], *, placing: Placing, steps: int
 ) -> JobRecord:
-    """A job that inverts ``photos``. All that can be refused is refused before it waits in line."""
+    """Start a job that inverts ``photos``. All checks run before the job is queued."""
     if steps > MAX_OUTPAINT_STEPS.value():
         raise LimitError(
-            f"{steps} steps are more than this server takes, {MAX_OUTPAINT_STEPS.value()}; ask for fewer, or raise "
+            f"{steps} steps are too many; this server allows {MAX_OUTPAINT_STEPS.value()}; request fewer, or raise "
             f"{MAX_OUTPAINT_STEPS.name}"
         )
-    world, studio = here.worlds.get(world_id).world, here.studio
-    job = here.jobs.new(kind, world_id)
+    world, studio = canvas.worlds.get(world_id).world, canvas.studio
+    job = canvas.jobs.new(kind, world_id)
     try:
-        uploads = [_kept(photo, job.folder / f"upload-{i}") for i, photo in enumerate(photos, 1)]
+        uploads = [_save_upload(photo, job.folder / f"upload-{i}") for i, photo in enumerate(photos, 1)]
         arrangement = arrange(uploads, placing, world=world, config=studio.generator.config)
         for upload in uploads:
             upload.path.unlink()
     except BaseException:
-        here.jobs.discard(job)
+        canvas.jobs.discard(job)
         raise
     run = partial(
-        run_inversions, arrangement=arrangement, steps=steps, studio=studio, store=here.worlds, turns=here.turns
+        run_inversions,
+        arrangement=arrangement,
+        steps=steps,
+        studio=studio,
+        store=canvas.worlds,
+        engine_lock=canvas.engine_lock,
     )
-    here.jobs.submit(job, run)
-    return described(job)
+    canvas.jobs.submit(job, run)
+    return job_record(job)
 
 
-def _kept(photo: UploadFile, path: Path) -> Upload:
-    """The photograph in the file ``path``. Raises LimitError where it is too large."""
-    name, limit = _plain(photo.filename or ""), MAX_UPLOAD_MB
+def _save_upload(photo: UploadFile, path: Path) -> Upload:
+    """Write an uploaded photograph to ``path``. Raises LimitError if it is too large."""
+    name, limit = _base_name(photo.filename or ""), MAX_UPLOAD_MB
     if (photo.size or 0) > limit.value() * MIB:
         raise LimitError(
             f"{cut(name)} has {photo.size} bytes, over the limit of {limit.value()} MiB for a photograph; send a smaller "
@@ -116,6 +123,6 @@ def _kept(photo: UploadFile, path: Path) -> Upload:
     return Upload(path, name)
 
 
-def _plain(filename: str) -> str:
-    """The last part of what a client calls its file, whose folders are no concern of others."""
+def _base_name(filename: str) -> str:
+    """Return the last part of a client's file name, without its private folders."""
     return filename.replace("\\", "/").rpartition("/")[2] or NAMELESS

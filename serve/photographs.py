@@ -1,4 +1,4 @@
-"""Photographs in a world: where uploads are placed, and what the world becomes once their latents are known."""
+"""Place uploaded photographs in a world, and add their latents to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from infgen.world.document import cut
 from infgen.world.layout import ResolvedLayout
 from infgen.world.world import StyleSource, World
 
-APART_PX = 512  # between photographs that are not placed by hand
+APART_PX = 512  # gap between photographs without a given place
 TRANSITION_PX = 127  # around a single photograph
 NOTHING_AROUND = Extension()
 _NAME_CHARS = 40
@@ -28,7 +28,7 @@ _NAME_CHARS = 40
 
 @dataclass(frozen=True)
 class Upload:
-    """A photograph that was sent: the file ``path``, and the ``name`` that its sender calls it."""
+    """An uploaded photograph: its temporary file ``path`` and the client's file ``name``."""
 
     path: Path
     name: str
@@ -36,9 +36,10 @@ class Upload:
 
 @dataclass(frozen=True)
 class Placing:
-    """Where photographs lie, in px of the world. ``x``: the first one's left edge; None: beside others.
+    """Place of photographs, px of the world.
 
-    ``extension``: what is drawn around a single one. ``gap``: from one of several to the next.
+    ``x``: left edge of the first one; None places it right of all others. ``extension``: px rendered around a single
+    photograph. ``gap``: px between neighbours.
     """
 
     x: int | None
@@ -47,31 +48,30 @@ class Placing:
 
 
 def arrange(uploads: Sequence[Upload], placing: Placing, *, world: World, config: GeneratorConfig) -> Arrangement:
-    """The photographs at their places in ``world``, from left to right, and the region that is drawn around them.
+    """Arrange photographs in ``world`` from left to right, with the region to render around them.
 
-    They are placed on whole px of the scale at which they are inverted. ``config``: of the model. The files are not needed
-    any more afterwards. Raises InputError, or LimitError, where a photograph cannot be read, placed or inverted, or the
-    region is too large.
+    Places are whole px of the scale used for inversion. ``config``: of the model. The files can be deleted afterwards.
+    Raises InputError or LimitError if a photograph cannot be read, placed or inverted, or the region is too large.
     """
     _check_room(world, len(uploads))
     working = config.coarser(working_scale(config).halvings)
     placed: list[Placed] = []
-    x = (_beside(world) if placing.x is None else placing.x) >> working.halvings
+    x = (_next_free_x(world) if placing.x is None else placing.x) >> working.halvings
     for upload in uploads:
-        placed.append(_opened(upload, x=x))
+        placed.append(_open_upload(upload, x=x))
         x += placed[-1].region.w + (placing.gap >> working.halvings)
-    arrangement = _arranged(placed, placing, config=working)
+    arrangement = _arrange_placed(placed, placing, config=working)
     arrangement.check_size()
     _check_period(arrangement, world.period, working)
     return arrangement
 
 
-def _opened(upload: Upload, *, x: int) -> Placed:
-    """The photograph at working size alone, for what waits in line holds no picture of full size; sRGB as all tiles are."""
+def _open_upload(upload: Upload, *, x: int) -> Placed:
+    """Open and place a photograph. Keeps only its working size, in sRGB like all tiles, to save memory in the queue."""
     name = cut(upload.name)
     try:
         photograph = open_photograph(upload.path, short_px=SMALLEST_PX)
-    except InputError as error:  # does not tell where uploads lie
+    except InputError as error:  # hides the server's path from the client
         raise type(error)(str(error).replace(str(upload.path), name)) from None
     placed = place(replace(photograph, name=name), x=x)
     known = None if placed.known.all() else placed.known
@@ -80,11 +80,11 @@ def _opened(upload: Upload, *, x: int) -> Placed:
     return replace(placed, photograph=small, pixels=np.asarray(small.image))
 
 
-def _arranged(placed: Sequence[Placed], placing: Placing, *, config: GeneratorConfig) -> Arrangement:
+def _arrange_placed(placed: Sequence[Placed], placing: Placing, *, config: GeneratorConfig) -> Arrangement:
     halvings = config.halvings
     if len(placed) > 1:
         joined = inbetweening(placed, config=config)
-        widest = ((MAX_REQUEST_TRANSITION.value() >> halvings) - 1) | 1  # it is odd
+        widest = ((MAX_REQUEST_TRANSITION.value() >> halvings) - 1) | 1  # transitions are odd
         return replace(joined, transition=min(joined.transition, widest))
     (photo,) = placed
     transition = (TRANSITION_PX >> halvings) | 1
@@ -95,11 +95,11 @@ def _arranged(placed: Sequence[Placed], placing: Placing, *, config: GeneratorCo
 
 
 def _check_room(world: World, photographs: int) -> None:
-    """Raise InputError where the styles of so many ``photographs`` find no place in the world's layout, or LimitError."""
+    """Raise InputError or LimitError if the world's layout cannot take the styles of this many ``photographs``."""
     layout = world.layout
     if layout is not None and layout.painting is not None:
         raise InputError(
-            "this world's styles are painted, which leaves no place for a photograph's; use a world with style centres"
+            "this world has a painted style map, which cannot hold a photograph's style; use a world with style centres"
         )
     styles, centres = (len(layout.styles), len(layout.centres)) if layout is not None and layout.centres else (0, 0)
     own = 1 if photographs == 1 else 2 * photographs  # one centre in the middle, or one on each side
@@ -107,33 +107,36 @@ def _check_room(world: World, photographs: int) -> None:
 
 
 def _check_period(arrangement: Arrangement, period: int | None, config: GeneratorConfig) -> None:
-    """Raise InputError where a cyclic world is too short for the photographs."""
+    """Raise InputError if a cyclic world is too short for the photographs."""
     for photo in arrangement.photographs:
         Cover.of(photo.target(), config, period=period)
     first, last = arrangement.photographs[0].region, arrangement.photographs[-1].region
     reach = (last.x + last.w - first.x) << arrangement.halvings
     if period is not None and reach > period:
         raise InputError(
-            f"the photographs reach over {reach} px and this world repeats after {period} px; give a smaller gap"
+            f"the photographs span {reach} px but this world repeats after {period} px; give a smaller gap"
         )
 
 
-def _beside(world: World) -> int:
-    """Where a photograph lies beside the others: right of them, the first one at 0."""
+def _next_free_x(world: World) -> int:
+    """Return the left edge in px for a new photograph: right of the others, or 0 for the first."""
     edges = [anchor.pixels.x.stop for anchor in world.placed_anchors]
     return max(edges) + APART_PX if edges else 0
 
 
-def with_photographs(world: World, latents: Sequence[Path], arrangement: Arrangement) -> World:
-    """``world`` with the anchors ``latents``, one for each photograph of ``arrangement``, and their styles.
+def add_photographs(world: World, latents: Sequence[Path], arrangement: Arrangement) -> World:
+    """Return ``world`` with the anchors ``latents``, one per photograph of ``arrangement``, and their styles.
 
-    A style rules everywhere, or where it is nearest if there are others; the transition of a world with style centres stays.
+    A single style applies everywhere; otherwise the nearest style centre decides. A world with style centres keeps its
+    transition.
     """
     _check_room(world, len(latents))
     alone = arrangement.world(latents, seed=world.seed)
     assert alone.layout is not None
     there = world.layout if world.layout is not None and world.layout.centres else None
-    names = _names(arrangement, alone.layout, taken=() if there is None else [style.name for style in there.styles])
+    names = _name_styles(
+        arrangement, alone.layout, taken=() if there is None else [style.name for style in there.styles]
+    )
     truncation = None if world.truncation == 1 else 1.0
     styles = tuple(
         style.model_copy(update={"name": names[style.name], "truncation": truncation}) for style in alone.layout.styles
@@ -149,8 +152,8 @@ def with_photographs(world: World, latents: Sequence[Path], arrangement: Arrange
     return world.changed(layout=checked, style=StyleSource(), anchors=anchors).in_folder(latents[0].parent)
 
 
-def _names(arrangement: Arrangement, layout: ResolvedLayout, *, taken: Sequence[str]) -> dict[str, str]:
-    """What each style of ``layout`` is called after its photograph; no name twice, and none of those ``taken``."""
+def _name_styles(arrangement: Arrangement, layout: ResolvedLayout, *, taken: Sequence[str]) -> dict[str, str]:
+    """Map each style of ``layout`` to a unique name from its photograph, excluding the names in ``taken``."""
     names: dict[str, str] = {}
     for style, photo in zip(layout.styles, arrangement.photographs, strict=True):
         names[style.name] = _free_name(cut(photo.photograph.name, _NAME_CHARS), {*taken, *names.values()})

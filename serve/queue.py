@@ -1,4 +1,4 @@
-"""The line of tiles to draw: bounded, the newest first, each drawn once however many wait for it, none for which nobody waits."""
+"""Bounded newest-first queue of tiles. Duplicate requests share one render, and abandoned tiles are dropped."""
 
 import asyncio
 import logging
@@ -16,31 +16,31 @@ from infgen.serve.errors import BusyError, DeadlineError, StoppingError
 
 logger = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.005  # an idle engine waits so long for neighbours that come with a first tile
-PATIENCE = 3  # a tile that waited for this share of its deadline is drawn before newer ones
-FIRST_GUESS = 0.2  # seconds for a tile of cost 1, before one was drawn
-MEMORY = 0.8  # share of the past in the mean time of a tile
+GATHER_SECONDS = 0.005  # an idle engine waits this long to batch neighbouring tiles
+PATIENCE = 3  # a tile older than 1 / PATIENCE of its deadline goes before newer ones
+FIRST_GUESS = 0.2  # initial estimate of the seconds for a tile of cost 1
+MEMORY = 0.8  # decay of the moving average of seconds per tile
 
 
 class Work(Protocol):
-    """Something to draw."""
+    """A picture to render."""
 
     @property
     def key(self) -> str:
-        """Names its result: equal keys, equal pixels."""
+        """Identifies the result: equal keys mean equal pixels."""
 
     @property
     def group(self) -> object:
-        """What can be drawn together has equal groups."""
+        """Works with equal groups can be rendered together."""
 
     @property
     def cost(self) -> float:
-        """Work for it alone, in units of a full-size tile."""
+        """Cost of rendering it alone, in full-size tiles."""
 
 
 W = TypeVar("W", bound=Work)
-Draw = Callable[[Sequence[W]], dict[str, Pixels]]  # pixels by key; more than was asked where it comes for free
-Finish = Callable[[str, Pixels], bytes]  # (key, pixels) -> what those who wait for the key get
+Draw = Callable[[Sequence[W]], dict[str, Pixels]]  # pixels by key; may include extra tiles that cost nothing
+Finish = Callable[[str, Pixels], bytes]  # (key, pixels) -> encoded result
 
 
 @dataclass(eq=False)
@@ -52,9 +52,9 @@ class _Entry(Generic[W]):
 
 
 class TileQueue(Generic[W]):
-    """Draws what is asked for. All methods belong to one event loop.
+    """Renders requested tiles. Call all methods from one event loop.
 
-    ``draw`` runs on ``engine``, one call at a time; ``finish`` on ``encoders``, beside the next call.
+    ``draw`` runs on ``engine``, one call at a time. ``finish`` runs on ``encoders``, in parallel with the next call.
     """
 
     def __init__(self, draw: Draw[W], finish: Finish, *, engine: Executor, encoders: Executor) -> None:
@@ -66,16 +66,16 @@ class TileQueue(Generic[W]):
         self._arrival = asyncio.Event()
         self._stopping = False
         self.unit_seconds = FIRST_GUESS
-        self.dropped = 0  # tiles that nobody waited for any more, or that newer ones took the place of
+        self.dropped = 0  # tiles abandoned by clients or displaced by newer ones
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._drawing) + len(self._finishing)
 
     async def get(self, work: W) -> bytes:
-        """The result of ``work``; whoever gives up waiting cancels this call.
+        """Return the result of ``work``. Cancel this call to abandon the tile.
 
-        Raises BusyError where newer requests took its place in a full queue, DeadlineError after INFGEN_TILE_SECONDS,
-        StoppingError while the server stops, and what ``draw`` raises.
+        Raises BusyError if newer requests displace it in a full queue, DeadlineError after INFGEN_TILE_SECONDS,
+        StoppingError during shutdown, and every error of ``draw``.
         """
         entry = self._entry(work)
         entry.waiting += 1
@@ -84,7 +84,7 @@ class TileQueue(Generic[W]):
                 return await asyncio.shield(entry.result)
         except TimeoutError:
             raise DeadlineError(
-                f"the tile was not drawn within {TILE_SECONDS.value()} s; ask again, or raise {TILE_SECONDS.name}"
+                f"the tile was not rendered within {TILE_SECONDS.value()} s; try again, or raise {TILE_SECONDS.name}"
             ) from None
         finally:
             entry.waiting -= 1
@@ -98,7 +98,7 @@ class TileQueue(Generic[W]):
             return self._drawing[work.key]
         if work.key not in self._waiting:
             if self._stopping:
-                raise StoppingError("the server is about to stop and draws no more tiles; ask again in a while")
+                raise StoppingError("the server is shutting down and accepts no tiles; try again later")
             self._waiting[work.key] = _Entry(work, asyncio.get_running_loop().create_future())
             self._make_room()
             self._arrival.set()
@@ -106,7 +106,7 @@ class TileQueue(Generic[W]):
         return self._waiting[work.key]
 
     def _make_room(self) -> None:
-        """Send the oldest away while the queue is too long, or would take longer than its tiles may wait."""
+        """Reject the oldest tiles while the queue is too long or its estimated time exceeds their patience."""
         longest = TILE_SECONDS.value() / PATIENCE
         while len(self._waiting) > 1:
             seconds = self.unit_seconds * sum(entry.work.cost for entry in self._waiting.values())
@@ -114,12 +114,12 @@ class TileQueue(Generic[W]):
                 return
             _, oldest = self._waiting.popitem(last=False)
             retry = max(1, math.ceil(min(seconds, longest)))
-            message = f"the queue of tiles is full, newer ones went first; ask again in {retry} s"
+            message = f"the tile queue is full and newer tiles go first; try again in {retry} s"
             oldest.result.set_exception(BusyError(message, retry_after=retry))
             self.dropped += 1
 
     async def run(self) -> None:
-        """Draw until cancelled."""
+        """Render queued tiles until cancelled."""
         while True:
             await self._arrival.wait()
             self._arrival.clear()
@@ -146,7 +146,7 @@ class TileQueue(Generic[W]):
             task.add_done_callback(self._finishing.discard)
 
     def _take(self) -> list[_Entry[W]]:
-        """The newest tile, or the oldest one if it has waited for too long, and all that can be drawn with it."""
+        """Remove the newest tile, or an overdue oldest one, from the queue, with all tiles of its group."""
         oldest = next(iter(self._waiting.values()))
         impatient = time.monotonic() - oldest.arrived > TILE_SECONDS.value() / PATIENCE
         first = oldest if impatient else next(reversed(self._waiting.values()))
@@ -172,10 +172,10 @@ class TileQueue(Generic[W]):
         self._drawing.pop(entry.work.key, None)
         if not entry.result.done():
             entry.result.set_exception(error)
-            entry.result.exception()  # seen: nobody may be waiting any more
+            entry.result.exception()  # marks it as retrieved, since all clients may have gone
 
     async def drain(self, seconds: float) -> bool:
-        """Take no new tiles, and finish those in line within ``seconds``. Returns whether all were."""
+        """Reject new tiles and wait up to ``seconds`` for queued ones. Returns whether all finished."""
         self._stopping = True
         end = time.monotonic() + seconds
         while len(self) and time.monotonic() < end:

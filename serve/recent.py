@@ -1,4 +1,4 @@
-"""What was made lately, the last few used of it."""
+"""Small LRU cache of objects."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,14 +9,14 @@ Made = TypeVar("Made")
 
 
 class Recent(Generic[Key, Made]):
-    """Keeps the ``most`` last used things. For one thread at a time."""
+    """LRU cache of up to ``most`` objects. Not thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._made: OrderedDict[Key, Made] = OrderedDict()
 
     def get(self, key: Key, make: Callable[[], Made]) -> Made:
-        """The thing of ``key``, made now where it is not there."""
+        """Return the object of ``key``; on a miss, create it with ``make``."""
         if key not in self._made:
             self._made[key] = make()
             if len(self._made) > self._most:

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers, as the OpenAPI document describes them."""
+"""Define the request and response bodies of the API."""
 
 from typing import Annotated, Any, Literal
 
@@ -41,22 +41,22 @@ EXAMPLE_JOB: dict[str, Any] = {
 
 
 class Answer(BaseModel):
-    """Part of an answer."""
+    """Part of a response."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 class ErrorBody(Answer):
-    """What went wrong."""
+    """An error message."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"error": "there is no world '5f3a09c1d2e4'"}]})
 
     error: str
-    """One line: what is wrong, with which value, what is allowed, what to do."""
+    """One line: the problem, the value, the allowed values, and a remedy."""
 
 
 class Rectangle(Document):
-    """Px of the world: x to the right, y down, 0 at the horizon."""
+    """A rectangle in px of the world: x points right, y points down, y = 0 at the horizon."""
 
     x: Px
     """Left edge."""
@@ -69,81 +69,81 @@ class Rectangle(Document):
 
 
 class NewWorld(Document):
-    """A world to keep."""
+    """A world to create."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Blue hills", "world": EXAMPLE_WORLD}]})
 
     name: Name | None = None
-    """What people call it; by default after its seed."""
+    """Display name; by default "World" and its seed."""
     world: World = World()
-    """The document; by default world 0."""
+    """World document; by default the world of seed 0."""
 
 
 class ChangedWorld(Document):
-    """Another document for a world."""
+    """A new document for a world."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"world": {"schema": 1, "seed": 7, "truncation": 0.7}}]})
 
     world: World
-    """The whole document."""
+    """Complete world document."""
 
 
 class Resampling(Rectangle):
-    """A rectangle to draw again."""
+    """A rectangle to resample."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"x": 0, "y": -64, "w": 256, "h": 128, "seed": 11}]})
 
     fields: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=len(FIELDS))] = FIELDS
-    """What is drawn again: local latents (what is there), noise (its grain)."""
+    """Inputs to resample: local latents (content), noise (fine texture)."""
     seed: Seed | None = None
-    """Any 64-bit integer; by default a random one, to be found in the world's last edit."""
+    """Any 64-bit integer; by default random. The world's last edit records it."""
     like: Rectangle | None = None
-    """Take mean and spread of the latents from this rectangle."""
+    """Match mean and standard deviation of the latents to this rectangle."""
 
 
 class Export(Rectangle):
-    """A rectangle to write to a picture file."""
+    """A rectangle to export to a picture file."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"x": 0, "y": -512, "w": 2048, "h": 1024, "format": "png"}]}
     )
 
     format: Format = "png"
-    """Of the file."""
+    """File format."""
     revision: Annotated[str, Field(max_length=64)] | None = None
-    """Of the world; by default the shown one."""
+    """Revision of the world; by default the current one."""
 
 
 class WorldEntry(Answer):
-    """A world in the list of all."""
+    """A world in the list of worlds."""
 
     id: str
-    """Names it in addresses."""
+    """Id, as used in addresses."""
     name: str
-    """What people call it."""
+    """Display name."""
     revision: str
-    """A hash of all that its pixels depend on."""
+    """Hash of everything that its pixels depend on."""
     created: str
-    """When it was made, ISO 8601."""
+    """Time of creation, ISO 8601."""
     modified: str
-    """When it was last changed, undone or redone."""
+    """Time of the last change, undo or redo, ISO 8601."""
 
 
 class WorldRecord(WorldEntry):
-    """A world as it is now."""
+    """The current state of a world."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_RECORD]})
 
     world: dict[str, Any]
-    """The world document: what ``infgen render --world`` reads."""
+    """World document, as read by ``infgen render --world``."""
     can_undo: bool
     """Whether there is an older revision."""
     can_redo: bool
-    """Whether there is a newer one, that was undone."""
+    """Whether there is an undone revision."""
 
 
 class Place(Answer):
-    """A rectangle of the world, px."""
+    """A rectangle in px of the world."""
 
     x: int
     """Left edge."""
@@ -156,81 +156,81 @@ class Place(Answer):
 
 
 class Progress(Answer):
-    """How far a job is: px of an export, steps of all inversions."""
+    """Progress of a job: px of an export, steps of all inversions."""
 
     done: int
-    """So much is done."""
+    """Amount done."""
     total: int
-    """Of so much; 0 while that is not known."""
+    """Total amount; 0 while unknown."""
 
 
 class JobRecord(Answer):
-    """An export, or inversions of photographs."""
+    """A job: an export, or the inversion of photographs."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_JOB]})
 
     id: str
-    """Names it in addresses."""
+    """Id, as used in addresses."""
     kind: Kind
-    """What is done."""
+    """Type of the job."""
     world: str
     """The world's id."""
     state: State
-    """The last three are final."""
+    """State of the job; the last three are final."""
     created: str
-    """When it was asked for, ISO 8601."""
+    """Time of the request, ISO 8601."""
     progress: Progress
-    """How far it is."""
+    """Progress of the job."""
     seconds_left: float | None
-    """An estimate, while it runs."""
+    """Estimated seconds left while it runs."""
     terms: dict[str, float]
-    """Of an inversion: PSNR in dB, and every term of the loss."""
+    """PSNR in dB and all loss terms of an inversion."""
     preview: str | None
-    """Address of a picture of the running inversion so far, relative to the API; another one for each picture."""
+    """Address of the current preview of an inversion, relative to the API. Changes with each preview."""
     region: Place | None
-    """What the result shows."""
+    """Rectangle that the result shows."""
     revision: str | None
-    """Of the world that holds the photographs now."""
+    """Revision of the world after the photographs were added."""
     result: str | None
-    """Address of the file, relative to the API, once it is whole."""
+    """Address of the finished file, relative to the API."""
     error: str | None
-    """Why it failed or was cancelled."""
+    """Reason of a failure or cancellation."""
 
 
 class Model(Answer):
-    """What draws."""
+    """The model that renders."""
 
     name: str
     """Name of the model file."""
     sha256: str
-    """Its hash."""
+    """SHA-256 of the model file."""
 
 
 class Zoom(Answer):
-    """Levels of tiles: at level z a pixel shows 2**-z px of the world."""
+    """Zoom levels of tiles: at level z a pixel shows 2**-z px of the world."""
 
     min: int
-    """The farthest out."""
+    """Coarsest level."""
     max: Literal[0] = 0
     """Full resolution."""
     pictures: list[int]
-    """Levels that the model draws as pictures of their own, 0 first; tiles of others are means of the next finer picture."""
+    """Levels that the model renders directly, 0 first. Other levels average the next finer of these."""
 
 
 class Info(Answer):
-    """The server and what it can do."""
+    """The server and its limits."""
 
     version: str
-    """Of infgen."""
+    """Version of infgen."""
     model: Model
-    """The file of the model that draws."""
+    """Model file."""
     cell_px: int
-    """Px of a cell: periods of worlds are multiples of it."""
+    """Side of a cell in px. Periods of worlds are multiples of it."""
     levels: int
-    """Upsampling levels of the network."""
+    """Number of upsampling levels of the network."""
     tile_px: int
-    """Side of a tile."""
+    """Side of a tile in pixels."""
     zoom: Zoom
-    """Levels of tiles."""
+    """Zoom levels of tiles."""
     limits: dict[str, int]
-    """What this server takes at most."""
+    """Limits of this server."""

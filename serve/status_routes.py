@@ -1,4 +1,4 @@
-"""Routes about the server itself: what it can do, whether it is well, what it has counted."""
+"""Routes of the server itself: capabilities, health and metrics."""
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
@@ -18,7 +18,7 @@ from infgen.limits import (
 )
 from infgen.serve.errors import StoppingError
 from infgen.serve.metrics import CONTENT_TYPE
-from infgen.serve.routes import Here, errors
+from infgen.serve.routes import CanvasDep, errors
 from infgen.serve.schemas import Info, Model, Zoom
 from infgen.serve.tiles import TILE_PX
 
@@ -40,9 +40,9 @@ _LIMITS = {
 
 
 @api.get("/info", responses=errors())
-def info(here: Here) -> Info:
-    """The model, the levels of tiles, and what this server takes at most."""
-    studio, artist = here.studio, here.painter.artist
+def info(canvas: CanvasDep) -> Info:
+    """Read the model, the zoom levels and the limits of this server."""
+    studio, artist = canvas.studio, canvas.painter.artist
     config = studio.generator.config
     return Info(
         version=__version__,
@@ -57,19 +57,19 @@ def info(here: Here) -> Info:
 
 @router.get("/health/live", response_class=PlainTextResponse)
 def live() -> str:
-    """The process answers."""
+    """Report that the process is alive."""
     return "live"
 
 
 @router.get("/health/ready", response_class=PlainTextResponse, responses=errors(503))
-def ready(here: Here) -> str:
-    """The model is loaded, the engine has passed its self-test, and the server is not about to stop."""
-    if not here.ready:
-        raise StoppingError("the server takes no work: it starts, or is about to stop")
+def ready(canvas: CanvasDep) -> str:
+    """Report that the model is loaded, the engine passed its self-test, and the server is not shutting down."""
+    if not canvas.ready:
+        raise StoppingError("the server is starting or shutting down and accepts no work")
     return "ready"
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=errors())
-def metrics(here: Here) -> Response:
-    """Counters, in the text format of Prometheus."""
-    return Response(here.metrics.text(), media_type=CONTENT_TYPE)
+def metrics(canvas: CanvasDep) -> Response:
+    """Read the metrics in the Prometheus text format."""
+    return Response(canvas.metrics.text(), media_type=CONTENT_TYPE)

@@ -1,4 +1,4 @@
-"""Tiles of a world: squares of 256 x 256 pixels at every zoom level, and what draws them (see ``infgen.serve.zoom``)."""
+"""Address and render tiles of a world: 256 x 256 pixels at every zoom level (see ``infgen.serve.zoom``)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -21,18 +21,18 @@ from infgen.serve.zoom import zoom_levels
 from infgen.world.world import World
 
 TILE_PX = 256
-BLOCK = 2  # tiles that are drawn as one window, across and down, when several are wanted: a fifth less time
-JOINED = (0, -1)  # levels where this holds; farther out, wide layers take most of the time, as much in any window
+BLOCK = 2  # side in tiles of the window rendered at once; saves a fifth of the time
+JOINED = (0, -1)  # levels where BLOCK saves time; farther out, wide layers cost the same in any window
 GPU_BATCH, GPU_REACH = (
     8,
     8,
-)  # windows of one engine call, tiles in line; on a CPU, one window at a time stays in the cache
-STYLE_PX = 256  # side of the window that a picture of a style shows, where the model has one scale
+)  # windows per engine call, side of a group in tiles; a CPU renders one window at a time, which fits its cache
+STYLE_PX = 256  # side of the window of a style preview, for models with one scale
 
 
 @dataclass(frozen=True)
 class Address:
-    """Tile (``x``, ``y``) of zoom level ``z``, 0 or below: px x * side to (x + 1) * side - 1, where side is 256 * 2**-z."""
+    """Tile (``x``, ``y``) of zoom level ``z`` <= 0. It shows px x * side to (x + 1) * side - 1; side = 256 * 2**-z."""
 
     z: int
     x: int
@@ -40,22 +40,22 @@ class Address:
 
     @property
     def side(self) -> int:
-        """Px of the world that it shows, across and down."""
+        """Width and height in px of the world."""
         return TILE_PX << -self.z
 
     @property
     def block(self) -> tuple[int, int]:
-        """The window that it shares with its neighbours, if any."""
+        """Index of the window that contains the tile."""
         side = BLOCK if self.z in JOINED else 1
         return self.x // side, self.y // side
 
     def parts(self, side: int) -> list[list["Address"]]:
-        """Rows of the ``side`` x ``side`` tiles that show the same, at the level where a pixel is 1 / ``side`` as wide."""
+        """Return the ``side`` x ``side`` tiles of the same area by row, at the level of ``side`` times finer pixels."""
         z, first = self.z + side.bit_length() - 1, (side * self.x, side * self.y)
         return [[Address(z, first[0] + i, first[1] + j) for i in range(side)] for j in range(side)]
 
     def check(self, least: int) -> None:
-        """Raise NotFoundError where it is not between levels ``least`` and 0, or leaves the canvas of +-2^40 px."""
+        """Raise NotFoundError outside levels ``least`` to 0 or outside the canvas of +-2^40 px."""
         if not least <= self.z <= 0:
             raise NotFoundError(f"zoom level {self.z} is out of range; allowed are {least} to 0")
         most = PX_LIMIT // self.side
@@ -67,7 +67,7 @@ class Address:
 
 
 class TileArtist:
-    """Draws tiles with the model of ``studio``, at all its scales. For one thread at a time."""
+    """Renders tiles with the model of ``studio``, at all its scales. Not thread-safe."""
 
     def __init__(self, studio: Studio) -> None:
         self._levels = zoom_levels(studio)
@@ -77,16 +77,16 @@ class TileArtist:
 
     @property
     def least(self) -> int:
-        """The zoom level that is farthest out."""
+        """Coarsest zoom level."""
         return min(self._levels)
 
     @property
     def pictures(self) -> list[int]:
-        """The zoom levels whose tiles are pictures of the model, not means: 0 first."""
+        """Zoom levels that the model renders directly, without averaging: 0 first."""
         return [z for z, level in self._levels.items() if level.is_picture]
 
     def reach(self, z: int) -> int:
-        """Tiles of level ``z``, across and down, that are worth drawing together."""
+        """Side in tiles of the group of level ``z`` that is rendered together."""
         if not self._levels[z].is_picture:
             return 1
         if self._batch > 1:
@@ -94,28 +94,26 @@ class TileArtist:
         return BLOCK if z in JOINED else 1
 
     def halvings(self, z: int) -> int:
-        """Tiles of level ``z`` come from the picture at 1 / 2**halvings of the size."""
+        """Return the halvings of the scale that tiles of level ``z`` are rendered at."""
         return self._levels[z].studio.options.halvings
 
     def scene(self, world: World, z: int) -> Scene:
-        """What the tiles of level ``z`` show. Raises WorldError where the model cannot draw ``world``."""
+        """Return the scene of level ``z``. Raises WorldError if the model cannot render ``world``."""
         return self._levels[z].studio.with_world(world).scene
 
     def cost(self, z: int) -> float:
-        """Work for a tile of level ``z``, alone; a tile of level 0 is 1."""
+        """Return the cost of a single tile of level ``z``; a tile of level 0 costs 1."""
         return self._costs[z]
 
     def _flops(self, z: int) -> int:
         level = self._levels[z]
-        window = (
-            BLOCK if level.block > 1 and -self.halvings(z) in JOINED else 1
-        )  # tiles of the picture, across and down
+        window = BLOCK if level.block > 1 and -self.halvings(z) in JOINED else 1  # side in tiles
         return _flops(level.studio, _square(0, TILE_PX * window)) * (level.block // window) ** 2
 
     def draw(self, scene: Scene, tiles: Sequence[Address]) -> dict[Address, Pixels]:
-        """``tiles`` of one level, (256, 256, 3) uint8 each; and others that were drawn with them anyway.
+        """Render ``tiles`` of one level, (256, 256, 3) uint8 each. May include neighbours from the same window.
 
-        ``scene``: that of the level.
+        ``scene``: the scene of the level.
         """
         level = self._levels[tiles[0].z]
         if not level.is_picture:
@@ -135,7 +133,7 @@ class TileArtist:
         return mean_of_blocks(np.concatenate(rows), side)
 
     def _windows(self, scene: Scene, studio: Studio, regions: Sequence[Region]) -> list[Pixels]:
-        """Pixels of ``regions``; where it does each other good, those whose windows are alike share engine calls."""
+        """Render ``regions``. On a GPU, regions with equal windows share engine calls."""
         plans = [studio.plan(region) for region in regions]
         alike: dict[tuple[int, int], list[Plan]] = defaultdict(list)
         for plan in plans:
@@ -150,19 +148,19 @@ class TileArtist:
         return [drawn[plan.region] if plan.region in drawn else render_array(scene, plan) for plan in plans]
 
     def style_picture(self, seed: int, size: int) -> Pixels:
-        """The style of ``seed`` at the origin of world 0, (size, size, 3) uint8: a whole view, if the model has scales."""
+        """Render a style preview (size, size, 3) uint8 at the origin of world 0; a whole view if the model has scales."""
         studio, side = self._style_view(size)
         scene = studio.with_world(World().changed(style_seed=seed)).scene
         pixels = render_array(scene, studio.plan(_square(-(side // 2), side)))
         return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
 
     def style_cost(self, size: int) -> float:
-        """Work for a picture of a style, in units of a full-size tile."""
+        """Return the cost of a style preview, in full-size tiles."""
         studio, side = self._style_view(size)
         return _flops(studio, _square(-(side // 2), side)) / self._unit
 
     def _style_view(self, size: int) -> tuple[Studio, int]:
-        """The coarsest picture whose view is at least ``size`` pixels high, and that height; else a window of the full size."""
+        """Choose the coarsest scale whose view has ``size`` or more rows, else full size; return the view height too."""
         for z in reversed(self.pictures[1:]):
             studio = self._levels[z].studio
             view = studio.generator.config.view_px
@@ -173,7 +171,7 @@ class TileArtist:
 
 @torch.inference_mode()
 def _together(scene: Scene, plans: Sequence[Plan]) -> Iterable[tuple[Plan, Pixels]]:
-    """Plans of one window each, all of the same size, drawn by one engine call."""
+    """Render plans of one window each, all of the same size, in one engine call."""
     tiles = [plan.tile(0) for plan in plans]
     batch = tile_batch(
         scene.world,
@@ -188,7 +186,7 @@ def _together(scene: Scene, plans: Sequence[Plan]) -> Iterable[tuple[Plan, Pixel
 
 
 def mean_of_blocks(pixels: Pixels, side: int) -> Pixels:
-    """Means of ``side`` x ``side`` pixels, (h, w, 3) uint8 -> (h / side, w / side, 3) uint8, rounded to the nearest."""
+    """Average blocks of ``side`` x ``side`` pixels: (h, w, 3) uint8 -> (h / side, w / side, 3) uint8, rounded."""
     if side == 1:
         return pixels
     height, width, channels = pixels.shape
@@ -198,7 +196,7 @@ def mean_of_blocks(pixels: Pixels, side: int) -> Pixels:
 
 
 def _around(tiles: Iterable[Address]) -> Region:
-    """The smallest rectangle of tiles that holds ``tiles`` of one level, in pixels of that level."""
+    """Return the bounding rectangle of ``tiles`` of one level, in pixels of that level."""
     xs, ys = zip(*((tile.x, tile.y) for tile in tiles), strict=True)
     left, top = min(xs), min(ys)
     columns, rows = max(xs) - left + 1, max(ys) - top + 1
@@ -213,11 +211,11 @@ def _cut(region: Region, pixels: Pixels, *, z: int) -> Iterable[tuple[Address, P
 
 
 def _square(corner: int, side: int) -> Region:
-    """The square from (``corner``, ``corner``)."""
+    """Return the square with its upper left corner at (``corner``, ``corner``)."""
     return Region(corner, corner, side, side)
 
 
 def _flops(studio: Studio, region: Region) -> int:
-    """Operations for ``region``, in pixels of the studio's picture."""
+    """Estimate the FLOPs of ``region``, in pixels of the studio's scale."""
     plan = studio.plan(region)
     return tile_flops(studio.generator.config, plan.cells) * plan.tile_count

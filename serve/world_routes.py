@@ -1,4 +1,4 @@
-"""Routes of worlds: create, read, replace, draw a part again, undo, redo, delete."""
+"""Routes of worlds: create, read, replace, resample, undo, redo, delete."""
 
 import secrets
 
@@ -8,7 +8,7 @@ from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.serve.canvas import Canvas
 from infgen.serve.layouts import check_counts
-from infgen.serve.routes import Here, IfMatch, WorldId, errors
+from infgen.serve.routes import CanvasDep, IfMatch, WorldId, errors
 from infgen.serve.schemas import ChangedWorld, NewWorld, Rectangle, Resampling, WorldEntry, WorldRecord
 from infgen.serve.worlds import Record, match
 from infgen.world.document import cut
@@ -18,8 +18,8 @@ router = APIRouter(prefix="/worlds", tags=["worlds"])
 CHANGES = errors(400, 404, 408, 412, 413, 428)
 
 
-def described(record: Record, response: Response) -> WorldRecord:
-    """The answer about ``record``; its revision is the ETag, which If-Match of a change repeats."""
+def world_record(record: Record, response: Response) -> WorldRecord:
+    """Build the response body for ``record``, with its revision as the ETag for a later If-Match."""
     response.headers["ETag"] = f'"{record.revision}"'
     return WorldRecord(
         id=record.id,
@@ -34,95 +34,95 @@ def described(record: Record, response: Response) -> WorldRecord:
 
 
 @router.get("", responses=errors())
-def list_worlds(here: Here) -> list[WorldEntry]:
-    """All worlds, the last changed first."""
+def list_worlds(canvas: CanvasDep) -> list[WorldEntry]:
+    """List all worlds, last changed first."""
     return [
         WorldEntry(id=id, name=h.name, revision=revision, created=h.created, modified=h.modified)
-        for id, h, revision in here.worlds.entries()
+        for id, h, revision in canvas.worlds.entries()
     ]
 
 
 @router.post("", status_code=201, responses=errors(400, 408, 413))
-def create_world(here: Here, body: NewWorld, response: Response) -> WorldRecord:
-    """Keep a new world."""
+def create_world(canvas: CanvasDep, body: NewWorld, response: Response) -> WorldRecord:
+    """Create a world."""
     world = body.world
     if world.anchors:
-        raise InputError("world: anchors are latents of photographs, which a new world does not have; leave them out")
-    _check(here, world)
+        raise InputError("world: a new world cannot have anchors, the latents of photographs; leave them out")
+    _check(canvas, world)
     name = f"World {world.seed}" if body.name is None else body.name
-    return described(here.worlds.create(world, name=name), response)
+    return world_record(canvas.worlds.create(world, name=name), response)
 
 
 @router.get("/{world_id}", responses=errors(404))
-def read_world(here: Here, world_id: WorldId, response: Response) -> WorldRecord:
-    """The world as it is now."""
-    return described(here.worlds.get(world_id), response)
+def read_world(canvas: CanvasDep, world_id: WorldId, response: Response) -> WorldRecord:
+    """Read the current state of a world."""
+    return world_record(canvas.worlds.get(world_id), response)
 
 
 @router.put("/{world_id}", responses=CHANGES)
 def replace_world(
-    here: Here, world_id: WorldId, body: ChangedWorld, response: Response, if_match: IfMatch = None
+    canvas: CanvasDep, world_id: WorldId, body: ChangedWorld, response: Response, if_match: IfMatch = None
 ) -> WorldRecord:
-    """Give the world another document. Anchors may be left out or moved, not added: photographs come by jobs."""
-    folder = here.worlds.folder(world_id)
+    """Replace the document of a world. It may move or remove anchors; only jobs add them."""
+    folder = canvas.worlds.folder(world_id)
 
-    def replaced(old: World) -> World:
+    def replace_document(old: World) -> World:
         new = body.world.in_folder(folder)
         for anchor in new.anchors:
             if not (folder / anchor.file).is_file():
                 raise InputError(
-                    f"world: it has no photograph {cut(anchor.file)}; add photographs by outpaint or inbetween"
+                    f"world: it has no photograph {cut(anchor.file)}; add photographs with outpaint or inbetween"
                 )
-        _check(here, new)
+        _check(canvas, new)
         return new
 
-    return described(here.worlds.change(world_id, replaced, expected=match(if_match)), response)
+    return world_record(canvas.worlds.change(world_id, replace_document, expected=match(if_match)), response)
 
 
 @router.delete("/{world_id}", status_code=204, responses=errors(404))
-def delete_world(here: Here, world_id: WorldId) -> None:
-    """Remove the world, its history and its photographs."""
-    here.worlds.delete(world_id)
+def delete_world(canvas: CanvasDep, world_id: WorldId) -> None:
+    """Delete a world, its history and its photographs."""
+    canvas.worlds.delete(world_id)
 
 
 @router.post("/{world_id}/resample", responses=CHANGES)
 def resample_world(
-    here: Here, world_id: WorldId, body: Resampling, response: Response, if_match: IfMatch = None
+    canvas: CanvasDep, world_id: WorldId, body: Resampling, response: Response, if_match: IfMatch = None
 ) -> WorldRecord:
-    """Draw a rectangle again, from another seed; what an earlier request drew inside it is taken out first.
+    """Resample a rectangle with another seed. Earlier resampling inside the rectangle is removed first.
 
-    So the same request gives the same world, pixels and revision again, whatever was tried in between.
+    Therefore equal requests give equal worlds, pixels and revisions, regardless of attempts in between.
     """
     seed = secrets.randbits(63) if body.seed is None else body.seed
     region, like = region_of(body), None if body.like is None else region_of(body.like)
 
-    def resampled(old: World) -> World:
-        config, bare = here.studio.generator.config, old.without_edits_inside(region, body.fields)
+    def resample(old: World) -> World:
+        config, bare = canvas.studio.generator.config, old.without_edits_inside(region, body.fields)
         return bare.resampled(region, seed=seed, sizes=config, fields=body.fields, like=like)
 
-    return described(here.worlds.change(world_id, resampled, expected=match(if_match)), response)
+    return world_record(canvas.worlds.change(world_id, resample, expected=match(if_match)), response)
 
 
 @router.post("/{world_id}/undo", responses=CHANGES | errors(409))
-def undo_change(here: Here, world_id: WorldId, response: Response, if_match: IfMatch = None) -> WorldRecord:
-    """Show the revision before this one."""
-    return described(here.worlds.step(world_id, -1, expected=match(if_match)), response)
+def undo_change(canvas: CanvasDep, world_id: WorldId, response: Response, if_match: IfMatch = None) -> WorldRecord:
+    """Return to the previous revision."""
+    return world_record(canvas.worlds.step(world_id, -1, expected=match(if_match)), response)
 
 
 @router.post("/{world_id}/redo", responses=CHANGES | errors(409))
-def redo_change(here: Here, world_id: WorldId, response: Response, if_match: IfMatch = None) -> WorldRecord:
-    """Show the revision that was undone last."""
-    return described(here.worlds.step(world_id, 1, expected=match(if_match)), response)
+def redo_change(canvas: CanvasDep, world_id: WorldId, response: Response, if_match: IfMatch = None) -> WorldRecord:
+    """Restore the last undone revision."""
+    return world_record(canvas.worlds.step(world_id, 1, expected=match(if_match)), response)
 
 
 def region_of(rectangle: Rectangle) -> Region:
-    """The rectangle as a region. Raises LimitError where it leaves the canvas."""
+    """Convert a rectangle to a region. Raises LimitError if it leaves the canvas."""
     return Region(rectangle.x, rectangle.y, rectangle.w, rectangle.h)
 
 
-def _check(here: Canvas, world: World) -> None:
-    """Raise WorldError where the model cannot draw ``world``, LimitError where it would take too much work."""
+def _check(canvas: Canvas, world: World) -> None:
+    """Raise WorldError if the model cannot render ``world``, LimitError if it has too many styles."""
     layout = world.layout
     if layout is not None:
         check_counts(styles=len(layout.styles), centres=len(layout.centres), transition=layout.transition)
-    here.studio.with_world(world)
+    canvas.studio.with_world(world)

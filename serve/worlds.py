@@ -1,11 +1,11 @@
-"""The worlds that people make: every revision a world file of its own, and beside them the history that undo and redo go along.
+"""Store worlds: one world file per revision, and a history for undo and redo.
 
-    worlds/5f3a09c1d2e4/history.json                  name, times, the hashes of all revisions, and which of them is shown
-    worlds/5f3a09c1d2e4/<hash>.json                   world documents, as ``infgen render --world`` reads them
+    worlds/5f3a09c1d2e4/history.json                  name, times, hashes of all revisions, current revision
+    worlds/5f3a09c1d2e4/<hash>.json                   world documents, as read by ``infgen render --world``
     worlds/5f3a09c1d2e4/<name>.safetensors            latents of photographs
 
-A revision is written before the history that names it, and both whole or not at all: after a crash, a world is what it was
-after the last change that was answered, or the one after that.
+A revision is written before the history that lists it, and both writes are atomic. After a crash, a world has at least
+every change that was answered.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 HISTORY = "history.json"
 KEPT_DOCUMENTS = 64
-_GOING = ".going-"  # begins the name of a folder that is being deleted
+_GOING = ".going-"  # prefix of folders being deleted
 _HASH_CHARS = 32
 
 Hash = Annotated[str, Field(pattern=f"^[0-9a-f]{{{_HASH_CHARS}}}$")]
@@ -43,25 +43,25 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class History(VersionedDocument):
-    """What ``history.json`` holds."""
+    """The contents of ``history.json``."""
 
     kind = "history"
 
     name: Name
-    """What people call the world."""
+    """Display name."""
     created: str
-    """When it was made, ISO 8601."""
+    """Time of creation, ISO 8601."""
     modified: str
-    """When it was last changed, undone or redone."""
+    """Time of the last change, undo or redo, ISO 8601."""
     revisions: Annotated[tuple[Hash, ...], Field(min_length=1)]
-    """Hashes of its documents, oldest first."""
+    """Hashes of the world documents, oldest first."""
     at: Annotated[int, Field(ge=0)]
-    """Which of them is shown."""
+    """Index of the current revision."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One world as it is now. ``revision``: a hash of all that its pixels depend on."""
+    """The current state of a world. ``revision``: hash of everything that its pixels depend on."""
 
     id: str
     history: History
@@ -75,14 +75,14 @@ class Record:
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a newer one, that was undone."""
+        """Whether there is an undone revision."""
         return self.history.at + 1 < len(self.history.revisions)
 
 
 class WorldStore:
-    """The worlds in ``folder``. Any thread may call it; one process may have it.
+    """The worlds in ``folder``. Thread-safe; only one process may use the folder.
 
-    ``look``: a hash of what pixels depend on besides the world: the same document has another revision with another model.
+    ``look``: hash of the renderer, as from ``look_of``. With another model, the same document has another revision.
     """
 
     def __init__(self, folder: Path, *, look: str) -> None:
@@ -90,26 +90,26 @@ class WorldStore:
         self._lock = threading.RLock()
         self._documents: Recent[tuple[str, str], World] = Recent(KEPT_DOCUMENTS)
         folder.mkdir(parents=True, exist_ok=True)
-        self._histories = dict(_found(folder))
+        self._histories = dict(_load_all(folder))
 
     def __len__(self) -> int:
         return len(self._histories)
 
     def entries(self) -> list[tuple[str, History, str]]:
-        """(id, history, revision) of every world, the last changed first."""
+        """List (id, history, revision) of every world, last changed first."""
         with self._lock:
             found = [(id, h, self._revision(h.revisions[h.at])) for id, h in self._histories.items()]
         return sorted(found, key=lambda entry: entry[1].modified, reverse=True)
 
     def get(self, id: str) -> Record:
-        """Raises NotFoundError for an unknown world."""
+        """Return a world. Raises NotFoundError for an unknown id."""
         with self._lock:
             history = self._history(id)
             shown = history.revisions[history.at]
             return Record(id, history, self._revision(shown), self._document(id, shown))
 
     def at(self, id: str, revision: str) -> World:
-        """The world as it is or was at ``revision``. Raises NotFoundError where that is unknown or no longer kept."""
+        """Return the world at ``revision``. Raises NotFoundError if the revision is unknown or was removed."""
         with self._lock:
             for content in self._history(id).revisions:
                 if self._revision(content) == revision:
@@ -117,11 +117,11 @@ class WorldStore:
         raise NotFoundError(f"world {id} has no revision {revision[:40]!r}; read the world again")
 
     def create(self, world: World, *, name: str) -> Record:
-        """Keep a new world. Raises LimitError where there are too many."""
+        """Store a new world. Raises LimitError if there are too many."""
         with self._lock:
             if len(self._histories) >= MAX_WORLDS.value():
                 raise LimitError(
-                    f"{len(self._histories)} worlds are kept, and allowed are {MAX_WORLDS.value()}; delete one, or raise "
+                    f"{len(self._histories)} worlds are stored; allowed are {MAX_WORLDS.value()}; delete one, or raise "
                     f"{MAX_WORLDS.name}"
                 )
             id, now = secrets.token_hex(6), _now()
@@ -135,13 +135,13 @@ class WorldStore:
             return self.get(id)
 
     def change(self, id: str, change: Callable[[World], World], *, expected: str | None = None) -> Record:
-        """Add the revision ``change(world)`` after the one that is shown; what was undone before is forgotten.
+        """Add the revision ``change(world)`` after the current one, and drop undone revisions.
 
-        ``expected``: the revision that the change goes out from. Nothing happens where the world stays as it is. Raises
-        StaleError where another revision is shown, and what ``change`` raises.
+        ``expected``: the revision that the change is based on. An unchanged world gets no new revision.
+        Raises StaleError if another revision is current, and every error of ``change``.
         """
         with self._lock:
-            record = self._expected(id, expected)
+            record = self._get_expected(id, expected)
             changed = change(record.world)
             if changed == record.world:
                 return record
@@ -150,15 +150,15 @@ class WorldStore:
             return self._show(record, replace_history(record.history, revisions=kept, at=len(kept) - 1))
 
     def step(self, id: str, step: int, *, expected: str | None = None) -> Record:
-        """Show the revision before (-1) or after (+1) the shown one. Raises ConflictError where there is none, StaleError."""
+        """Undo (-1) or redo (+1). Raises ConflictError if there is no such revision, StaleError like ``change``."""
         with self._lock:
-            record = self._expected(id, expected)
+            record = self._get_expected(id, expected)
             if not (record.can_undo if step < 0 else record.can_redo):
                 raise ConflictError(f"world {id} has nothing to {'undo' if step < 0 else 'redo'}")
             return self._show(record, replace_history(record.history, at=record.history.at + step))
 
     def delete(self, id: str) -> None:
-        """Remove a world with all its revisions and photographs. Raises NotFoundError for an unknown one."""
+        """Delete a world with its revisions and photographs. Raises NotFoundError for an unknown id."""
         with self._lock:
             self._history(id)
             going = self._folder / f"{_GOING}{id}"
@@ -167,7 +167,7 @@ class WorldStore:
         shutil.rmtree(going, ignore_errors=True)
 
     def folder(self, id: str) -> Path:
-        """Where the files of a world lie. Raises NotFoundError for an unknown one."""
+        """Return the folder of a world. Raises NotFoundError for an unknown id."""
         with self._lock:
             self._history(id)
         return self._folder / id
@@ -184,7 +184,7 @@ class WorldStore:
         path = self._folder / id / f"{content}.json"
         return self._documents.get((id, content), lambda: World.load(path))
 
-    def _expected(self, id: str, revision: str | None) -> Record:
+    def _get_expected(self, id: str, revision: str | None) -> Record:
         record = self.get(id)
         if revision is not None and revision != record.revision:
             raise StaleError(f"world {id} is at revision {record.revision}, not {revision[:40]!r}; read it again")
@@ -200,14 +200,14 @@ class WorldStore:
 
 
 def match(header: str | None) -> str:
-    """The revision in an If-Match header. Raises PreconditionError where there is none."""
+    """Return the revision in an If-Match header. Raises PreconditionError if the header is missing."""
     if header is None:
-        raise PreconditionError('a change needs the header If-Match: "revision", with the revision it goes out from')
+        raise PreconditionError('a change needs the header If-Match: "revision", with the revision it is based on')
     return header.strip().removeprefix("W/").strip('"')
 
 
 def replace_history(history: History, **values: object) -> History:
-    """The history with other values, changed now."""
+    """Return the history with other values and the current time as time of change."""
     return history.model_copy(update={**values, "modified": _now()})
 
 
@@ -216,7 +216,7 @@ def _now() -> str:
 
 
 def _save(world: World, folder: Path) -> str:
-    """Write the document under the hash of its text; returns the hash."""
+    """Write the document to a file named by its hash. Returns the hash."""
     content = hashlib.sha256(world.to_json().encode()).hexdigest()[:_HASH_CHARS]
     path = folder / f"{content}.json"
     if not path.exists():
@@ -229,8 +229,8 @@ def _write(history: History, folder: Path) -> None:
         temporary.write_text(history.to_json() + "\n")
 
 
-def _found(folder: Path) -> Iterator[tuple[str, History]]:
-    """The worlds that are there; what a crash left half made or half deleted is removed."""
+def _load_all(folder: Path) -> Iterator[tuple[str, History]]:
+    """Load all worlds. Removes folders left half created or half deleted by a crash."""
     for path in folder.iterdir():
         if path.name.startswith((TEMPORARY_PREFIX, _GOING)):
             shutil.rmtree(path, ignore_errors=True)
@@ -238,6 +238,6 @@ def _found(folder: Path) -> Iterator[tuple[str, History]]:
             try:
                 history = History.load(path / HISTORY)
             except InfgenError as error:
-                logger.warning("world %s is left aside: %s", path.name, error)
+                logger.warning("skipping world %s: %s", path.name, error)
             else:
                 yield path.name, history.model_copy(update={"at": min(history.at, len(history.revisions) - 1)})

@@ -1,6 +1,6 @@
-"""Photographs become latents, and pictures grow from them (paper Sections 4.3 and 4.4).
+"""Invert photographs to latents, and extend photographs (paper Sections 4.3 and 4.4).
 
-``optimise`` inverts a ``Target``; the latents it gives are an anchor of a world.
+``optimise`` inverts a ``Target``. Its latents can be an anchor of a world.
 """
 
 from infgen.inversion.drift import Drift

@@ -1,6 +1,6 @@
-"""Photographs in a world and the window of it that is asked for: what outpainting, inbetweening and panoramas differ in.
+"""Plan where photographs lie in a world and which region to render around them.
 
-``outpainting``, ``inbetweening`` and ``panorama`` plan; everything is known, and can be refused, before any work is done.
+``outpainting``, ``inbetweening`` and ``panorama`` differ only in this plan. It allows all checks before any work starts.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import Literal
 from infgen import geometry
 from infgen.errors import InputError, LimitError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
-from infgen.inversion.compositing import enlarged, matched, set_into
+from infgen.inversion.compositing import enlarge, match_colours, paste
 from infgen.inversion.placing import Placed
 from infgen.limits import MAX_JOINED_PIXELS
 from infgen.model.config import GeneratorConfig
@@ -21,15 +21,15 @@ from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
 from infgen.world.world import World
 
 Scale = Literal["work", "source"]
-FEATHER_PX = 32  # of working size
+FEATHER_PX = 32  # at working size
 SIDES = ("left", "top", "right", "bottom")
-# Cells beyond a pixel's own that styles act on: the halo of G_S, and that of G_T (2 cells, less a fraction).
+# Reach of a style around its own cell, in cells: the halo of G_S plus the halo of G_T (just under 2 cells).
 _STYLE_REACH_CELLS = STRUCTURE_HALO + 2
 
 
 @dataclass(frozen=True)
 class Extension:
-    """How far a picture grows beyond the photograph, px of the output on each side."""
+    """Width in px of the output to add on each side of the photograph."""
 
     left: int = 0
     top: int = 0
@@ -46,8 +46,8 @@ class Extension:
 class SourceFrame:
     """The output at the photograph's own resolution.
 
-    ``box``: the part of the working window (left, top, right, bottom; its px) that ``size`` (w, h) px show. ``x``, ``y``: the
-    photograph's upper left corner in them.
+    ``box``: crop of the working window (left, top, right, bottom; px of the window). ``size``: (w, h) of the output in px.
+    ``x``, ``y``: the photograph's upper left corner in the output.
     """
 
     box: tuple[float, float, float, float]
@@ -58,10 +58,10 @@ class SourceFrame:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """``photographs`` at their places, and the ``region`` that is drawn around them, all in px of the working scale.
+    """Placed ``photographs`` and the ``region`` to render around them, in px of the working scale.
 
-    One of these covers 2**``halvings`` px of the world. ``transition``: px over which styles fade into each other.
-    ``period``: of a cyclic world, px of the world. ``source``: how the output is cut and enlarged; None: the region itself.
+    A px of the working scale covers 2**``halvings`` px of the world. ``transition``: width in px of the blend between
+    styles. ``period``: of a cyclic world, in px of the world. ``source``: crop and size of the output; None: the region.
     """
 
     photographs: tuple[Placed, ...]
@@ -84,20 +84,20 @@ class Arrangement:
 
     @property
     def profile(self) -> bytes | None:
-        """The colour profile (ICC) of the output: the one that all photographs have; None: sRGB."""
+        """ICC profile of the output, if all photographs share one; None: sRGB."""
         profiles = {photo.photograph.profile for photo in self.photographs}
         return profiles.pop() if len(profiles) == 1 else None
 
     def world(self, files: Sequence[Path], *, seed: int) -> World:
-        """The world whose anchors are the latents in ``files``, in the order of the photographs; ``seed``: all else.
+        """Build the world with the latents in ``files`` as anchors, one per photograph; ``seed`` determines the rest.
 
-        Raises WorldError where the files cannot be read or do not go together.
+        Raises WorldError if the files cannot be read or do not fit together.
         """
         transition = min(self.transition << self.halvings, MAX_TRANSITION) | 1
         world = World.from_inversions(files, seed=seed, transition=transition)
         if world.layout is None or len(self.photographs) == 1:
             return world
-        # Two centres for each style, at the photograph's sides: styles meet in the middle of a gap, whatever the widths.
+        # Two centres per style, at the photograph's sides, so that styles meet in the middle of each gap.
         centres = tuple(
             ResolvedCentre(style=style.name, x=x << self.halvings, y=0)
             for style, photo in zip(world.layout.styles, self.photographs, strict=True)
@@ -105,49 +105,49 @@ class Arrangement:
         )
         return world.changed(layout=world.layout.model_copy(update={"centres": centres}))
 
-    def finished(self, generated: Pixels, *, keep: bool = True, feather: int | None = None) -> Pixels:
-        """The output, (h, w, 3) uint8, made of the ``generated`` region (H, W, 3) uint8.
+    def compose(self, generated: Pixels, *, keep: bool = True, feather: int | None = None) -> Pixels:
+        """Compose the output (h, w, 3) uint8 from the ``generated`` region (H, W, 3) uint8.
 
-        ``keep``: the photographs' own pixels stand in it, led over within ``feather`` px of the output (None: 32 px of working
-        size); otherwise all is as the model drew it.
+        ``keep``: insert the photographs' own pixels; otherwise return the model's pixels. ``feather``: width in px of the
+        output of the blend at open edges; None: 32 px at working size.
         """
         picture = generated
         for photo in self.photographs if keep else ():
-            picture = matched(picture, photo.pixels, photo.known, x=photo.x - self.region.x, y=photo.y - self.region.y)
+            picture = match_colours(
+                picture, photo.pixels, photo.known, x=photo.x - self.region.x, y=photo.y - self.region.y
+            )
         if self.source is not None:
             return self._at_source(picture, self.source, keep=keep, feather=feather)
         for photo in self.photographs if keep else ():
             x, y = photo.x - self.region.x, photo.y - self.region.y
             width = FEATHER_PX if feather is None else feather
-            picture = set_into(picture, photo.pixels, photo.known, x=x, y=y, feather=width)
+            picture = paste(picture, photo.pixels, photo.known, x=x, y=y, feather=width)
         return picture
 
     def _at_source(self, picture: Pixels, source: SourceFrame, *, keep: bool, feather: int | None) -> Pixels:
-        large = enlarged(picture, source.box, size=source.size)
+        large = enlarge(picture, source.box, size=source.size)
         if not keep:
             return large
         (photo,) = self.photographs
         pixels, known = photo.photograph.pixels()
         width = round(FEATHER_PX * max(photo.scale)) if feather is None else feather
-        return set_into(large, pixels, known, x=source.x, y=source.y, feather=width)
+        return paste(large, pixels, known, x=source.x, y=source.y, feather=width)
 
     def check_size(self) -> None:
-        """Raise LimitError where the output, which is held in memory, has more px than INFGEN_MAX_JOINED_PIXELS."""
+        """Raise LimitError if the output has more px than INFGEN_MAX_JOINED_PIXELS, since it is held in memory."""
         width, height = self.size
         limit = MAX_JOINED_PIXELS.value()
         if max(width * height, self.region.pixels) > limit:
             raise LimitError(
-                f"{width} x {height} px are over the limit of {limit} px for pictures made of photographs; ask for less, "
-                f"or raise {MAX_JOINED_PIXELS.name} (infgen render draws any size of the world of a smaller picture)"
+                f"{width} x {height} px are over the limit of {limit} px for pictures made of photographs; request less, "
+                f"or raise {MAX_JOINED_PIXELS.name} (infgen render can render the world of a smaller picture at any size)"
             )
 
 
 def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work", halvings: int = 0) -> Arrangement:
-    """One photograph and what lies around it. ``scale`` "source": the output has the photograph's own resolution.
+    """Plan to extend one photograph. ``scale`` "source": the output has the photograph's own resolution.
 
-    ``halvings``: of the working scale.
-
-    Raises InputError where there is nothing to add.
+    ``halvings``: of the working scale. Raises InputError if there is nothing to add.
     """
     if extension == Extension() and photo.known.all():
         raise InputError(
@@ -173,11 +173,10 @@ def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work", h
 
 
 def inbetweening(photos: Sequence[Placed], *, config: GeneratorConfig) -> Arrangement:
-    """Photographs in a row and what lies between them: the rows that any of them has.
+    """Plan to join photographs in a row. The region spans the rows of all photographs.
 
-    ``config``: of the generator that draws the working scale.
-
-    Styles fade over as much of the narrowest gap as leaves the photographs to their own ones, or over half of it.
+    ``config``: of the generator at the working scale. The style transition is as wide as the narrowest gap allows without
+    reaching into the photographs, and at least half that gap.
     """
     right = max(p.x + p.region.w for p in photos)
     top, bottom = min(p.y for p in photos), max(p.y + p.region.h for p in photos)
@@ -190,14 +189,14 @@ def inbetweening(photos: Sequence[Placed], *, config: GeneratorConfig) -> Arrang
 
 
 def cyclic_period(width: int, *, cell_px: int) -> int:
-    """The multiple of a cell that is nearest to ``width`` px."""
+    """Round ``width`` px to whole cells, at least one."""
     return max(1, (width + cell_px // 2) // cell_px) * cell_px
 
 
 def panorama(photo: Placed, *, period: int, halvings: int = 0) -> Arrangement:
-    """A photograph once on a circle of ``period`` px, in the middle of the picture. ``halvings``: of the working scale.
+    """Plan a seamless 360 degree image of ``period`` px with the photograph in the middle.
 
-    Raises InputError where the photograph is longer than the circle.
+    ``halvings``: of the working scale. Raises InputError if the photograph is wider than the image.
     """
     window = photo.region
     if period < window.w:

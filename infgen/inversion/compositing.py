@@ -1,7 +1,7 @@
-"""A photograph set into a generated picture: its own pixels untouched, a feather along its open edges, colours matched outside.
+"""Composite a photograph into a generated image: match colours outside, feather the open edges, keep the photograph's pixels.
 
-Masks are softened by counting pixels in squares, in whole numbers: a weight is exactly 1 where it should be, whatever the
-size of the picture, and the work per pixel does not grow with the width of a feather.
+Masks are blurred with integer box sums. So weights of 1 are exact for any image size, and the cost per pixel does not
+depend on the feather width.
 """
 
 from typing import TypeVar
@@ -13,8 +13,8 @@ from PIL import Image
 from infgen.photo import Known
 from infgen.pixels import Pixels
 
-REACHES_PX = (96, 32, 10)  # how far differences of colour are carried outwards: the coarse ones far, finer ones less
-_STRIP_PX = 512  # rows that are blended together: the whole picture at once would need several times its memory
+REACHES_PX = (96, 32, 10)  # how far colour differences extend outwards: coarse differences far, fine ones less
+_STRIP_PX = 512  # rows blended at a time, to bound memory
 
 Values = npt.NDArray[np.float32]  # (H, W, 3)
 Weights = npt.NDArray[np.float32]  # (H, W), 0 to 1
@@ -22,10 +22,10 @@ _Number = TypeVar("_Number", np.int64, np.float64)
 
 
 def ramp(known: Known, reach: int) -> Weights:
-    """0 where ``known`` (H, W) is False, rising to 1 over ``reach`` px inside it, (H, W) float32.
+    """Feather the mask ``known`` (H, W): 0 where False, rising to 1 over ``reach`` px inside, (H, W) float32.
 
-    Exactly 1 at every pixel from which all within ``reach`` px (rows and columns) are known; ``reach`` 0 is the mask itself.
-    Beyond the picture's edges its outermost pixels continue: where a photograph ends with the picture nothing is softened.
+    The weight is exactly 1 if all pixels within ``reach`` px (rows and columns) are known. ``reach`` 0 returns the mask.
+    Edge pixels continue beyond the image, so a photograph that ends at the image edge is not feathered there.
     """
     eroded = -(-reach // 2)
     first = (reach - eroded) // 2
@@ -37,52 +37,52 @@ def ramp(known: Known, reach: int) -> Weights:
     return (counts / area).astype(np.float32)
 
 
-def matched(generated: Pixels, photo: Pixels, known: Known, *, x: int, y: int) -> Pixels:
-    """``generated`` (H, W, 3) uint8 with its colours led over to those of ``photo`` (h, w, 3) at column ``x`` and row ``y``.
+def match_colours(generated: Pixels, photo: Pixels, known: Known, *, x: int, y: int) -> Pixels:
+    """Match the colours of ``generated`` (H, W, 3) uint8 near ``photo`` (h, w, 3), placed at column ``x`` and row ``y``.
 
-    ``known`` (h, w): where the photograph counts. There, smooth differences between both are found; near it they are carried
-    outwards and fade within ``REACHES_PX``, so that no step remains along its edge. Farther away nothing changes. Raises
-    ValueError where the photograph does not lie inside.
+    ``known`` (h, w): mask of the photograph. Measures smooth colour differences inside the mask and extends them outwards,
+    fading within ``REACHES_PX``. This removes the colour step at the edge; pixels farther away do not change. Raises
+    ValueError if the photograph does not lie inside.
     """
     rows, columns = _around(generated, known, x=x, y=y, margin=max(REACHES_PX) + 1)
     part = generated[rows, columns]
-    canvas, mask = _placed(photo, known, size=part.shape[:2], x=x - columns.start, y=y - rows.start)
+    canvas, mask = _place(photo, known, size=part.shape[:2], x=x - columns.start, y=y - rows.start)
     result = generated.copy()
-    result[rows, columns] = _rounded(
-        part + _carried(np.where(mask[:, :, None], canvas.astype(np.float32) - part, 0), mask)
+    result[rows, columns] = _to_uint8(
+        part + _spread(np.where(mask[:, :, None], canvas.astype(np.float32) - part, 0), mask)
     )
     return result
 
 
-def set_into(background: Pixels, photo: Pixels, known: Known, *, x: int, y: int, feather: int) -> Pixels:
-    """``background`` (H, W, 3) uint8 with ``photo`` (h, w, 3) uint8 at column ``x`` and row ``y`` where ``known`` (h, w).
+def paste(background: Pixels, photo: Pixels, known: Known, *, x: int, y: int, feather: int) -> Pixels:
+    """Paste ``photo`` (h, w, 3) uint8 with mask ``known`` (h, w) into ``background`` (H, W, 3) uint8 at (``x``, ``y``).
 
-    They are mixed inside the known part, over ``feather`` px from where it ends within the picture; farther inside, pixels
-    are those of ``photo``. Raises ValueError where the photograph does not lie inside.
+    Blends both over ``feather`` px inside the edges of the mask. Farther inside, the result equals ``photo``. Raises
+    ValueError if the photograph does not lie inside.
     """
     result = background.copy()
-    # One px around it says on which sides the picture goes on.
+    # A margin of 1 px shows on which sides the background continues.
     rows, columns = _around(background, known, x=x, y=y, margin=1)
     part = result[rows, columns]
-    canvas, mask = _placed(photo, known, size=part.shape[:2], x=x - columns.start, y=y - rows.start)
+    canvas, mask = _place(photo, known, size=part.shape[:2], x=x - columns.start, y=y - rows.start)
     for top in range(0, len(part), _STRIP_PX):
         bottom = min(top + _STRIP_PX, len(part))
         above, below = max(0, top - feather), min(len(part), bottom + feather)
         weight = ramp(mask[above:below], feather)[top - above : bottom - above, :, None]
-        part[top:bottom] = _rounded(weight * canvas[top:bottom] + (1 - weight) * part[top:bottom])
+        part[top:bottom] = _to_uint8(weight * canvas[top:bottom] + (1 - weight) * part[top:bottom])
     return result
 
 
 def _around(picture: Pixels, known: Known, *, x: int, y: int, margin: int) -> tuple[slice, slice]:
-    """Rows and columns of ``picture`` with the photograph at (``x``, ``y``) and ``margin`` px around it."""
+    """Return the rows and columns of the photograph at (``x``, ``y``) plus ``margin`` px, cropped to ``picture``."""
     (height, width), (h, w) = picture.shape[:2], known.shape
     if not (0 <= x <= x + w <= width and 0 <= y <= y + h <= height):
         raise ValueError(f"a photograph of {w} x {h} px at ({x}, {y}) does not lie inside {width} x {height} px")
     return slice(max(0, y - margin), min(height, y + h + margin)), slice(max(0, x - margin), min(width, x + w + margin))
 
 
-def _placed(photo: Pixels, known: Known, *, size: tuple[int, ...], x: int, y: int) -> tuple[Pixels, Known]:
-    """``photo`` and ``known`` at column ``x`` and row ``y`` of an empty window of ``size`` (H, W)."""
+def _place(photo: Pixels, known: Known, *, size: tuple[int, ...], x: int, y: int) -> tuple[Pixels, Known]:
+    """Place ``photo`` and ``known`` at (``x``, ``y``) in an empty window of ``size`` (H, W)."""
     height, width = known.shape
     canvas, mask = np.zeros((*size, 3), np.uint8), np.zeros(size, np.bool_)
     canvas[y : y + height, x : x + width] = photo
@@ -90,8 +90,8 @@ def _placed(photo: Pixels, known: Known, *, size: tuple[int, ...], x: int, y: in
     return canvas, mask
 
 
-def _carried(difference: Values, known: Known) -> Values:
-    """Smooth parts of ``difference`` (H, W, 3; 0 where not ``known``), carried on beyond the known part."""
+def _spread(difference: Values, known: Known) -> Values:
+    """Extend the smooth parts of ``difference`` (H, W, 3; 0 where not ``known``) beyond the mask."""
     carried = np.zeros_like(difference)
     for reach in REACHES_PX:
         part = _local_mean(difference, known, -(-reach // 3)) * (1 - ramp(~known, reach))[:, :, None]
@@ -100,13 +100,13 @@ def _carried(difference: Values, known: Known) -> Values:
     return carried
 
 
-def enlarged(picture: Pixels, box: tuple[float, float, float, float], *, size: tuple[int, int]) -> Pixels:
-    """The part ``box`` (left, top, right, bottom; px) of ``picture`` (H, W, 3) as (h, w, 3) for ``size`` (w, h), by Lanczos."""
+def enlarge(picture: Pixels, box: tuple[float, float, float, float], *, size: tuple[int, int]) -> Pixels:
+    """Crop ``box`` (left, top, right, bottom; px) of ``picture`` (H, W, 3) and resize it to ``size`` (w, h) by Lanczos."""
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, box=box))
 
 
 def _local_mean(values: Values, known: Known, reach: int) -> Values:
-    """Smooth mean of ``values`` (H, W, 3) over known pixels near each pixel, 0 where none is within 3 * ``reach`` px."""
+    """Blur ``values`` (H, W, 3) over known pixels only; 0 where none is within 3 * ``reach`` px."""
     total, weight = values.astype(np.float64), known.astype(np.float64)
     for _ in range(3):  # three boxes are close to a Gaussian
         total, weight = _box_sum(total, reach), _box_sum(weight, reach)
@@ -115,7 +115,7 @@ def _local_mean(values: Values, known: Known, reach: int) -> Values:
 
 
 def _box_sum(values: npt.NDArray[_Number], reach: int) -> npt.NDArray[_Number]:
-    """Sum over the square of ``reach`` px to each side, along the first two axes; edge values continue outside."""
+    """Box sum over ``reach`` px on each side of the first two axes; edge values continue outside."""
     for _ in range(2):
         padded = np.pad(values, [(reach + 1, reach)] + [(0, 0)] * (values.ndim - 1), "edge")
         sums = padded.cumsum(0)
@@ -123,5 +123,5 @@ def _box_sum(values: npt.NDArray[_Number], reach: int) -> npt.NDArray[_Number]:
     return values
 
 
-def _rounded(values: Values) -> Pixels:
+def _to_uint8(values: Values) -> Pixels:
     return values.round().clip(0, 255).astype(np.uint8)

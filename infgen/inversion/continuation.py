@@ -49,10 +49,10 @@ class Joining:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Photographs that were continued.
+    """Result of continuing photographs.
 
-    ``pictures``: one (h, w, 3) uint8 for each sample. ``worlds``: the world of each sample, whose anchors' files lie in a
-    temporary folder that lives as long as the result; ``World.save`` copies them. ``latents``: one for each photograph.
+    ``pictures``: one (h, w, 3) uint8 per sample. ``worlds``: the world of each sample. ``latents``: one per photograph.
+    The anchor files of the worlds lie in a temporary folder, deleted with the result; ``World.save`` copies them.
     """
 
     pictures: tuple[Pixels, ...]
@@ -131,13 +131,13 @@ def draw_samples(
 ) -> Iterator[tuple[World, Pixels]]:
     """Render each sample: its world, and the finished picture (h, w, 3) uint8.
 
-    ``files``: latents, one for each photograph. Sample i lies in the world of seed ``seed`` + i. Raises InputError where
+    ``files``: latents, one per photograph. Sample i uses the world of seed ``seed`` + i. Raises InputError if the
     latents do not fit the model.
     """
     for i in range(samples):
         world = arrangement.world(files, seed=(seed + i) % SEEDS)
         generated = studio.with_world(world).array(arrangement.region)
-        yield world, arrangement.finished(generated, keep=joining.keep, feather=joining.feather)
+        yield world, arrangement.compose(generated, keep=joining.keep, feather=joining.feather)
 
 
 def continue_photographs(
@@ -178,7 +178,7 @@ def continue_photographs(
 
 
 def _save(latents: AnchoredLatents, folder: Path, name: str) -> Path:
-    """Write ``latents`` under a name that holds part of their hash, as worlds expect equal names to mean equal files."""
+    """Write ``latents`` to a file named with part of their hash: worlds expect equal names to mean equal files."""
     path = folder / f"{name}.safetensors"
     latents.save(path)
     return path.rename(folder / f"{name}.{file_sha256(path)[:8]}.safetensors")
@@ -202,11 +202,11 @@ def outpaint(
     samples: int = 1,
     progress: Callable[[Step], None] | None = None,
 ) -> Result:
-    """Continue ``photo`` by so many px of the output on each side.
+    """Extend ``photo`` by ``left``, ``top``, ``right`` and ``bottom`` px of the output.
 
-    ``photo``: a file, a Pillow image, or an array (H, W, 3) uint8. ``mask``: a picture of its size, white where it is kept.
-    ``scale``: "source" for an output at the photograph's own size. ``height``: px to which it is scaled for the inversion.
-    ``horizon``: a fraction of the height; None estimates it. Raises InputError for input that cannot be used.
+    ``photo``: a file, a Pillow image, or an array (H, W, 3) uint8. ``mask``: an image of the same size, white where pixels
+    are kept. ``scale``: "source" for an output at the photograph's own size. ``height``: working height in px for the
+    inversion. ``horizon``: a fraction of the height; None estimates it. Raises InputError for unusable input.
     """
     photograph = open_photograph(photo, short_px=SMALLEST_PX)
     if mask is not None:
@@ -233,7 +233,7 @@ def inbetween(
 ) -> Result:
     """Join ``photos`` in a row, ``gap`` px of the output apart, and generate the pixels between them.
 
-    Arguments as for ``outpaint``. Raises InputError for fewer than two photographs and input that cannot be used.
+    Arguments as for ``outpaint``. Raises InputError for fewer than two photographs and unusable input.
     """
     if len(photos) < 2 or gap < 1:
         raise InputError(
@@ -262,7 +262,7 @@ def panorama(
 ) -> Result:
     """Make a seamless 360 degree image around ``photo``, ``width`` px wide, rounded to whole cells of the model.
 
-    Arguments as for ``outpaint``. Raises InputError for a width that is less than the photograph's.
+    Arguments as for ``outpaint``. Raises InputError if the width is less than the photograph's.
     """
     placed = place(open_photograph(photo, short_px=SMALLEST_PX), height=height, horizon=horizon)
     studio = open_working_studio(model=model)

@@ -1,4 +1,4 @@
-"""How far inverted latents lie from what a world draws: what is far off continues badly outside the photograph."""
+"""Measure how far inverted latents lie from the prior. Distant latents extend badly beyond the photograph."""
 
 import math
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from infgen.inversion.window import Latents
 
 @dataclass(frozen=True)
 class Drift:
-    """Latents against the prior; every number but ``noise_mean`` (0) is about 1 for latents that are drawn.
+    """Distance of latents from the prior. For sampled latents, ``noise_mean`` is about 0 and all others about 1.
 
-    ``style``, ``style_most``: Mahalanobis distance of a W+ row over sqrt(D), the mean of rows and the largest.
-    ``z_g``, ``z_l``: root mean square. ``noise_mean``, ``noise_std``: of the noise in which they are farthest from 0 and 1.
+    ``style``, ``style_most``: Mahalanobis distance of W+ rows over sqrt(D), mean and maximum. ``z_g``, ``z_l``: root mean
+    square. ``noise_mean``, ``noise_std``: of the noise that deviates most from 0 and 1.
     """
 
     style: float
@@ -28,8 +28,8 @@ class Drift:
     @classmethod
     @torch.no_grad()
     def of(cls, latents: Latents, prior: StylePrior) -> Self:
-        """The drift of ``latents``."""
-        lengths = prior.whitened(latents.w_plus[0]).norm(dim=-1) / math.sqrt(latents.w_plus.shape[-1])
+        """Compute the drift of ``latents``."""
+        lengths = prior.whiten(latents.w_plus[0]).norm(dim=-1) / math.sqrt(latents.w_plus.shape[-1])
         means = [float(noise.mean()) for noise in latents.noises]
         deviations = [float(noise.std()) for noise in latents.noises]
         return cls(

@@ -1,4 +1,4 @@
-"""A photograph's latents in one call, and whether stored ones are those of a photograph."""
+"""Invert a photograph in one call, and check stored latents against a photograph."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +15,11 @@ from infgen.perceptual import MIN_PX
 from infgen.photo import PhotoSource, open_photograph
 from infgen.world.anchors import AnchoredLatents
 
-# For a photograph that is to go on. Settings() recovers a picture best, with styles that the model does not know, and what they
-# draw beyond the photograph breaks up. Here styles stay near those of a world; the photograph's own pixels stand in the result
-# anyway. The ratio of weights counts, so all are fixed.
+# Settings for photographs to be continued. Settings() reconstructs best, but its styles lie far from the prior and break
+# up beyond the photograph. These keep styles near the prior; the result shows the photograph's own pixels anyway. Only the
+# ratio of weights matters, so all are given.
 CONTINUING = Settings(steps=150, weights=Weights(pixel=100, lpips=1, noise=1, z_g=0, z_l=0, z_l_excess=1, style=0.3))
-SMALLEST_PX = MIN_PX  # short side of a photograph: less than that would only be blown up
+SMALLEST_PX = MIN_PX  # short side of a photograph; smaller ones would only be upscaled
 
 
 def invert(
@@ -36,13 +36,12 @@ def invert(
     seconds: float | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Inversion:
-    """The latents of ``photo``: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8.
+    """Invert ``photo``: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) uint8.
 
-    ``generator``: a model file, a hub id, None for the shipped model, or a Generator together with ``model_sha256``, the hash
-    of its file, by which worlds know it. ``mask``: a picture of the same size, white where the photograph counts. ``height``:
-    px to which it is scaled; ``horizon``: a fraction of the height, None estimates it; ``x``: world px of its left edge;
-    ``period``: of a cyclic world, px. ``settings`` and others as for ``optimise``. Raises InputError for what
-    cannot be used.
+    ``generator``: a model file, a hub id, None for the shipped model, or a Generator with ``model_sha256``, the hash of its
+    file. ``mask``: an image of the same size, white where pixels are used. ``height``: working height in px. ``horizon``:
+    a fraction of the height; None estimates it. ``x``: left edge in world px. ``period``: of a cyclic world, px. Other
+    arguments as for ``optimise``. Raises InputError for unusable input.
     """
     photograph = open_photograph(photo, short_px=SMALLEST_PX)
     if mask is not None:
@@ -61,11 +60,11 @@ def invert(
 
 
 def _model(generator: Generator | str | Path | None, sha256: str | None) -> tuple[Generator, str]:
-    """The network, and the hash of its file."""
+    """Return the network and the hash of its file."""
     if isinstance(generator, Generator):
         if sha256 is None:
             raise InputError(
-                "a Generator does not know the hash of its file; give model_sha256, or the model file instead of the Generator"
+                "a Generator has no file hash; give model_sha256, or the model file instead of the Generator"
             )
         return generator, sha256
     path = SHIPPED if generator is None else resolve(generator)
@@ -75,15 +74,15 @@ def _model(generator: Generator | str | Path | None, sha256: str | None) -> tupl
 def check_latents(
     path: Path, placed: Placed, *, config: GeneratorConfig, model_sha256: str, period: int | None = None
 ) -> None:
-    """Raise InputError unless the file ``path`` holds latents of ``placed`` (or another picture in its window) for this model.
+    """Raise InputError unless the file ``path`` holds latents for the window of ``placed`` and this model.
 
-    ``period``: of the world that they are wanted for, px.
+    ``period``: of the world that will use them, px.
     """
     latents = AnchoredLatents.load(path)
     if latents.model_sha256 != model_sha256:
         raise InputError(
-            f"latents {path} were made with model {latents.model_sha256[:12]}... and this one is {model_sha256[:12]}...; give "
-            "the right one with --model"
+            f"latents {path} were made with model {latents.model_sha256[:12]}..., not {model_sha256[:12]}...; give the right "
+            "one with --model"
         )
     cover = Cover.of(placed.target(), config, period=period)
     found = latents.cell_x, latents.cell_y, latents.cells, latents.period
@@ -91,10 +90,10 @@ def check_latents(
         pixels, window = latents.pixels, placed.region
         raise InputError(
             f"latents {path} are of {pixels.x.size} x {pixels.y.size} px at ({pixels.x.start}, {pixels.y.start}), "
-            f"{_round(latents.period)}, and {placed.photograph.name} lies on {window.w} x {window.h} px at ({window.x}, "
-            f"{window.y}), {_round(period)}; give the photograph, --height, --horizon and width that they were made with"
+            f"{_describe(latents.period)}, but {placed.photograph.name} lies on {window.w} x {window.h} px at ({window.x}, "
+            f"{window.y}), {_describe(period)}; give the photograph, --height, --horizon and width that they were made with"
         )
 
 
-def _round(period: int | None) -> str:
+def _describe(period: int | None) -> str:
     return "no circle" if period is None else f"a circle of {period} px"

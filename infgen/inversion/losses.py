@@ -4,17 +4,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-COARSEST_PX = 8  # the pyramid of a noise ends at the first level whose shorter side is no longer than this
-_ROOT_EPSILON = 1e-12  # a root has a gradient at 0
+COARSEST_PX = 8  # the noise pyramid ends at the first level with a shorter side of at most this
+_ROOT_EPSILON = 1e-12  # keeps the gradient of a root finite at 0
 
 
 def pixel(image: Tensor, picture: Tensor, known: Tensor | None = None) -> Tensor:
-    """L_pix: half the mean square difference of images (B, 3, H, W), over the ``known`` (H, W) pixels only."""
+    """L_pix: half the mean squared error of images (B, 3, H, W) over the ``known`` (H, W) pixels."""
     return 0.5 * mean_square_error(image, picture, known)
 
 
 def mean_square_error(image: Tensor, picture: Tensor, known: Tensor | None = None) -> Tensor:
-    """The mean square difference of images (B, 3, H, W), over the ``known`` (H, W) pixels only."""
+    """Mean squared error of images (B, 3, H, W) over the ``known`` (H, W) pixels."""
     squares = (image - picture).square()
     if known is None:
         return squares.mean()
@@ -22,15 +22,15 @@ def mean_square_error(image: Tensor, picture: Tensor, known: Tensor | None = Non
 
 
 def psnr(image: Tensor, picture: Tensor, known: Tensor | None = None) -> Tensor:
-    """Peak signal to noise ratio, dB, of ``image`` clipped to [-1, 1] against ``picture`` (B, 3, H, W)."""
+    """Peak signal-to-noise ratio in dB of ``image``, clipped to [-1, 1], against ``picture`` (B, 3, H, W)."""
     error = mean_square_error(image.clamp(-1, 1), picture, known)
     return 10 * torch.log10(4 / error.clamp_min(1e-12))
 
 
 def noise_regularity(noise: Tensor) -> Tensor:
-    """How far a noise (B, 1, H, W) is from white: squared correlations with its neighbours, over a pyramid (StyleGAN2, D).
+    """Squared autocorrelation of a noise (B, 1, H, W) with its neighbours, over a pyramid: 0 for white (StyleGAN2, D).
 
-    Neighbours wrap around. A coarser level is the mean of 2x2 blocks, an odd last row or column left out.
+    Neighbours wrap around. Coarser levels average 2x2 blocks and drop an odd last row or column.
     """
     total = noise.new_zeros(())
     while True:
@@ -41,21 +41,21 @@ def noise_regularity(noise: Tensor) -> Tensor:
         noise = F.avg_pool2d(noise, 2)
 
 
-def renormalised(noise: Tensor) -> Tensor:
-    """``noise`` with mean 0 and standard deviation 1 over all its values (StyleGAN2, Appendix D)."""
+def renormalise(noise: Tensor) -> Tensor:
+    """Normalise ``noise`` to mean 0 and standard deviation 1 over all values (StyleGAN2, Appendix D)."""
     return (noise - noise.mean()) / noise.std()
 
 
 def root_mean_square(z: Tensor) -> Tensor:
-    """sqrt(mean z^2): the distance of standard normal latents of any shape from their mean, 1 for a typical draw."""
+    """sqrt(mean z^2): distance of latents of any shape from their mean, about 1 for standard normal samples."""
     return (z.square().mean() + _ROOT_EPSILON).sqrt()
 
 
 def excess(z: Tensor) -> Tensor:
-    """(mean z^2 - 1)^2: 0 where latents have the energy of a draw. Smooth, where |std - 1| has a kink."""
+    """(mean z^2 - 1)^2: 0 for latents with the energy of a normal sample. Smooth, unlike |std - 1|."""
     return (z.square().mean() - 1).square()
 
 
 def mahalanobis(whitened: Tensor) -> Tensor:
-    """d_M of whitened styles (B, rows, D): for each row the root of the batch's mean square length; the mean over rows."""
+    """d_M of whitened styles (B, rows, D): root mean square length of each row over the batch, averaged over rows."""
     return (whitened.square().sum(-1).mean(0) + _ROOT_EPSILON).sqrt().mean()

@@ -1,4 +1,4 @@
-"""The generator as inversion uses it: a copy with frozen weights, checkpointed where memory asks for it, and what it takes."""
+"""Prepare the generator for inversion: freeze weights, add checkpointing, and estimate memory."""
 
 from copy import deepcopy
 
@@ -17,29 +17,29 @@ from infgen.perceptual import Network
 from infgen.rendering.cost import layer_costs
 from infgen.rendering.preflight import tile_memory
 
-# Bytes of feature maps per px that LPIPS keeps for its gradient: convolutions' inputs and outputs, before and after ReLU.
+# Bytes per px that LPIPS stores for its gradient: inputs and outputs of convolutions, before and after ReLU.
 _LPIPS_BYTES: dict[Network, int] = {"alex": 300, "vgg": 4000}
 
 
 class _Checkpointed(nn.Module):
-    """Keeps a layer's input instead of all that its gradient needs, and computes the layer again for the gradient."""
+    """Gradient checkpointing: stores only the layer's input, and recomputes the layer for the gradient."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """What the layer gives."""
+        """Return the layer's output."""
         return checkpoint(self.layer, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
-def frozen(generator: Generator) -> Generator:
-    """A copy of ``generator`` whose parameters need no gradient; the original stays as it is."""
+def freeze(generator: Generator) -> Generator:
+    """Copy ``generator`` with parameters that need no gradient. The original does not change."""
     return deepcopy(generator).eval().requires_grad_(False)
 
 
-def checkpointed(generator: Generator) -> Generator:
-    """A copy of ``generator`` that draws the same, and takes less memory and a third more time for gradients."""
+def add_checkpointing(generator: Generator) -> Generator:
+    """Copy ``generator`` with gradient checkpointing: equal output, less memory, a third more time for gradients."""
     copy = deepcopy(generator)
     if isinstance(copy.structure, StructureSynthesizer):
         copy.structure.layers = nn.ModuleList(_Checkpointed(layer) for layer in copy.structure.layers)
@@ -48,14 +48,14 @@ def checkpointed(generator: Generator) -> Generator:
 
 
 def draw(generator: Generator, latents: Latents, coordinates: Tensor) -> Tensor:
-    """The pixels (1, 3, H, W) of ``latents``, about [-1, 1], not clipped."""
+    """Render ``latents``: (1, 3, H, W), about [-1, 1], not clipped."""
     return generator(latents.z_l, coordinates, Style(latents.z_g, latents.w_plus), latents.noises)
 
 
 def needs_checkpointing(cover: Cover, config: GeneratorConfig, settings: Settings, device: torch.device) -> bool:
-    """Whether the window is checkpointed: where its gradient would take more memory than a batch of tiles may.
+    """Whether the gradient of the window needs checkpointing to stay below the memory limit of a tile batch.
 
-    Raises LimitError where it takes more even so.
+    Raises LimitError if checkpointing does not suffice.
     """
     allowed = tile_memory(device)
     plain, least = (memory(cover.cells, config, settings, checkpointed=kept) for kept in (False, True))
@@ -68,14 +68,14 @@ def needs_checkpointing(cover: Cover, config: GeneratorConfig, settings: Setting
 
 
 def memory(cells: tuple[int, int], config: GeneratorConfig, settings: Settings, *, checkpointed: bool) -> int:
-    """Bytes that one step takes for a window of ``cells`` (rows, columns) of z_S, about. Weights come on top."""
+    """Estimate the bytes of one step for a window of ``cells`` (rows, columns) of z_S, without the weights."""
     kept, worst, pixels = 0, 0, 0
     for layer in layer_costs(config, cells):
         read, written = (size[0] * size[1] for size in (layer.read, layer.written))
         pixels = written
         if layer.name.startswith("rgb"):
             continue
-        # Scaled input, convolution's output, its sum with noise and bias, the activation; before the blur once more.
+        # Scaled input, convolution output, sum with noise and bias, activation; one more output before a blur.
         inside = 4 * (read * layer.in_channels + (3 + (written > read)) * written * layer.out_channels)
         kept += 4 * written * layer.out_channels if checkpointed else inside
         worst = max(worst, inside)
@@ -83,7 +83,7 @@ def memory(cells: tuple[int, int], config: GeneratorConfig, settings: Settings, 
 
 
 def _latent_bytes(cells: tuple[int, int], config: GeneratorConfig, settings: Settings) -> int:
-    """Latents, their gradients and best values, and what the optimisers remember of them."""
+    """Estimate the bytes of latents, gradients, best values and optimiser state."""
     rows, columns = (n + 24 for n in cells)
     values = rows * columns * config.local_channels + sum(h * w for h, w in config.noise_shapes(cells))
     remembered = 2 * settings.history if settings.descent_steps < settings.steps else 0

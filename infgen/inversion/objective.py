@@ -16,10 +16,10 @@ from infgen.perceptual import Lpips
 
 @dataclass(frozen=True, eq=False)
 class Variables:
-    """What is optimised: ``z_l``, ``z_g``, styles in whitened coordinates, and noises before they are normalised.
+    """Optimised variables: ``z_l``, ``z_g``, styles in whitened coordinates, and noises before normalisation.
 
-    W+ is ``style`` (1, 1, D), common to all rows, plus ``rows`` (1, rows, D): a drawn style is the same in every row, and a step
-    along that direction is short in these coordinates.
+    W+ is ``style`` (1, 1, D), shared by all rows, plus ``rows`` (1, rows, D). Sampled styles are equal in every row, so
+    this parametrisation shortens the steps in that direction.
     """
 
     z_l: Tensor
@@ -35,11 +35,11 @@ class Variables:
 
     @property
     def all(self) -> list[Tensor]:
-        """Every tensor."""
+        """All tensors."""
         return [self.z_l, self.z_g, self.style, self.rows, *self.noises]
 
-    def detached(self, *, scale: float = 1.0) -> "Variables":
-        """A copy that is optimised on its own, noises times ``scale``."""
+    def detach_copy(self, *, scale: float = 1.0) -> "Variables":
+        """Copy as independent leaf tensors, with noises multiplied by ``scale``."""
 
         def leaf(tensor: Tensor, factor: float = 1.0) -> Tensor:
             return tensor.detach().mul(factor).requires_grad_()
@@ -50,7 +50,7 @@ class Variables:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One look at the objective. ``terms``: each by its name, not weighted. ``image`` (1, 3, h, w): the target's window."""
+    """One evaluation of the objective. ``terms``: unweighted, by name. ``image`` (1, 3, h, w): the target's window."""
 
     loss: Tensor
     terms: dict[str, Tensor]
@@ -59,7 +59,7 @@ class Evaluation:
 
 
 class Objective:
-    """Compares what ``generator`` draws in the window ``cover`` with ``target``."""
+    """Compares the output of ``generator`` in the window ``cover`` with ``target``."""
 
     def __init__(
         self,
@@ -81,26 +81,26 @@ class Objective:
             self._features = metric.trunk(self._picture)
 
     def latents(self, variables: Variables) -> Latents:
-        """The latents that ``variables`` stand for."""
-        noises = tuple(losses.renormalised(noise) for noise in variables.noises)
+        """Convert ``variables`` to latents."""
+        noises = tuple(losses.renormalise(noise) for noise in variables.noises)
         return Latents(variables.z_l, variables.z_g, self.prior.style(variables.w_plus), noises)
 
     def image(self, latents: Latents) -> Tensor:
-        """What is drawn in the target's window, (1, 3, h, w), about [-1, 1]."""
+        """Render the target's window: (1, 3, h, w), about [-1, 1]."""
         return self._cover.cut(draw(self.generator, latents, self._coordinates), self._target)
 
     def psnr(self, image: Tensor) -> float:
-        """Of the known pixels of ``image`` (1, 3, h, w), dB."""
+        """PSNR in dB of the known pixels of ``image`` (1, 3, h, w)."""
         return float(losses.psnr(image.detach(), self._picture, self._known))
 
     def perceptual(self, image: Tensor) -> Tensor:
-        """LPIPS of ``image`` (1, 3, h, w), laid over the picture where that is known, so that the rest adds nothing."""
+        """LPIPS of ``image`` (1, 3, h, w). Unknown pixels are taken from the target, so they add nothing."""
         if self._known is not None:
             image = torch.where(self._known, image, self._picture)
         return self._metric.between(self._metric.trunk(image), self._features).sum()
 
     def __call__(self, variables: Variables) -> Evaluation:
-        """All terms whose weight is not 0."""
+        """Evaluate all terms with a nonzero weight."""
         latents, weights = self.latents(variables), self._weights
         image = self.image(latents)
         terms = {"pixel": losses.pixel(image, self._picture, self._known)}

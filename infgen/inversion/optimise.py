@@ -1,7 +1,7 @@
-"""Inversion: latents whose picture is a given one, by gradient through the generator (paper Section 4.3, Appendix K).
+"""Invert pictures to latents by gradient descent through the generator (paper Section 4.3, Appendix K).
 
-Adam finds the neighbourhood, L-BFGS (Liu and Nocedal 1989) goes on from there: the objective is deterministic, so its
-curvature can be learnt from past gradients.
+Adam finds a good region; L-BFGS (Liu and Nocedal 1989) refines it. The objective is deterministic, so L-BFGS can estimate
+its curvature from past gradients.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from infgen.inversion.drift import Drift
-from infgen.inversion.network import checkpointed, frozen, needs_checkpointing
+from infgen.inversion.network import add_checkpointing, freeze, needs_checkpointing
 from infgen.inversion.objective import Objective, Variables
 from infgen.inversion.prior import StylePrior
-from infgen.inversion.run import End, Ended, Run, Step
+from infgen.inversion.run import End, Ended, InversionRun, Step
 from infgen.inversion.schedule import rate_factor
 from infgen.inversion.settings import Settings
 from infgen.inversion.window import Cover, Latents, Target
@@ -29,9 +29,9 @@ __all__ = ["Inversion", "Settings", "Step", "Target", "optimise"]
 
 @dataclass(frozen=True, eq=False)
 class Inversion:
-    """The best latents of a run. ``reconstruction`` (3, h, w) in [-1, 1] is what they draw, on the CPU.
+    """The best latents of a run. ``reconstruction`` (3, h, w) in [-1, 1]: their picture, on the CPU.
 
-    ``psnr`` (dB) and ``lpips`` compare it with the picture where that is known. ``end`` says why the run was over.
+    ``psnr`` (dB) and ``lpips`` compare it with the known pixels of the target. ``end``: the reason why the run ended.
     """
 
     latents: AnchoredLatents
@@ -46,7 +46,7 @@ class Inversion:
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C ended it."""
+        """Whether Ctrl-C ended the run."""
         return self.end == "interrupted"
 
 
@@ -61,23 +61,25 @@ def optimise(
     progress: Callable[[Step], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Inversion:
-    """Invert ``target`` with ``generator``, whose file has the hash ``model_sha256``, on the device of its weights.
+    """Invert ``target`` with ``generator`` on the device of its weights. Returns the best latents found.
 
-    ``period``: px after which the world repeats along x. ``seconds``: most time, to which the schedule adapts; without it
-    equal arguments give equal results. ``progress`` is called after every step, ``stop`` before: true ends the run, and so
-    does Ctrl-C; the best latents so far are returned. Raises InputError for a picture, place, period or model that cannot be
-    inverted, LimitError where it takes too much memory, DivergenceError where a loss term is not finite.
+    ``model_sha256``: hash of the generator's file. ``period``: px after which the world repeats along x. ``seconds``: time
+    limit, to which the schedule adapts; without it, equal arguments give equal results. ``progress`` is called after every
+    step. ``stop`` is called before every step; True or Ctrl-C end the run.
+
+    Raises InputError for an unusable picture, place, period or model, LimitError if it needs too much memory,
+    DivergenceError if a loss term is not finite.
     """
     settings = settings or Settings()
     check_seamless(generator.config)
     cover = Cover.of(target, generator.config, period=period)
     device = generator.mean_style.device
     checkpointing = needs_checkpointing(cover, generator.config, settings, device)
-    network = frozen(generator)
-    with torch.random.fork_rng(devices=[]):  # layers draw weights before they get the right ones
+    network = freeze(generator)
+    with torch.random.fork_rng(devices=[]):  # building layers uses random numbers
         metric = Lpips.load(settings.lpips, settings.lpips_weights).to(device)
     objective = Objective(
-        checkpointed(network) if checkpointing else network,
+        add_checkpointing(network) if checkpointing else network,
         target,
         cover=cover,
         weights=settings.weights,
@@ -85,27 +87,27 @@ def optimise(
         prior=StylePrior.of(network),
     )
     starts = [_start(objective, cover, settings, index) for index in range(settings.starts)]
-    _anchored(objective.latents(starts[0]), cover, model_sha256)  # whatever it refuses, it refuses before the work
-    run = Run(objective, settings, seconds=seconds, progress=progress, stop=stop, checkpointing=checkpointing)
+    _make_anchor(objective.latents(starts[0]), cover, model_sha256)  # fail before the work
+    run = InversionRun(objective, settings, seconds=seconds, progress=progress, stop=stop, checkpointing=checkpointing)
     end = _search(run, starts)
     return _result(run, starts[0] if run.best is None else run.best[1], cover, model_sha256=model_sha256, end=end)
 
 
 def _start(objective: Objective, cover: Cover, settings: Settings, index: int) -> Variables:
-    """The mean style for ``index`` 0, styles of drawn latents for others; z_l and noises of the world of ``settings.seed``."""
+    """Start ``index`` 0 at the mean style, others at sampled styles; z_l and noises come from ``settings.seed``."""
     generator = objective.generator
     config, mean = generator.config, generator.mean_style
     z_g, style = mean.new_zeros(1, config.global_channels), mean.new_zeros(1, 1, config.global_channels)
     rows = style.repeat(1, config.style_layers, 1)
     if index:
         z_g = fields.global_latent(settings.seed, channels=config.global_channels, index=index).to(mean).unsqueeze(0)
-        style = objective.prior.whitened(generator.mapping(z_g)).unsqueeze(1)
+        style = objective.prior.whiten(generator.mapping(z_g)).unsqueeze(1)
     z_l = cover.local_latent(settings.seed, config, mean.device)
-    return Variables(z_l, z_g, style, rows, cover.noises(settings.seed, mean.device)).detached()
+    return Variables(z_l, z_g, style, rows, cover.noises(settings.seed, mean.device)).detach_copy()
 
 
 class _Descent:
-    """Adam from ``variables`` on, which it changes."""
+    """Adam on ``variables``, in place."""
 
     def __init__(self, variables: Variables, settings: Settings) -> None:
         self.variables, self.loss, self._step = variables, float("inf"), 0
@@ -114,14 +116,14 @@ class _Descent:
         self._ramps = {"ramp_up": settings.ramp_up, "ramp_down": settings.ramp_down}
         self._adam = torch.optim.Adam([{"params": [leaf]} for leaf in variables.all])
 
-    def advance(self, run: Run, to: int) -> None:
-        """Go on until step ``to`` of the schedule. Raises Ended."""
+    def advance(self, run: InversionRun, to: int) -> None:
+        """Run until step ``to`` of the schedule. Raises Ended."""
         leaves = self.variables.all
         while self._step < to and ((over := run.descent_progress(self._step)) < 1 or run.best is None):
             factor = rate_factor(min(over, 1.0), **self._ramps)
             for group, rate in zip(self._adam.param_groups, self._rates, strict=True):
                 group["lr"] = rate * factor
-            evaluation, gradients = run.look(self.variables, leaves)
+            evaluation, gradients = run.evaluate(self.variables, leaves)
             self.loss = float(evaluation.loss.detach())
             for leaf, gradient in zip(leaves, gradients, strict=True):
                 leaf.grad = gradient
@@ -129,8 +131,8 @@ class _Descent:
             self._step += 1
 
 
-def _search(run: Run, starts: list[Variables]) -> End:
-    """All stages of the run; why it ended."""
+def _search(run: InversionRun, starts: list[Variables]) -> End:
+    """Run all stages. Returns the reason why the run ended."""
     try:
         descents = [_Descent(start, run.settings) for start in starts]
         if len(descents) > 1:
@@ -147,13 +149,13 @@ def _search(run: Run, starts: list[Variables]) -> End:
     return "converged" if run.steps < run.settings.steps else "steps"
 
 
-def _refine(run: Run) -> None:
-    """L-BFGS from the best variables on, with the remaining steps. Raises Ended."""
+def _refine(run: InversionRun) -> None:
+    """Refine the best variables with L-BFGS for the remaining steps. Raises Ended."""
     left, scale = run.settings.steps - run.steps, run.settings.noise_scale
     if run.best is None or left < 1:
         raise Ended("steps")
     run.stage = "l-bfgs"
-    scaled = run.best[1].detached(scale=1 / scale)
+    scaled = run.best[1].detach_copy(scale=1 / scale)
     leaves = scaled.all
     optimiser = torch.optim.LBFGS(
         leaves,
@@ -167,7 +169,7 @@ def _refine(run: Run) -> None:
 
     def closure() -> Tensor:
         noises = tuple(noise * scale for noise in scaled.noises)
-        evaluation, gradients = run.look(replace(scaled, noises=noises), leaves)
+        evaluation, gradients = run.evaluate(replace(scaled, noises=noises), leaves)
         for leaf, gradient in zip(leaves, gradients, strict=True):
             leaf.grad = gradient
         return evaluation.loss.detach()
@@ -175,7 +177,7 @@ def _refine(run: Run) -> None:
     optimiser.step(closure)  # type: ignore[no-untyped-call]
 
 
-def _anchored(latents: Latents, cover: Cover, model_sha256: str) -> AnchoredLatents:
+def _make_anchor(latents: Latents, cover: Cover, model_sha256: str) -> AnchoredLatents:
     return AnchoredLatents(
         cell_x=cover.x.structure.start,
         cell_y=cover.y.structure.start,
@@ -190,12 +192,12 @@ def _anchored(latents: Latents, cover: Cover, model_sha256: str) -> AnchoredLate
 
 
 @torch.no_grad()
-def _result(run: Run, variables: Variables, cover: Cover, *, model_sha256: str, end: End) -> Inversion:
+def _result(run: InversionRun, variables: Variables, cover: Cover, *, model_sha256: str, end: End) -> Inversion:
     objective = run.objective
     latents = objective.latents(variables)
     image = objective.image(latents).clamp(-1, 1)
     return Inversion(
-        latents=_anchored(latents, cover, model_sha256),
+        latents=_make_anchor(latents, cover, model_sha256),
         reconstruction=image[0].cpu(),
         psnr=objective.psnr(image),
         lpips=float(objective.perceptual(image)),

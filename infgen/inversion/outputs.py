@@ -1,4 +1,4 @@
-"""The files that come of photographs: pictures, a sheet of samples, worlds, and latents, side by side under one name.
+"""Write the files of a continued photograph: pictures, sheet of samples, worlds and latents, under one name.
 
 out.png  out.world.json  out.5f3a09c1.safetensors            one picture
 out-1.png  out-1.world.json ...  out-sheet.png               several samples; their worlds share the latents
@@ -26,9 +26,9 @@ from infgen.world.anchoring import file_sha256
 from infgen.world.anchors import AnchoredLatents
 
 MAX_SAMPLES = 64
-SHEET_SIDE_PX = 1024  # of one sample on the sheet
-_DIGITS = 8  # of the latents' hash, in their name
-# Extension -> (Pillow's name, longest side in px, options). JPEG is the only one that changes pixels.
+SHEET_SIDE_PX = 1024  # longest side of one sample on the sheet
+_DIGITS = 8  # digits of the hash in the name of latents
+# Extension -> (Pillow's name, longest side in px, options). Only JPEG is lossy.
 _SAVERS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
     ".png": ("PNG", 2**31 - 1, {}),
     ".jpg": ("JPEG", 65_500, {"quality": 95, "subsampling": 0}),
@@ -43,7 +43,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Outputs:
-    """Names of the files of one run. ``picture``: the name that was asked for; ``samples``: pictures of different seeds."""
+    """File names of one run. ``picture``: requested name; ``samples``: number of pictures, each of another seed."""
 
     picture: Path
     samples: int = 1
@@ -54,18 +54,18 @@ class Outputs:
 
     @property
     def pictures(self) -> tuple[Path, ...]:
-        """One file for each sample."""
+        """Path of each sample."""
         if self.samples == 1:
             return (self.picture,)
         return tuple(self.picture.with_stem(f"{self.picture.stem}-{i + 1}") for i in range(self.samples))
 
     @property
     def sheet(self) -> Path | None:
-        """The file that shows all samples; None for one."""
+        """Path of the sheet of all samples; None for a single sample."""
         return None if self.samples == 1 else self.picture.with_name(f"{self.picture.stem}-sheet.png")
 
     def check(self, arrangement: Arrangement) -> None:
-        """Raise InputError, or LimitError, where the pictures of ``arrangement`` cannot be written. Creates nothing."""
+        """Raise InputError or LimitError if the pictures of ``arrangement`` cannot be written. Creates nothing."""
         width, height = arrangement.size
         if self.picture.suffix.lower() not in _SAVERS:
             raise InputError(f"output {self.picture} has no known ending; give one of {', '.join(_SAVERS)}")
@@ -78,10 +78,10 @@ class Outputs:
             check_output(picture)
             check_output(_world_file(picture))
         if self.sheet is not None:
-            check_sheet(self.sheet, Sheet(self.samples, _columns(width, height), *_shown(width, height)))
+            check_sheet(self.sheet, Sheet(self.samples, _columns(width, height), *_sheet_size(width, height)))
 
     def save_latents(self, latents: AnchoredLatents) -> Path:
-        """Write ``latents`` beside the picture, named after it and their own hash. Returns the path."""
+        """Write ``latents`` next to the picture, to a file named by picture and hash. Returns the path."""
         folder = check_output(self.picture).parent
         temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.safetensors"
         try:
@@ -104,10 +104,10 @@ def draw(
     joining: Joining,
     progress: Progress = lambda done, total: None,
 ) -> list[Path]:
-    """Draw and write all pictures, their worlds and the sheet. Returns the pictures, the sheet last.
+    """Render and write all pictures, their worlds and the sheet. Returns the paths of pictures, the sheet last.
 
-    ``latents``: files, one for each photograph; sample i lies in the world of seed ``seed`` + i. ``progress(samples done,
-    samples in all)``. Raises InputError where a file cannot be written or latents do not fit the model.
+    ``latents``: files, one per photograph. Sample i uses the world of seed ``seed`` + i. Calls ``progress(samples done,
+    samples in total)``. Raises InputError if a file cannot be written or latents do not fit the model.
     """
     shown: list[tuple[str, Pixels]] = []
     drawn = draw_samples(arrangement, latents, studio=studio, seed=seed, samples=outputs.samples, joining=joining)
@@ -135,8 +135,8 @@ def _save(pixels: Pixels, path: Path, profile: bytes | None) -> None:
         Image.fromarray(pixels).save(temporary, name, icc_profile=profile, **options)
 
 
-def _shown(width: int, height: int) -> tuple[int, int]:
-    """Size of a sample on the sheet, px."""
+def _sheet_size(width: int, height: int) -> tuple[int, int]:
+    """Return the size of a sample on the sheet in px."""
     scale = min(1.0, SHEET_SIDE_PX / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -147,4 +147,4 @@ def _columns(width: int, height: int) -> int:
 
 def _thumbnail(pixels: Pixels) -> Pixels:
     height, width, _ = pixels.shape
-    return np.asarray(Image.fromarray(pixels).resize(_shown(width, height), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(pixels).resize(_sheet_size(width, height), Image.Resampling.LANCZOS))

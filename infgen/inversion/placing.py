@@ -1,4 +1,4 @@
-"""A photograph gets its size and its place in the world: scaled to the working height, its horizon at world row 0."""
+"""Scale a photograph to the working height, and place it with its horizon at world row 0."""
 
 from dataclasses import dataclass
 
@@ -17,15 +17,13 @@ from infgen.perceptual import MIN_PX
 from infgen.photo import HALF, Known, Photograph
 from infgen.pixels import Pixels
 
-WORKING_HEIGHT_PX = (
-    197  # views of this size have the composition and shapes of a photograph, and invert in a minute or two
-)
-HORIZON_LIMITS = (-1.0, 2.0)  # a picture of the ground alone has its horizon above its upper edge
+WORKING_HEIGHT_PX = 197  # enough for the composition of a photograph; inverts in one or two minutes
+HORIZON_LIMITS = (-1.0, 2.0)  # a photograph of the ground has its horizon above its upper edge
 MIDDLE = 0.5
-_SAMPLES = (96, 128)  # rows and columns that a horizon is looked for in
+_SAMPLES = (96, 128)  # rows and columns of the thumbnail for horizon detection
 _SEARCHED = (0.25, 0.75)
 _SPREAD = 0.15  # standard deviation of the normal prior around the middle
-_INDEPENDENT_ROWS = 8  # rows of a photograph resemble their neighbours: so many count as observations
+_INDEPENDENT_ROWS = 8  # effective number of observations, since neighbouring rows are correlated
 _LEAST_CONFIDENCE = 0.2
 
 _Profile = npt.NDArray[np.float64]
@@ -33,9 +31,9 @@ _Profile = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Horizon:
-    """Row of the horizon as a fraction of the height: 0 the upper edge, 1 the lower one.
+    """Row of the horizon as a fraction of the height: 0 is the upper edge, 1 the lower edge.
 
-    ``confidence``: how much of the change of colour along the picture its row explains, 0 to 1; None where a person gave it.
+    ``confidence``: share of the vertical colour change that it explains, 0 to 1; None for a given horizon.
     """
 
     fraction: float
@@ -55,18 +53,18 @@ class Placed:
 
     @property
     def region(self) -> Region:
-        """Its window, px of the working scale."""
+        """Window of the photograph in px of the working scale."""
         height, width = self.known.shape
         return Region(self.x, self.y, width, height)
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Px of the file for one working px, (across, down)."""
+        """Px of the file per working px, (horizontal, vertical)."""
         image = self.photograph.image
         return image.width / self.known.shape[1], image.height / self.known.shape[0]
 
     def target(self) -> Target:
-        """What is to be inverted: the picture (3, h, w) in [-1, 1] and which pixels are known."""
+        """Build the target of the inversion: picture (3, h, w) in [-1, 1] and mask."""
         picture = torch.from_numpy(self.pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1).contiguous()
         mask = None if self.known.all() else torch.from_numpy(self.known)
         return Target(picture, mask, self.x, self.y)
@@ -77,29 +75,28 @@ def place(
 ) -> Placed:
     """Scale ``photograph`` to ``height`` px and put its left edge at ``x`` and its horizon at row 0 of the world.
 
-    ``horizon``: a fraction of the height; None estimates it, see ``find_horizon``. Raises InputError for a height or a horizon
-    out of range and a photograph that would become too narrow, LimitError over INFGEN_MAX_INVERSION_PIXELS.
+    ``horizon``: a fraction of the height; None estimates it with ``find_horizon``. Raises InputError for a height or
+    horizon out of range or a photograph that is too narrow, LimitError over INFGEN_MAX_INVERSION_PIXELS.
     """
     image = photograph.image
     width = round(image.width * height / image.height)
     _check_size(photograph, width, height)
-    found = find_horizon(photograph) if horizon is None else Horizon(_checked(horizon))
-    pixels, known = _scaled(photograph, (width, height))
+    found = find_horizon(photograph) if horizon is None else Horizon(_check_horizon(horizon))
+    pixels, known = _scale(photograph, (width, height))
     return Placed(photograph, pixels, known, x, -round(found.fraction * height), found)
 
 
 def working_scale(config: GeneratorConfig) -> Scale:
-    """The scale at which photographs are inverted: of the model's views the one nearest to the working height."""
+    """Return the scale for inversion: the model's view height nearest to the working height."""
     return nearest_scale(judged_scales(config), WORKING_HEIGHT_PX)
 
 
 def find_horizon(photograph: Photograph) -> Horizon:
-    """The row that best parts two bodies of colour, between a quarter and three quarters of the height.
+    """Estimate the horizon: the row between 1/4 and 3/4 of the height that best separates two colour profiles.
 
-    Mean colour and grain of each row are followed from top to bottom. A row is better the more of their deviation from one
-    straight line goes away with one line above and another one below it (two-phase regression, Hinkley, Biometrika 57,
-    1970), and the nearer it is to the middle, where models have learnt their horizon. Where even the best row explains
-    little, the horizon is the middle, with confidence 0.
+    Fits lines to mean colour and local contrast of the rows, one above and one below the candidate row. The score is the
+    error removed against a single line (two-phase regression, Hinkley, Biometrika 57, 1970), with a prior for the middle,
+    where models learn their horizon. If the best row explains little, returns the middle with confidence 0.
     """
     profile = _profile(photograph)
     rows = len(profile)
@@ -119,19 +116,21 @@ def find_horizon(photograph: Photograph) -> Horizon:
 
 
 def _profile(photograph: Photograph) -> _Profile:
-    """Luminance, both colour differences and grain of each row, (rows, 4), of known pixels only."""
+    """Luminance, both chroma channels and local contrast of each row, (rows, 4), over known pixels only."""
     rows, columns = _SAMPLES
-    small, known = _resized(photograph, (columns, rows), Image.Resampling.BOX)
+    small, known = _resize(photograph, (columns, rows), Image.Resampling.BOX)
     colour = np.asarray(small.convert("YCbCr"), np.float64) / 255
     weight = known.astype(np.float64) / 255
     pairs = weight[:, 1:] * weight[:, :-1]
     grain = np.abs(np.diff(colour[:, :, 0], axis=1))
     means = [_mean(colour[:, :, i], weight) for i in range(3)]
-    return np.column_stack([means[0], 2 * means[1], 2 * means[2], 4 * _mean(grain, pairs)])  # about equally large
+    return np.column_stack(
+        [means[0], 2 * means[1], 2 * means[2], 4 * _mean(grain, pairs)]
+    )  # scaled to similar magnitudes
 
 
 def _mean(values: _Profile, weight: _Profile) -> _Profile:
-    """Weighted mean of each row; rows without weight take what lies between their neighbours."""
+    """Weighted mean of each row; rows without weight are interpolated."""
     total = weight.sum(1)
     seen = np.flatnonzero(total > 0)
     if not len(seen):
@@ -141,10 +140,10 @@ def _mean(values: _Profile, weight: _Profile) -> _Profile:
 
 
 def _residuals(profile: _Profile) -> _Profile:
-    """Squared error of the best straight line through the first k rows, summed over columns, for k = 0 .. rows."""
+    """Squared error of the best line through the first k rows, summed over columns, for k = 0 .. rows."""
     n = np.arange(1, len(profile) + 1, dtype=np.float64)
     t = n - 1
-    y = profile - profile.mean(0)  # keeps sums small
+    y = profile - profile.mean(0)  # keeps the sums small for precision
     sum_t, sum_tt = t.cumsum(), (t * t).cumsum()
     sum_y, sum_yy, sum_ty = y.cumsum(0), (y * y).cumsum(0), (t[:, None] * y).cumsum(0)
     spread_t = np.maximum(sum_tt - sum_t**2 / n, 1e-12)[:, None]
@@ -154,17 +153,17 @@ def _residuals(profile: _Profile) -> _Profile:
     return np.concatenate([[0.0], error])
 
 
-def _scaled(photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, Known]:
+def _scale(photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, Known]:
     if photograph.image.size == size:
         return photograph.pixels()
-    image, known = _resized(photograph, size, Image.Resampling.LANCZOS)
+    image, known = _resize(photograph, size, Image.Resampling.LANCZOS)
     return np.asarray(image), known >= HALF
 
 
-def _resized(
+def _resize(
     photograph: Photograph, size: tuple[int, int], method: Image.Resampling
 ) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
-    """RGB of ``size`` into which no unknown pixel is mixed, and how far each pixel is known, (h, w) uint8."""
+    """Resize to ``size`` without mixing in unknown pixels. Returns RGB and the resized mask (h, w) uint8."""
     if photograph.known is None:
         image = photograph.image.resize(size, method, reducing_gap=3.0)
         return image, np.full(size[::-1], 255, np.uint8)
@@ -174,7 +173,7 @@ def _resized(
     return both.convert("RGB"), np.asarray(both.getchannel("A"))
 
 
-def _checked(horizon: float) -> float:
+def _check_horizon(horizon: float) -> float:
     low, high = HORIZON_LIMITS
     if not low <= horizon <= high:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Where styles lie: a normal distribution of mapped latents after a leaky ReLU that undoes the last one of the mapping.
+"""Model styles as a normal distribution after a leaky ReLU that inverts the last activation of the mapping.
 
 Wulff and Torralba, "Improving Inversion and Generation Diversity in StyleGAN using a Gaussianized Latent Space", 2020.
 """
@@ -13,25 +13,25 @@ from torch import Tensor
 
 from infgen.model.generator import MEAN_STYLE_SAMPLES, Generator
 
-SLOPE = 5.0  # undoes a leaky ReLU of slope 0.2
-_LEAST_VARIANCE = 1e-9  # of the largest: directions with less hold rounding errors only
+SLOPE = 5.0  # inverts a leaky ReLU of slope 0.2
+_LEAST_VARIANCE = 1e-9  # share of the largest variance; smaller ones are rounding errors
 
 
-def gaussianised(w: Tensor) -> Tensor:
-    """Styles w (..., D) -> values that are about normal: leaky ReLU of slope 5, divided by the activation's gain sqrt(2)."""
+def gaussianise(w: Tensor) -> Tensor:
+    """Map styles w (..., D) to about normal values: leaky ReLU of slope 5, divided by the activation gain sqrt(2)."""
     return F.leaky_relu(w, SLOPE) / math.sqrt(2)
 
 
-def degaussianised(v: Tensor) -> Tensor:
-    """The inverse of ``gaussianised``."""
+def degaussianise(v: Tensor) -> Tensor:
+    """Invert ``gaussianise``."""
     return F.leaky_relu(v * math.sqrt(2), 1 / SLOPE)
 
 
 @dataclass(frozen=True, eq=False)
 class StylePrior:
-    """Mean and covariance of gaussianised styles, as a change of coordinates in which they are standard normal.
+    """Mean and covariance of gaussianised styles, stored as transforms to and from standard normal coordinates.
 
-    ``colour`` (D, D) turns whitened values u into gaussianised ones: v = mean + u colour; ``white`` (D, D) the other way.
+    ``colour`` (D, D) maps whitened values u to gaussianised values v = mean + u colour. ``white`` (D, D): the inverse.
     """
 
     mean: Tensor
@@ -39,17 +39,17 @@ class StylePrior:
     white: Tensor
 
     def style(self, whitened: Tensor) -> Tensor:
-        """Whitened (..., D) -> w (..., D). Zeros give the mean style of this space."""
-        return degaussianised(self.mean + whitened @ self.colour)
+        """Map whitened (..., D) to w (..., D). Zeros give the mean style of this space."""
+        return degaussianise(self.mean + whitened @ self.colour)
 
-    def whitened(self, w: Tensor) -> Tensor:
-        """w (..., D) -> whitened (..., D): the squared length is the squared Mahalanobis distance."""
-        return (gaussianised(w) - self.mean) @ self.white
+    def whiten(self, w: Tensor) -> Tensor:
+        """Map w (..., D) to whitened (..., D), whose norm is the Mahalanobis distance."""
+        return (gaussianise(w) - self.mean) @ self.white
 
     @classmethod
     def of_samples(cls, w: Tensor) -> Self:
-        """The prior that styles ``w`` (N, D) show. Directions in which they do not vary are left alone."""
-        v = gaussianised(w.double())
+        """Fit the prior to styles ``w`` (N, D). Directions without variance stay zero."""
+        v = gaussianise(w.double())
         variances, directions = torch.linalg.eigh(torch.cov(v.T))
         deviations = variances.clamp_min(0).sqrt()
         varies = variances > _LEAST_VARIANCE * variances[-1]
@@ -60,7 +60,7 @@ class StylePrior:
     @classmethod
     @torch.no_grad()
     def of(cls, generator: Generator) -> Self:
-        """The prior of ``generator``'s styles, from 10,000 fixed draws."""
+        """Fit the prior of ``generator`` from 10,000 samples with a fixed seed."""
         dim, mean = generator.config.global_channels, generator.mean_style
         draws = torch.randn(MEAN_STYLE_SAMPLES, dim, generator=torch.Generator().manual_seed(0))
         return cls.of_samples(generator.mapping(draws.to(mean)))

@@ -1,4 +1,4 @@
-"""One inversion while it runs: its budget, the best latents so far, and who is told of each step."""
+"""Track a running inversion: budget, best latents so far, and progress reports."""
 
 import math
 import time
@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from infgen.errors import DivergenceError, InfgenError
-from infgen.inversion.network import checkpointed
+from infgen.inversion.network import add_checkpointing
 from infgen.inversion.objective import Evaluation, Objective, Variables
 from infgen.inversion.settings import Settings
 
 End = Literal["steps", "seconds", "patience", "converged", "stopped", "interrupted"]
-LEAST_GAIN = 1e-3  # an improvement by less than this share does not count for patience
+LEAST_GAIN = 1e-3  # smallest relative improvement that resets patience
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one step found. ``terms``: every loss term by its name, not weighted. ``image`` (3, h, w), about [-1, 1]."""
+    """Result of one step. ``terms``: unweighted loss terms by name. ``image`` (3, h, w), about [-1, 1]."""
 
     stage: str  # "start 2", "adam" or "l-bfgs"
-    step: int  # counted from 1 over all stages
-    steps: int  # that the settings allow
+    step: int  # from 1, over all stages
+    steps: int  # limit from the settings
     seconds: float
     loss: float
     terms: dict[str, float]
@@ -33,15 +33,15 @@ class Step:
 
 
 class Ended(Exception):
-    """The run is over, for the reason ``end``."""
+    """The run ended for the reason ``end``."""
 
     def __init__(self, end: End) -> None:
         super().__init__(end)
         self.end = end
 
 
-class Run:
-    """Looks at ``objective`` until steps, seconds, patience or the caller's ``stop`` end it."""
+class InversionRun:
+    """Evaluates ``objective`` until steps, seconds, patience or the caller's ``stop`` end the run."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Run:
         self.best: tuple[float, Variables] | None = None
         self._seconds, self._progress, self._stop = seconds, progress, stop
         self._began = time.monotonic()
-        self._improved = 0, math.inf  # step and value of the last improvement that counts
+        self._improved = 0, math.inf  # step and value of the last sufficient improvement
 
     @property
     def elapsed(self) -> float:
@@ -67,17 +67,17 @@ class Run:
         return time.monotonic() - self._began
 
     def descent_progress(self, step: int) -> float:
-        """How much of Adam's share of the budget is over at its ``step``: of its steps, or of its seconds if that is more."""
+        """Return the used share of Adam's budget at ``step``: of its steps or its seconds, whichever is larger."""
         settings = self.settings
         of_steps = (step + 0.5) / settings.descent_steps
         if self._seconds is None:
             return of_steps
         return max(of_steps, self.elapsed / (self._seconds * settings.descent_steps / settings.steps))
 
-    def look(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
-        """The objective at ``variables`` and its gradient for every one of ``leaves``.
+    def evaluate(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
+        """Evaluate the objective at ``variables`` and its gradients for ``leaves``.
 
-        Raises Ended when the budget is used up, and DivergenceError for a term or gradient that is not finite.
+        Raises Ended if the budget is used up, DivergenceError if a term or gradient is not finite.
         """
         self._check_budget()
         evaluation, gradients = self._gradients(variables, leaves)
@@ -97,7 +97,7 @@ class Run:
             raise Ended("steps")
         if self._stop is not None and self._stop():
             raise Ended("stopped")
-        if self.best is None:  # whatever the time, one step
+        if self.best is None:  # always take one step, even out of time
             return
         if self._seconds is not None and self.elapsed >= self._seconds:
             raise Ended("seconds")
@@ -106,20 +106,20 @@ class Run:
 
     def _gradients(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
         try:
-            return self._differentiated(variables, leaves)
+            return self._differentiate(variables, leaves)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             if self.checkpointing:
                 raise InfgenError(
-                    "the machine has not enough memory to invert a picture of this size, even with checkpointing; make "
-                    "the picture smaller, or end other programs"
+                    "not enough memory to invert a picture of this size, even with checkpointing; make the picture smaller, "
+                    "or close other programs"
                 ) from None
         self.checkpointing = True
-        self.objective.generator = checkpointed(self.objective.generator)
+        self.objective.generator = add_checkpointing(self.objective.generator)
         return self._gradients(variables, leaves)
 
-    def _differentiated(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
+    def _differentiate(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
         evaluation = self.objective(variables)
         return evaluation, list(torch.autograd.grad(evaluation.loss, leaves, materialize_grads=True))
 
@@ -134,9 +134,9 @@ class Run:
             )
 
     def _keep(self, reconstruction: float, variables: Variables) -> None:
-        """Remember the variables with the best reconstruction: its terms only, since priors are best at the start."""
+        """Store the variables with the best reconstruction, without prior terms, since those are best at the start."""
         if self.best is None or reconstruction < self.best[0]:
-            self.best = reconstruction, variables.detached()
+            self.best = reconstruction, variables.detach_copy()
         if reconstruction < self._improved[1] * (1 - LEAST_GAIN):
             self._improved = self.steps, reconstruction
 

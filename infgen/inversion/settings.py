@@ -1,4 +1,4 @@
-"""Every number of an inversion in one record."""
+"""Define all settings of an inversion."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +10,10 @@ from infgen.perceptual import Network
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each term counts.
+    """Weights of the loss terms.
 
-    ``pixel``, ``lpips``: the reconstruction. ``noise``: noises stay white. ``z_g`` and ``z_l``: the paper's d_M of
-    them, which pulls them to 0. ``z_l_excess``: z_l keeps the energy of a draw. ``style``: Mahalanobis distance of W+.
+    ``pixel``, ``lpips``: reconstruction. ``noise``: keeps noises white. ``z_g``, ``z_l``: the paper's d_M, which pulls
+    them to 0. ``z_l_excess``: keeps the energy of z_l at 1. ``style``: Mahalanobis distance of W+.
     """
 
     pixel: float = 1000.0
@@ -25,36 +25,36 @@ class Weights:
     style: float = 0.01
 
 
-# Appendix K names the terms; these numbers are those of the released configuration.
+# Terms from Appendix K, values from the released configuration.
 PAPER_WEIGHTS = Weights(pixel=10, lpips=10, noise=1000, z_g=10, z_l=10, z_l_excess=0, style=0.01)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every number of an inversion. ``Settings()`` is what recovers best here; ``Settings.paper()`` is the paper's.
+    """Settings of an inversion. ``Settings()`` reconstructs best; ``Settings.paper()`` has the paper's values.
 
-    Both optimise styles in the whitened space of ``StylePrior`` (the released code: w itself) and normalise noises inside
-    the objective (the code: after every step), neither perturbs latents nor augments pictures (the code does both; the
-    paper does not say so). Raises InputError for numbers out of range.
+    Both differ from the released code. They optimise styles in the whitened space of ``StylePrior`` (code: w) and normalise
+    noises inside the objective (code: after every step). They do not perturb latents or augment pictures (the code does
+    both; the paper mentions neither). Raises InputError for values out of range.
     """
 
-    steps: int = 400  # evaluations of the network, forwards and backwards
-    adam_steps: int | None = 20  # the first of them, with Adam; the others with L-BFGS. None: all with Adam
+    steps: int = 400  # forward and backward passes of the network
+    adam_steps: int | None = 20  # first steps use Adam, the others L-BFGS; None: all use Adam
     rate: float = 0.1  # Adam's learning rate
-    z_l_rate: float = 0.3  # times rate, for z_l
-    z_g_rate: float = 1.0  # times rate, for z_g
-    row_rate: float = 0.3  # times rate, for what rows of W+ have of their own
-    ramp_up: float = 0.05  # share of Adam's steps over which the rate rises
-    ramp_down: float = 0.25  # share of Adam's steps over which it falls
-    noise_scale: float = 30.0  # how much farther L-BFGS moves noises, whose learnt strengths are small
-    history: int = 30  # steps that L-BFGS remembers
+    z_l_rate: float = 0.3  # relative learning rate of z_l
+    z_g_rate: float = 1.0  # relative learning rate of z_g
+    row_rate: float = 0.3  # relative learning rate of the per-row part of W+
+    ramp_up: float = 0.05  # share of Adam's steps for warm-up
+    ramp_down: float = 0.25  # share of Adam's steps for decay
+    noise_scale: float = 30.0  # scale of noises in L-BFGS, since their learned strengths are small
+    history: int = 30  # history length of L-BFGS
     weights: Weights = field(default_factory=Weights)
-    starts: int = 1  # the mean style, then styles of drawn latents: the best after start_steps goes on
+    starts: int = 1  # mean style first, then sampled styles; the best after start_steps continues
     start_steps: int = 10
-    patience: int = 60  # ends after so many steps in which reconstruction does not improve by a thousandth
-    seed: int = 0  # world whose z_l and noises are the start, and that goes on outside
+    patience: int = 60  # stop after this many steps without an improvement of 0.1%
+    seed: int = 0  # seed of the world around the picture; its z_l and noises are the start
     lpips: Network = "alex"
-    lpips_weights: Path | None = None  # of VGG16, where it is not in torchvision's cache
+    lpips_weights: Path | None = None  # VGG16 weights, if not in torchvision's cache
 
     def __post_init__(self) -> None:
         for name in ("steps", "history", "starts", "start_steps", "patience"):
@@ -73,12 +73,12 @@ class Settings:
 
     @property
     def descent_steps(self) -> int:
-        """Steps that Adam takes."""
+        """Number of Adam steps."""
         return self.steps if self.adam_steps is None else min(self.adam_steps, self.steps)
 
     @classmethod
     def paper(cls) -> Self:
-        """Adam for 1000 steps with the paper's rates and weights (Appendix K; the released configuration: 3000 steps)."""
+        """Return Adam for 1000 steps with the paper's rates and weights (Appendix K; released configuration: 3000)."""
         return cls(
             steps=1000,
             adam_steps=None,

@@ -1,4 +1,4 @@
-"""The picture that is inverted, the smallest window of cells that covers it, and the latents and coordinates there."""
+"""Define the target picture, the smallest window of cells that covers it, and its latents and coordinates."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -26,9 +26,9 @@ from infgen.world import coordinates, fields
 class Target:
     """A picture at its place in the world.
 
-    ``picture`` (3, h, w) in [-1, 1]; ``mask`` (h, w) bool, true where it is known, None: everywhere. ``x``, ``y``: world px of
-    its upper left corner; y counts from the horizon. Raises InputError for a picture that cannot be inverted, LimitError for
-    a place beyond the canvas.
+    ``picture`` (3, h, w) in [-1, 1]. ``mask`` (h, w) bool: True for known pixels; None: all. ``x``, ``y``: upper left
+    corner in world px, with y = 0 at the horizon. Raises InputError for an unusable picture, LimitError for a place
+    outside the canvas.
     """
 
     picture: Tensor
@@ -49,13 +49,13 @@ class Target:
                 f"the mask is {self.mask.dtype} {tuple(self.mask.shape)}; allowed is bool {shape[1:]}, as the picture"
             )
         if self.mask is not None and not bool(self.mask.any()):
-            raise InputError("the mask is false everywhere, so nothing is known of the picture; mark what is known")
+            raise InputError("the mask is false everywhere; mark the known pixels as true")
         Region(self.x, self.y, shape[2], shape[1])
 
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """What a window of cells is drawn from, a batch of one.
+    """Inputs of the generator for a window of cells, a batch of one.
 
     ``z_l`` (1, C, n+24, m+24), ``z_g`` (1, D), ``w_plus`` (1, rows, D), ``noises[i]`` (1, 1, h_i, w_i).
     """
@@ -68,9 +68,9 @@ class Latents:
 
 @dataclass(frozen=True)
 class Cover:
-    """The smallest window of cells whose pixels cover a target; the target begins at (``left``, ``top``) px of them.
+    """The smallest window of cells that covers a target. The target starts at (``left``, ``top``) px of the window.
 
-    Px are those of the network's scale; ``period`` is in px of the world, each 1 / 2**``halvings`` of them.
+    Positions are px of the network's scale, each 2**``halvings`` px of the world. ``period``: px of the world.
     """
 
     x: LayerSpans
@@ -83,10 +83,10 @@ class Cover:
 
     @classmethod
     def of(cls, target: Target, config: GeneratorConfig, *, period: int | None) -> Self:
-        """The cover of ``target`` in a world of ``period`` px. Raises InputError where the window is longer than the period."""
+        """Cover ``target`` in a world of ``period`` px. Raises InputError if the window is longer than the period."""
         height, width = target.picture.shape[1:]
-        x, left = _covering(target.x, width, levels=config.levels)
-        y, top = _covering(target.y, height, levels=config.levels)
+        x, left = _cover_axis(target.x, width, levels=config.levels)
+        y, top = _cover_axis(target.y, height, levels=config.levels)
         needed = x.local.size * config.cell_px
         if period is not None and (period % config.cell_px or period < needed):
             raise InputError(
@@ -101,26 +101,26 @@ class Cover:
         return self.y.structure.size, self.x.structure.size
 
     def cut(self, image: Tensor, target: Target) -> Tensor:
-        """The target's own pixels of what the window draws, (1, 3, H, W) -> (1, 3, h, w)."""
+        """Crop the rendered window to the target: (1, 3, H, W) -> (1, 3, h, w)."""
         height, width = target.picture.shape[1:]
         return image[..., self.top : self.top + height, self.left : self.left + width]
 
     def coordinates(self, config: GeneratorConfig, device: torch.device) -> Tensor:
-        """Coordinates (1, K, n+24, m+24) of the window."""
+        """Return the coordinates (1, K, n+24, m+24) of the window."""
         columns = torch.arange(self.x.local.start, self.x.local.stop)[None]
         rows = torch.arange(self.y.local.start, self.y.local.stop)[None]
         encoded = coordinates.encode(columns, rows, system=config.coordinates, period_cells=self._period(0))
         return encoded.to(device)
 
     def local_latent(self, seed: int, config: GeneratorConfig, device: torch.device) -> Tensor:
-        """z_l (1, C, n+24, m+24) of the world of ``seed``."""
+        """Return z_l (1, C, n+24, m+24) of the world of ``seed``."""
         window = Window(self.x.local, self.y.local)
         return fields.local_latent(
             seed, window, channels=config.local_channels, period=self._period(0), device=device
         ).unsqueeze(0)
 
     def noises(self, seed: int, device: torch.device) -> tuple[Tensor, ...]:
-        """Noises (1, 1, h_i, w_i) of the world of ``seed``, one for each texture convolution."""
+        """Return noises (1, 1, h_i, w_i) of the world of ``seed``, one per texture convolution."""
         windows = [Window(x, y) for x, y in zip(self.x.noise, self.y.noise, strict=True)]
         return tuple(
             fields.noise(seed, window, conv=i, period=self._period(i // 2 + 1), device=device).unsqueeze(0)
@@ -131,8 +131,8 @@ class Cover:
         return None if self.period is None else lattice_period(self.period, level, levels=self.world_levels)
 
 
-def _covering(start: int, size: int, *, levels: int) -> tuple[LayerSpans, int]:
-    """Spans, along one axis, of the fewest cells that cover ``size`` px from ``start``, and how many px come before it."""
+def _cover_axis(start: int, size: int, *, levels: int) -> tuple[LayerSpans, int]:
+    """Return the spans of the fewest cells covering ``size`` px from ``start`` along one axis, and the px before it."""
     cell = first_cell(start, levels=levels)
     before = start - first_px(cell, levels=levels)
     return layer_spans(cell, cells_covering(before + size, levels=levels), levels=levels), before

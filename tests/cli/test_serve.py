@@ -22,7 +22,7 @@ def test_a_token_that_is_easily_guessed_is_refused(call: Call) -> None:
 def test_a_port_that_is_taken_is_named(call: Call) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, said = call("serve", "--port", taken.getsockname()[1])
-    assert (code, "cannot be listened on" in said) == (2, True)
+    assert (code, "cannot listen on" in said) == (2, True)
 
 
 def test_a_missing_model_is_refused_in_one_line(call: Call, tmp_path: Path) -> None:

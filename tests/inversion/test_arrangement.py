@@ -59,7 +59,7 @@ def test_the_photograph_stands_in_the_output_bit_for_bit(
         return
     photo = placed()
     arrangement = outpainting(photo, Extension(left, top, right, bottom))
-    output = arrangement.finished(drawn(arrangement), feather=feather)
+    output = arrangement.compose(drawn(arrangement), feather=feather)
     inside = [0 if side == 0 else feather for side in (left, top, right, bottom)]
     rows, columns = slice(inside[1], 80 - inside[3]), slice(inside[0], 120 - inside[2])
     kept = output[top : top + 80, left : left + 120][rows, columns]
@@ -68,13 +68,13 @@ def test_the_photograph_stands_in_the_output_bit_for_bit(
 
 def test_without_keeping_the_output_is_what_was_drawn() -> None:
     arrangement = outpainting(placed(), Extension(right=50))
-    assert np.array_equal(arrangement.finished(drawn(arrangement), keep=False), drawn(arrangement))
+    assert np.array_equal(arrangement.compose(drawn(arrangement), keep=False), drawn(arrangement))
 
 
 def test_the_feather_is_32_px_of_working_size_where_none_is_given() -> None:
     arrangement = outpainting(placed(), Extension(right=50))
-    output = arrangement.finished(drawn(arrangement))
-    assert np.array_equal(output, arrangement.finished(drawn(arrangement), feather=32))
+    output = arrangement.compose(drawn(arrangement))
+    assert np.array_equal(output, arrangement.compose(drawn(arrangement), feather=32))
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(150, 300), st.integers(40, 150), st.integers(0, 60))
@@ -84,7 +84,7 @@ def test_at_source_scale_the_files_own_pixels_stand_bit_for_bit(
 ) -> None:
     photo = placed(width, height, working=40)
     arrangement = outpainting(photo, Extension(left, top, 5, 0), scale="source")
-    output = arrangement.finished(drawn(arrangement), feather=feather)
+    output = arrangement.compose(drawn(arrangement), feather=feather)
     assert output.shape == (top + height, left + width + 5, 3)
     first = (feather if top else 0, feather if left else 0)
     rows, columns = slice(first[0], None), slice(first[1], max(first[1], width - feather))
@@ -110,7 +110,7 @@ def test_at_source_scale_what_is_drawn_continues_the_photograph_at_its_scale() -
     whole = place(open_photograph(wide), height=40, horizon=0.5)
     part = place(open_photograph(np.ascontiguousarray(wide[:, :200])), height=40, horizon=0.5)
     arrangement = outpainting(part, Extension(right=200), scale="source")
-    output = arrangement.finished(whole.pixels, keep=False)
+    output = arrangement.compose(whole.pixels, keep=False)
     assert np.abs(output.astype(int) - wide).mean() < 12
 
 
@@ -120,7 +120,7 @@ def test_a_masked_photograph_is_completed_without_any_extension() -> None:
     photo = place(open_photograph(landscape(1, height=80, width=120)).masked(mask), height=80, horizon=0.5)
     arrangement = outpainting(photo, Extension())
     generated = np.full((80, 120, 3), 255, np.uint8)
-    output = arrangement.finished(generated, feather=0)
+    output = arrangement.compose(generated, feather=0)
     assert np.array_equal(output[mask > 0], photo.pixels[mask > 0])
     assert not np.array_equal(output[35:45, 60:70], photo.pixels[35:45, 60:70])
 
@@ -170,7 +170,7 @@ def test_the_row_reaches_from_the_first_to_the_last_photograph() -> None:
 def test_photographs_at_different_heights_are_all_whole() -> None:
     arrangement = row(120, 120, horizons=(0.25, 0.75))
     assert arrangement.region == Region(0, -60, 840, 120)
-    output = arrangement.finished(drawn(arrangement), feather=0)
+    output = arrangement.compose(drawn(arrangement), feather=0)
     assert np.array_equal(output[40:, :120], arrangement.photographs[0].pixels)
     assert np.array_equal(output[:80, 720:], arrangement.photographs[1].pixels)
 
@@ -194,7 +194,7 @@ def test_the_photograph_stands_in_the_middle_of_the_circle() -> None:
     arrangement = panorama(placed(), period=1024)
     assert arrangement.region == Region(-452, -40, 1024, 80)
     assert arrangement.period == 1024
-    output = arrangement.finished(drawn(arrangement), feather=0)
+    output = arrangement.compose(drawn(arrangement), feather=0)
     assert np.array_equal(output[:, 452:572], placed().pixels)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infgen.inversion import compositing
-from infgen.inversion.compositing import REACHES_PX, enlarged, matched, ramp, set_into
+from infgen.inversion.compositing import REACHES_PX, enlarge, match_colours, paste, ramp
 from tests.train.photos import landscape
 
 HEIGHT, WIDTH = 40, 90
@@ -19,7 +19,7 @@ def noise(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 
 
 def joined(generated: np.ndarray, photo: np.ndarray, known: np.ndarray, *, x: int, y: int, feather: int) -> np.ndarray:
-    return set_into(matched(generated, photo, known, x=x, y=y), photo, known, x=x, y=y, feather=feather)
+    return paste(match_colours(generated, photo, known, x=x, y=y), photo, known, x=x, y=y, feather=feather)
 
 
 def deep(known: np.ndarray, reach: int) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_pixels_beyond_the_feather_are_those_of_the_photograph_bit_for_bit(case:
 @given(cases())
 def test_pixels_that_are_not_known_come_from_the_background(case: Case) -> None:
     background = noise(1)
-    found = set_into(background, case.photo, case.known, x=case.x, y=case.y, feather=case.feather)
+    found = paste(background, case.photo, case.known, x=case.x, y=case.y, feather=case.feather)
     assert np.array_equal(found[~case.mask], background[~case.mask])
 
 
@@ -108,7 +108,7 @@ def test_a_photograph_that_ends_with_the_picture_is_not_softened_there() -> None
 @given(cases(), st.integers(1, 9))
 def test_strips_change_nothing(case: Case, rows: int) -> None:
     def found() -> np.ndarray:
-        return set_into(noise(1), case.photo, case.known, x=case.x, y=case.y, feather=case.feather)
+        return paste(noise(1), case.photo, case.known, x=case.x, y=case.y, feather=case.feather)
 
     whole = found()
     with pytest.MonkeyPatch.context() as patch:
@@ -120,7 +120,7 @@ def test_strips_change_nothing(case: Case, rows: int) -> None:
 def test_a_photograph_outside_the_picture_is_refused(x: int, y: int) -> None:
     photo, known = noise(2, 10, 10), np.ones((10, 10), bool)
     for call in (
-        lambda: matched(noise(1), photo, known, x=x, y=y),
+        lambda: match_colours(noise(1), photo, known, x=x, y=y),
         lambda: joined(noise(1), photo, known, x=x, y=y, feather=2),
     ):
         with pytest.raises(ValueError, match="does not lie inside"):
@@ -196,11 +196,11 @@ def test_a_hole_is_filled_in_the_colours_around_it() -> None:
 
 
 def test_enlarging_a_whole_picture_to_its_own_size_changes_nothing() -> None:
-    assert np.array_equal(enlarged(noise(1), (0, 0, WIDTH, HEIGHT), size=(WIDTH, HEIGHT)), noise(1))
+    assert np.array_equal(enlarge(noise(1), (0, 0, WIDTH, HEIGHT), size=(WIDTH, HEIGHT)), noise(1))
 
 
 def test_an_enlarged_part_lies_where_the_photograph_was_before_it_was_scaled_down() -> None:
     wide = np.broadcast_to(np.linspace(0, 255, 300)[None, :, None], (30, 300, 3)).round().astype(np.uint8)
-    small = enlarged(wide, (0, 0, 300, 30), size=(100, 10))
-    part = enlarged(small, (20, 0, 90, 10), size=(210, 30))
+    small = enlarge(wide, (0, 0, 300, 30), size=(100, 10))
+    part = enlarge(small, (20, 0, 90, 10), size=(210, 30))
     assert np.abs(part.astype(int) - wide[:, 60:270]).max() <= 2

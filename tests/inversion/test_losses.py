@@ -43,7 +43,7 @@ def test_the_regularity_of_all_noises_is_the_official_sum(data: dict[str, oracle
 
 @pytest.mark.parametrize("index", range(4))
 def test_a_renormalised_noise_is_the_official_one(data: dict[str, oracle.Array], index: int) -> None:
-    close(losses.renormalised(tensor(data, f"noise_{index}")), data[f"noise_renorm_{index}"])
+    close(losses.renormalise(tensor(data, f"noise_{index}")), data[f"noise_renorm_{index}"])
 
 
 def test_the_distance_of_z_l_is_the_official_one(data: dict[str, oracle.Array]) -> None:
@@ -63,7 +63,7 @@ def test_the_excess_follows_from_the_official_distance(data: dict[str, oracle.Ar
 def test_the_excess_is_zero_where_the_codes_deviation_loss_is(data: dict[str, oracle.Array]) -> None:
     z_l = tensor(data, "zl")
     close((z_l.std() - 1).abs(), data["zl_std_loss"])
-    assert losses.excess(losses.renormalised(z_l)) < 1e-6
+    assert losses.excess(losses.renormalise(z_l)) < 1e-6
 
 
 def test_unknown_pixels_do_not_count() -> None:
@@ -96,6 +96,6 @@ def test_a_root_has_a_gradient_at_zero() -> None:
 @given(st.integers(2, 20), st.integers(2, 20), st.floats(-5, 5), st.floats(0.1, 10), st.integers(0, 2**31))
 def test_a_renormalised_noise_has_mean_0_and_deviation_1(h: int, w: int, mean: float, std: float, seed: int) -> None:
     noise = torch.randn(1, 1, h, w, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * std + mean
-    renormalised = losses.renormalised(noise)
+    renormalised = losses.renormalise(noise)
     assert abs(float(renormalised.mean())) < 1e-9
     assert abs(float(renormalised.std()) - 1) < 1e-9

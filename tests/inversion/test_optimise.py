@@ -12,11 +12,11 @@ from infgen.errors import DivergenceError, InfgenError, InputError, LimitError
 from infgen.geometry import cell_px
 from infgen.inversion import network
 from infgen.inversion.drift import Drift
-from infgen.inversion.network import checkpointed, draw, frozen, memory
+from infgen.inversion.network import add_checkpointing, draw, freeze, memory
 from infgen.inversion.objective import Objective
 from infgen.inversion.optimise import Inversion, Settings, Step, Target, optimise
 from infgen.inversion.prior import StylePrior
-from infgen.inversion.run import Run
+from infgen.inversion.run import InversionRun
 from infgen.inversion.window import Cover, Latents
 from infgen.limits import TILE_MEMORY_MB
 from infgen.model.checkpoint import file_hash
@@ -143,8 +143,10 @@ def test_adams_schedule_follows_the_clock_where_that_is_faster(
     target: Target, tiny: Generator, monkeypatch: pytest.MonkeyPatch, elapsed: float, over: float
 ) -> None:
     settings = replace(QUICK, steps=50, adam_steps=20)  # two fifths of ten seconds
-    started = Run(_objective(target, tiny), settings, seconds=10, progress=None, stop=None, checkpointing=False)
-    monkeypatch.setattr(Run, "elapsed", elapsed)
+    started = InversionRun(
+        _objective(target, tiny), settings, seconds=10, progress=None, stop=None, checkpointing=False
+    )
+    monkeypatch.setattr(InversionRun, "elapsed", elapsed)
     assert started.descent_progress(0) == pytest.approx(over)
 
 
@@ -243,7 +245,7 @@ def test_a_model_with_padding_is_refused() -> None:
 
 
 def test_a_term_that_is_not_finite_is_named(target: Target, tiny: Generator) -> None:
-    broken = frozen(tiny)
+    broken = freeze(tiny)
     broken.texture.convs[3].bias[0] = float("nan")  # type: ignore[index, operator]
     with pytest.raises(DivergenceError, match="step 1: loss term pixel is nan"):
         run(target, broken)
@@ -264,7 +266,7 @@ def _objective(target: Target, generator: Generator) -> Objective:
 
 @pytest.mark.parametrize("structure", ["implicit", "none"])
 def test_checkpointed_gradients_equal_plain_ones(target: Target, structure: str) -> None:
-    generator = frozen(random_generator(preset("tiny", structure=structure), seed=7))  # type: ignore[arg-type]
+    generator = freeze(random_generator(preset("tiny", structure=structure), seed=7))  # type: ignore[arg-type]
     cover, device = Cover.of(target, generator.config, period=None), torch.device("cpu")
     leaves = [cover.local_latent(0, generator.config, device), torch.randn(1, 16), torch.randn(1, 9, 16)]
     leaves = [leaf.requires_grad_() for leaf in (*leaves, *cover.noises(0, device))]
@@ -275,7 +277,7 @@ def test_checkpointed_gradients_equal_plain_ones(target: Target, structure: str)
             leaves,
             materialize_grads=True,
         )
-        for g in (generator, checkpointed(generator))
+        for g in (generator, add_checkpointing(generator))
     )
     for a, b in zip(plain, spared, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5 * float(a.abs().max()), rtol=1e-5)

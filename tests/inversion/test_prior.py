@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from infgen.inversion.losses import mahalanobis
-from infgen.inversion.prior import StylePrior, degaussianised, gaussianised
+from infgen.inversion.prior import StylePrior, degaussianise, gaussianise
 from infgen.model.generator import Generator
 from tests import oracle
 from tests.model.networks import tensor
@@ -22,18 +22,18 @@ def prior(data: dict[str, oracle.Array]) -> StylePrior:
 
 
 def test_gaussianised_styles_are_the_official_ones(data: dict[str, oracle.Array]) -> None:
-    found = gaussianised(tensor(data, "w_samples"))
+    found = gaussianise(tensor(data, "w_samples"))
     np.testing.assert_allclose(found.numpy(), data["w_gaussianized"], rtol=1e-5, atol=1e-6)
 
 
 def test_the_inverse_of_gaussianisation_is_the_official_one(data: dict[str, oracle.Array]) -> None:
-    found = degaussianised(tensor(data, "gau_mean"))
+    found = degaussianise(tensor(data, "gau_mean"))
     np.testing.assert_allclose(found.numpy(), data["degaussianize_of_mean"], rtol=1e-5, atol=1e-6)
 
 
 def test_gaussianisation_is_undone_by_its_inverse() -> None:
     w = torch.linspace(-3, 3, 50, dtype=torch.float64)
-    torch.testing.assert_close(degaussianised(gaussianised(w)), w)
+    torch.testing.assert_close(degaussianise(gaussianise(w)), w)
 
 
 def test_the_mean_is_the_official_one(data: dict[str, oracle.Array], prior: StylePrior) -> None:
@@ -52,25 +52,25 @@ def test_the_inverse_covariance_is_the_official_one(data: dict[str, oracle.Array
 
 
 def test_the_prior_loss_is_the_official_one(data: dict[str, oracle.Array], prior: StylePrior) -> None:
-    found = mahalanobis(prior.whitened(tensor(data, "w_plus")))
+    found = mahalanobis(prior.whiten(tensor(data, "w_plus")))
     np.testing.assert_allclose(float(found), data["ts_prior_loss"], rtol=1e-3)
 
 
 def test_the_prior_loss_of_one_row_is_the_official_one(data: dict[str, oracle.Array], prior: StylePrior) -> None:
-    found = mahalanobis(prior.whitened(tensor(data, "w_plus")[:, :1]))
+    found = mahalanobis(prior.whiten(tensor(data, "w_plus")[:, :1]))
     np.testing.assert_allclose(float(found), data["ts_prior_loss_layer0"], rtol=1e-3)
 
 
 def test_whitened_samples_are_uncorrelated_and_of_unit_variance(
     data: dict[str, oracle.Array], prior: StylePrior
 ) -> None:
-    whitened = prior.whitened(tensor(data, "w_samples"))
+    whitened = prior.whiten(tensor(data, "w_samples"))
     torch.testing.assert_close(torch.cov(whitened.T), torch.eye(whitened.shape[1]), atol=1e-3, rtol=0)
 
 
 def test_a_style_comes_back_from_its_whitened_coordinates(data: dict[str, oracle.Array], prior: StylePrior) -> None:
     w = tensor(data, "w_samples")[:20]
-    torch.testing.assert_close(prior.style(prior.whitened(w)), w, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(prior.style(prior.whiten(w)), w, atol=1e-4, rtol=1e-4)
 
 
 def test_directions_in_which_styles_do_not_vary_are_left_alone() -> None:

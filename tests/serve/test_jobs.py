@@ -98,7 +98,7 @@ def test_a_job_that_fails_unexpectedly_does_not_tell_why(tmp_path: Path, caplog:
     board.start()
     job = run_on(board, lambda job: 1 // 0)
     board.stop(1)
-    assert (job.state, job.error) == ("failed", "the server failed; its log says why")
+    assert (job.state, job.error) == ("failed", "internal server error; see the server log")
 
 
 def test_a_job_that_takes_too_long_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_a_job_that_takes_too_long_fails(tmp_path: Path, monkeypatch: pytest.Mon
 
     def slow(job: Job) -> None:
         while True:
-            job.tell(0, 1)
+            job.report(0, 1)
             time.sleep(0.05)
 
     job = run_on(board, slow)

@@ -1,12 +1,12 @@
-"""One engine, several who want it: they take turns, in the order in which they asked."""
+"""Share one engine between threads with a first-in, first-out lock."""
 
 import threading
 from collections import deque
 from types import TracebackType
 
 
-class Turns:
-    """A lock that is fair: whoever asked first gets it next, so that a long job lets tiles through between its steps."""
+class FairLock:
+    """First-in, first-out lock. A long job releases it between steps so that tiles are not delayed."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -26,6 +26,6 @@ class Turns:
             self._changed.notify_all()
 
     def hand_over(self) -> None:
-        """End the turn and stand in line again. For whoever has the turn."""
+        """Release the lock and acquire it again behind the waiting threads. The caller must hold it."""
         self.__exit__(None, None, None)
         self.__enter__()
