@@ -17,7 +17,7 @@ from infgen import __version__
 from infgen.errors import InfgenError
 from infgen.rendering.studio import Options, open_studio
 from infgen.serve import job_routes, photo_routes, status_routes, tile_routes, world_routes
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import error_response, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
 from infgen.world.document import cut
@@ -49,7 +49,7 @@ def create_app(
     ``async with canvas.router.lifespan_context(canvas): ...``.
     """
     studio = open_studio(World(), model=model, options=options)
-    canvas = Canvas(studio, Path(data))
+    canvas = CanvasServer(studio, Path(data))
     artist = canvas.painter.artist
     if len(artist.pictures) == 1:
         logger.warning(

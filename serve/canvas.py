@@ -21,7 +21,7 @@ from infgen.serve.worlds import WorldStore
 LOCK = "lock"
 
 
-class Canvas:
+class CanvasServer:
     """State shared by all requests. ``data``: folder of worlds, tiles and jobs, locked for one server at a time."""
 
     def __init__(self, studio: Studio, data: Path) -> None:

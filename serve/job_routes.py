@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
 from infgen.limits import MAX_STREAMS
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
 from infgen.serve.exports import MEDIA_TYPES, check_export, export_path, run_export
 from infgen.serve.jobs import Job
@@ -95,7 +95,7 @@ async def follow_job(canvas: CanvasDep, job_id: JobId) -> StreamingResponse:
     return StreamingResponse(_stream_events(canvas, job), media_type="text/event-stream")
 
 
-async def _stream_events(canvas: Canvas, job: Job) -> AsyncIterator[str]:
+async def _stream_events(canvas: CanvasServer, job: Job) -> AsyncIterator[str]:
     sent, last = "", monotonic()
     canvas.streams += 1
     try:

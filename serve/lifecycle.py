@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from infgen.errors import InputError
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 
 LINGER_SECONDS = 2  # grace period for open connections after all work is done
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -19,7 +19,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class _Server(uvicorn.Server):
     """uvicorn server that keeps listening while it drains, so that readiness probes get an answer."""
 
-    def __init__(self, config: uvicorn.Config, canvas: Canvas, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, canvas: CanvasServer, started: Callable[[], None]) -> None:
         super().__init__(config)
         self._canvas, self._on_started = canvas, started
         self._drain: asyncio.Task[None] | None = None

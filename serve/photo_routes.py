@@ -12,7 +12,7 @@ from infgen.errors import LimitError
 from infgen.geometry import PX_LIMIT
 from infgen.inversion.arrangement import Extension
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_MB, MIB
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 from infgen.serve.inversions import run_inversions
 from infgen.serve.job_routes import job_record
 from infgen.serve.jobs import Kind
@@ -80,7 +80,7 @@ def start_inbetween(
 
 
 def _start_job(
-    canvas: Canvas, kind: Kind, world_id: str, photos: Sequence[UploadFile], *, placing: Placing, steps: int
+    canvas: CanvasServer, kind: Kind, world_id: str, photos: Sequence[UploadFile], *, placing: Placing, steps: int
 ) -> JobRecord:
     """Start a job that inverts ``photos``. All checks run before the job is queued."""
     if steps > MAX_OUTPAINT_STEPS.value():

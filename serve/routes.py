@@ -4,16 +4,16 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
 
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 from infgen.serve.schemas import ErrorBody
 
 
-def _canvas(request: Request) -> Canvas:
-    canvas: Canvas = request.app.state.canvas
+def _canvas(request: Request) -> CanvasServer:
+    canvas: CanvasServer = request.app.state.canvas
     return canvas
 
 
-CanvasDep = Annotated[Canvas, Depends(_canvas)]
+CanvasDep = Annotated[CanvasServer, Depends(_canvas)]
 WorldId = Annotated[str, Path(pattern="^[0-9a-f]{12}$", description="Id of a world.", examples=["5f3a09c1d2e4"])]
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="Id of a job.", examples=["9b2d4c5e6f708192"])]
 Revision = Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import anyio.to_thread
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 from infgen.serve.painting import MEDIA_TYPES, StyleWork, TileWork
 from infgen.serve.routes import CanvasDep, Responses, Revision, WorldId, errors, pictures
 from infgen.serve.tiles import Address
@@ -66,7 +66,7 @@ async def style(
     return await _answer(canvas, request, work, if_none_match)
 
 
-async def _answer(canvas: Canvas, request: Request, work: TileWork | StyleWork, known: str | None) -> Response:
+async def _answer(canvas: CanvasServer, request: Request, work: TileWork | StyleWork, known: str | None) -> Response:
     """Return the picture, or 304 if the client has it. Abandons the work when the client disconnects."""
     # Weak ETag: a tile rendered again in another batch may differ by 1 of 255 in one pixel of a thousand.
     tag = f'W/"{work.key}"'

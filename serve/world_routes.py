@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from infgen.errors import InputError
 from infgen.geometry import Region
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 from infgen.serve.layouts import check_counts
 from infgen.serve.routes import CanvasDep, IfMatch, WorldId, errors
 from infgen.serve.schemas import ChangedWorld, NewWorld, Rectangle, Resampling, WorldEntry, WorldRecord
@@ -120,7 +120,7 @@ def region_of(rectangle: Rectangle) -> Region:
     return Region(rectangle.x, rectangle.y, rectangle.w, rectangle.h)
 
 
-def _check(canvas: Canvas, world: World) -> None:
+def _check(canvas: CanvasServer, world: World) -> None:
     """Raise WorldError if the model cannot render ``world``, LimitError if it has too many styles."""
     layout = world.layout
     if layout is not None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import httpx
 from fastapi import FastAPI
 
-from infgen.serve.canvas import Canvas
+from infgen.serve.canvas import CanvasServer
 from infgen.serve.jobs import ENDED
 from tests.patience import until
 
@@ -31,9 +31,9 @@ class Client:
         self.http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60)
 
     @property
-    def canvas(self) -> Canvas:
+    def canvas(self) -> CanvasServer:
         """What is behind the routes."""
-        canvas: Canvas = self.app.state.canvas
+        canvas: CanvasServer = self.app.state.canvas
         return canvas
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
