@@ -56,7 +56,7 @@ async function openWorld({ world, seed }) {
       return await session.open(world);
     } catch (error) {
       if (!(error instanceof api.ApiError) || error.status !== 404 || seed === undefined) throw error;
-      toast("The world of this link is not on this server; a new one has its seed.");
+      toast("This server does not have the world of this link. It made a new world with the same seed.");
     }
   }
   if (seed !== undefined) return session.create({ world: { seed } });

@@ -97,7 +97,7 @@ export function withTransition(world, px) {
  */
 function divided(world, rest) {
   const { layout } = world;
-  if (layout?.painting) throw new Error("The styles of this world are painted; centres cannot be added to it.");
+  if (layout?.painting) throw new Error("The styles of this world are painted; you cannot add pins.");
   if (layout?.centres?.length) return layout;
   const own = layout?.styles[0] ?? { name: OWN, seed: world.seed, ...world.style };
   const centres = [{ style: own.name, x: Math.round(rest.x), y: Math.round(rest.y) }];

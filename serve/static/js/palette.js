@@ -40,7 +40,7 @@ export function startPalette(session, canvas, info) {
   listen(element("style-seed-form"), "submit", (event) => {
     event.preventDefault();
     const seed = parseSeed(element("style-seed", HTMLInputElement).value);
-    if (seed === null) throw new Error("A style is named by a whole number of at most 64 bits.");
+    if (seed === null) throw new Error("The seed of a style is a whole number of at most 64 bits.");
     const first = offer(seed);
     swatches.prepend(first);
     first.querySelector("button")?.focus();

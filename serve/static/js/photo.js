@@ -97,8 +97,8 @@ async function arrive(session, canvas, job, count) {
   if (job.region) canvas.fit(job.region);
   toast(
     count > 1
-      ? "The photographs are part of this world now. Undo takes them out again."
-      : "The photograph is part of this world now. Undo takes it out again.",
+      ? "The photographs are part of this world now. Undo removes them."
+      : "The photograph is part of this world now. Undo removes it.",
   );
 }
 

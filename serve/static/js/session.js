@@ -81,7 +81,7 @@ export class Session extends EventTarget {
     } catch (error) {
       if (!(error instanceof api.ApiError) || error.status !== 412 || !this.record) throw error;
       this.#show(await api.world(this.record.id));
-      throw new api.ApiError("This world was changed elsewhere; it is shown as it is now. Please try again.", 412);
+      throw new api.ApiError("This world was changed elsewhere. The page now shows its current state; try again.", 412);
     }
   }
 
