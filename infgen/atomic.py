@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole: temporary file beside the target, fsync, rename."""
+"""Write files atomically: a temporary file in the target's folder, fsync, rename."""
 
 import errno
 import os
@@ -17,9 +17,9 @@ _STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def check_output(path: str | Path) -> Path:
-    """The real file behind ``path`` (symbolic links followed), after checking that it can be created or replaced.
+    """Follow symbolic links of ``path``, and check that the file can be created or replaced. Returns the real path.
 
-    Raises InputError where ``path`` is a folder or a special file, or its folder is missing or not writable.
+    Raises InputError if ``path`` is a folder or a special file, or if its folder is missing or not writable.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -38,26 +38,26 @@ def check_output(path: str | Path) -> Path:
 
 
 def create_beside(target: Path, suffix: str) -> tuple[int, Path]:
-    """A new empty file in the folder of ``target``, as (open descriptor for reading and writing, its path).
+    """Create an empty file in the folder of ``target``. Returns (descriptor for reading and writing, path).
 
-    Raises InputError where the folder does not take it.
+    Raises InputError if the folder does not accept new files.
     """
     path = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{suffix}"
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666), path
     except OSError as error:
         raise InputError(
-            f"output folder {target.parent} does not take new files: {error.strerror}; choose another"
+            f"output folder {target.parent} does not accept new files: {error.strerror}; choose another"
         ) from None
 
 
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; it takes the name ``path`` when the block ends without error.
+    """Yield a temporary path in the folder of ``path``, and rename it to ``path`` if the block ends without error.
 
-    The data are on the disk before the name changes. On any error or interrupt the temporary file is removed and an
-    existing ``path`` stays as it was. Raises InputError (see ``check_output``), and InfgenError where the disk is full
-    or faulty.
+    The data are flushed to the disk before the rename. On an error or interrupt the temporary file is removed, and an
+    existing ``path`` is unchanged. Raises InputError (see ``check_output``), and InfgenError if the disk is full or
+    faulty.
     """
     target = check_output(path)
     descriptor, temporary = create_beside(target, ".tmp")
@@ -65,7 +65,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     os.close(descriptor)
     try:
         yield temporary
-        os.chmod(temporary, stat.S_IMODE(mode))  # some writers replace the file by one that only its owner can read
+        os.chmod(temporary, stat.S_IMODE(mode))  # some writers create a new file with mode 600
         _sync(temporary)
         os.replace(temporary, target)
         with suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe

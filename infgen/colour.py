@@ -1,6 +1,6 @@
-"""Colour profiles (ICC) of photographs: which ones can be kept, and pixels brought from one into another.
+"""Check colour profiles (ICC) of photographs, and convert pixels between them.
 
-RGB pixels without a profile are sRGB. A profile is untrusted: it counts as usable once Little CMS has made a transform of it.
+RGB pixels without a profile are sRGB. Profiles are untrusted: a profile is usable if Little CMS can make a transform of it.
 """
 
 import io
@@ -12,14 +12,14 @@ from infgen.errors import InputError, LimitError
 from infgen.limits import MIB
 
 MAX_PROFILE_MB = 4  # MiB; cameras write up to a few KiB, printers up to 3 MiB
-_ALIKE = 1  # of 255: what two descriptions of one colour space differ by
+_ALIKE = 1  # largest difference of 255 between two descriptions of one colour space
 _STEPS = 17  # values of each channel at which profiles are compared
 
 
 def check_profile(embedded: object, mode: str) -> bytes:
-    """The profile ``embedded`` in a file whose pixels have the Pillow ``mode`` "RGB" or "CMYK".
+    """Check and return the profile ``embedded`` in a file of Pillow ``mode`` "RGB" or "CMYK".
 
-    Raises InputError that says what is wrong with it: damaged, for other pixels, or over 4 MiB (LimitError).
+    Raises InputError for a damaged profile or one for other pixels, LimitError for one over 4 MiB.
     """
     if not isinstance(embedded, bytes):
         raise InputError("it is damaged")
@@ -30,15 +30,15 @@ def check_profile(embedded: object, mode: str) -> bytes:
 
 
 def convert_profile(image: Image.Image, profile: bytes | None, to: bytes | None = None) -> Image.Image:
-    """``image`` (RGB or CMYK) as RGB of the profile ``to``; None stands for sRGB.
+    """Convert ``image`` (RGB or CMYK) from ``profile`` to RGB of the profile ``to``; None stands for sRGB.
 
-    Raises InputError where one of the profiles is of other pixels, or lacks this direction.
+    Raises InputError if a profile is for other pixels or does not support this direction.
     """
     return _transform(profile, to, image.mode).apply(image)
 
 
 def equal_colours(profile: bytes | None, other: bytes | None) -> bool:
-    """Whether two usable profiles of RGB give the same colours, to 1 of 255; None stands for sRGB."""
+    """Return whether two usable RGB profiles give the same colours, within 1 of 255; None stands for sRGB."""
     if profile == other:
         return True
     values = np.linspace(0, 255, _STEPS).round().astype(np.uint8)
@@ -53,7 +53,7 @@ def equal_colours(profile: bytes | None, other: bytes | None) -> bool:
 def _transform(profile: bytes | None, to: bytes | None, mode: str) -> ImageCms.ImageCmsTransform:
     try:
         return ImageCms.buildTransform(_open_profile(profile), _open_profile(to), mode, "RGB")
-    except Exception:  # Pillow raises many kinds, and none of them says what is wrong
+    except Exception:  # Pillow raises many kinds, without a useful message
         raise InputError(f"it is damaged, or of pixels other than {mode}") from None
 
 

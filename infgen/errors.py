@@ -1,13 +1,13 @@
-"""Every error that infgen raises on purpose, and the one table from error class to exit code.
+"""Define all deliberate errors of infgen, and the table of exit codes.
 
-A message says what is wrong, the value found, what is allowed, and what to do: it is shown to people as it is.
+A message names the problem, the value, the allowed values and a remedy. It is shown unchanged.
 """
 
 from http import HTTPStatus
 
 
 class InfgenError(Exception):
-    """Base of all deliberate errors: the work failed although the input was acceptable (exit code 1)."""
+    """Base of all deliberate errors: the work failed with acceptable input (exit code 1)."""
 
 
 class InputError(InfgenError):
@@ -23,7 +23,7 @@ class ModelFileError(InputError):
 
 
 class WorldError(InputError):
-    """A world document cannot be read, or says something that this version does not know (exit code 2)."""
+    """A world document cannot be read, or has content that this version does not support (exit code 2)."""
 
 
 class MissingExtraError(InputError):
@@ -31,10 +31,10 @@ class MissingExtraError(InputError):
 
 
 class DivergenceError(InfgenError):
-    """Training produced a value that is not finite or far out of range; names the loss term (exit code 1)."""
+    """Training produced a value that is not finite or far out of range; the message names the loss term (exit code 1)."""
 
 
-# The rows that every server has; what it raises besides comes before them.
+# Common to all servers. A server puts its own rows before these.
 HTTP_STATUSES: tuple[tuple[type[InfgenError], HTTPStatus], ...] = (
     (LimitError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InputError, HTTPStatus.BAD_REQUEST),
@@ -49,5 +49,5 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
 
 
 def exit_code(error: BaseException) -> int:
-    """The process exit code for ``error``: the first row of ``EXIT_CODES`` that matches, 1 otherwise."""
+    """Return the exit code for ``error``: the first matching row of ``EXIT_CODES``, else 1."""
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)

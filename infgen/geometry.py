@@ -1,8 +1,8 @@
-"""Integer algebra of the padding-free network: which cells, features and pixels belong to which window.
+"""Integer algebra of the network without padding: cells, features and pixels of each window.
 
 Level ``l`` has its own lattice with spacing ``S / 2**l`` px (``S = 2**levels`` px per cell): position ``j`` lies exactly on
-pixel ``j * S / 2**l``. Level 0 is the cell lattice, level ``levels`` the pixel lattice. Everything is a Python int, so
-positions are exact however far they are from the origin.
+pixel ``j * S / 2**l``. Level 0 is the cell lattice, level ``levels`` the pixel lattice. Positions are Python ints
+and therefore exact at any distance from the origin.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from infgen.errors import InputError, LimitError
 
 PX_LIMIT = 2**40  # corners of every window lie within +-2**40 px of the world
-STRUCTURE_HALO = 12  # cells that the four 7x7 convolutions of G_S eat on each side: 4 * 3
+STRUCTURE_HALO = 12  # cells that the four 7x7 convolutions of G_S remove on each side: 4 * 3
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Span:
         return self.start + self.size
 
     def contains(self, other: "Span") -> bool:
-        """Whether every position of ``other`` lies in this span."""
+        """Return whether every position of ``other`` lies in this span."""
         return self.start <= other.start and other.stop <= self.stop
 
 
@@ -62,11 +62,11 @@ class Region:
 
     @property
     def pixels(self) -> int:
-        """Pixels in the region."""
+        """Number of pixels in the region."""
         return self.w * self.h
 
     def coarser(self, halvings: int) -> "Region":
-        """The region in pixels that lie 2**halvings px apart: the fewest that cover it."""
+        """Return the smallest region of pixels 2**halvings px apart that covers this one."""
         left, top = self.x >> halvings, self.y >> halvings
         right, bottom = -(-(self.x + self.w) >> halvings), -(-(self.y + self.h) >> halvings)
         return Region(left, top, right - left, bottom - top)
@@ -74,7 +74,7 @@ class Region:
 
 @dataclass(frozen=True)
 class LayerSpans:
-    """All lattice spans, along one axis, that one tile of the network reads and writes.
+    """Lattice spans, along one axis, that one tile of the network reads and writes.
 
     ``local``: cells of z_l and coordinates that G_S reads. ``structure``: cells of z_S. ``noise[i]``: output positions of
     texture convolution ``i`` on the lattice of level ``i // 2 + 1``. ``pixels``: pixels of the image.
@@ -87,55 +87,55 @@ class LayerSpans:
 
 
 def cell_px(levels: int) -> int:
-    """Pixels per cell, S = 2**levels."""
+    """Return the pixels per cell, S = 2**levels."""
     return 1 << levels
 
 
 def tile_px(cells: int, *, levels: int) -> int:
-    """Pixels that ``cells`` cells of z_S give: S*n - 5*(S - 1). 0 or less means that nothing is left."""
+    """Return the pixels of a tile of ``cells`` cells of z_S: S*n - 5*(S - 1). 0 or less: no pixels."""
     s = cell_px(levels)
     return s * cells - 5 * (s - 1)
 
 
 def tile_cells(px: int, *, levels: int) -> int | None:
-    """Cells of z_S that give exactly ``px`` pixels, or None where no whole number does."""
+    """Return the cells of z_S that give exactly ``px`` pixels, or None if there is no such number."""
     s = cell_px(levels)
     cells, rest = divmod(px + 5 * (s - 1), s)
     return cells if rest == 0 and px > 0 else None
 
 
 def cells_covering(px: int, *, levels: int) -> int:
-    """Fewest cells of z_S whose tile has at least ``px`` pixels."""
+    """Return the fewest cells of z_S whose tile has at least ``px`` pixels."""
     s = cell_px(levels)
     return -(-(px + 5 * (s - 1)) // s)
 
 
 def first_px(cell: int, *, levels: int) -> int:
-    """Leftmost pixel of a tile whose z_S begins at ``cell``: S*k + 2*(S - 1)."""
+    """Return the first pixel of a tile whose z_S begins at ``cell``: S*k + 2*(S - 1)."""
     s = cell_px(levels)
     return s * cell + 2 * (s - 1)
 
 
 def first_cell(px: int, *, levels: int) -> int:
-    """Rightmost first cell whose tile begins at or before pixel ``px``."""
+    """Return the last cell whose tile begins at or before pixel ``px``."""
     s = cell_px(levels)
     return (px - 2 * (s - 1)) // s
 
 
 def upsample_span(span: Span) -> Span:
-    """Output span of an upsampling block on the next lattice: transposed conv 2n+1, crop to 2n-1, blur to 2n-3."""
+    """Return the output span of an upsampling block on the next lattice: transposed conv 2n+1, crop to 2n-1, blur to 2n-3."""
     return Span(2 * span.start + 1, 2 * span.size - 3)
 
 
 def convolve_span(span: Span) -> Span:
-    """Output span of a 3x3 convolution without padding."""
+    """Return the output span of a 3x3 convolution without padding."""
     return Span(span.start + 1, span.size - 2)
 
 
 def layer_spans(cell: int, cells: int, *, levels: int) -> LayerSpans:
-    """Spans of every layer for the tile whose z_S is ``cells`` cells beginning at ``cell``, along one axis.
+    """Return the spans of every layer, along one axis, for a tile whose z_S has ``cells`` cells from ``cell`` on.
 
-    Raises ValueError where the tile would have no pixels.
+    Raises ValueError if the tile would have no pixels.
     """
     if tile_px(cells, levels=levels) <= 0:
         raise ValueError(f"{cells} cells give no pixels at {levels} levels")
@@ -151,5 +151,5 @@ def layer_spans(cell: int, cells: int, *, levels: int) -> LayerSpans:
 
 
 def lattice_period(period_px: int, level: int, *, levels: int) -> int:
-    """Period of a cyclic world on the lattice of ``level``: P * 2**l / S. ``period_px`` is a multiple of S."""
+    """Return the period of a cyclic world on the lattice of ``level``: P * 2**l / S. ``period_px`` is a multiple of S."""
     return (period_px << level) >> levels

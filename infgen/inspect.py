@@ -1,4 +1,4 @@
-"""What a file is, read from its header: a model, what was exported of it, a world, its latents, or a rendered picture."""
+"""Describe a file from its header: a model, an exported file, a world, latents or a rendered picture."""
 
 import os
 from pathlib import Path
@@ -22,17 +22,17 @@ PICTURES = frozenset(extension for f in FORMATS for extension in f.extensions)
 
 
 def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
-    """A JSON-ready description of ``path``. ``only_world``: the world document of a world or of a picture.
+    """Describe ``path`` as a JSON-ready mapping. ``only_world``: return only the world document of a world or picture.
 
-    Raises InputError where the file is missing, damaged, or nothing that infgen made.
+    Raises InputError if the file is missing, damaged or not made by infgen.
     """
     if not (os.path.isfile(path) or (is_store(path) and os.path.isdir(path))):  # false for a name that is too long
         raise InputError(f"{cut(str(path), 200)} does not exist; give a file that infgen made")
     if path.suffix.lower() in PICTURES:
-        recipe = read_provenance(path)
-        if recipe is None:
-            raise InputError(f"{path} carries no recipe; it was not rendered by infgen, or a program removed it")
-        return _read_world(recipe, path) if only_world else {"kind": "picture", **recipe}
+        provenance = read_provenance(path)
+        if provenance is None:
+            raise InputError(f"{path} has no provenance; infgen did not render it, or another program removed it")
+        return _read_world(provenance, path) if only_world else {"kind": "picture", **provenance}
     if path.suffix.lower() == ".json":
         world = World.load(path).model_dump(mode="json", by_alias=True)
         return world if only_world else {"kind": "world", **world}
@@ -45,10 +45,10 @@ def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
     return _describe_latents(path) if holds_latents(path) else _describe_model(path)
 
 
-def _read_world(recipe: dict[str, Any], path: Path) -> dict[str, Any]:
-    world = recipe.get("world")
+def _read_world(provenance: dict[str, Any], path: Path) -> dict[str, Any]:
+    world = provenance.get("world")
     if not isinstance(world, dict):
-        raise InputError(f"{path} carries a recipe without a world; it was written by another program")
+        raise InputError(f"{path} has provenance without a world; it was written by another program")
     return world
 
 
@@ -69,7 +69,7 @@ def _describe_model(path: Path) -> dict[str, Any]:
 
 
 def _describe_scales(config: GeneratorConfig) -> dict[str, Any]:
-    """What a model states of its scales, as ``--scale`` takes them, of its view and of the rows that it was trained on, px."""
+    """Return a model's scales (values of ``--scale``), and height and rows of its training view in px."""
     found: dict[str, Any] = {}
     if config.scales:
         found["scales"] = [scale_name(config.levels - level) for level in reversed(config.scales)]
@@ -79,7 +79,7 @@ def _describe_scales(config: GeneratorConfig) -> dict[str, Any]:
 
 
 def _describe_scale(halvings: int) -> dict[str, str]:
-    """The scale of what is not of the full size."""
+    """Return the scale, unless it is full size."""
     return {"scale": scale_name(halvings)} if halvings else {}
 
 

@@ -1,6 +1,6 @@
-"""Every limit of an installation: a named constant with a default that an ``INFGEN_*`` environment variable replaces.
+"""Define the limits of an installation: constants whose defaults ``INFGEN_*`` environment variables replace.
 
-The environment is read when the limit is asked for, so a limit set by a test or a service applies at once.
+The environment is read at every use of a limit, so changes apply immediately.
 """
 
 import os
@@ -23,7 +23,7 @@ class Limit:
     purpose: str
 
     def value(self) -> int:
-        """The limit in force, in ``unit``. Raises InputError where the variable is not a whole number above 0."""
+        """Return the current limit in ``unit``. Raises InputError if the variable is not a whole number above 0."""
         text = os.environ.get(self.name, "").strip()
         if not text:
             return self.default

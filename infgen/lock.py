@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a file, which names its owner. It ends with its process at the latest, however that ends."""
+"""Lock a file for one process. The file names the owner, and the operating system releases the lock with the process."""
 
 import fcntl
 import os
@@ -6,11 +6,11 @@ import weakref
 from errno import ENOENT
 from pathlib import Path
 
-_DIGITS = 20  # of a process number, at most
+_DIGITS = 20  # most digits of a process id
 
 
 class TakenError(Exception):
-    """Another process has the lock. ``owner``: its number."""
+    """Another process has the lock. ``owner``: its process id."""
 
     def __init__(self, owner: str) -> None:
         super().__init__(owner)
@@ -18,10 +18,10 @@ class TakenError(Exception):
 
 
 class Lock:
-    """The lock on the file ``path``, which is made in its folder and stays there.
+    """A lock on the file ``path``, which is created if missing and not removed.
 
-    It is held until ``close``, or until nothing refers to it any more. Raises TakenError where another process has it,
-    FileNotFoundError where the folder is not there or was removed just now, OSError where the file cannot be made or locked.
+    It is held until ``close`` or garbage collection. Raises TakenError if another process has it, FileNotFoundError if the
+    folder does not exist or was just removed, and OSError if the file cannot be created or locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,7 +30,7 @@ class Lock:
         try:
             _take(descriptor, fcntl.LOCK_EX)
             if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)  # its last owner removed it just now
+                raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)  # its last owner has just removed it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         except BaseException:
@@ -39,25 +39,25 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether it was not given up yet."""
+        """Whether the lock is held."""
         return self._end.alive
 
     def close(self) -> None:
-        """Give it up. May be called more than once."""
+        """Release the lock. Repeated calls have no effect."""
         self._end()
 
 
 def check_free(path: Path) -> None:
-    """Raise TakenError where a process holds the lock on the file ``path``, which need not be there. Makes nothing.
+    """Raise TakenError if a process holds the lock on ``path``. A missing file is free and is not created.
 
-    Raises OSError where the file cannot be used.
+    Raises OSError if the file cannot be used.
     """
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return
     try:
-        _take(descriptor, fcntl.LOCK_SH)  # several may look at once, and see no owner in each other
+        _take(descriptor, fcntl.LOCK_SH)  # a shared lock, so that simultaneous checks do not report each other
     finally:
         os.close(descriptor)
 

@@ -1,5 +1,5 @@
 """LPIPS, a perceptual distance (Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
-CVPR 2018, version 0.1), and the two frozen networks it looks through.
+CVPR 2018, version 0.1), and its two frozen networks.
 
 The AlexNet version is part of the package; VGG16 comes from a local file or from torchvision's own cache. Weights are stored
 in float16 and computed in float32; everything is differentiable in the images.
@@ -29,16 +29,16 @@ VGG_URL = (
     "https://download.pytorch.org/models/vgg16-397923af.pth"  # torchvision's, the usual one for FID and LPIPS code
 )
 
-MIN_PX = 32  # the shortest side that leaves AlexNet's last layers something to see
+MIN_PX = 32  # shortest side that AlexNet's last layers support
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # LPIPS input normalisation of images in [-1, 1]
 EPSILON = 1e-10
 
 
 @dataclass(frozen=True)
 class TrunkSpec:
-    """A plain stack of convolutions with ReLU, all with the same padding rule: what LPIPS needs of AlexNet and VGG16.
+    """The convolutions of AlexNet or VGG16 that LPIPS uses, each with ReLU and the same padding rule.
 
-    ``pools``: convolutions before which a ``pool_px`` max-pool of stride 2 stands. ``taps``: convolutions whose ReLU output
+    ``pools``: convolutions after a ``pool_px`` max-pool of stride 2. ``taps``: convolutions whose ReLU output
     is a feature map. ``official``: their numbers in torchvision's ``features``.
     """
 
@@ -51,7 +51,7 @@ class TrunkSpec:
     official: tuple[int, ...]
 
     def padding(self, i: int) -> int:
-        """Zeros around the input of convolution ``i``: half the kernel, except AlexNet's first with 2."""
+        """Return the zero padding of convolution ``i``: half the kernel, except 2 for AlexNet's first."""
         return min(2, self.kernels[i] // 2)
 
 
@@ -95,13 +95,13 @@ class Trunk(nn.Module):
         self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None], persistent=False)
         self.register_buffer("scale", torch.tensor(SCALE)[:, None, None], persistent=False)
         self.requires_grad_(False)
-        for weight in (p for p in self.parameters() if p.ndim == 4):  # the layout that CPU kernels are fastest in
+        for weight in (p for p in self.parameters() if p.ndim == 4):  # the fastest layout of CPU kernels
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [-1, 1] -> the tapped feature maps (B, C_l, H_l, W_l), after their ReLU.
 
-        Raises ValueError where the images are not RGB or a side is under 32 px.
+        Raises ValueError if the images are not RGB or a side is under 32 px.
         """
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[-2:]) < MIN_PX:
             raise ValueError(
@@ -129,26 +129,26 @@ class Lpips(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Images ``a`` and ``b`` (B, 3, H, W) in [-1, 1] -> distances (B,): 0 for equal images, about 1 for unlike ones.
+        """Images ``a`` and ``b`` (B, 3, H, W) in [-1, 1] -> distances (B,): 0 for equal images, about 1 for dissimilar ones.
 
-        Raises ValueError where the shapes differ, or as ``Trunk`` does.
+        Raises ValueError if the shapes differ, or as ``Trunk`` does.
         """
         if a.shape != b.shape:
             raise ValueError(f"images have shapes {tuple(a.shape)} and {tuple(b.shape)}; they must be equal")
         return self.between(self.trunk(a), self.trunk(b))
 
     def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
-        """Distances (B,) of feature maps that ``trunk`` gave: a fixed image needs to pass through it only once."""
+        """Return distances (B,) of feature maps of ``trunk``, so that a fixed image passes through it only once."""
         layers = zip(self.heads, a, b, strict=True)
         return torch.stack([_layer_distance(head, x, y) for head, x, y in layers]).sum(0)
 
     @classmethod
     def load(cls, network: Network = "alex", path: str | Path | None = None) -> Self:
-        """The metric on ``network``. ``path`` None: the shipped AlexNet; for VGG16, torchvision's own cache.
+        """Load the metric on ``network``. ``path`` None: the shipped AlexNet; for VGG16, torchvision's own cache.
 
         ``path``: a safetensors file of ``trunk.conv<i>.weight``, ``.bias`` and ``head<i>``, or torchvision's state
-        dictionary of the network, to which the shipped heads are added. Raises InputError where weights cannot be had,
-        ModelFileError where a file is not one of these.
+        dictionary of the network, to which the shipped heads are added. Raises InputError if weights are unavailable,
+        ModelFileError for any other file.
         """
         metric = cls(network)
         weights, source = _weights(network, path)
@@ -168,12 +168,12 @@ def _layer_distance(head: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Unit length along channels. The epsilon stands under the root: a position where all is 0 has gradient 0, not NaN."""
+    """Normalise along channels. The epsilon is under the root, so that zero vectors have gradient 0, not NaN."""
     return x / (x.square().sum(1, keepdim=True) + EPSILON**2).sqrt()
 
 
 def vgg_trunk(path: str | Path | None = None) -> Trunk:
-    """VGG16 as LPIPS sees it. ``path`` and errors as in ``Lpips.load``."""
+    """Load the VGG16 trunk of LPIPS. ``path`` and errors as in ``Lpips.load``."""
     trunk = Trunk(TRUNKS["vgg"])
     weights, source = _weights("vgg", path)
     _fill_trunk(trunk, weights, source=source)
@@ -181,7 +181,7 @@ def vgg_trunk(path: str | Path | None = None) -> Trunk:
 
 
 def _weights(network: Network, path: str | Path | None) -> tuple[Mapping[str, Tensor], str]:
-    """(tensors, where they are from)."""
+    """Read weights. Returns (tensors, their source for messages)."""
     if path is not None:
         return read_weights(Path(path)), str(path)
     if network == "alex":
@@ -190,9 +190,9 @@ def _weights(network: Network, path: str | Path | None) -> tuple[Mapping[str, Te
 
 
 def fetch_weights(url: str, *, what: str, option: str) -> Mapping[str, Tensor]:
-    """The state dictionary at ``url``, from PyTorch's own cache or downloaded into it; no code in it is run.
+    """Load the state dictionary at ``url`` from PyTorch's cache, or download it, without running code in it.
 
-    Raises InputError, naming ``what`` and the ``option`` for a local file, where neither works.
+    Raises InputError, which names ``what`` and the ``option`` for a local file, if both fail.
     """
     try:
         return torch.hub.load_state_dict_from_url(
@@ -206,9 +206,9 @@ def fetch_weights(url: str, *, what: str, option: str) -> Mapping[str, Tensor]:
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Tensors of a safetensors file or of a PyTorch state dictionary, read without running code.
+    """Read a safetensors file or a PyTorch state dictionary without running code.
 
-    Raises ModelFileError where the file is missing, too large, damaged or of another kind.
+    Raises ModelFileError if the file is missing, too large, damaged or of another kind.
     """
     try:
         size = path.stat().st_size

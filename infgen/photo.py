@@ -1,4 +1,4 @@
-"""A photograph -> upright RGB pixels: all of them, or of the size wanted. Headers are checked before anything is decoded."""
+"""Decode photographs to upright RGB pixels, at full size or resized. Headers are checked before decoding."""
 
 import io
 import math
@@ -21,9 +21,9 @@ from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXEL
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
-LARGE_PIXELS = 2**24  # one at a time, or every thread would hold hundreds of megabytes
-HALF = 128  # from this value of 255 on, alpha and masks mean "known"
-# EXIF orientation -> what makes it upright. (ImageOps.exif_transpose rewrites all metadata, and fails on odd ones.)
+LARGE_PIXELS = 2**24  # larger ones are decoded one at a time, to limit memory
+HALF = 128  # smallest value of alpha and masks that means "known"
+# EXIF orientation -> rotation to upright. (ImageOps.exif_transpose rewrites all metadata, and fails if it is invalid.)
 _UPRIGHT: Mapping[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,7 +42,7 @@ PhotoSource = str | Path | Image.Image | npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded photograph: upright RGB ``image`` of the size asked for; ``width``, ``height`` in px as in the file."""
+    """A decoded photograph: upright, resized RGB ``image``; ``width``, ``height``: px in the file, after rotation."""
 
     image: Image.Image
     width: int
@@ -51,10 +51,10 @@ class Photo:
 
 @dataclass(frozen=True)
 class Photograph:
-    """All pixels of a photograph: upright RGB ``image``, and which of them are ``known`` (H, W); None: all.
+    """A photograph at full size: upright RGB ``image``, and the mask of ``known`` pixels (H, W); None: all.
 
-    ``name``: what messages call it. ``remarks``: what a person should know of how it was read. ``profile``: the colour
-    profile (ICC) of ``image``; None: sRGB.
+    ``name``: name in messages. ``remarks``: notes for the user about decoding. ``profile``: colour profile (ICC) of
+    ``image``; None: sRGB.
     """
 
     name: str
@@ -64,14 +64,14 @@ class Photograph:
     profile: bytes | None = None
 
     def pixels(self) -> tuple[npt.NDArray[np.uint8], Known]:
-        """(H, W, 3) uint8 and which are known (H, W)."""
+        """Return pixels (H, W, 3) uint8 and the mask of known pixels (H, W)."""
         pixels = np.asarray(self.image)
         return pixels, np.ones(pixels.shape[:2], np.bool_) if self.known is None else self.known
 
     def masked(self, source: PhotoSource) -> Self:
-        """Only the pixels where the picture ``source`` is white, or at least light grey and opaque, stay known.
+        """Keep only pixels known where the mask ``source`` is white, or at least light grey, and opaque.
 
-        Raises InputError where it cannot be read, has another size, or leaves nothing.
+        Raises InputError if the mask cannot be read, has another size or leaves no pixel.
         """
         mask = open_photograph(source, what="mask")
         if mask.image.size != self.image.size:
@@ -89,7 +89,7 @@ class Photograph:
         return replace(self, known=None if known.all() else known)
 
     def in_profile_of(self, other: Self) -> Self:
-        """The same photograph with the colour profile of ``other``; where its pixels had to change, a remark says so."""
+        """Convert the photograph to the colour profile of ``other``, and add a remark if pixels changed."""
         if colour.equal_colours(self.profile, other.profile):
             return replace(self, profile=other.profile)
         try:
@@ -102,19 +102,18 @@ class Photograph:
 
 
 def unify_profiles(photographs: Sequence[Photograph]) -> list[Photograph]:
-    """``photographs``, at least one, with the colour profile of the first."""
+    """Convert ``photographs`` (at least one) to the colour profile of the first."""
     first, *others = photographs
     return [first, *(other.in_profile_of(first) for other in others)]
 
 
 def open_photograph(source: PhotoSource, *, short_px: int = 1, what: str = "photograph") -> Photograph:
-    """The photograph ``source``: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8.
+    """Open a photograph: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8.
 
-    EXIF orientation is applied; grey, palette and CMYK become RGB; pixels that are more than half transparent are not known. The
-    colour profile of RGB is kept beside the pixels, that of CMYK is applied.
-    Over INFGEN_MAX_PHOTO_PIXELS the pixels of a file are shrunk while they are read. Raises InputError that names the file
-    (messages call it ``what``) where it cannot be used: damaged, smaller than ``short_px``, transparent all over, or over
-    INFGEN_MAX_PHOTO_MB or INFGEN_MAX_SHRUNK_PHOTO_PIXELS.
+    EXIF orientation is applied. Grey, palette and CMYK are converted to RGB. Pixels more than half transparent are not known.
+    The colour profile of RGB is kept, that of CMYK is applied. A file over INFGEN_MAX_PHOTO_PIXELS is downsampled while it is
+    read. Raises InputError, which names ``what`` and the file, for a photograph that is damaged, smaller than ``short_px``,
+    fully transparent, or over INFGEN_MAX_PHOTO_MB or INFGEN_MAX_SHRUNK_PHOTO_PIXELS.
     """
     if isinstance(source, str | Path):
         return _open_file(Path(source), short_px=short_px, what=what)
@@ -154,7 +153,7 @@ def _read_bytes(path: Path, what: str) -> bytes:
 
 @contextmanager
 def _one_line_errors(name: str | None = None) -> Iterator[None]:
-    """Turn whatever Pillow raises for damaged files into one line, begun with ``name``."""
+    """Convert errors of Pillow to one line, prefixed with ``name``."""
     begin = "" if name is None else f"{name}: "
     try:
         yield
@@ -196,7 +195,7 @@ def _decode(image: Image.Image, name: str) -> Photograph:
 
 
 def _read_profile(metadata: Mapping[Any, Any], mode: str) -> tuple[bytes | None, tuple[str, ...]]:
-    """The colour profile of pixels of ``mode``, or None with a remark where there is one that cannot be used."""
+    """Read the colour profile for pixels of ``mode``. Returns None and a remark if it cannot be used."""
     if _PROFILE not in metadata:
         return None, ()
     try:
@@ -206,7 +205,7 @@ def _read_profile(metadata: Mapping[Any, Any], mode: str) -> tuple[bytes | None,
 
 
 def _split(upright: Image.Image, name: str, remarks: tuple[str, ...], profile: bytes | None = None) -> Photograph:
-    """Colours and transparency apart: a pixel is known where it is at least half opaque."""
+    """Split colours and transparency: pixels at least half opaque are known."""
     if not _has_alpha(upright):
         return Photograph(name, upright.convert("RGB"), None, remarks, profile)
     rgba = upright.convert("RGBA")
@@ -217,7 +216,7 @@ def _split(upright: Image.Image, name: str, remarks: tuple[str, ...], profile: b
 
 
 def _decode_shrunk(path: Path, *, short_px: int) -> Photograph:
-    """A photograph over the limit, brought below it by libvips, which holds a few rows only (of most files)."""
+    """Downsample a photograph over the limit with libvips, which reads most files row by row."""
     from infgen.sinks import xmp
     from infgen.sinks.encoders import vips
 
@@ -246,10 +245,10 @@ def _decode_shrunk(path: Path, *, short_px: int) -> Photograph:
 
 
 def read_photo(content: bytes, *, short_px: int) -> Photo:
-    """Decode ``content`` and bring its short side down to ``short_px``.
+    """Decode ``content`` and resize its short side to ``short_px``.
 
-    EXIF orientation is applied; grey, palette and CMYK become RGB; transparency is laid over white. Raises InputError
-    with the reason where the photograph cannot be used: damaged, too large, smaller than ``short_px``, not 8 bits.
+    EXIF orientation is applied. Grey, palette and CMYK are converted to RGB, and transparency is blended over white. Raises
+    InputError with the reason for a photograph that is damaged, too large, smaller than ``short_px`` or not 8 bits.
     """
     limit = MAX_PHOTO_PIXELS.value()
     with _one_line_errors(), _quiet_pillow(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -263,7 +262,7 @@ def read_photo(content: bytes, *, short_px: int) -> Photo:
 
 
 def resize_short_side(rgb: Image.Image, short_px: int) -> Image.Image:
-    """The picture with its short side exactly ``short_px``."""
+    """Resize the short side to exactly ``short_px``."""
     scale = short_px / min(rgb.size)
     size = (max(short_px, round(rgb.width * scale)), max(short_px, round(rgb.height * scale)))
     return rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -288,7 +287,7 @@ def _size_text(image: Image.Image) -> str:
 
 
 def _rotate_upright(image: Image.Image) -> Image.Image:
-    image.load()  # turns a TIFF by itself, and removes its orientation
+    image.load()  # rotates a TIFF, and removes its orientation
     turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
     return image if turn is None else image.transpose(turn)
 
@@ -311,9 +310,9 @@ _quiet_users: list["warnings.catch_warnings[None]"] = []  # one entry for each t
 
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings: of odd metadata, and of sizes that are checked here.
+    """Silence Pillow's warnings about metadata, and about sizes, which are checked here.
 
-    Warning filters belong to the process: the first thread that comes in sets them, the last one to go restores them.
+    Warning filters are per process: the first thread to enter sets them, the last one to leave restores them.
     """
     with _quiet_lock:
         guard = warnings.catch_warnings() if not _quiet_users else _quiet_users[0]

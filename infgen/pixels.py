@@ -1,4 +1,4 @@
-"""Pixels of a picture, as every part of the project passes them on."""
+"""Define the array type of pictures."""
 
 import numpy as np
 import numpy.typing as npt

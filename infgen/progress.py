@@ -1,4 +1,4 @@
-"""Progress callbacks of long operations, and the ones that report nothing."""
+"""Define progress callbacks of long operations, and callbacks that report nothing."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""Engines turn batches of tile inputs into pixels."""
+"""Engines compute the pixels of tile batches."""
 
 from infgen.engines.base import Engine, TileBatch
 from infgen.engines.eager import EagerEngine, pick_device

@@ -1,4 +1,4 @@
-"""The contract between the render loop and whatever computes pixels."""
+"""Define the interface between the render loop and engines."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,8 +16,8 @@ class TileBatch:
     """Inputs of equal windows.
 
     ``z_l`` (B, C, n+24, m+24) and ``coordinates`` (B, K, n+24, m+24) on cells; ``noises[i]`` (B, 1, h_i, w_i) on the output
-    lattice of texture convolution ``i``. ``style``: a batch of K; ``weights`` says how much of each is where, None where there
-    is one. ``noise_strength`` multiplies the learnt strengths.
+    lattice of texture convolution ``i``. ``style``: a batch of K styles. ``weights``: their weights over space, None for one
+    style. ``noise_strength`` multiplies the learned strengths.
     """
 
     z_l: Tensor
@@ -29,15 +29,15 @@ class TileBatch:
 
 
 class Engine(Protocol):
-    """Turns a batch of tile inputs into pixels. Bit for bit the same for the same batch."""
+    """Computes the pixels of a batch of tiles. Equal batches give bit-identical pixels."""
 
     @property
     def config(self) -> GeneratorConfig:
-        """Sizes of the model that runs in the engine."""
+        """Configuration of the model that the engine runs."""
 
     @property
     def name(self) -> str:
-        """What computes, for people."""
+        """Name of the engine in messages and provenance."""
 
     @property
     def precision(self) -> str:
@@ -45,20 +45,20 @@ class Engine(Protocol):
 
     @property
     def fixed_cells(self) -> tuple[int, int] | None:
-        """(rows, columns) of z_S in every window, where it draws no others."""
+        """(rows, columns) of z_S in every window, or None for any size."""
 
     @property
     def device(self) -> torch.device:
-        """Where inputs are best made."""
+        """Preferred device of inputs."""
 
     @property
     def bytes_per_value(self) -> int:
         """Bytes of one activation, for memory estimates."""
 
     def render_float(self, batch: TileBatch) -> Tensor:
-        """RGB (B, 3, H, W), float32, about [-1, 1], not clipped."""
+        """Compute RGB (B, 3, H, W), float32, about [-1, 1], not clipped."""
 
 
 def to_pixels(rgb: Tensor) -> Tensor:
-    """RGB (B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8: clip, then round (x + 1) * 127.5 to the nearest."""
+    """Convert RGB (B, 3, H, W) in [-1, 1] to (B, H, W, 3) uint8: clip, then round (x + 1) * 127.5."""
     return rgb.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""The reference engine: PyTorch, on a CPU or a GPU. One style is folded into the weights, several are mixed over space."""
+"""The reference engine: PyTorch on a CPU or a GPU. It folds one style into the weights, or mixes several over space."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from infgen.model.generator import Generator, Style
 
 Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-KEPT_FOLDED = 4  # networks with a style folded in that stay in memory: neighbouring tiles rarely need more
-KEPT_MIXERS = 64  # a few hundred kB each
+KEPT_FOLDED = 4  # most folded networks in the cache; neighbouring tiles rarely need more
+KEPT_MIXERS = 64  # most mixers in the cache, a few hundred kB each
 
 
 def pick_device(name: str | None) -> torch.device:
-    """The device called ``name``, or a GPU where there is one, else the CPU. Raises InputError where it cannot be used."""
+    """Return the device ``name``; None selects a GPU if available, else the CPU. Raises InputError if it cannot be used."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -37,7 +37,7 @@ _Value = TypeVar("_Value")
 
 
 class _StyleCache(Generic[_Value]):
-    """What was made of styles lately, the ``most`` last used. A style is known by being the same object."""
+    """LRU cache of values computed from styles, which are compared by identity. Holds up to ``most`` values."""
 
     def __init__(self, most: int, make: Callable[[Style, float], _Value]) -> None:
         self._most, self._make = most, make
@@ -54,7 +54,7 @@ class _StyleCache(Generic[_Value]):
 
 
 class EagerEngine:
-    """Runs ``generator`` with PyTorch. fp32 is the reference; bf16 halves memory and is faster where hardware has it."""
+    """Runs ``generator`` with PyTorch. fp32 is the reference. bf16 halves memory and is faster if the hardware supports it."""
 
     def __init__(self, generator: Generator, *, precision: str = "fp32") -> None:
         if precision not in DTYPES:
@@ -80,22 +80,22 @@ class EagerEngine:
 
     @property
     def config(self) -> GeneratorConfig:
-        """Sizes of the model."""
+        """Configuration of the model."""
         return self._generator.config
 
     @property
     def name(self) -> str:
-        """Eager."""
+        """Name of the engine, "eager"."""
         return "eager"
 
     @property
     def precision(self) -> str:
-        """As chosen."""
+        """Type of weights and activations, "fp32" or "bf16"."""
         return self._precision
 
     @property
     def fixed_cells(self) -> None:
-        """Windows may have any size."""
+        """Always None: windows may have any size."""
 
     @property
     def device(self) -> torch.device:
@@ -104,11 +104,11 @@ class EagerEngine:
 
     @property
     def bytes_per_value(self) -> int:
-        """4 for fp32, 2 for bf16."""
+        """Bytes of one activation: 4 for fp32, 2 for bf16."""
         return self._dtype.itemsize
 
     def render_float(self, batch: TileBatch) -> Tensor:
-        """RGB (B, 3, H, W), float32, about [-1, 1], not clipped."""
+        """Compute RGB (B, 3, H, W), float32, about [-1, 1], not clipped."""
         strength = batch.noise_strength
         if batch.weights is None:
             return self._folded.get(batch.style, strength)(batch.z_l, batch.coordinates, batch.noises)

@@ -1,4 +1,4 @@
-"""What engines that run an exported file have in common: one window size, a number of styles, and how batches are cut to fit."""
+"""Base class of engines that run an exported file: one window size, a limited number of styles, batches split to fit."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -20,49 +20,49 @@ PER_BATCH = ("noise_strength", "z_g", "w_plus")  # inputs without a batch, unles
 
 
 class OutOfDeviceMemory(Exception):
-    """So many tiles at once do not fit the device's memory."""
+    """The batch does not fit the device's memory."""
 
 
 class ExportedEngine(ABC):
-    """An engine whose pixels come from ``file``. ``source``: the file as messages call it."""
+    """An engine that runs ``file``. ``source``: its name in messages."""
 
     def __init__(self, file: TileFile, source: str) -> None:
         self._file, self._source = file, source
 
     @property
     def file(self) -> TileFile:
-        """What the file says about itself: model, window, styles, precision."""
+        """Record in the file: model, window, styles, precision."""
         return self._file
 
     @property
     def fixed_cells(self) -> tuple[int, int] | None:
-        """(rows, columns) of z_S in every window: the file has no other size."""
+        """(rows, columns) of z_S in every window, the only size of the file."""
         return self._file.cells
 
     @property
     def most_tiles(self) -> int | None:
-        """Tiles that are computed at once at most; None: any number."""
+        """Most tiles per call; None: any number."""
         return None
 
     @property
     def config(self) -> GeneratorConfig:
-        """Sizes of the model."""
+        """Configuration of the model."""
         return self._file.config
 
     @property
     def precision(self) -> str:
-        """fp32, fp16 or bf16: the file's."""
+        """Precision of the file: "fp32", "fp16" or "bf16"."""
         return self._file.precision
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """What computes, for people."""
+        """Name of the engine in messages and provenance."""
 
     @property
     @abstractmethod
     def device(self) -> torch.device:
-        """Where inputs are best made."""
+        """Preferred device of inputs."""
 
     @property
     @abstractmethod
@@ -71,12 +71,12 @@ class ExportedEngine(ABC):
 
     @abstractmethod
     def _run(self, feed: Feed, count: int) -> Tensor:
-        """RGB (count, 3, H, W) of inputs by name. Raises OutOfDeviceMemory."""
+        """Compute RGB (count, 3, H, W) of inputs by name. Raises OutOfDeviceMemory."""
 
     def check(self, *, styles: int = 1, model_sha256: str | None = None) -> None:
-        """Raise InputError where the file is not of the model ``model_sha256``, or cannot mix ``styles`` styles in one tile.
+        """Raise InputError if the file is not of the model ``model_sha256``, or cannot mix ``styles`` styles in one tile.
 
-        To be asked before work starts.
+        Call this before rendering.
         """
         made_of = self._file.model_sha256
         if model_sha256 is not None and model_sha256 != made_of:
@@ -92,10 +92,10 @@ class ExportedEngine(ABC):
             )
 
     def render_float(self, batch: TileBatch) -> Tensor:
-        """RGB (B, 3, H, W), float32, about [-1, 1], not clipped.
+        """Compute RGB (B, 3, H, W), float32, about [-1, 1], not clipped.
 
-        Raises InputError for windows of another size or more styles in one tile than the file's, InfgenError where not even
-        one tile fits the device's memory.
+        Raises InputError for windows of another size than the file's, or for more styles in one tile. Raises InfgenError if
+        a single tile does not fit the device's memory.
         """
         self._check_size(batch)
         return torch.cat([self._run_in_memory(part) for part in self._parts(batch)])
@@ -110,7 +110,7 @@ class ExportedEngine(ABC):
             )
 
     def _parts(self, batch: TileBatch) -> Iterator[TileBatch]:
-        """``batch`` in parts that the file takes: of few enough tiles, which together have few enough styles."""
+        """Split ``batch`` into parts within the file's limits of tiles and styles."""
         most = self.most_tiles or len(batch.z_l)
         if batch.style.z_g.shape[0] <= self._file.styles:
             yield from (slice_batch(batch, i, i + most) for i in range(0, len(batch.z_l), most))
@@ -121,7 +121,7 @@ class ExportedEngine(ABC):
             yield alone
 
     def _run_in_memory(self, batch: TileBatch) -> Tensor:
-        """The tiles; where memory does not suffice, half of them at a time."""
+        """Run the batch, and split it in half if it does not fit the memory."""
         count = len(batch.z_l)
         try:
             return self._run(make_feed(batch, styles=self._file.styles, styles_per=self._file.styles_per), count)
@@ -139,7 +139,7 @@ class ExportedEngine(ABC):
 
 
 def slice_batch(batch: TileBatch, start: int, stop: int) -> TileBatch:
-    """Tiles ``start`` to ``stop`` of ``batch``."""
+    """Return tiles ``start`` to ``stop`` of ``batch``."""
     weights = batch.weights
     return replace(
         batch,
@@ -153,7 +153,7 @@ def slice_batch(batch: TileBatch, start: int, stop: int) -> TileBatch:
 
 
 def drop_unused_styles(batch: TileBatch) -> TileBatch:
-    """``batch`` without the styles that have no weight anywhere in it."""
+    """Return ``batch`` without the styles whose weight is 0 everywhere in it."""
     if batch.weights is None:
         return batch
     planes = (batch.weights.structure, *batch.weights.texture)
@@ -166,10 +166,10 @@ def drop_unused_styles(batch: TileBatch) -> TileBatch:
 
 
 def make_feed(batch: TileBatch, *, styles: int, styles_per: StylesPer = "batch") -> Feed:
-    """``batch`` as the inputs of a file for ``styles`` styles, float32, by name, in the order of ``TileFile.input_names``.
+    """Convert ``batch`` to the inputs of a file for ``styles`` styles: float32, by name, in ``TileFile.input_names`` order.
 
-    Where fewer styles reach the batch, its first one fills up the rest, at weight 0. Where ``styles_per`` is "tile", each tile
-    gets a copy of noise strength and styles.
+    Missing styles are copies of the first one at weight 0. With ``styles_per`` "tile", each tile gets a copy of noise strength
+    and styles.
     """
     spare = styles - batch.style.z_g.shape[0]
     feed = {"z_l": batch.z_l, "coordinates": batch.coordinates}
@@ -189,7 +189,7 @@ def make_feed(batch: TileBatch, *, styles: int, styles_per: StylesPer = "batch")
 
 
 def _weights(batch: TileBatch) -> Sequence[Tensor]:
-    """Weights of all layers, structure first; of a batch of one style, 1 everywhere."""
+    """Return the weights of all layers, structure first; 1 everywhere for a single style."""
     if batch.weights is not None:
         return (batch.weights.structure, *batch.weights.texture)
     cells = batch.z_l[..., STRUCTURE_HALO:-STRUCTURE_HALO, STRUCTURE_HALO:-STRUCTURE_HALO]

@@ -1,6 +1,6 @@
-"""A client of the open inference protocol (KServe v2) over gRPC, as far as drawing tiles needs it.
+"""A minimal gRPC client of the open inference protocol (KServe v2), for rendering tiles.
 
-Messages are made at run time from the protocol's own words below: no generated code, and no package that asks for one version of
+Message classes are built at run time from the protocol text below. This needs no generated code and no fixed version of
 protobuf. Needs the extra ``triton``.
 """
 
@@ -16,14 +16,14 @@ from infgen.errors import InfgenError, InputError, MissingExtraError
 
 SCHEME, PORT = "triton", 8001
 EXAMPLE = f"{SCHEME}://host:{PORT}/model"
-TIMEOUT = 300.0  # seconds for one tile, the time in the server's queue included
-OPENING_TIMEOUT = 10.0  # seconds for a question that needs no computing
-TRIES = 3  # for a server that is not available
-BACKOFF = 0.5  # seconds before the second try, twice as many before the third
-IN_FLIGHT = 8  # requests that are sent before the first of them is answered
+TIMEOUT = 300.0  # seconds for one tile, including its time in the server's queue
+OPENING_TIMEOUT = 10.0  # seconds for a request without computation
+TRIES = 3  # attempts while the server is unavailable
+BACKOFF = 0.5  # seconds before the second attempt, doubled before the third
+IN_FLIGHT = 8  # most unanswered requests
 MAX_MESSAGE = 2**31 - 1  # bytes, protobuf's own limit; gRPC's of 4 MiB is less than a tile
 SERVICE = "inference.GRPCInferenceService"
-_SHOWN = 300  # characters of a server's own words
+_SHOWN = 300  # characters of a server's message that are shown
 
 # Names and numbers are those of the protocol (github.com/kserve/open-inference-protocol) and of Triton's model configuration.
 # On the wire a map is a list of keys and values.
@@ -52,7 +52,7 @@ class MissingModelError(InputError):
 
 @dataclass(frozen=True)
 class ServerUrl:
-    """A server's ``target`` (host:port), the ``model`` asked for (None: the only one), seconds for a tile, and whether by TLS."""
+    """Address of a server: ``target`` (host:port), ``model`` (None: the only one), ``timeout`` in s for a tile, ``tls``."""
 
     target: str
     model: str | None
@@ -83,7 +83,7 @@ class ServerUrl:
 
 
 def messages() -> dict[str, Any]:
-    """The protocol's message classes by name, in a pool of their own: programs may load the official ones, too."""
+    """Build the protocol's message classes by name, in a separate pool, so that programs can also load the official ones."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="infgen.proto", package="inference", syntax="proto3")
@@ -108,7 +108,7 @@ def messages() -> dict[str, Any]:
 
 
 class Server:
-    """A server that speaks the protocol. Connects when it is first asked. Raises MissingExtraError without gRPC."""
+    """A client of one server. It connects on the first request. Raises MissingExtraError if gRPC is not installed."""
 
     def __init__(self, url: ServerUrl) -> None:
         try:
@@ -131,16 +131,16 @@ class Server:
         return f"server {self._url.target}"
 
     def ask(self, method: str, **fields: Any) -> Any:
-        """The answer to a question that needs no computing. Raises what ``infer`` raises."""
+        """Send a request without computation and return the answer. Raises what ``infer`` raises."""
         request = self.messages[f"{method}Request"](**fields)
         timeout = min(self._url.timeout, OPENING_TIMEOUT)
         return self._answer(method, request, self._start(method, request, timeout), timeout)
 
     def infer(self, requests: Iterable[Any]) -> Iterator[Any]:
-        """The answers to ``requests`` (ModelInferRequest), in their order; several are under way at a time.
+        """Yield the answers to ``requests`` (ModelInferRequest) in order, with several requests in flight.
 
-        Raises MissingModelError, and InfgenError where the server is not available in ``TRIES`` tries, does not answer in time or
-        reports an error. Requests that are under way are then given up.
+        Raises MissingModelError. Raises InfgenError if the server is unavailable in ``TRIES`` attempts, does not answer in time
+        or reports an error; requests in flight are then cancelled.
         """
         method, timeout = "ModelInfer", self._url.timeout
         pending: deque[tuple[Any, Any]] = deque()
@@ -164,14 +164,14 @@ class Server:
         return call.future(request, timeout=timeout)
 
     def _answer(self, method: str, request: Any, call: Any, timeout: float) -> Any:
-        """What ``call`` brings, tried again where the server is not available."""
+        """Return the result of ``call``; retry while the server is unavailable."""
         for attempt in range(1, TRIES + 1):
             try:
                 return call.result()
             except self._grpc.RpcError as error:
                 if error.code() is not self._grpc.StatusCode.UNAVAILABLE or attempt == TRIES:
                     raise self._failure(method, error, timeout) from None
-            except BaseException:  # Ctrl-C: the server need not go on
+            except BaseException:  # Ctrl-C: stop the computation on the server
                 call.cancel()
                 raise
             time.sleep(BACKOFF * 2 ** (attempt - 1))
@@ -179,7 +179,7 @@ class Server:
         raise AssertionError
 
     def _failure(self, method: str, error: Any, timeout: float) -> InfgenError:
-        """A gRPC ``error`` as one line."""
+        """Convert a gRPC ``error`` to an error of one line."""
         codes, words = self._grpc.StatusCode, " ".join(str(error.details()).split())
         words = "".join(c for c in words if c.isprintable())[:_SHOWN]
         match error.code():

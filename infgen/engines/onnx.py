@@ -1,6 +1,6 @@
-"""An engine that runs an ONNX file of ``infgen export`` in ONNX Runtime, on a CPU or a GPU.
+"""Run an ONNX file of ``infgen export`` in ONNX Runtime, on a CPU or a GPU.
 
-Windows have the one size of the file; batches may have any. A file for K styles draws tiles that up to K styles reach.
+The file fixes the window size; batches may have any size. A file for K styles renders tiles with up to K styles.
 """
 
 from pathlib import Path
@@ -29,9 +29,9 @@ class OnnxEngine(ExportedEngine):
     """Runs the ONNX file ``path``.
 
     ``provider``: cpu, cuda or tensorrt; ``device_index``: which GPU; ``threads``: CPU threads, None for all cores.
-    Raises InputError where the provider does not start (ONNX Runtime alone would silently use another one) or cannot
-    compute in the file's precision, ModelFileError for a file that is damaged or was changed, and MissingExtraError
-    without ``onnxruntime``.
+    Raises InputError if the provider does not start (ONNX Runtime alone would silently use another one) or does not
+    support the file's precision. Raises ModelFileError for a damaged or changed file, and MissingExtraError without
+    ``onnxruntime``.
     """
 
     def __init__(
@@ -54,22 +54,22 @@ class OnnxEngine(ExportedEngine):
 
     @property
     def provider(self) -> str:
-        """ONNX Runtime's name of what computes."""
+        """ONNX Runtime's name of the provider."""
         return PROVIDERS[self._provider]
 
     @property
     def name(self) -> str:
-        """onnx, and the provider that computes."""
+        """Name of the engine: "onnx-" and the provider."""
         return f"onnx-{self._provider}"
 
     @property
     def device(self) -> torch.device:
-        """Where inputs are best made: the GPU, if PyTorch sees it, too."""
+        """Preferred device of inputs: the GPU if PyTorch can use it."""
         return self._device
 
     @property
     def bytes_per_value(self) -> int:
-        """4 for fp32, and on a CPU always, since it computes half precision in float32; 2 on a GPU for fp16 and bf16."""
+        """Bytes of one activation: 2 for fp16 and bf16 on a GPU, else 4. A CPU computes half precision in float32."""
         return 4 if self._file.precision == "fp32" or self._provider == "cpu" else 2
 
     def _run(self, feed: Feed, count: int) -> Tensor:
@@ -83,7 +83,7 @@ class OnnxEngine(ExportedEngine):
 
 
 def _session(data: bytes, path: Path, provider: Provider, threads: int | None, device_index: int) -> Any:
-    """An ONNX Runtime session in which ``provider`` really runs."""
+    """Open an ONNX Runtime session and check that it uses ``provider``."""
     try:
         import onnxruntime
     except ImportError:

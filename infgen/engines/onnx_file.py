@@ -1,7 +1,6 @@
-"""ONNX files of a generator: the seal over all of one, and reading it. Reading one needs no library and runs nothing.
+"""Seal and read ONNX files of a generator. Reading needs no library and executes nothing.
 
-The seal is a SHA-256 over the whole file with the seal's own digits as zeros. It shows whether anything was changed since the
-file was written.
+The seal is a SHA-256 over the whole file, with zeros in place of the seal's own digits. It detects any change of the file.
 """
 
 import hashlib
@@ -17,23 +16,23 @@ SEAL_KEY = "infgen.sha256"  # the last entry of the metadata
 OPEN_SEAL = "0" * 64
 _SEAL_FIELD = (
     SEAL_KEY.encode() + b"\x12\x40"
-)  # as an entry of metadata_props is stored: key, tag and length of its value
-_METADATA, _KEY, _VALUE = 14, 1, 2  # numbers of ModelProto.metadata_props, and of what its entries hold
+)  # bytes of the entry in metadata_props: key, then tag and length of the value
+_METADATA, _KEY, _VALUE = 14, 1, 2  # field numbers of ModelProto.metadata_props and of its entries
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5  # protobuf's wire types
-_MAX_FIELDS = 10_000  # of one message; real models have a few dozen
+_MAX_FIELDS = 10_000  # per message; real models have a few dozen
 
 
 def seal(data: bytes) -> bytes:
-    """``data``, a serialised model with an open seal, with the seal closed."""
+    """Close the seal of ``data``, a serialised model with an open seal."""
     where = data.rindex(_SEAL_FIELD) + len(_SEAL_FIELD)
     digest = hashlib.sha256(data).hexdigest().encode()
     return data[:where] + digest + data[where + len(digest) :]
 
 
 def read_sealed(path: Path) -> bytes:
-    """The bytes of the ONNX file ``path``, whose seal is right. They are not parsed.
+    """Read the ONNX file ``path`` and check its seal, without parsing it.
 
-    Raises InputError for a missing file, ModelFileError for one that is too large, was changed or was not made by infgen.
+    Raises InputError for a missing file, ModelFileError for one that is too large, changed or not made by infgen.
     """
     if not path.is_file():
         raise InputError(f"ONNX file {path} does not exist; make one with: {MADE_BY} -o {path.name}")
@@ -56,9 +55,9 @@ def read_sealed(path: Path) -> bytes:
 
 
 def read_onnx(path: Path) -> tuple[TileFile, bytes]:
-    """The record and the bytes of the ONNX file ``path``; the graph in them is not looked at.
+    """Read the record and the bytes of the ONNX file ``path``, without parsing the graph.
 
-    Raises what ``read_sealed`` raises, and ModelFileError where the record cannot be read.
+    Raises what ``read_sealed`` raises, and ModelFileError if the record cannot be read.
     """
     data, source = read_sealed(path), f"ONNX file {path}"
     try:
@@ -69,13 +68,13 @@ def read_onnx(path: Path) -> tuple[TileFile, bytes]:
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """Names and values in the metadata of a serialised model. Raises ValueError, KeyError or IndexError for anything else."""
+    """Read the metadata of a serialised model. Raises ValueError, KeyError or IndexError for anything else."""
     entries = [dict(_fields(content)) for number, content in _fields(memoryview(data)) if number == _METADATA]
     return {str(entry[_KEY], "utf-8"): str(entry[_VALUE], "utf-8") for entry in entries}
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Number and content of every field of a protobuf message that has a size; others are passed over."""
+    """Yield number and content of every length-delimited field of a protobuf message, and skip the others."""
     at = 0
     for _ in range(_MAX_FIELDS):
         if at == len(message):
@@ -98,7 +97,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number of up to 64 bits that begins at ``at``, and where the next thing begins."""
+    """Read a varint of up to 64 bits at ``at``. Returns (value, offset after it)."""
     value = 0
     for shift in range(0, 70, 7):
         byte = message[at]

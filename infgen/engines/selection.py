@@ -1,4 +1,4 @@
-"""Which engine draws: PyTorch itself, or a runtime for a file that ``infgen export`` made, or a server."""
+"""Select and open the engine: PyTorch, a runtime for a file of ``infgen export``, or a server."""
 
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -16,10 +16,10 @@ SUFFIXES: dict[str, Kind] = {".onnx": "onnx", ".engine": "trt"}
 
 
 def engine_kind(name: str, file: str | None, *, provider: str | None = None) -> Kind:
-    """The kind that ``name`` asks for; "auto" goes by the engine ``file``, and without one it is PyTorch.
+    """Return the kind of the engine ``name``. "auto" selects it by the extension of ``file``, and PyTorch without a file.
 
-    Raises InputError for an unknown name, a file that is missing, superfluous or of another kind, and for a ``provider``
-    beside anything but ONNX Runtime.
+    Raises InputError for an unknown name, for a file that is missing, superfluous or of another kind, and for a
+    ``provider`` with an engine other than ONNX Runtime.
     """
     if name.startswith(TRITON):
         kind: Kind = "triton"
@@ -60,16 +60,16 @@ def open_exported(
     provider: str | None,
     precision: str | None,
 ) -> ExportedEngine:
-    """The engine called ``name`` for the exported ``file``, on ``device`` (None: a GPU where there is one).
+    """Open the engine ``name`` for the exported ``file`` on ``device`` (None: a GPU if available).
 
-    ``provider``: of ONNX Runtime only; None is that of the device. ``precision``: what the caller expects, None any.
-    Raises InputError where it cannot run here, or has another precision.
+    ``provider``: of ONNX Runtime only; None selects that of the device. ``precision``: the expected one, None for any.
+    Raises InputError if the engine cannot run here or has another precision.
     """
     kind = engine_kind(name, file, provider=provider)
     engine = _create_engine(kind, name, file, device=device, threads=threads, provider=provider)
     if precision not in (None, engine.precision):
         raise InputError(
-            f"precision {precision} was asked, and what engine {engine.name} runs was exported in {engine.precision}; leave "
+            f"precision {precision} was given, and the file of engine {engine.name} has {engine.precision}; leave "
             "--precision out, or export it again"
         )
     return engine

@@ -1,6 +1,6 @@
-"""An engine that runs an engine file of ``infgen export --trt`` on an NVIDIA GPU.
+"""Run an engine file of ``infgen export --trt`` on an NVIDIA GPU.
 
-Windows have the one size of the file; batches may have any, and are computed so many tiles at once as the file was built for.
+The file fixes the window size. Batches may have any size, and are split into the batch size of the file.
 """
 
 import threading
@@ -20,8 +20,8 @@ from infgen.errors import InputError, ModelFileError
 class TensorRTEngine(ExportedEngine):
     """Runs the engine file ``path`` on GPU ``device_index``.
 
-    Raises InputError where no GPU is, or the file was built for another one or by another version of TensorRT;
-    ModelFileError for a file that is damaged or was changed; MissingExtraError without the TensorRT that built it.
+    Raises InputError without a GPU, or if the file was built for another GPU or by another version of TensorRT. Raises
+    ModelFileError for a damaged or changed file, and MissingExtraError without the TensorRT that built it.
     """
 
     def __init__(self, path: str | Path, *, device_index: int = 0) -> None:
@@ -43,44 +43,44 @@ class TensorRTEngine(ExportedEngine):
 
     def _deserialize(self, library: Library, engine: bytes) -> Runner:
         log = make_logger(library)
-        self._runtime = library.module.Runtime(log)  # the engine needs it as long as it lives
+        self._runtime = library.module.Runtime(log)  # must live as long as the engine
         found = self._runtime.deserialize_cuda_engine(engine)
         if found is None:
             reason = (log.errors() or ["no reason was given"])[-1][:300]
             raise ModelFileError(f"{self._source} is not accepted by {library.title}: {reason}")
         names = {found.get_tensor_name(i) for i in range(found.num_io_tensors)}
         if not names - {OUTPUT} <= set(self._record.tile.input_names) or OUTPUT not in names:
-            raise ModelFileError(f"{self._source} has other inputs than its header says; export it again")
+            raise ModelFileError(f"{self._source} has other inputs than in its header; export it again")
         return Runner(library, found, self._device, log=log)
 
     @property
     def record(self) -> EngineRecord:
-        """What the file says about itself and the GPUs that it was built for."""
+        """Record in the file, with the GPUs that it was built for."""
         return self._record
 
     @property
     def name(self) -> str:
-        """trt, and which TensorRT."""
+        """Name of the engine: "trt" and the version of TensorRT."""
         return f"trt ({self._record.built_by})"
 
     @property
     def device(self) -> torch.device:
-        """The GPU."""
+        """GPU that runs the engine."""
         return self._device
 
     @property
     def most_tiles(self) -> int:
-        """What the file was built for, or fewer where memory did not suffice."""
+        """Batch size of the file, or less after a lack of memory."""
         return self._fitting
 
     @property
     def bytes_per_value(self) -> int:
-        """4 for fp32, 2 for fp16 and bf16."""
+        """Bytes of one activation: 4 for fp32, 2 for fp16 and bf16."""
         return 4 if self._file.precision == "fp32" else 2
 
     @property
     def layers(self) -> list[str]:
-        """One line for each layer that runs, as TensorRT's inspector describes it."""
+        """Descriptions of the engine's layers by TensorRT's inspector, one line each."""
         return self._runner.layers()
 
     @torch.inference_mode()

@@ -1,7 +1,7 @@
-"""Engine files: a serialised TensorRT engine behind a header that says what it draws and where it runs.
+"""Write and read engine files: a header that describes the engine, and a serialised TensorRT engine.
 
-Magic (8 bytes), SHA-256 of all that follows, length of the header (8 bytes, little endian), header (JSON), engine. Reading one
-executes nothing.
+Magic (8 bytes), SHA-256 of the rest, length of the header (8 bytes, little endian), header (JSON), engine. Reading executes
+nothing.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ _MAX_HEADER = 2**20  # bytes; real ones have about a thousand
 
 @dataclass(frozen=True)
 class EngineRecord:
-    """What an engine draws (``tile``), and what it was built by and for.
+    """Description of an engine: its windows (``tile``), its builder and its GPUs.
 
-    ``gpus``: of classic TensorRT the one it was built on, as ``str(Gpu)``; of TensorRT-RTX compute capabilities, as "8.9".
-    ``batch``: tiles at once at most. ``workspace_mb``: most memory of one layer in MiB, None for TensorRT's own choice.
+    ``gpus``: for classic TensorRT the GPU of the build, as ``str(Gpu)``; for TensorRT-RTX compute capabilities such as "8.9".
+    ``batch``: most tiles per call. ``workspace_mb``: most memory of one layer in MiB, None for TensorRT's default.
     """
 
     tile: TileFile
@@ -41,11 +41,11 @@ class EngineRecord:
 
     @property
     def built_by(self) -> str:
-        """Name and version of what built it."""
+        """Name and version of the builder."""
         return f"{TITLES[self.builder]} {self.version}"
 
     def command(self, output: Path) -> str:
-        """The command that builds it again, here, as ``output``."""
+        """Return the command that rebuilds the engine on this machine as ``output``."""
         options = {
             "-o": output.name,
             "--tile": self.tile.tile_px[0],
@@ -58,7 +58,7 @@ class EngineRecord:
         return f"{MADE_BY} {given}"
 
     def differences(self, wanted: "EngineRecord") -> list[str]:
-        """What is other than ``wanted``, one phrase each, empty for the same engine."""
+        """List the differences from ``wanted``, one phrase each; empty for the same engine."""
         rows = zip(self._facts(), wanted._facts(), strict=True)
         return [f"{name} {there} there, {here} here" for (name, there), (_, here) in rows if there != here]
 
@@ -77,11 +77,11 @@ class EngineRecord:
         ]
 
     def runs_on(self, gpu: Gpu) -> bool:
-        """Whether the engine has code for ``gpu``."""
+        """Return whether the engine has code for ``gpu``."""
         return (str(gpu) if self.builder == "classic" else gpu.capability_text) in self.gpus
 
     def to_metadata(self) -> dict[str, str]:
-        """The record as text by name; ``from_metadata`` reads it."""
+        """Return the record as text by name; ``from_metadata`` reads it."""
         return self.tile.to_metadata() | {
             "infgen.trt.builder": self.builder,
             "infgen.trt.version": self.version,
@@ -92,7 +92,7 @@ class EngineRecord:
 
     @classmethod
     def from_metadata(cls, data: Mapping[str, str], *, source: str) -> Self:
-        """Read what ``to_metadata`` made. Raises ModelFileError, whose message begins with ``source``, for anything else."""
+        """Read a record from ``to_metadata``. Raises ModelFileError, which names ``source``, for anything else."""
         tile = TileFile.from_metadata(data, source=source, made_by=MADE_BY)
         try:
             builder, gpus = data["infgen.trt.builder"], json.loads(data["infgen.trt.gpus"])
@@ -112,16 +112,16 @@ class EngineRecord:
 
 
 def pack(record: EngineRecord, engine: bytes) -> bytes:
-    """The file of ``engine``."""
+    """Return the content of the engine file."""
     header = json.dumps(record.to_metadata() | {"infgen.trt.bytes": str(len(engine))}).encode()
     body = _LENGTH.pack(len(header)) + header + engine
     return MAGIC + hashlib.sha256(body).digest() + body
 
 
 def read_engine(path: str | Path) -> tuple[EngineRecord, bytes]:
-    """The record and the serialised engine of the file ``path``; the engine is not looked at.
+    """Read the record and the serialised engine of the file ``path``, without loading the engine.
 
-    Raises InputError for a missing file, ModelFileError for one that is too large, cut off, changed, or was not made by infgen.
+    Raises InputError for a missing file, ModelFileError for one that is too large, truncated, changed or not made by infgen.
     """
     source = f"engine file {path}"
     data = _read(Path(path), source)
@@ -148,7 +148,7 @@ def _read(path: Path, source: str) -> bytes:
 
 
 def _header(text: bytes) -> dict[str, str] | None:
-    """Names and values, or None where ``text`` is something else."""
+    """Parse the header, or return None if it is invalid."""
     try:
         header: Any = json.loads(text)
     except ValueError:
@@ -159,7 +159,7 @@ def _header(text: bytes) -> dict[str, str] | None:
 
 
 def _damage(source: str, *, found: int, end: int, header: Mapping[str, str] | None) -> str:
-    """What is wrong with a file whose hash does not match: bytes that are missing, or other ones."""
+    """Describe the damage of a file with a wrong hash: missing or changed bytes."""
     engine = (header or {}).get("infgen.trt.bytes", "")
     whole = end + int(engine) if engine.isdecimal() and len(engine) < 16 else end
     if (header is None and end < found) or found >= whole:
@@ -168,7 +168,7 @@ def _damage(source: str, *, found: int, end: int, header: Mapping[str, str] | No
 
 
 def check_runs(record: EngineRecord, library: Library, gpu: Gpu, *, path: Path) -> None:
-    """Raise InputError where ``record``'s engine is of another version than ``library``'s, or has no code for ``gpu``."""
+    """Raise InputError if the engine was built by another version than ``library``, or has no code for ``gpu``."""
     again = record.command(path)
     if record.version != library.version:
         raise InputError(

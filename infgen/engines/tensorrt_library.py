@@ -1,7 +1,7 @@
-"""The two TensorRTs: which is installed, and which GPU is here. Nothing else imports them.
+"""Find the installed TensorRT libraries and the GPU. No other module imports them.
 
-"classic" is NVIDIA TensorRT, which builds for the GPU at hand and takes plugins; "rtx" is TensorRT-RTX, which builds without a
-GPU, for several kinds of them, and takes no plugins from Python.
+"classic" is NVIDIA TensorRT, which builds for the present GPU and supports plugins. "rtx" is TensorRT-RTX, which builds without
+a GPU for several types of GPUs, and supports no plugins from Python.
 """
 
 import importlib
@@ -21,7 +21,7 @@ INSTALL: dict[Builder, str] = {
     "classic": "pip install tensorrt",
     "rtx": "pip install 'infgen[trt]' (TensorRT-RTX, for RTX cards and A100)",
 }
-_KEPT_LINES = 20  # of a log
+_KEPT_LINES = 20  # error lines that a logger keeps
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Library:
 
     @property
     def title(self) -> str:
-        """Its name and version, for people."""
+        """Name and version in messages."""
         return f"{TITLES[self.builder]} {self.version}"
 
 
 def find_library(builder: Builder) -> Library | None:
-    """``builder``'s library, or None where it cannot be imported (its Python part alone is not enough)."""
+    """Import the library of ``builder``; None if this fails."""
     try:
         module = importlib.import_module(MODULES[builder])
     except ImportError:
@@ -48,7 +48,7 @@ def find_library(builder: Builder) -> Library | None:
 
 
 def require_library(builder: Builder, *, what: str) -> Library:
-    """``builder``'s library for ``what`` (the subject of the message). Raises MissingExtraError."""
+    """Import the library of ``builder``, or raise MissingExtraError about ``what``."""
     library = find_library(builder)
     if library is None:
         raise MissingExtraError(f"{what} needs {TITLES[builder]}, which is not installed; run: {INSTALL[builder]}")
@@ -56,7 +56,7 @@ def require_library(builder: Builder, *, what: str) -> Library:
 
 
 def plugin_module() -> ModuleType:
-    """``tensorrt.plugin``. Raises InputError for a TensorRT before 10.9, whose plugins cannot be compiled ahead of time."""
+    """Import ``tensorrt.plugin``. Raises InputError before TensorRT 10.9, which cannot compile plugins ahead of time."""
     library = require_library("classic", what="building with plugins")
     try:
         plugin = importlib.import_module("tensorrt.plugin")
@@ -69,14 +69,14 @@ def plugin_module() -> ModuleType:
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as engine files know it."""
+    """A GPU, as recorded in engine files."""
 
     name: str
     capability: tuple[int, int]
 
     @property
     def capability_text(self) -> str:
-        """As in "8.9"."""
+        """Compute capability as text, such as "8.9"."""
         return f"{self.capability[0]}.{self.capability[1]}"
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Gpu:
 
 
 def find_gpu(index: int = 0) -> Gpu | None:
-    """The GPU number ``index``, None where PyTorch sees none. Raises InputError where there are fewer."""
+    """Return GPU ``index``, or None if PyTorch finds no GPU. Raises InputError if there are fewer."""
     if not torch.cuda.is_available():
         return None
     count = torch.cuda.device_count()
@@ -94,12 +94,12 @@ def find_gpu(index: int = 0) -> Gpu | None:
 
 
 def cuda_device(index: int) -> torch.device:
-    """GPU ``index`` as PyTorch calls it."""
+    """Return the PyTorch device of GPU ``index``."""
     return torch.device("cuda", index)
 
 
 def make_logger(library: Library) -> Any:
-    """A logger for ``library``'s objects that prints nothing. Its ``errors()`` are the last lines of that kind, oldest first."""
+    """Make a silent logger for objects of ``library``. Its ``errors()`` returns the last errors, oldest first."""
     severity = library.module.ILogger.Severity
 
     class Log(library.module.ILogger):  # type: ignore[name-defined, misc]

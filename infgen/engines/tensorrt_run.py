@@ -1,8 +1,8 @@
-"""Running a TensorRT engine on PyTorch's streams, graphs and memory: no other binding to CUDA is needed.
+"""Run a TensorRT engine on PyTorch's streams, CUDA graphs and memory, without another CUDA binding.
 
-For every number of tiles there are two *lanes*: buffers, and the launches between them as a CUDA graph. While the graph of one
-lane computes, the inputs of the next tiles are copied into the other lane on a second stream. Nothing here waits for the GPU,
-except for a copy two calls back: results are ordered by streams, so whoever reads them waits.
+Every batch size has two *lanes*: input and output buffers, and the launches as a CUDA graph. While one lane computes, the inputs
+of the next batch are copied into the other lane on a second stream. The CPU waits only for the copy of two calls before. Streams
+order the results, so reading them synchronises.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from infgen.engines.tile_file import OUTPUT
 from infgen.errors import InfgenError
 
 LANES = 2
-KEPT_SIZES = 4  # numbers of tiles whose lanes stay in memory
+KEPT_SIZES = 4  # most batch sizes with lanes in memory
 
 
 class Lane:
@@ -27,7 +27,7 @@ class Lane:
 
     def __init__(self, context: Any, inputs: Feed, output: Tensor, *, scratch: Tensor, capturable: bool) -> None:
         self._context, self._inputs, self._output = context, inputs, output
-        self._scratch, self._capturable = scratch, capturable  # the context only knows where it is
+        self._scratch, self._capturable = scratch, capturable  # the context holds only its address
         self._staging: Feed = {}
         self._graph: torch.cuda.CUDAGraph | None = None
         self._uploaded = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -38,16 +38,16 @@ class Lane:
 
     def upload(self, feed: Feed, stream: torch.cuda.Stream, *, after: torch.cuda.Stream) -> None:
         """Copy ``feed``, made on the stream ``after``, to the inputs."""
-        self._uploaded.synchronize()  # then the staging memory is free
+        self._uploaded.synchronize()  # the staging memory must be free
         stream.wait_stream(after)
-        stream.wait_event(self._computed)  # then the inputs were read
+        stream.wait_event(self._computed)  # the inputs must have been read
         with torch.cuda.stream(stream):
             for name, buffer in self._inputs.items():
                 buffer.copy_(self._source(name, feed[name], stream), non_blocking=True)
             self._uploaded.record(stream)
 
     def _source(self, name: str, tensor: Tensor, stream: torch.cuda.Stream) -> Tensor:
-        """``tensor``, or its copy in pinned memory, from which ``stream`` can copy while the CPU goes on."""
+        """Return ``tensor``, or its copy in pinned memory for an asynchronous copy on ``stream``."""
         if tensor.is_cuda:
             tensor.record_stream(stream)
             return tensor
@@ -56,7 +56,7 @@ class Lane:
         return self._staging[name].copy_(tensor)
 
     def compute(self, stream: torch.cuda.Stream) -> Tensor:
-        """A copy of the output on ``stream``, on which it is being computed."""
+        """Start the computation on ``stream``, and return a copy of the output on this stream."""
         stream.wait_event(self._uploaded)
         with torch.cuda.stream(stream):
             if self._graph is None and self._capturable:
@@ -70,7 +70,7 @@ class Lane:
         return rgb
 
     def _capture(self, stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
-        """The launches as a graph; a first run lets TensorRT compile and set up what a graph cannot hold."""
+        """Capture the launches as a graph, after a first run for setup that a graph cannot hold."""
         self._execute(stream)
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
@@ -84,7 +84,7 @@ class Lane:
 
 
 class Refused(Exception):
-    """TensorRT said no; its log says why."""
+    """TensorRT reported a failure; its log has the reason."""
 
 
 class Runner:
@@ -101,9 +101,9 @@ class Runner:
         self._context_config = self._choose_context_config()
 
     def run(self, feed: Feed, count: int) -> Tensor:
-        """RGB (count, 3, H, W), float32, on the device, ready when the current stream gets there.
+        """Compute RGB (count, 3, H, W), float32, on the device, ordered by the current stream.
 
-        Raises OutOfDeviceMemory; InfgenError where TensorRT fails.
+        Raises OutOfDeviceMemory, or InfgenError if TensorRT fails.
         """
         with torch.cuda.device(self._device):
             try:
@@ -119,12 +119,12 @@ class Runner:
         return rgb
 
     def layers(self) -> list[str]:
-        """One line for each layer that runs, as TensorRT's inspector describes it."""
+        """Return descriptions of the engine's layers by TensorRT's inspector, one line each."""
         inspector, form = self._engine.create_engine_inspector(), self._library.module.LayerInformationFormat.ONELINE
         return [inspector.get_layer_information(i, form) for i in range(self._engine.num_layers)]
 
     def _lanes_for(self, feed: Feed, count: int) -> Iterator[Lane]:
-        """The lanes for ``count`` tiles, in turn."""
+        """Return the lanes for ``count`` tiles in turn."""
         if count not in self._lanes:
             if len(self._lanes) >= KEPT_SIZES:
                 self._forget(next(iter(self._lanes)))
@@ -133,7 +133,7 @@ class Runner:
         return self._lanes[count]
 
     def _new_lanes(self, feed: Feed) -> list[Lane]:
-        """Lanes that share the memory for what lies between input and output: only one computes at a time."""
+        """Make lanes that share scratch memory, because only one computes at a time."""
         contexts = [self._context(feed) for _ in range(LANES)]
         need = max(context.update_device_memory_size_for_shapes() for context in contexts)
         scratch = torch.empty(max(need, 1), dtype=torch.uint8, device=self._device)
@@ -145,7 +145,7 @@ class Runner:
         return lanes
 
     def _context(self, feed: Feed) -> Any:
-        """A new context for inputs of ``feed``'s shapes, without memory of its own."""
+        """Create a context for inputs with the shapes of ``feed``, without memory of its own."""
         context = self._engine.create_execution_context(self._context_config)
         if context is None:
             raise Refused
@@ -155,23 +155,23 @@ class Runner:
         return context
 
     def _choose_context_config(self) -> Any:
-        """With memory that they are given."""
+        """Return the settings of new contexts, which use memory allocated by the caller."""
         module = self._library.module
         given = module.ExecutionContextAllocationStrategy.USER_MANAGED
         if self._library.builder == "classic":
             return given
         config = self._engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(given)
-        # kernels for a batch size at once: others would run first, whose bits can differ
+        # compile kernels for a batch size at once: fallback kernels can give other bits
         config.dynamic_shapes_kernel_specialization_strategy = module.DynamicShapesKernelSpecializationStrategy.EAGER
         return config
 
     def _is_capturable(self, context: Any) -> bool:
-        """Whether launches can be captured; only TensorRT-RTX has networks of which they cannot."""
+        """Return whether launches can be captured; some networks of TensorRT-RTX cannot."""
         return self._library.builder == "classic" or bool(context.is_stream_capturable(self._computes.cuda_stream))
 
     def _forget(self, *counts: int) -> None:
-        """Free the lanes for so many tiles."""
+        """Free the lanes of these batch sizes."""
         self._computes.synchronize()
         for count in counts:
             del self._lanes[count]

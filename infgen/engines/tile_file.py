@@ -1,4 +1,4 @@
-"""What an exported file draws: windows of one size, in so many styles, by one model. Every runtime's file carries this record."""
+"""The record in every exported file: model, window size, number of styles, precision."""
 
 import json
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ StylesPer = Literal["batch", "tile"]
 STYLES_PER: tuple[StylesPer, ...] = get_args(StylesPer)
 OUTPUT = "rgb"
 FORMAT, VERSION = "infgen-tile", "1"
-DEFAULT_BATCH = 8  # tiles at once at most, for runtimes that have to be told
+DEFAULT_BATCH = 8  # most tiles per call, for runtimes that need a limit
 _MAX_CELLS = 2**20  # along one side of a window
-MAX_STYLES = 16  # products of two weights are read at every position: 136 for 16 styles
+MAX_STYLES = 16  # every position reads all products of two weights: 136 for 16 styles
 
 
 @dataclass(frozen=True)
 class TileFile:
-    """A file that draws windows of ``cells`` (rows, columns) in up to ``styles`` styles, by the model ``model_sha256``.
+    """A file that renders windows of ``cells`` (rows, columns) with up to ``styles`` styles and the model ``model_sha256``.
 
-    ``styles_per``: styles and noise strength are given once for a batch, or for each tile of it.
+    ``styles_per``: styles and noise strength are inputs per "batch" or per "tile".
     """
 
     config: GeneratorConfig
@@ -37,7 +37,7 @@ class TileFile:
 
     @property
     def tile_px(self) -> tuple[int, int]:
-        """(height, width) of the windows, px."""
+        """Size of the windows, (height, width) in px."""
         rows, columns = self.cells
         return tile_px(rows, levels=self.config.levels), tile_px(columns, levels=self.config.levels)
 
@@ -49,7 +49,7 @@ class TileFile:
         return names if self.styles == 1 else [*names, "weights_structure", *(f"weights_{i}" for i in convs)]
 
     def to_metadata(self) -> dict[str, str]:
-        """The record as entries of a file's metadata; ``from_metadata`` reads them."""
+        """Return the record as entries of a file's metadata; ``from_metadata`` reads them."""
         height, width = self.tile_px
         return {
             "infgen.format": FORMAT,
@@ -66,7 +66,7 @@ class TileFile:
 
     @classmethod
     def from_metadata(cls, data: Mapping[str, str], *, source: str, made_by: str) -> Self:
-        """Read what ``to_metadata`` made. ``source`` and ``made_by`` (a command): for messages.
+        """Read a record from ``to_metadata``. ``source`` and ``made_by`` (a command): for messages.
 
         Raises ModelFileError for anything else.
         """
@@ -103,7 +103,7 @@ class TileFile:
 
 
 def _number(text: str, most: int) -> int:
-    """The whole number ``text``, 1 to ``most``. Raises ValueError for anything else."""
+    """Parse a whole number from 1 to ``most``. Raises ValueError for anything else."""
     if not 1 <= (value := int(text)) <= most:
         raise ValueError(f"{text[:20]} is out of range, 1 to {most}")
     return value

@@ -1,6 +1,6 @@
-"""An engine whose tiles are drawn by a Triton Inference Server, from a model repository of ``infgen export --triton``.
+"""Render tiles on a Triton Inference Server, from a model repository of ``infgen export --triton``.
 
-Every tile is one request and brings its own styles, so the server can join tiles of all its clients to batches.
+Every tile is one request with its own styles, so the server can batch the tiles of all its clients.
 """
 
 from typing import Any
@@ -20,14 +20,13 @@ _OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc")
 
 
 class TritonEngine(ExportedEngine):
-    """Draws with the model that ``url`` names: triton://host:8001/model, or without a model the server's only one of infgen.
+    """Renders with the model of ``url``: triton://host:8001/model, or the server's only infgen model if none is named.
 
-    Options of the URL are ``timeout``, seconds for one tile, and ``tls``, true or false. All tiles of a batch are under way
-    together, up to ``infgen.engines.kserve.IN_FLIGHT``. Which tiles the server joins is its own choice: pixels may differ in
-    their last bits from call to call, unless it is told to compute them one by one.
-    Raises InputError for a URL that is not understood, a model that the server does not have, and where several could be meant;
-    ModelFileError for a model that infgen did not export for Triton; MissingExtraError; InfgenError where the server cannot be
-    reached.
+    Options of the URL are ``timeout``, seconds for one tile, and ``tls``, true or false. Up to
+    ``infgen.engines.kserve.IN_FLIGHT`` tiles of a batch are in flight. The server chooses its batches, so pixels may differ in
+    their last bits between calls, unless the server computes tiles one by one.
+    Raises InputError for an invalid URL, an unknown model or an ambiguous choice. Raises ModelFileError for a model that infgen
+    did not export for Triton, MissingExtraError without gRPC, and InfgenError if the server cannot be reached.
     """
 
     def __init__(self, url: str) -> None:
@@ -51,7 +50,7 @@ class TritonEngine(ExportedEngine):
             raise InputError(f"{self._server} has no model {model!r}; ready are: {ready}") from None
 
     def _only_model(self) -> tuple[str, dict[str, str]]:
-        """The one model that infgen made among those that are ready."""
+        """Find the only ready model that infgen made."""
         known = {name: self._parameters(name) for name in self._ready()}
         ours = {name: parameters for name, parameters in known.items() if "infgen.format" in parameters}
         if not ours:
@@ -63,7 +62,7 @@ class TritonEngine(ExportedEngine):
         return ours.popitem()
 
     def _ready(self) -> list[str]:
-        """Names of the models that can be asked."""
+        """Return the names of the ready models."""
         return sorted({entry.name for entry in self._server.ask("RepositoryIndex", ready=True).models})
 
     def _parameters(self, model: str) -> dict[str, str]:
@@ -72,17 +71,17 @@ class TritonEngine(ExportedEngine):
 
     @property
     def name(self) -> str:
-        """triton."""
+        """Name of the engine, "triton"."""
         return "triton"
 
     @property
     def device(self) -> torch.device:
-        """The CPU, from which inputs are sent."""
+        """Always the CPU, from which inputs are sent."""
         return torch.device("cpu")
 
     @property
     def bytes_per_value(self) -> int:
-        """4 for fp32, else 2."""
+        """Bytes of one activation: 4 for fp32, else 2."""
         return 4 if self._file.precision == "fp32" else 2
 
     def _run(self, feed: Feed, count: int) -> Tensor:
@@ -98,7 +97,7 @@ class TritonEngine(ExportedEngine):
             ) from None
 
     def _request(self, feed: Feed, tile: int) -> Any:
-        """The request for one tile of ``feed``."""
+        """Make the request for one tile of ``feed``."""
         kinds = self._server.messages
         request = kinds["ModelInferRequest"](model_name=self._model, outputs=[kinds["Tensor"](name=OUTPUT)])
         for name, tensor in feed.items():
@@ -108,7 +107,7 @@ class TritonEngine(ExportedEngine):
         return request
 
     def _pixels(self, answer: Any) -> Tensor:
-        """RGB (1, 3, H, W) of an answer. Raises InfgenError for one that is something else."""
+        """Read RGB (1, 3, H, W) from an answer. Raises InfgenError for any other answer."""
         expected = (1, 3, *self._file.tile_px)
         found = [(output.name, output.datatype, tuple(output.shape)) for output in answer.outputs]
         sizes = [len(content) for content in answer.raw_output_contents]

@@ -30,9 +30,9 @@ SHIPPED = Path(__file__).parent.parent / "assets" / "scenery.safetensors"
 
 
 def save(generator: Generator, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write ``generator`` to ``path``, tensors as ``dtype``. The file appears whole or not at all.
+    """Write ``generator`` to ``path`` atomically, with tensors as ``dtype``.
 
-    Equal models give equal files. Raises InputError where ``dtype`` cannot hold a value.
+    Equal models give equal files. Raises InputError if ``dtype`` cannot represent a value.
     """
     metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(generator.config.to_dict())}
     tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in generator.state_dict().items()}
@@ -46,7 +46,7 @@ def save(generator: Generator, path: str | Path, *, dtype: torch.dtype = torch.f
 
 
 def _sort_metadata(path: Path) -> None:
-    """Bring the metadata, which safetensors writes in a random order, into one: the file's hash names the model."""
+    """Sort metadata keys so that equal models hash equally; safetensors writes them in random order."""
     with path.open("r+b") as file:
         (size,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
@@ -58,9 +58,9 @@ def _sort_metadata(path: Path) -> None:
 
 
 def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator:
-    """The generator in the file ``source``, or of the Hugging Face hub id ``source``, in float32 and evaluation mode.
+    """Load the generator of the file or Hugging Face hub id ``source``, in float32 and evaluation mode.
 
-    Raises ModelFileError for a file that is damaged, of another kind, or whose tensors contradict its configuration;
+    Raises ModelFileError for a file that is damaged, of another kind, or whose tensors do not match its configuration;
     InputError for a missing one; MissingExtraError for a hub id without ``huggingface_hub``.
     """
     path = resolve(source)
@@ -83,7 +83,7 @@ def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator
 
 
 def resolve(source: str | Path) -> Path:
-    """The local file of ``source``: a path, or a Hugging Face hub id like ``someone/some-model``."""
+    """Return the local file of ``source``: a path, or a Hugging Face hub id such as ``someone/some-model``."""
     path = Path(source)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name that is too long
         return path
@@ -123,7 +123,7 @@ def _from_hub(repository: str) -> Path:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a model file, hexadecimal: the name by which worlds and recipes know a model."""
+    """Return the hexadecimal SHA-256 of a model file, which identifies the model in worlds and provenance."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -142,7 +142,7 @@ def _refuse_other_kinds(path: Path) -> None:
 
 
 def _is_pickle(head: bytes) -> bool:
-    """Whether the first bytes are pickle opcodes with a protocol header."""
+    """Return whether the first bytes are pickle opcodes with a protocol header."""
     if not head.startswith(b"\x80"):
         return False
     try:

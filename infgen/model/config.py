@@ -1,4 +1,4 @@
-"""What a generator is: its sizes, as one frozen record, and the named presets of the paper."""
+"""Define the configuration of a generator, and the named presets of the paper."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -67,7 +67,7 @@ class GeneratorConfig:
 
     @property
     def world_levels(self) -> int:
-        """Levels of the whole generator, whose pixels are the px of the world: ``levels`` unless this one is coarser."""
+        """Levels of the whole generator, whose pixels are px of the world: ``levels`` plus ``halvings``."""
         return self.levels + self.halvings
 
     @property
@@ -77,13 +77,13 @@ class GeneratorConfig:
 
     @property
     def pictures(self) -> tuple[int, ...]:
-        """Levels whose RGB sum is a picture: ``scales``, or the last level."""
+        """Levels with a trained RGB output: ``scales``, or the last level."""
         return self.scales or (self.levels,)
 
     def coarser(self, halvings: int) -> "GeneratorConfig":
-        """The first ``levels - halvings`` levels as a network of its own, which draws the world at 1 / 2**halvings.
+        """Return the configuration of the first ``levels - halvings`` levels, which render the world at scale 1 / 2**halvings.
 
-        Raises InputError where that level was not trained as a picture.
+        Raises InputError if that level has no trained RGB output.
         """
         if not halvings:
             return self
@@ -109,23 +109,23 @@ class GeneratorConfig:
 
     @property
     def style_layers(self) -> int:
-        """Rows of a W+ style that this network reads: one per texture convolution and one for the last ToRGB."""
+        """Number of W+ rows that this network reads: one per texture convolution and one for the last ToRGB."""
         return len(self.texture_channels) + (2 if self.halvings else 1)
 
     @property
     def world_style_layers(self) -> int:
-        """Rows of a W+ style in worlds and layouts: those of the whole generator."""
+        """Number of W+ rows in worlds and layouts, those of the whole generator."""
         return 2 * self.world_levels + 1
 
     @property
     def coordinate_channels(self) -> int:
-        """Coordinate channels that every layer of G_S reads beside its features."""
+        """Number of coordinate channels that every layer of G_S reads in addition to its features."""
         return COORDINATE_CHANNELS[self.coordinates]
 
     def noise_shapes(self, cells: tuple[int, int]) -> list[tuple[int, int]]:
-        """(height, width) of the noise that every texture convolution takes where z_S has ``cells`` (rows, columns).
+        """Return the noise size (height, width) of every texture convolution for ``cells`` (rows, columns) of z_S.
 
-        Raises ValueError where so few cells give no pixels.
+        Raises ValueError if the cells give no pixels.
         """
         rows, columns = (self._noise_sizes(n) for n in cells)
         return list(zip(rows, columns, strict=True))
@@ -135,25 +135,25 @@ class GeneratorConfig:
         return [self.texture_cells(cells) << (i // 2 + 1) for i in range(len(sizes))] if self.padding else sizes
 
     def texture_cells(self, cells: int) -> int:
-        """Cells that the texture synthesizer reads, along one axis, of ``cells`` cells of z_S: without padding all of them.
+        """Return how many of ``cells`` cells of z_S, along one axis, the texture synthesizer reads: all without padding.
 
-        With padding as few in the middle as cover the pixels of ``geometry.tile_px``. All of them would put the border, which
-        is what padding is about, almost wholly outside those pixels.
+        With padding it reads the fewest cells in the middle that cover ``geometry.tile_px``. Otherwise the effect of padding
+        at the border would lie almost completely outside these pixels.
         """
         pixels, size = geometry.tile_px(cells, levels=self.levels), geometry.cell_px(self.levels)
         return -(-pixels // size) if self.padding else cells
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready mapping; ``from_dict`` reads it back.
+        """Return a JSON-ready mapping for ``from_dict``.
 
-        Ablations are named only where they are switched on, so that other models stay readable by versions without them.
+        Optional entries with default values are omitted, so that earlier versions can read the model.
         """
         given = {**asdict(self), "texture_channels": list(self.texture_channels), "scales": list(self.scales)}
         return {name: value for name, value in given.items() if name not in OPTIONAL or value != OPTIONAL[name]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "GeneratorConfig":
-        """Read a mapping made by ``to_dict``. Raises ModelFileError on unknown, missing or illegal entries."""
+        """Read a mapping of ``to_dict``. Raises ModelFileError for unknown, missing or illegal entries."""
         known = {f.name for f in fields(cls)}
         if set(data) - known or known - set(data) - set(OPTIONAL):
             raise ModelFileError(
@@ -171,7 +171,7 @@ class GeneratorConfig:
             raise ModelFileError(f"the model's configuration is not legal: {error}") from None
 
 
-# Entries that model files may leave out, and what they then are: the paper's own method, trained at one scale.
+# Optional entries of model files and their defaults: the paper's method, trained at one scale.
 OPTIONAL: Mapping[str, Any] = {"structure": "implicit", "padding": False, "scales": [], "view_px": None, "halvings": 0}
 
 
@@ -179,12 +179,12 @@ SCALE_NAMES = tuple("1" if k == 0 else f"1/{1 << k}" for k in range(MAX_LEVELS))
 
 
 def scale_name(halvings: int) -> str:
-    """The scale 1 / 2**halvings in words: "1", "1/2", "1/4" ..."""
+    """Return the name of the scale 1 / 2**halvings: "1", "1/2", "1/4" ..."""
     return SCALE_NAMES[halvings] if 0 <= halvings < MAX_LEVELS else f"2**{-halvings}"
 
 
 def parse_scale(name: str) -> int:
-    """The halvings that ``scale_name`` calls ``name``. Raises InputError for any other text."""
+    """Return the halvings of a name from ``scale_name``. Raises InputError for any other text."""
     if name not in SCALE_NAMES:
         raise InputError(f"scale {name[:20]!r} is unknown; give 1, 1/2, 1/4, 1/8 ...")
     return SCALE_NAMES.index(name)
@@ -226,7 +226,7 @@ def preset(
     structure: Structure = "implicit",
     padding: bool = False,
 ) -> GeneratorConfig:
-    """The preset ``name`` with every channel count times ``width`` (rounded to a multiple of 4, at least 4).
+    """Return the preset ``name`` with channel counts multiplied by ``width`` (rounded to multiples of 4, at least 4).
 
     Raises InputError for an unknown name, a width outside 1/64 .. 4, or an unknown ``coordinates`` or ``structure``.
     """

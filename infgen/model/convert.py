@@ -1,4 +1,4 @@
-"""Read released InfinityGAN checkpoints (``.pth.tar``): names, shapes and configuration deduced from the tensors alone."""
+"""Convert released InfinityGAN checkpoints (``.pth.tar``), with the configuration deduced from the tensors."""
 
 import re
 import warnings
@@ -19,14 +19,14 @@ from infgen.model.texture import MAPPING_LAYERS
 NETWORKS = ("g_ema", "g")
 _STRUCTURE = "structure_synthesizer.implicit_model.conv_stack"
 _TEXTURE = "texture_synthesizer"
-# Stored by the official code and without use in the network: test-time noise images, a constant input, filter kernels.
+# Stored by the official code but unused by the network: test-time noise images, a constant input, filter kernels.
 _UNUSED = re.compile(
     rf"{_TEXTURE}\.(const_z\.input|noises\.noise_\d+|convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel)|.*tmp_var.*"
 )
 
 
 class _Ignored:
-    """Stands for a NumPy number beside the networks, as some versions of the official code store their FID."""
+    """Placeholder for NumPy numbers, which some versions of the official code store (FID)."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -39,10 +39,10 @@ _NUMPY_NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def convert(path: str | Path, *, network: str = "g_ema") -> Generator:
-    """The generator ``network`` ("g_ema" or "g") of a released checkpoint, ready to render and to save.
+    """Read the generator ``network`` ("g_ema" or "g") of a released checkpoint, ready to render and to save.
 
-    Loads with ``weights_only=True``: nothing from the file is run. Raises ModelFileError for anything but such a
-    checkpoint, InputError for a missing file or an unknown ``network``.
+    Uses ``weights_only=True``, which runs no code of the file. Raises ModelFileError for any other file, InputError for a
+    missing file or an unknown ``network``.
     """
     if network not in NETWORKS:
         raise InputError(f"network {network!r} is unknown; choose one of {', '.join(NETWORKS)}")
@@ -85,7 +85,7 @@ def _read(path: Path, network: str) -> Mapping[str, Tensor]:
 
 
 def deduce_config(state: Mapping[str, Tensor]) -> GeneratorConfig:
-    """The configuration that the shapes of an official generator's tensors imply. Raises ModelFileError for other networks."""
+    """Deduce the configuration from tensor shapes of an official generator. Raises ModelFileError for other networks."""
     pattern = re.compile(rf"{re.escape(_TEXTURE)}\.convs\.(\d+)\.conv\.weight")
     convs = sorted(int(m[1]) for key in state if (m := pattern.fullmatch(key)))
     if not convs or convs != list(range(len(convs))) or len(convs) % 2:
@@ -126,7 +126,7 @@ def _modulated_names(official: str, ours: str) -> Iterator[tuple[str, str]]:
 
 
 def official_names(config: GeneratorConfig) -> Iterator[tuple[str, str]]:
-    """Pairs (official name, our name) of every tensor."""
+    """Yield pairs (official name, our name) of all tensors."""
     for i in range(LAYERS):
         official, ours = f"{_STRUCTURE}.{i}.conv", f"structure.layers.{i}"
         yield from _modulated_names(f"{official}.conv", f"{ours}.conv")
@@ -146,9 +146,9 @@ def official_names(config: GeneratorConfig) -> Iterator[tuple[str, str]]:
 
 
 def rename(state: Mapping[str, Tensor], config: GeneratorConfig) -> dict[str, Tensor]:
-    """Official tensors under our names and in our shapes (the official code keeps leading dimensions of size one).
+    """Rename and reshape official tensors (the official code keeps leading dimensions of size one).
 
-    Raises ModelFileError for a missing, an unknown or a wrongly shaped tensor, or one with values that are not finite.
+    Raises ModelFileError for a missing or unknown tensor, a wrong shape, or values that are not finite.
     """
     names = dict(official_names(config))
     unknown = sorted(repr(key[:100]) for key in state if key not in names and not _UNUSED.fullmatch(key))

@@ -1,7 +1,7 @@
-"""The generator with one style folded into its weights: plain convolutions, for rendering many windows of one look.
+"""Fold one style into the generator's weights: plain convolutions, for rendering many windows of one style.
 
 ``conv(x * s, W) * demod`` with constant ``s`` and ``demod`` is a convolution with ``W * s * demod``. The activation's gain
-of sqrt(2) moves into weights, biases and noise strengths, since a leaky ReLU is homogeneous.
+of sqrt(2) is folded into weights, biases and noise strengths, because a leaky ReLU is homogeneous.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop, upsa
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
-STRIP_BYTES = 8 * 2**20  # of a layer's output that is finished at a time, while it is in the cache
+STRIP_BYTES = 8 * 2**20  # bytes of a layer's output per strip, small enough for the cache
 EVEN, ODD = (
     [1],
     [2, 0],
@@ -29,12 +29,12 @@ EVEN, ODD = (
 
 @dataclass(frozen=True)
 class FoldedConv:
-    """A convolution, noise (none where ``strength`` is None) and activation."""
+    """A convolution, noise (unless ``strength`` is None) and activation."""
 
     weight: Tensor  # (O, I, k, k)
     bias: Tensor
     strength: Tensor | None = None
-    margin: int = 0  # positions a side that are dropped before it
+    margin: int = 0  # positions cropped from each side of the input
 
     def __call__(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """(B, I, H, W) and noise (B, 1, H', W') -> (B, O, H', W')."""
@@ -43,7 +43,7 @@ class FoldedConv:
 
 @dataclass(frozen=True)
 class FoldedInput:
-    """A 1x1 convolution without activation: what stands for the structure where there is none."""
+    """A 1x1 convolution without activation, the folded ``DirectInput``."""
 
     weight: Tensor  # (O, I, 1, 1)
     bias: Tensor
@@ -74,7 +74,7 @@ class FoldedUpsampling:
 
 
 def blur_phases(parts: Sequence[Tensor], blur: Tensor, bias: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
-    """Blur, noise and activation of the fine image of which ``parts`` are the four parities of rows and columns.
+    """Interleave the four phases ``parts`` (parities of rows and columns), then apply blur, noise and activation.
 
     ``parts[0]`` (B, O, H, W), ``blur`` (O, 1, 3, 3), ``bias`` (O,), ``noise`` (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3).
     """
@@ -87,7 +87,7 @@ def blur_phases(parts: Sequence[Tensor], blur: Tensor, bias: Tensor, noise: Tens
 
 
 def interleave(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:
-    """Rows ``top`` (even) to ``top + rows`` of the fine image, of which ``parts`` are the four parities."""
+    """Interleave the four phases ``parts`` to rows ``top`` (even) to ``top + rows`` of the fine image."""
     batch, channels, _, even_columns = parts[0].shape
     fine = parts[0].new_empty(batch, rows, 2 * even_columns - 1, channels).permute(0, 3, 1, 2)
     for parity, part in enumerate(parts):
@@ -98,7 +98,7 @@ def interleave(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:
 
 
 def strips(x: Tensor) -> Iterator[tuple[int, int]]:
-    """(first row, rows) of horizontal strips of ``x`` (B, C, H, W) that stay in a CPU's cache; one strip elsewhere."""
+    """Yield (first row, rows) of strips of ``x`` (B, C, H, W) that fit a CPU's cache; one strip on other devices."""
     height = x.shape[2]
     row_bytes = x.numel() * x.element_size() // height
     step = max(2, STRIP_BYTES // row_bytes // 2 * 2) if x.device.type == "cpu" else height + height % 2
@@ -107,7 +107,7 @@ def strips(x: Tensor) -> Iterator[tuple[int, int]]:
 
 
 def finish(out: Tensor, noise: Tensor | None, strength: Tensor | None) -> Tensor:
-    """Noise and activation, in place; the gain is in weights, bias and strength already."""
+    """Apply noise and activation in place. Weights, bias and strength already include the gain."""
     for top, rows in strips(out):
         strip = out[:, :, top : top + rows]
         if noise is not None and strength is not None:
@@ -154,7 +154,7 @@ class FoldedGenerator:
 
 
 def check_seamless(config: GeneratorConfig) -> None:
-    """Raise InputError for a model that cannot draw windows of a world, because they would not fit together."""
+    """Raise InputError for a model with padding, whose windows would not fit together."""
     if config.padding:
         raise InputError(
             "this model has padding true (ablation StyleGAN2 + NCI), so its windows do not fit together; rendering needs "

@@ -1,4 +1,4 @@
-"""The generator with several styles mixed over space (DESIGN's form of the paper's spatial style fusion, Appendix L).
+"""Mix several styles over space in the generator (the paper's spatial style fusion, Appendix L).
 
 Modulation is affine, so a position's scales ``s(p) = A(sum_k m_k(p) w_k)`` are a 1x1 convolution of the K weight maps, never a
 style per pixel. Demodulation, ``sum_i s_i(p)^2 E[o, i]``, is then a quadratic polynomial in m(p) with K (K + 1) / 2 + K + 1
@@ -27,20 +27,20 @@ from infgen.model.layers import (
 )
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
-STRIP_VALUES = 2**20  # of a layer that are finished at a time
-PHASE_SHARES = (1.0, 0.5, 0.5, 0.25)  # of each neighbour in a value between two or four
+STRIP_VALUES = 2**20  # values of a layer per strip
+PHASE_SHARES = (1.0, 0.5, 0.5, 0.25)  # share of each neighbour in an interpolated value
 
 
 @dataclass(frozen=True)
 class Mixer:
-    """Scales and demodulation of one layer, as matrices that planes over space are multiplied with."""
+    """Scales and demodulation of one layer, as matrices to multiply with planes of style weights."""
 
     scales: Tensor  # (K + 1, I): A of each style without its bias, and the bias
     energy: Tensor | None  # (K (K + 1) / 2 + K + 1, O); None without demodulation
 
     @classmethod
     def of(cls, conv: ModulatedConv, styles: Tensor) -> "Mixer":
-        """Of ``conv`` and K styles (K, D)."""
+        """Make the mixer of ``conv`` for K styles (K, D)."""
         shift = conv.modulation.bias * conv.modulation.factor
         s = conv.modulation(styles) - shift  # (K, I)
         scales = torch.cat([s, shift[None]])
@@ -54,14 +54,14 @@ class Mixer:
         return cls(scales, energy)
 
     def scale_(self, x: Tensor, weights: Tensor) -> Tensor:
-        """``x`` (B, I, H, W) times s, for weights (B, K, H, W), in place: nothing else reads it after that."""
+        """Multiply ``x`` (B, I, H, W) in place by the scales for weights (B, K, H, W)."""
         planes, scales = _with_ones(weights.to(x.dtype)), self.scales.to(x.dtype)
         for rows in _strips(x):
             rows_last(x)[:, rows].mul_(_product(planes[:, :, rows], scales))
         return x
 
     def demodulation(self, weights: Tensor) -> Tensor:
-        """Factors (B, H, W, O) for weights (B, K, H, W): linear in products of two of them, in themselves, and in 1."""
+        """Return factors (B, H, W, O) for weights (B, K, H, W): a quadratic polynomial in the weights."""
         assert self.energy is not None
         first, second = _pairs(weights.shape[1], device=weights.device)
         terms = _with_ones(torch.cat([weights[:, first] * weights[:, second], weights], dim=1))
@@ -69,7 +69,7 @@ class Mixer:
 
 
 def rows_last(x: Tensor) -> Tensor:
-    """(B, C, H, W) as (B, H, W, C), the order in memory of all activations here."""
+    """View (B, C, H, W) as (B, H, W, C), the memory order of all activations here."""
     return x.permute(0, 2, 3, 1)
 
 
@@ -78,13 +78,13 @@ def _with_ones(planes: Tensor) -> Tensor:
 
 
 def _product(planes: Tensor, matrix: Tensor) -> Tensor:
-    """Rows of contiguous planes (B, K, H, W) times (K, C), (B, H, W, C)."""
+    """Multiply contiguous planes (B, K, H, W) by a matrix (K, C), giving (B, H, W, C)."""
     flat = planes.flatten(2).transpose(1, 2) @ matrix
     return flat.view(-1, *planes.shape[2:], matrix.shape[1])
 
 
 def _strips(x: Tensor) -> Iterator[slice]:
-    """Slices of the rows of (B, C, H, W) for which what is made of them in float32 stays in a CPU's cache."""
+    """Yield slices of the rows of (B, C, H, W) whose float32 intermediates fit a CPU's cache."""
     height = x.shape[2]
     step = max(1, STRIP_VALUES * height // x.numel()) if x.device.type == "cpu" else height
     for top in range(0, height, step):
@@ -101,7 +101,7 @@ class Mixers:
 
 
 def _pairs(count: int, *, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Indices k <= l of all pairs of ``count`` styles."""
+    """Return the indices k <= l of all pairs of ``count`` styles."""
     first, second = torch.triu_indices(count, count, device=device)
     return first, second
 
@@ -160,7 +160,7 @@ def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, weights: Tensor) -
 
 
 def _rgb_kernels(conv: ModulatedConv, styles: Tensor) -> Tensor:
-    """The 1x1 kernels of the bias of A and of each of K styles (K, D) without it, (3 * (K + 1), C, 1, 1)."""
+    """Return the 1x1 kernels (3 * (K + 1), C, 1, 1) of the bias of A and of each of K styles (K, D) without it."""
     shift = conv.modulation.bias * conv.modulation.factor
     scales = torch.cat([shift[None], conv.modulation(styles) - shift])
     return (scales[:, None, :, None, None] * (conv.weight * conv.scale)).flatten(0, 1)
@@ -228,7 +228,7 @@ def fuse(generator: Generator, *, noise_strength: float = 1.0, dtype: torch.dtyp
 
 @torch.inference_mode()
 def mixers(generator: Generator, styles: Style) -> Mixers:
-    """What mixing ``styles`` (a batch of K) needs besides the network: small tensors, float32."""
+    """Compute the mixers of all layers for ``styles`` (a batch of K): small float32 tensors."""
     texture, w_plus = generator.texture, styles.w_plus
     convs, rgbs = cast("Iterable[StyledConv]", texture.convs), cast("Iterable[ToRGB]", texture.to_rgbs)
     return Mixers(

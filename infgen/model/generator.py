@@ -1,6 +1,6 @@
 """The generator: mapping network, structure synthesizer and texture synthesizer as one module.
 
-It knows nothing of files, worlds or tiles: a caller gives it windows of latents, coordinates and noises.
+It is independent of files, worlds and tiles: its inputs are windows of latents, coordinates and noises.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ MEAN_STYLE_SAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Style:
-    """What one look is made of: ``z_g`` (B, D) modulates the structure, ``w_plus`` (B, rows, D) the texture."""
+    """Latents of a style: ``z_g`` (B, D) modulates the structure, ``w_plus`` (B, rows, D) the texture."""
 
     z_g: Tensor
     w_plus: Tensor
 
 
 class Generator(nn.Module):
-    """InfinityGAN's generator (paper Section 3). ``config`` says all sizes."""
+    """InfinityGAN's generator (paper Section 3). ``config`` defines all sizes."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -51,15 +51,15 @@ class Generator(nn.Module):
 
         ``config.noise_shapes`` gives the sizes of noises, ``infgen.geometry.tile_px`` those of RGB.
         RGB is float32, about [-1, 1], not clipped. ``weights`` mix K styles over space, z_g (B, K, D) and w_plus
-        (B, K, rows, D). Raises ValueError where a noise has another size than its layer.
+        (B, K, rows, D). Raises ValueError if a noise has another size than its layer.
         """
         cells, lattices = (None, ()) if weights is None else (weights.structure, weights.texture)
         return self.texture(self.structure(z_l, coordinates, style.z_g, cells), style.w_plus, noises, lattices)
 
     def coarser(self, halvings: int) -> Self:
-        """The generator that draws the same worlds at 1 / 2**halvings of their size: the first levels, weights shared.
+        """Return the generator of the first levels, which renders worlds at scale 1 / 2**halvings and shares the weights.
 
-        Pixel j of it lies on px j * 2**halvings of the world. Raises InputError where that level was not trained as a picture.
+        Its pixel j lies on px j * 2**halvings of the world. Raises InputError if that level has no trained RGB output.
         """
         if not halvings:
             return self
@@ -79,10 +79,10 @@ class Generator(nn.Module):
         crossover: int | None = None,
         truncation: float = 1.0,
     ) -> Style:
-        """The style of latents ``z_g`` (B, D).
+        """Map latents ``z_g`` (B, D) to a style.
 
-        ``mix`` (B, D) and ``crossover``: texture rows from ``crossover`` on come from the second latent (style mixing).
-        ``truncation``: 1 leaves styles as they are, 0 gives the mean style; z_g has mean zero and is scaled alike.
+        ``mix`` (B, D) and ``crossover``: texture rows from ``crossover`` on use the second latent (style mixing).
+        ``truncation``: 1 keeps styles, 0 gives the mean style; z_g is scaled by it, because its mean is zero.
         """
         w = self.mapping(z_g)
         other = None if mix is None else self.mapping(mix)
@@ -90,7 +90,7 @@ class Generator(nn.Module):
         return self.truncated(Style(z_g, w_plus), truncation)
 
     def truncated(self, style: Style, truncation: float) -> Style:
-        """``style`` moved towards the mean style: 1 leaves it as it is, 0 gives the mean; z_g has mean zero."""
+        """Interpolate ``style`` towards the mean style: 1 keeps it, 0 gives the mean; the mean of z_g is zero."""
         if truncation == 1.0:
             return style
         w_plus = torch.lerp(self.mean_style.expand_as(style.w_plus), style.w_plus, truncation)

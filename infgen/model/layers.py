@@ -1,7 +1,7 @@
 """The building blocks: equalised linear layers, modulated convolutions in activation-scaled form, noise and activation.
 
 Every layer computes in the type of its input and keeps styles and demodulation in float32: a bfloat16 input gives a
-bfloat16 network. No layer pads, except where ``padding`` says so: StyleGAN2's own layers, for comparison.
+bfloat16 network. No layer pads unless ``padding`` is set, which gives StyleGAN2's own layers for comparison.
 """
 
 import math
@@ -18,7 +18,7 @@ GAIN = math.sqrt(2.0)  # keeps the variance of a leaky ReLU's output near that o
 
 @dataclass(frozen=True)
 class StyleWeights:
-    """Weights of K styles wherever a layer reads them; they sum to 1 over K at every position.
+    """Weights of K styles on the input lattice of every layer; they sum to 1 over K at every position.
 
     ``structure`` (B, K, n+24, m+24) on the cells of z_l; ``texture[i]`` (B, K, h, w) on the input lattice of texture
     convolution ``i``.
@@ -41,7 +41,7 @@ def leaky_relu(x: Tensor) -> Tensor:
 def blur(x: Tensor) -> Tensor:
     """Binomial 3x3 filter outer([1,2,1])/16 * 4 without padding, (B, C, H, W) -> (B, C, H-2, W-2).
 
-    The factor 4 makes up for the zeros that a stride-2 transposed convolution inserts.
+    The factor 4 compensates for the zeros that a stride-2 transposed convolution inserts.
     """
     channels = x.shape[1]
     taps = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device)
@@ -65,23 +65,23 @@ def _wide_taps(x: Tensor) -> Tensor:
 
 
 def upsample_skip(rgb: Tensor) -> Tensor:
-    """Bring RGB to the next level's window: bilinear at exact half steps, (B, 3, H, W) -> (B, 3, 2H-5, 2W-5)."""
+    """Upsample RGB to the next level's window: bilinear at exact half steps, (B, 3, H, W) -> (B, 3, 2H-5, 2W-5)."""
     height, width = rgb.shape[-2:]
     inner = rgb[:, :, 1:-1, 1:-1]
     return F.interpolate(inner, size=(2 * height - 5, 2 * width - 5), mode="bilinear", align_corners=True)
 
 
 def standard_normal(*shape: int, scale: float = 1.0) -> Tensor:
-    """Initial weights. On the meta device, where models are built before they are read from a file, only their shape.
+    """Return initial weights; on the meta device, used for loading models, only their shape.
 
-    PyTorch imports its compiler, a second's work, before it "draws" numbers for tensors without storage.
+    Random numbers for tensors without storage would make PyTorch import its compiler, which takes a second.
     """
     weight = torch.empty(shape)
     return weight if weight.is_meta else torch.randn(shape) * scale
 
 
 def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
-    """The middle (height, width) of (B, C, H, W); of an odd difference the larger part goes at the bottom and right."""
+    """Crop the middle (height, width) of (B, C, H, W); an odd difference removes one more at the bottom and right."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
 
@@ -136,18 +136,18 @@ class ModulatedConv(nn.Module):
         self.padding = padding
 
     def demodulation(self, s: Tensor) -> Tensor:
-        """Factors (B, O) that bring each output channel back to unit variance, from scales ``s`` (B, I)."""
+        """Return factors (B, O) that restore unit variance of each output channel, from scales ``s`` (B, I)."""
         energy = (self.weight * self.scale).square().sum((2, 3))  # (O, I)
         return torch.rsqrt(F.linear(s.square(), energy) + EPS)
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The bare convolution with ``weight`` (O, I, k, k), before any blur."""
+        """Apply the convolution with ``weight`` (O, I, k, k), before any blur."""
         if not self.up:
             return F.conv2d(x, weight, padding=weight.shape[-1] // 2 if self.padding else 0)
         return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=0 if self.padding else 1)
 
     def demodulation_map(self, s: Tensor, height: int, width: int) -> Tensor:
-        """Factors (B, O, height, width) for scales ``s`` (B, I, H, W) on the input lattice.
+        """Return factors (B, O, height, width) for scales ``s`` (B, I, H, W) on the input lattice.
 
         An upsampling convolution interpolates them between its inputs; the others read them at the middle of the kernel.
         """
@@ -174,7 +174,7 @@ class ModulatedConv(nn.Module):
         return padded_blur(out) if self.padding else blur(out)
 
     def folded_weight(self, style: Tensor) -> Tensor:
-        """W * s * demod (O, I, k, k) for one style (D,): a plain convolution with it equals ``forward`` for that style."""
+        """Return W * s * demod (O, I, k, k) for one style (D,): a plain convolution with it equals ``forward`` for that style."""
         s = self.modulation(style)
         weight = self.weight * self.scale * s[None, :, None, None]
         return weight * self.demodulation(s[None])[0, :, None, None, None] if self.demodulate else weight

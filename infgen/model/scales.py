@@ -1,7 +1,7 @@
-"""The scales at which a model is trained and judged: the view, the window and the patch of each.
+"""Define the scales at which a model is trained and evaluated: view, window and patch of each.
 
-A scale is a level whose RGB sum is a picture. Its view is the photograph's, shrunk as often as the level is coarser, and a
-patch is the part of the view that discriminators and feature networks see.
+A scale is a level with a trained RGB output. Its view is the photograph's view, downsampled to the level. A patch is the part
+of the view that discriminators and feature networks use.
 """
 
 import math
@@ -12,8 +12,8 @@ from infgen import geometry
 from infgen.errors import InputError
 from infgen.model.config import PATCH_CELLS, GeneratorConfig, scale_name
 
-PATCH_PX = 101  # side of a patch wherever the view has room for it: 11 cells at 16 px a cell
-VIEW_CELLS = 17  # where a model file does not say its view: what 17 cells give, 197 px at 16 px a cell
+PATCH_PX = 101  # side of a patch if the view is large enough: 11 cells of 16 px
+VIEW_CELLS = 17  # default view of a model file without view_px: 197 px at 16 px per cell
 FEWEST_CELLS = 5  # of z_S that give pixels
 
 
@@ -29,12 +29,12 @@ class Scale:
 
     @property
     def name(self) -> str:
-        """The scale in words: "1", "1/2", "1/4" ..."""
+        """Name of the scale: "1", "1/2", "1/4" ..."""
         return scale_name(self.halvings)
 
     @property
     def label(self) -> str:
-        """Scale, patch and view, as in "1/8: 93 px of 98"."""
+        """Scale, patch and view, such as "1/8: 93 px of 98"."""
         return f"{self.name}: {self.patch_px} px of {self.view_px}"
 
     @property
@@ -49,14 +49,14 @@ class Scale:
 
     @property
     def room_px(self) -> int:
-        """How far a patch can move inside the view: its first row is ``view_top`` to ``view_top + room_px``."""
+        """Range of a patch in the view: its first row is ``view_top`` to ``view_top + room_px``."""
         return self.view_px - self.patch_px
 
 
 def judged_scales(config: GeneratorConfig) -> tuple[Scale, ...]:
-    """The scales of a model, coarsest first; for a model without ``scales`` the last level alone, with the paper's patch.
+    """Return the scales of a model, coarsest first. A model without ``scales`` has its last level, with the paper's patch.
 
-    Raises InputError where the view of a scale is too small for any window.
+    Raises InputError if the view of a scale is too small for any window.
     """
     view_px = config.view_px or geometry.tile_px(VIEW_CELLS, levels=config.levels)
     if not config.scales:
@@ -65,7 +65,7 @@ def judged_scales(config: GeneratorConfig) -> tuple[Scale, ...]:
 
 
 def nearest_scale(scales: Sequence[Scale], view_px: int) -> Scale:
-    """The scale whose view is nearest to ``view_px`` in size; of two equally near ones the larger."""
+    """Return the scale whose view is nearest to ``view_px`` in size; of two equally near ones, the larger."""
     return min(scales, key=lambda s: (abs(math.log(s.view_px / view_px)), -s.view_px))
 
 

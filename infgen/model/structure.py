@@ -2,7 +2,7 @@
 
 Four modulated 7x7 convolutions, each reading its features together with the coordinates (feature unfolding, Section 3.2).
 The global latent z_g modulates them raw: this network has no mapping of its own. The ablations "pointwise" (no unfolding)
-and "none" (no G_S) read and give the same windows of cells, so that geometry does not depend on them.
+and "none" (no G_S) have the same input and output windows, so that geometry does not depend on them.
 """
 
 import math
@@ -20,14 +20,14 @@ KERNEL = 7
 
 
 def trim(x: Tensor, margin: int) -> Tensor:
-    """(B, C, H, W) without ``margin`` positions on each side."""
+    """Crop ``margin`` positions from each side of (B, C, H, W)."""
     return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin]
 
 
 class CoordinateConv(nn.Module):
     """Modulated convolution over features and coordinates, bias, activation.
 
-    ``kernel`` 7 is the paper's; with 1 a cell sees only itself, and the same 3 cells a side are dropped before it.
+    ``kernel`` 7 is the paper's. With 1 a cell reads only itself, and 3 cells per side are cropped before the convolution.
     """
 
     def __init__(self, channels: int, *, coordinate_channels: int, style_dim: int, kernel: int = KERNEL) -> None:
@@ -74,10 +74,10 @@ class StructureSynthesizer(nn.Module):
 
 
 class DirectInput(nn.Module):
-    """What stands for G_S where there is none (StyleGAN2 + NCI + PFG of the paper's ablation): z_S is z_l itself, mixed.
+    """Replacement of G_S in the paper's ablation StyleGAN2 + NCI + PFG: a linear mix of z_l and coordinates.
 
     One learned 1x1 convolution with bias and equalised learning rate, linear, from [z_l, coordinates] to as many channels
-    as z_l has, on the window without its outer 12 cells a side. z_g has no part in it: it acts by the texture's styles alone.
+    as z_l has, on the window without its outer 12 cells a side. z_g is not used here; it acts only through the texture's styles.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -94,5 +94,5 @@ class DirectInput(nn.Module):
 
 
 def build_structure(config: GeneratorConfig) -> StructureSynthesizer | DirectInput:
-    """The network between latents and texture that ``config.structure`` names."""
+    """Build the structure network that ``config.structure`` selects."""
     return DirectInput(config) if config.structure == "none" else StructureSynthesizer(config)

@@ -43,9 +43,9 @@ class TextureSynthesizer(nn.Module):
     """z_S on n cells -> RGB on S*n - 5*(S - 1) pixels, in about [-1, 1] and not clipped.
 
     Convolution ``i`` takes row ``i`` of the W+ style; ToRGB of level ``l`` takes row ``2l + 3``, the last one the last row.
-    With ``config.padding`` it is StyleGAN2's: zeros stand around, sizes double exactly, k cells give S*k pixels. It reads the
+    With ``config.padding`` it is StyleGAN2's: zero padding, sizes double exactly, k cells give S*k pixels. It reads the
     middle ``config.texture_cells`` of z_S and returns the middle of its pixels, as many as without padding: 112 px from 7
-    cells, and of these 101, where n is 11 and S is 16. A pixel then depends on where its window ends.
+    cells, and of these 101, where n is 11 and S is 16. A pixel then depends on the borders of its window.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -60,7 +60,7 @@ class TextureSynthesizer(nn.Module):
         self.to_rgbs = nn.ModuleList(ToRGB(c, style_dim=dim) for c in channels[1::2])
 
     def rgb_row(self, level: int) -> int:
-        """Row of the W+ style that ToRGB of ``level`` (0 for the first) takes."""
+        """Return the row of the W+ style for ToRGB of ``level`` (0 for the first)."""
         return min(2 * level + 3, self.config.style_layers - 1)
 
     def forward(self, z_s: Tensor, styles: Tensor, noises: Sequence[Tensor], weights: Sequence[Tensor] = ()) -> Tensor:
@@ -87,14 +87,14 @@ class TextureSynthesizer(nn.Module):
         return centre_crop(z_s, *(self.config.texture_cells(n) for n in z_s.shape[-2:]))
 
     def _crop_rgb(self, rgb: Tensor, rows: int, columns: int) -> Tensor:
-        """The pixels of ``rgb`` that a window of (rows, columns) cells of z_S gives without padding."""
+        """Crop ``rgb`` to the pixels that (rows, columns) cells of z_S give without padding."""
         if not self.config.padding:
             return rgb
         return centre_crop(rgb, *(tile_px(n, levels=self.config.levels) for n in (rows, columns)))
 
 
 def mix_styles(w: Tensor, *, rows: int, other: Tensor | None = None, crossover: int | None = None) -> Tensor:
-    """W+ (B, rows, D) from a style ``w`` (B, D): every row ``w``, or ``other`` from row ``crossover`` on (style mixing)."""
+    """Build W+ (B, rows, D) from a style ``w`` (B, D): every row is ``w``, or ``other`` from row ``crossover`` on."""
     plus = w.unsqueeze(1).repeat(1, rows, 1)
     if other is None or crossover is None:
         return plus

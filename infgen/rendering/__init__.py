@@ -1,1 +1,1 @@
-"""From world and region to pixels: cost, plan, preflight, render loop."""
+"""Render regions of a world: cost, plan, preflight, render loop, process pool, cluster, verification."""

@@ -1,6 +1,6 @@
-"""A picture drawn by the machines of a dask cluster, each of which writes its own chunks: only numbers travel.
+"""Render a picture on the machines of a dask cluster. Each worker writes its own chunks; only tile numbers are sent.
 
-The only module that imports dask.distributed (extra ``cluster``), and only when a cluster is asked for.
+This is the only module that imports dask.distributed (extra ``cluster``), and only when a cluster is used.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import torch
 from infgen import __version__
 from infgen.engines import pick_device
 from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.progress import Progress, silent
 from infgen.rendering.plan import Plan
 from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
 from infgen.rendering.render import render_batch
@@ -39,18 +40,16 @@ from infgen.sinks.zarr.store import (
 )
 
 CONNECT_S = 10.0
-WORKERS_S = 10.0  # that a scheduler without workers is given
-OUTSTANDING = 4096  # tasks that the scheduler knows at a time, so that its memory does not grow with the picture
-LEVEL_CHUNKS = 16  # chunks of a smaller copy that one task makes
+WORKERS_S = 10.0  # timeout in s for the first worker
+OUTSTANDING = 4096  # most tasks at the scheduler at a time; bounds its memory
+LEVEL_CHUNKS = 16  # chunks of a pyramid level per task
 _RETRIES = TRIES - 1
 _SCHEMES = ("tcp://", "tls://")
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class WorkerEnvironment:
-    """What the bits of a picture depend on beside the plan: versions and type of device."""
+    """Versions and type of device. With the plan they determine the bits of a picture."""
 
     infgen: str
     torch: str
@@ -58,13 +57,13 @@ class WorkerEnvironment:
 
     @classmethod
     def here(cls, device: str | None) -> "WorkerEnvironment":
-        """That of this process, where ``device`` is asked for."""
+        """Return the environment of this process for the requested ``device``."""
         return cls(__version__, torch.__version__, pick_device(device).type)
 
 
 @dataclass(frozen=True)
 class ClusterTask:
-    """One picture for workers: everything but which batch."""
+    """One picture for workers: everything except the batch number."""
 
     spec: StudioSpec
     plan: Plan
@@ -83,17 +82,17 @@ def render_on_cluster(
     scheduler: str,
     provenance: Provenance,
     start: Start = "new",
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> None:
-    """Draw the Zarr picture ``path`` on the workers of the dask ``scheduler``, such as tcp://host:8786.
+    """Render the Zarr picture ``path`` on the workers of the dask ``scheduler``, such as tcp://host:8786.
 
-    ``path`` is a URL, or a folder that all machines see under the same name. ``progress(pixels done, pixels in all)``.
-    Worker processes that die cost the batches that they were drawing; those are drawn elsewhere. When this process ends
-    early, finished tiles stay for ``start="resume"``. The result has the bits of a render in one process with the same plan,
-    kind of device and number of threads.
+    ``path`` is a URL, or a folder with the same name on all machines. ``progress(pixels done, pixels in all)``.
+    Batches of a dead worker are rendered by another worker. If this process ends early, finished tiles are kept for
+    ``start="resume"``. The result has the bits of a render in one process with the same plan, type of device and number
+    of threads.
 
-    Raises InputError where the scheduler cannot be reached, has no workers or other versions than this process, or the path
-    cannot be written; InfgenError that names the batches that failed three times, after all others are stored.
+    Raises InputError if the scheduler cannot be reached, has no workers or has other versions than this process, or if
+    the path cannot be written. Raises InfgenError that names batches that failed three times, after all others are stored.
     """
     place = path if is_url(path) else str(target(path))
     with _connect(scheduler) as client, hold(place):
@@ -114,21 +113,21 @@ def render_on_cluster(
 
 
 def draw(task: ClusterTask, index: int) -> list[int]:
-    """On a worker: draw batch ``index`` and store its tiles. Returns the numbers of those that were not there.
+    """Render batch ``index`` on a worker and store its tiles. Returns the numbers of the tiles it stored.
 
-    Raises InputError where this worker cannot give the right bits, InfgenError where the storage fails.
+    Raises InputError if this worker cannot give the right bits, InfgenError if the storage fails.
     """
     plan, path = task.plan, task.path
     tiles = plan.batch_tiles(index)
     if task.resumed and all(is_done(path, plan.grid, tile.number) for tile in tiles):
         return []
-    with _ONE_AT_A_TIME:  # a worker may have several threads: they store while one draws
+    with _ONE_AT_A_TIME:  # threads of a worker store tiles while one of them renders
         studio = _studio(task.spec, task.environment, task.model_hash)
         if task.spec.options.threads is not None:
-            torch.set_num_threads(task.spec.options.threads)  # each thread of Python has a number of its own
+            torch.set_num_threads(task.spec.options.threads)  # the number is per Python thread
         drawn = render_batch(studio.scene, plan, index)
     if not is_unfinished(path, json.loads(task.provenance_json)):
-        raise InputError(f"{path} is not the picture any more that this worker draws; its tiles are dropped")
+        raise InputError(f"{path} is no longer the picture of this worker; its tiles are dropped")
     for tile, pixels in drawn:
         write_chunk(path, plan.grid, tile.number, pixels)
     return [tile.number for tile in tiles]
@@ -139,10 +138,12 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @functools.lru_cache(maxsize=1)
 def _studio(spec: StudioSpec, environment: WorkerEnvironment, model_hash: str) -> Studio:
-    """The studio of a worker process, loaded once. Raises InputError where it is not the one of the driver."""
+    """Open the studio of a worker process once. Raises InputError if it differs from the driver's studio."""
     here = WorkerEnvironment.here(spec.options.device)
     if here != environment:
-        raise InputError(f"a worker has {_words(here)} and {_words(environment)} is needed; start all alike")
+        raise InputError(
+            f"a worker has {_words(here)} and {_words(environment)} is needed; start all workers with the same versions"
+        )
     studio = spec.open()
     if model_hash not in ("", studio.model_hash):
         raise InputError(
@@ -153,16 +154,16 @@ def _studio(spec: StudioSpec, environment: WorkerEnvironment, model_hash: str) -
 
 
 class _Run:
-    """The driver's side: keeps a window of tasks at the scheduler and counts what comes back."""
+    """The driver: keep a window of tasks at the scheduler and count results."""
 
     def __init__(self, client: Any, task: ClusterTask, progress: Progress) -> None:
         self._client, self._task, self._progress = client, task, progress
         self._name = f"infgen-{uuid.uuid4().hex[:12]}"
-        # A task and not scattered data: what a lost worker held is made again.
+        # A task instead of scattered data, so that the scheduler recomputes it after the loss of a worker.
         self._shared = client.submit(_return_task, task, key=f"{self._name}-task")
 
     def draw(self) -> None:
-        """Draw every batch. Raises InfgenError that names those that failed."""
+        """Render every batch. Raises InfgenError that names the failed ones."""
         plan, failed, done = self._task.plan, dict[int, str](), 0
         for index, reason in self._each("draw", draw, range(plan.batch_count)):
             if reason is not None:
@@ -174,7 +175,7 @@ class _Run:
             raise failure(plan, failed)
 
     def downsample(self) -> None:
-        """Make the smaller copies, level by level."""
+        """Make the pyramid, level by level."""
         for level, grid in enumerate(pyramid.levels(self._task.plan.grid)[1:], 1):
             work = functools.partial(_downsample, level)
             for group, reason in self._each(f"level-{level}", work, range(-(-grid.count // LEVEL_CHUNKS))):
@@ -185,7 +186,7 @@ class _Run:
     def _each(
         self, name: str, work: Callable[[ClusterTask, int], object], numbers: range
     ) -> Iterator[tuple[int, str | None]]:
-        """Do ``work(task, number)`` for all ``numbers``; (number, None or why it failed) as they end."""
+        """Run ``work(task, number)`` for all ``numbers``; yield (number, None or reason of failure) in order of completion."""
         distributed = _import_distributed()
         waiting, pending = iter(numbers), dict[str, tuple[int, Any]]()
         ended = distributed.as_completed(loop=self._client.loop)
@@ -208,7 +209,7 @@ class _Run:
                 yield number, reason
         finally:
             if pending:
-                with contextlib.suppress(Exception):  # the scheduler may be what failed
+                with contextlib.suppress(Exception):  # the scheduler itself may have failed
                     self._client.cancel([future for _, future in pending.values()], force=True)
 
 
@@ -217,14 +218,14 @@ def _return_task(task: ClusterTask) -> ClusterTask:
 
 
 def _downsample(level: int, task: ClusterTask, group: int) -> None:
-    """On a worker: make ``LEVEL_CHUNKS`` chunks of ``level``."""
+    """Make ``LEVEL_CHUNKS`` chunks of ``level`` on a worker."""
     count = pyramid.levels(task.plan.grid)[level].count
     for number in range(group * LEVEL_CHUNKS, min((group + 1) * LEVEL_CHUNKS, count)):
         downsample(task.path, task.plan.grid, level, number)
 
 
 def _reason(future: Any) -> str | None:
-    """Why the task failed, None where it did not. Raises InputError that a worker raised: no other batch would fare better."""
+    """Return why the task failed, or None. Raises an InputError of a worker again, because all batches would fail alike."""
     if future.status == "finished":
         return None
     error = future.exception() if future.status == "error" else InfgenError("the scheduler lost or cancelled it")
@@ -242,7 +243,7 @@ def _import_distributed() -> Any:
 
 @contextlib.contextmanager
 def _connect(scheduler: str) -> Iterator[Any]:
-    """A client of ``scheduler``. Raises InputError where there is none, or it has no workers."""
+    """Open a client of ``scheduler``. Raises InputError if it cannot be reached or has no workers."""
     distributed = _import_distributed()
     if not scheduler.startswith(_SCHEMES):
         raise InputError(f"scheduler {scheduler!r} is not an address; give one such as tcp://host:8786")
@@ -263,7 +264,7 @@ def _connect(scheduler: str) -> Iterator[Any]:
 
 
 def _common_environment(client: Any, spec: StudioSpec) -> WorkerEnvironment:
-    """What all workers have in common. Raises InputError where they differ, among each other or from this process."""
+    """Return the environment of all workers. Raises InputError if they differ from each other or from this process."""
     answers = client.run(WorkerEnvironment.here, spec.options.device, on_error="return")
     failures = {worker: answer for worker, answer in answers.items() if not isinstance(answer, WorkerEnvironment)}
     if failures:
@@ -274,7 +275,8 @@ def _common_environment(client: Any, spec: StudioSpec) -> WorkerEnvironment:
     for worker, answer in answers.items():
         if answer != environment:
             raise InputError(
-                f"worker {worker} has {_words(answer)} and {_words(environment)} is needed; start all alike"
+                f"worker {worker} has {_words(answer)} and {_words(environment)} is needed; "
+                "start all workers with the same versions"
             )
     return environment
 

@@ -1,4 +1,4 @@
-"""What a tile costs: floating-point operations and memory, counted from the layers."""
+"""Count the floating-point operations and the memory of a tile from the layers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Shape = tuple[int, int]  # rows, columns
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One convolution on one tile: channels, window (rows, columns) it reads and writes, multiply-adds times two."""
+    """Cost of one convolution on one tile. ``read``, ``written``: windows; ``flops``: two per multiply-add."""
 
     name: str
     in_channels: int
@@ -23,7 +23,7 @@ class LayerCost:
 
 
 def layer_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]:
-    """Every convolution of the network for a tile of ``cells`` (rows, columns), in order. Blurs and 1x1 RGB included."""
+    """Yield the cost of every convolution for a tile of ``cells`` (rows, columns), in order, with blurs and 1x1 RGB."""
     yield from _structure_costs(config, cells)
     yield from _texture_costs(config, cells)
 
@@ -48,7 +48,7 @@ def _texture_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]
     blur_taps = 16 if config.padding else 9
     for i, (out, written) in enumerate(zip(config.texture_channels, config.noise_shapes(cells), strict=True)):
         up = i % 2 == 0
-        # A transposed convolution multiplies each of its inputs by all nine taps; the blur adds its own per output value.
+        # A transposed convolution multiplies each input by all nine taps. The blur adds its taps per output value.
         flops = _conv_flops(read if up else written, channels, out, 9)
         flops += _conv_flops(written, 1, out, blur_taps) if up else 0
         yield LayerCost(f"texture.{i}", channels, out, read, written, flops)
@@ -62,14 +62,14 @@ def _conv_flops(positions: Shape, in_channels: int, out_channels: int, taps: int
 
 
 def tile_flops(config: GeneratorConfig, cells: Shape) -> int:
-    """Floating-point operations for one tile."""
+    """Return the number of floating-point operations for one tile."""
     return sum(layer.flops for layer in layer_costs(config, cells))
 
 
 def peak_bytes(config: GeneratorConfig, cells: Shape, *, bytes_per_value: int) -> int:
-    """Bytes of activations alive at the worst moment of one tile: a layer's input, its output, and a blur's between them.
+    """Return the peak bytes of one tile: input and output of the largest layer, its buffer before the blur, RGB and noises.
 
-    Noise fields and RGB in float32 come on top.
+    RGB and noises are counted in float32.
     """
     worst = 0
     pixels = 0

@@ -1,32 +1,24 @@
-"""One picture from its description to its file: everything is checked and estimated before the first tile is drawn."""
+"""Render one picture to a file. All checks and estimates come before the first tile."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from infgen.engines import pick_device
 from infgen.engines.exported import ExportedEngine
 from infgen.errors import InputError
 from infgen.geometry import Region
+from infgen.progress import Phase, Progress, silent_phase
 from infgen.rendering.plan import Plan
 from infgen.rendering.preflight import Preflight, check_styles, estimate
 from infgen.rendering.render import render_to
 from infgen.rendering.studio import Studio
 from infgen.sinks import Sink, Start, check_picture, check_provenance, open_sink
 
-Progress = Callable[[int, int], None]
-Phase = Callable[[str], AbstractContextManager[Progress]]
-
-
-def _silent(title: str) -> AbstractContextManager[Progress]:
-    return nullcontext(lambda done, total: None)
-
 
 @dataclass(frozen=True)
 class Output:
-    """Where a picture goes: a file, or for Zarr also a URL.
+    """Target of a picture: a file, or for Zarr also a URL.
 
-    ``start``: "new", or "resume" and "restart" for what an interrupted render left. ``file_format``: None means by extension.
+    ``start``: "new"; "resume" or "restart" an interrupted render. ``file_format``: None selects it by extension.
     """
 
     path: str
@@ -36,7 +28,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who computes: this process on its device, one process for each of several ``devices``, or a dask ``scheduler``."""
+    """Where to compute: in this process, in one process per entry of ``devices``, or on a dask ``scheduler``."""
 
     devices: tuple[str, ...] = ()
     scheduler: str | None = None
@@ -44,7 +36,7 @@ class Workers:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture that passed all checks."""
+    """One picture after all checks."""
 
     studio: Studio
     plan: Plan
@@ -52,10 +44,10 @@ class Job:
     workers: Workers
     preflight: Preflight
 
-    def run(self, *, phase: Phase = _silent) -> None:
-        """Draw and write the file. What is finished when it fails is kept for ``start="resume"``.
+    def run(self, *, phase: Phase = silent_phase) -> None:
+        """Render and write the file. Finished tiles are kept for ``start="resume"`` if it fails.
 
-        ``phase(title)`` gives a context with a callback for (pixels done, pixels in all): one for drawing, one for writing.
+        ``phase(title)`` returns a context with a callback for (pixels done, pixels in all). Titles: "rendering", "writing".
         """
         if self.workers.scheduler is not None:
             with phase("rendering") as progress:
@@ -96,7 +88,7 @@ class Job:
 
 
 def prepare(studio: Studio, region: Region, output: Output, *, workers: Workers | None = None) -> Job:
-    """Check and estimate the picture of ``region``. Raises InputError before any work is done."""
+    """Check and estimate the picture of ``region``. Raises InputError before any rendering."""
     workers = Workers() if workers is None else workers
     for device in workers.devices:
         pick_device(device)

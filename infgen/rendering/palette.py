@@ -1,4 +1,4 @@
-"""The styles of a world for one model: latents of its layout's styles, or its only one."""
+"""Compute the styles of a world for one model."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Palette:
     _parts: dict[tuple[int, ...], Style] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def subset(self, numbers: tuple[int, ...]) -> Style:
-        """The styles of these numbers. Asked again, the same object comes back: engines keep what they made of it."""
+        """Return the styles of these numbers. Repeated calls return the same object, because engines cache by identity."""
         if numbers not in self._parts:
             index = torch.tensor(numbers, device=self.styles.z_g.device)
             self._parts[numbers] = Style(self.styles.z_g[index], self.styles.w_plus[index])
@@ -30,7 +30,7 @@ class Palette:
 
 
 def check_world(world: World, config: GeneratorConfig) -> None:
-    """Raise WorldError where ``world`` asks for what a model of ``config`` cannot do, or its anchors cannot be read."""
+    """Raise WorldError if a model of ``config`` cannot render ``world``, or if its anchors cannot be read."""
     if world.period is not None and world.period % config.cell_px:
         below = world.period // config.cell_px * config.cell_px
         raise WorldError(
@@ -49,7 +49,7 @@ def check_world(world: World, config: GeneratorConfig) -> None:
 
 
 def check_anchors(world: World, *, model_sha256: str) -> None:
-    """Raise WorldError where an anchor was inverted with another model than the one with hash ``model_sha256``."""
+    """Raise WorldError if an anchor was inverted with another model than ``model_sha256``."""
     for anchor, placed in zip(world.anchors, world.placed_anchors, strict=True):
         if (found := placed.latents.model_sha256) != model_sha256:
             raise WorldError(
@@ -95,7 +95,7 @@ def _check_fields(world: World, config: GeneratorConfig) -> None:
 
 @torch.inference_mode()
 def world_palette(world: World, generator: Generator) -> Palette:
-    """The styles of ``world``. Raises WorldError where it asks for what this model cannot do."""
+    """Compute the styles of ``world``. Raises WorldError if this model cannot render it."""
     check_world(world, generator.config)
     if world.layout is None:
         return Palette(_seed_style(world.style_seed, world.style.mix, world.truncation, generator))
@@ -104,7 +104,7 @@ def world_palette(world: World, generator: Generator) -> Palette:
 
 
 def _style(style: ResolvedStyle, world: World, generator: Generator) -> Style:
-    """Structure from the style itself, texture from its ``texture`` where it has one."""
+    """Take the structure from the style itself, and the texture from its ``texture`` if it has one."""
     structure = _source(style, world, generator)
     if style.texture is None:
         return structure

@@ -1,7 +1,7 @@
-"""Which tiles draw a region: a pure function of region, model and options, so every process makes the same plan.
+"""Plan the tiles of a region: a pure function of region, model and options, so every process makes the same plan.
 
-Tiles step by whole cells and own equal rectangles of the region; the 5 px and more by which their windows overlap are
-computed twice.
+Tiles step by whole cells and own equal rectangles of the region. Their windows overlap by 5 px or more, which are computed
+twice.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from infgen.rendering.cost import peak_bytes
 from infgen.rendering.tile_inputs import TilePosition
 from infgen.sinks.grid import Grid
 
-MIN_TILE_CELLS = 7  # the smallest tile that moves on by a whole cell, wherever the region begins
+MIN_TILE_CELLS = 7  # smallest tile with a step of a whole cell for any start of the region
 MAX_BATCH = 1024
-MAX_TILE_PX = 740  # of several tiles: 1060 px would save 1 to 3 % of the work and double the time to the first tile
-MAX_ONLY_TILE_PX = 1060  # of a side that one tile covers: two of half the size would cost 2 to 6 % more
-SPACING_CELLS = 5  # cells by which a tile's step is smaller than its z_S window
-OVERLAP_PX = 5  # a tile of n cells has this many px more than n - 5 cells
+MAX_TILE_PX = 740  # with several tiles: 1060 px would save 1 to 3 % of the work but double the time to the first tile
+MAX_ONLY_TILE_PX = 1060  # with one tile along an axis: two tiles of half the size would cost 2 to 6 % more
+SPACING_CELLS = 5  # cells of the z_S window minus cells of the step
+OVERLAP_PX = 5  # px of a tile of n cells minus px of n - 5 cells
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Axis:
 
     @property
     def step_px(self) -> int:
-        """Pixels that a tile owns, the last one excepted."""
+        """Pixels that every tile but the last owns."""
         return self.size if self.count == 1 else geometry.cell_px(self.levels) * self.step_cells
 
     def cell(self, index: int) -> int:
-        """First cell of tile ``index``."""
+        """Return the first cell of tile ``index``."""
         return self.first_cell + index * self.step_cells
 
-    def owned(self, index: int) -> tuple[slice, int]:
-        """(pixels of tile ``index`` that it owns, counted from the tile's edge; where they begin, counted from the region's)."""
+    def owned_pixels(self, index: int) -> tuple[slice, int]:
+        """Return the pixels that tile ``index`` owns: (slice from the tile's edge, start from the region's edge)."""
         before = self.start - geometry.first_px(self.first_cell, levels=self.levels)
         position = index * self.step_px
         return slice(before, before + min(self.step_px, self.size - position)), position
@@ -53,7 +53,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class PlannedTile:
-    """Tile ``number``: where its window begins, and which pixels (``rows``, ``columns``) go to (``x``, ``y``) of the region."""
+    """Tile ``number``: position of its window, and pixels (``rows``, ``columns``) to write at (``x``, ``y``) of the region."""
 
     number: int
     position: TilePosition
@@ -65,7 +65,7 @@ class PlannedTile:
 
 @dataclass(frozen=True)
 class Plan:
-    """All tiles of a region, row by row, and how many share a batch."""
+    """All tiles of a region, row by row, and the number of tiles per batch."""
 
     region: Region
     across: Axis
@@ -74,44 +74,44 @@ class Plan:
 
     @property
     def cells(self) -> tuple[int, int]:
-        """(rows, columns) of every tile's z_S window."""
+        """Size of every tile's z_S window, (rows, columns)."""
         return self.down.cells, self.across.cells
 
     @property
     def tile_px(self) -> tuple[int, int]:
-        """(height, width) of every tile."""
+        """Size of every tile, (height, width) in px."""
         levels = self.across.levels
         return geometry.tile_px(self.down.cells, levels=levels), geometry.tile_px(self.across.cells, levels=levels)
 
     @property
     def grid(self) -> Grid:
-        """The rectangles that the tiles own."""
+        """Rectangles that the tiles own."""
         return Grid(self.region.w, self.region.h, self.across.step_px, self.down.step_px)
 
     @property
     def tile_count(self) -> int:
-        """Tiles that hold pixels of the region; the last batch may compute some of them again to be full."""
+        """Number of tiles. The last batch may repeat a tile to be full."""
         return self.across.count * self.down.count
 
     @property
     def batch_count(self) -> int:
-        """Engine calls."""
+        """Number of engine calls."""
         return -(-self.tile_count // self.batch)
 
     def tile(self, index: int) -> PlannedTile:
-        """Tile ``index``, 0 to ``tile_count`` - 1."""
+        """Return tile ``index``, 0 to ``tile_count`` - 1."""
         j, i = divmod(index, self.across.count)
-        (columns, x), (rows, y) = self.across.owned(i), self.down.owned(j)
+        (columns, x), (rows, y) = self.across.owned_pixels(i), self.down.owned_pixels(j)
         return PlannedTile(index, TilePosition(self.across.cell(i), self.down.cell(j)), rows, columns, x, y)
 
     def batch_tiles(self, index: int) -> list[PlannedTile]:
-        """The tiles of engine call ``index``; only the last call can have fewer than ``batch``."""
+        """Return the tiles of engine call ``index``; only the last call can have fewer than ``batch``."""
         start = index * self.batch
         return [self.tile(i) for i in range(start, min(start + self.batch, self.tile_count))]
 
 
 def _axis(start: int, size: int, *, cells: int, only: int, exact: bool, levels: int) -> Axis:
-    """Cover ``size`` px from ``start`` with tiles of ``cells`` cells, or with as many, as small as will do, unless ``exact``.
+    """Cover ``size`` px from ``start`` with tiles of ``cells`` cells. Shrink the tiles to just cover them unless ``exact``.
 
     ``only``: most cells of a tile that covers the axis alone.
     """
@@ -131,7 +131,7 @@ def _axis(start: int, size: int, *, cells: int, only: int, exact: bool, levels: 
 
 
 def tile_option_cells(tile_px: int, *, levels: int) -> int:
-    """Cells of a tile asked for as ``tile_px`` px. Raises InputError naming the nearest legal sizes."""
+    """Convert a tile size in px to cells. Raises InputError that names the nearest legal sizes."""
     cells = geometry.tile_cells(tile_px, levels=levels)
     if cells is not None and cells >= MIN_TILE_CELLS:
         return cells
@@ -144,7 +144,7 @@ def tile_option_cells(tile_px: int, *, levels: int) -> int:
 
 
 def largest_tile_cells(config: GeneratorConfig, *, batch: int, memory: int, bytes_per_value: int) -> int:
-    """Cells of the largest square tile up to MAX_ONLY_TILE_PX whose batch stays within ``memory`` bytes, or the smallest one."""
+    """Return the cells of the largest square tile, up to MAX_ONLY_TILE_PX, whose batch fits ``memory`` bytes."""
     cells = geometry.cells_covering(MAX_ONLY_TILE_PX, levels=config.levels)
     while (
         cells > MIN_TILE_CELLS and batch * peak_bytes(config, (cells, cells), bytes_per_value=bytes_per_value) > memory
@@ -168,10 +168,10 @@ def make_plan(
     fixed_cells: tuple[int, int] | None = None,
     batch: int = 1,
 ) -> Plan:
-    """The tiles for ``region``.
+    """Plan the tiles for ``region``.
 
-    ``tile_px``: side of every tile; None chooses the largest whose batch fits ``memory`` bytes and shrinks it until the
-    tiles just cover the region. ``fixed_cells``: (rows, columns) of z_S in every tile, of an engine that draws no others.
+    ``tile_px``: side of every tile. None selects the largest tile whose batch fits ``memory`` bytes, and shrinks it until the
+    tiles just cover the region. ``fixed_cells``: (rows, columns) of z_S in every tile, for an engine with one tile size.
     Raises InputError for an illegal tile or batch, LimitError for too many pixels.
     """
     limit = MAX_PIXELS.value()
@@ -198,14 +198,14 @@ def _fixed_plan(region: Region, cells: tuple[int, int], *, levels: int, tile_px:
     height, width = (geometry.tile_px(n, levels=levels) for n in cells)
     if tile_px not in (None, height) or tile_px not in (None, width):
         raise InputError(
-            f"tile {tile_px} px was asked, and the engine draws tiles of {width} x {height} px only; leave --tile out, or "
+            f"tile {tile_px} px was given, and the engine renders tiles of {width} x {height} px only; leave --tile out, or "
             "export the model with this --tile"
         )
     if min(cells) < MIN_TILE_CELLS:
         least = geometry.tile_px(MIN_TILE_CELLS, levels=levels)
         raise InputError(
-            f"the engine draws tiles of {width} x {height} px, too small to put beside one another; export the model with a "
-            f"--tile of {least} px or more"
+            f"the engine renders tiles of {width} x {height} px, too small for a picture of several tiles; export the model "
+            f"with a --tile of {least} px or more"
         )
     down, across = (
         _axis(start, size, cells=n, only=n, exact=True, levels=levels)
@@ -215,9 +215,9 @@ def _fixed_plan(region: Region, cells: tuple[int, int], *, levels: int, tile_px:
 
 
 def same_plan(region: Region, *, tile_px: tuple[int, int], batch: int, levels: int) -> Plan:
-    """The plan that an earlier render recorded as its region, tile (height, width) in px and batch.
+    """Rebuild the plan of an earlier render from its region, tile size (height, width) in px and batch.
 
-    Raises InputError where no plan has these values.
+    Raises InputError if no plan has these values.
     """
     axes = []
     for start, size, px in ((region.x, region.w, tile_px[1]), (region.y, region.h, tile_px[0])):

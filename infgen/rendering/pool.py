@@ -1,6 +1,6 @@
-"""Several devices of one machine: one process for each, which draws batches; this process writes them into the sink.
+"""Render on several devices of one machine, with one process per device. This process writes the tiles into the sink.
 
-Which process draws which batch changes no pixel. A process that dies is replaced and its batches are drawn again.
+The assignment of batches to processes changes no pixel. A dead process is replaced and its batches are rendered again.
 """
 
 import multiprocessing
@@ -19,8 +19,8 @@ from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
 from infgen.rendering.render import render_batch
 from infgen.sinks.base import Sink
 
-IN_FLIGHT = 2  # batches given to a process: one that it draws, one that waits, so that it never does
-_DEATHS = 3 * TRIES  # processes that end before anything is drawn: so many have a common cause, and more would too
+IN_FLIGHT = 2  # batches per process: one in progress, one queued, so that the process is never idle
+_DEATHS = 3 * TRIES  # most deaths of processes in a row without a rendered batch
 _LEAVE_S = 5.0
 
 Tiles = list[tuple[int, Pixels]]  # (number, pixels)
@@ -28,9 +28,9 @@ Serve = Callable[[Connection, StudioSpec, Plan, str], None]
 
 
 def serve(connection: Connection, spec: StudioSpec, plan: Plan, device: str) -> None:
-    """The life of a process: open the studio once, then draw the batches whose numbers arrive, until None arrives.
+    """Run a worker process: open the studio, then render each batch number received, until None.
 
-    Answers (batch, tiles) or (batch, reason of the failure), or an InfgenError where the studio cannot be opened.
+    Sends (batch, tiles) or (batch, reason of the failure), or an InfgenError if the studio cannot be opened.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     with suppress(EOFError, OSError):  # the parent is gone
@@ -42,14 +42,14 @@ def serve(connection: Connection, spec: StudioSpec, plan: Plan, device: str) -> 
         while (index := connection.recv()) is not None:
             try:
                 answer: Tiles | str = [(tile.number, px) for tile, px in render_batch(studio.scene, plan, index)]
-            except Exception as error:  # whatever it is: the batch is tried again, and named in the end
+            except Exception as error:  # of any kind: the parent retries the batch
                 answer = one_line(error)
             connection.send((index, answer))
 
 
 @dataclass
 class _Worker:
-    """One process and the batches that it has not answered, in the order in which it draws them."""
+    """One process and its unanswered batches, in order."""
 
     device: str
     process: Any
@@ -58,11 +58,11 @@ class _Worker:
 
     def give(self, index: int) -> None:
         self.given.append(index)
-        with suppress(OSError):  # it died: its end of the pipe tells
+        with suppress(OSError):  # the process died; its end of the pipe is closed
             self.connection.send(index)
 
     def stop(self, seconds: float) -> None:
-        """End the process, kindly for so long."""
+        """Ask the process to end, and kill it after this many seconds."""
         with suppress(OSError):
             self.connection.send(None)
         if seconds:
@@ -80,14 +80,14 @@ def render_with_pool(
     devices: Sequence[str],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write every tile that ``sink`` lacks, drawn by one process for each of ``devices`` ("cuda:0", "cuda:1", "cpu" ...).
+    """Render the missing tiles of ``sink`` with one process for each of ``devices`` ("cuda:0", "cuda:1", "cpu" ...).
 
-    ``progress(pixels done, pixels in all)`` after each batch; batches end in any order. The result has the bits of a render
-    in one process with the same plan, device and number of threads. A program that calls this guards its main module with
-    ``if __name__ == "__main__"``, for every process imports it.
+    ``progress(pixels done, pixels in all)`` is called after each batch; batches end in any order. The result has the bits of
+    a render in one process with the same plan, device and number of threads. Every process imports the main module, so
+    callers must guard it with ``if __name__ == "__main__"``.
 
-    Raises InputError where a device or the model cannot be used; InfgenError that names the batches that failed three times,
-    after all others are in the sink.
+    Raises InputError if a device or the model cannot be used. Raises InfgenError that names batches that failed three
+    times, after all others are in the sink.
     """
     if not devices:
         raise InputError("no device is given; give one or more, such as cuda:0,cuda:1")
@@ -95,7 +95,7 @@ def render_with_pool(
 
 
 class _Pool:
-    """One render: the batches that wait, the processes that draw, what failed."""
+    """State of one render: queued batches, worker processes, failures."""
 
     def __init__(
         self, spec: StudioSpec, plan: Plan, sink: Sink, progress: Callable[[int, int], None], serve_batches: Serve
@@ -104,11 +104,11 @@ class _Pool:
         self._waiting: deque[int] = deque()
         self._failures: Counter[int] = Counter()
         self._given_up: dict[int, str] = {}
-        self._deaths = 0  # since a batch was drawn
+        self._deaths = 0  # since the last rendered batch
         self._done_px = 0
 
     def run(self, devices: Sequence[str]) -> None:
-        """Draw everything."""
+        """Render all missing batches."""
         self._collect()
         workers: list[_Worker] = []
         grace_s = 0.0
@@ -123,7 +123,7 @@ class _Pool:
             raise failure(self._plan, self._given_up)
 
     def _collect(self) -> None:
-        """Find the batches of which a tile is missing."""
+        """Queue the batches with missing tiles."""
         for index in range(self._plan.batch_count):
             if self._sink.done.issuperset(tile.number for tile in self._plan.batch_tiles(index)):
                 self._done_px += self._pixels(index)
@@ -138,7 +138,7 @@ class _Pool:
             target=self._serve, args=(there, self._spec, self._plan, device), name=f"infgen {device}", daemon=True
         )
         process.start()
-        there.close()  # so that the end of the process is the end of the pipe
+        there.close()  # so that the pipe closes when the process ends
         return _Worker(device, process, here)
 
     def _draw(self, workers: list[_Worker]) -> None:
@@ -172,7 +172,7 @@ class _Pool:
         self._progress(self._done_px, self._plan.region.pixels)
 
     def _replace(self, dead: _Worker) -> _Worker:
-        """A new process for that of ``dead``; the batch that it was drawing is to blame, the next one only waits again."""
+        """Replace a dead process. Count a failure for its current batch, and queue its next batch again."""
         dead.stop(0)
         reason = f"the process on {dead.device} ended with code {dead.process.exitcode}"
         self._deaths += 1

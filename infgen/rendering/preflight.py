@@ -1,4 +1,4 @@
-"""What a render will cost, found out before it starts."""
+"""Estimate memory, disk space and time of a render before it starts."""
 
 import time
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from infgen.rendering.plan import Plan, make_plan
 from infgen.rendering.render import Scene, render_tiles
 from infgen.rendering.tile_inputs import styles_reaching
 
-MAX_STYLES_IN_TILE = 16  # that an estimate expects at most to meet in one tile
+MAX_STYLES_IN_TILE = 16  # upper bound of styles in one tile, for estimates
 BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """Estimates for one render. ``memory`` and ``disk`` in bytes, ``seconds`` of computing."""
+    """Estimates for one render. ``memory`` and ``disk`` in bytes; ``seconds``: computing time."""
 
     pixels: int
     tiles: int
@@ -35,9 +35,9 @@ class Preflight:
 
 
 def tile_memory(device: torch.device) -> int:
-    """Bytes that one batch of tiles may take: INFGEN_TILE_MEMORY_MB, at most half of the device's memory.
+    """Return the bytes allowed for one batch of tiles: INFGEN_TILE_MEMORY_MB, at most half of the device's memory.
 
-    Depends on the installed memory, not on the free one, so that the same command makes the same plan every time.
+    The result depends on installed memory, not free memory, so that equal commands make equal plans.
     """
     on_gpu = device.type == "cuda"
     total = torch.cuda.get_device_properties(device).total_memory if on_gpu else psutil.virtual_memory().total
@@ -45,18 +45,18 @@ def tile_memory(device: torch.device) -> int:
 
 
 def weight_bytes(config: GeneratorConfig) -> int:
-    """Bytes of the convolution weights in float32."""
+    """Return the bytes of the convolution weights in float32."""
     taps = {"structure": 49 if config.structure == "implicit" else 1, "texture": 9, "rgb": 1}
     layers = layer_costs(config, (PATCH_CELLS, PATCH_CELLS))
     return 4 * sum(c.in_channels * c.out_channels * taps[c.name.partition(".")[0]] for c in layers)
 
 
 def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Preflight:
-    """Estimates for ``plan``; the speed is measured on two small tiles.
+    """Estimate the cost of ``plan``. The speed is measured on two small tiles.
 
-    ``disk`` and ``encode_memory``: bytes that the output takes; encoding goes on beside the tiles.
+    ``disk``: bytes of the output file. ``encode_memory``: bytes for encoding, which runs in parallel to rendering.
 
-    Raises LimitError where the machine does not have the memory.
+    Raises LimitError if the machine does not have enough memory.
     """
     config, engine = scene.engine.config, scene.engine
     peak = plan.batch * (
@@ -78,7 +78,7 @@ def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Pref
 
 
 def check_styles(scene: Scene, plan: Plan, engine: ExportedEngine) -> None:
-    """Raise InputError where more styles reach a tile of ``plan`` than the file of ``engine`` mixes."""
+    """Raise InputError if a tile of ``plan`` has more styles than the file of ``engine`` can mix."""
     layout = scene.world.layout
     if layout is None or len(layout.styles) <= engine.file.styles:
         return
@@ -89,7 +89,7 @@ def check_styles(scene: Scene, plan: Plan, engine: ExportedEngine) -> None:
 
 
 def _map_bytes(scene: Scene, plan: Plan) -> int:
-    """Bytes of the weights of styles in one tile: float32 on all lattices, and sums over pixels while they are made."""
+    """Return the bytes of the style weights of one tile: float32 on all lattices, and summed-area tables."""
     styles = len(scene.palette.styles.z_g)
     height, width = plan.tile_px
     return 0 if styles == 1 else min(styles, MAX_STYLES_IN_TILE) * height * width * 12
@@ -105,7 +105,7 @@ def _check_memory(needed: int, device: torch.device) -> None:
 
 
 def _flops_per_second(scene: Scene) -> float:
-    """Speed on one training patch, the second of two (the first one folds the style and warms up)."""
+    """Measure the speed on one training patch, after a first run that folds the style and warms up."""
     config = scene.engine.config
     side, fixed = config.patch_px, scene.engine.fixed_cells
     probe = make_plan(

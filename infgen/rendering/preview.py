@@ -1,7 +1,7 @@
-"""A small picture of a region before it is rendered: where each style rules, and what the image looks like there.
+"""Render a small preview of a region: the image, and a map of its styles.
 
-The style map is exact at the pixels that it shows; styles fade into each other only in the image. A region too large to
-be drawn for a preview is shown by samples: windows at true scale from regular places, each at its place.
+The style map is exact at the pixels it shows and has hard edges. A region too large for a preview is shown by samples:
+windows at full scale on a regular grid.
 """
 
 import colorsys
@@ -18,19 +18,19 @@ from infgen.world.document import cut
 from infgen.world.layout import ResolvedLayout
 from infgen.world.mixing import Labels
 
-WHOLE_PX = 2**21  # regions up to so many px are drawn whole and scaled down
+WHOLE_PX = 2**21  # regions up to this many px are rendered whole and scaled down
 SAMPLES = 4  # windows along the longer side of a larger region
 GAP_PX = 4
-MAX_LEGEND = 24  # styles that the legend names
+MAX_LEGEND = 24  # most styles in the legend
 _ENTRY_PX = 128
-_GOLDEN = (5**0.5 - 1) / 2  # the share of a turn that keeps any number of hues apart
-_SHADES = ((0.75, 0.9), (0.9, 0.65), (0.55, 1.0))  # (saturation, value): styles with like hues differ in these
+_GOLDEN = (5**0.5 - 1) / 2  # fraction of a turn between successive hues, which spreads any number of hues
+_SHADES = ((0.75, 0.9), (0.9, 0.65), (0.55, 1.0))  # (saturation, value): styles with similar hues differ in these
 
 
 def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
-    """A picture (h, w, 3) uint8 of ``region`` (px): the image, and with a layout a map of its styles before it, names below.
+    """Render a preview (h, w, 3) uint8 of ``region`` (px): with a layout also a style map, and a legend below.
 
-    ``side``: px of the longer side of the image and of the map. Takes as long as drawing some 2 Mpx at most.
+    ``side``: longer side in px of the image and of the map. Takes at most the time of rendering about 2 Mpx.
     """
     image = _render_whole(studio, region, side) if region.pixels <= WHOLE_PX else _render_samples(studio, region, side)
     layout = studio.scene.world.layout
@@ -48,9 +48,9 @@ def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
 def style_map(
     layout: ResolvedLayout, region: Region, *, size: tuple[int, int], period: int | None = None, step: int = 1
 ) -> Labels:
-    """Number of the style at the middle of each of ``size`` (columns, rows) equal parts of ``region``, (rows, columns) int32.
+    """Return the style number at the middle of each of ``size`` (columns, rows) equal parts of ``region``, (rows, columns) int32.
 
-    ``step``: px of the world from pixel to pixel of ``region``.
+    ``step``: px of the world per pixel of ``region``.
     """
     columns, rows = size
     xs = [step * (region.x + (2 * i + 1) * region.w // (2 * columns)) for i in range(columns)]
@@ -59,7 +59,7 @@ def style_map(
 
 
 def colours(count: int) -> Pixels:
-    """``count`` colours that are easy to tell apart, (count, 3) uint8; the first ones are always the same."""
+    """Return ``count`` distinct colours, (count, 3) uint8. A larger ``count`` keeps the first colours."""
     shades = [_SHADES[i % len(_SHADES)] for i in range(count)]
     found = [colorsys.hsv_to_rgb(i * _GOLDEN % 1, *shade) for i, shade in enumerate(shades)]
     return np.array([[round(255 * c) for c in colour] for colour in found], np.uint8).reshape(count, 3)
@@ -75,7 +75,7 @@ def _render_whole(studio: Studio, region: Region, side: int) -> Pixels:
 
 
 def _render_samples(studio: Studio, region: Region, side: int) -> Pixels:
-    """Windows at true scale from the middles of equal parts of ``region``, as a grid (h, w, 3) uint8."""
+    """Render windows at full scale from the middles of equal parts of ``region``, as a grid (h, w, 3) uint8."""
     longer = max(region.w, region.h)
     columns, rows = (max(1, round(SAMPLES * size / longer)) for size in (region.w, region.h))
     w, h = (min(side // SAMPLES, size) for size in (region.w, region.h))
@@ -85,12 +85,12 @@ def _render_samples(studio: Studio, region: Region, side: int) -> Pixels:
             x = region.x + (2 * column + 1) * region.w // (2 * columns) - w // 2
             y = region.y + (2 * row + 1) * region.h // (2 * rows) - h // 2
             grid[row * h : (row + 1) * h, column * w : (column + 1) * w] = studio.array(Region(x, y, w, h))
-    grid[h::h] = grid[:, w::w] = 255  # what meets there lies far apart
+    grid[h::h] = grid[:, w::w] = 255  # white lines between windows that are not neighbours
     return grid
 
 
 def _draw_legend(layout: ResolvedLayout, numbers: Sequence[int], width: int) -> Pixels:
-    """Name and colour of each of the styles ``numbers``, in rows, (h, ``width``, 3) uint8."""
+    """Draw name and colour of each of the styles ``numbers`` in rows, (h, ``width``, 3) uint8."""
     palette = colours(len(layout.styles))
     across = max(1, width // _ENTRY_PX)
     entries = [_draw_entry(cut(layout.styles[i].name, 40), palette[i], width // across) for i in numbers[:MAX_LEGEND]]
@@ -111,7 +111,7 @@ def _draw_entry(name: str, colour: Pixels, width: int) -> Pixels:
 
 
 def _join(panels: Sequence[Pixels], *, axis: int) -> Pixels:
-    """Panels one after the other, white between them."""
+    """Join panels along ``axis`` with white gaps."""
     shape = list(panels[0].shape)
     shape[axis] = GAP_PX
     gap = np.full(shape, 255, np.uint8)

@@ -1,4 +1,4 @@
-"""What other processes need to draw the same pixels: a studio described in words, and how failures of theirs are reported."""
+"""Describe a studio as plain values for other processes, and report their failures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,15 +11,15 @@ from infgen.rendering.plan import Plan
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 
-TRIES = 3  # of a batch, before it is given up and the rest goes on
+TRIES = 3  # per batch; the others continue after that
 _NAMED = 5  # failures that a message lists
 
 
 @dataclass(frozen=True)
 class StudioSpec:
-    """A studio as plain values, which travel to other processes. ``model`` None: the shipped one, wherever it lies there.
+    """A studio as plain values, to send to other processes. ``model`` None: the shipped model of each machine.
 
-    ``folder``: where the files of the world's anchors lie, there as here.
+    ``folder``: folder of the world's anchor files, the same on all machines.
     """
 
     world_json: str
@@ -29,7 +29,7 @@ class StudioSpec:
 
     @classmethod
     def of(cls, studio: Studio) -> Self:
-        """The description of ``studio``."""
+        """Describe ``studio``."""
         model = None if studio.model_path == SHIPPED else str(studio.model_path)
         options = studio.options
         if options.engine_file is not None:
@@ -38,19 +38,19 @@ class StudioSpec:
         return cls(world.to_json(), model, options, None if world.folder is None else str(world.folder))
 
     def open(self, *, device: str | None = None) -> Studio:
-        """The studio, on ``device`` instead of its own where given. Raises InputError where the model is not to be had."""
+        """Open the studio, on ``device`` if given. Raises InputError if the model cannot be loaded."""
         options = self.options if device is None else replace(self.options, device=device)
         world = World.from_json(self.world_json).in_folder(self.folder)
         return open_studio(world, model=self.model, options=options)
 
 
 def failure(plan: Plan, reasons: Mapping[int, str]) -> InfgenError:
-    """The error that names batches (number -> reason) which could not be drawn although all others were."""
+    """Make the error that names the failed batches (number -> reason)."""
     named = [f"batch {index} ({_tiles(plan, index)}): {reasons[index]}" for index in sorted(reasons)[:_NAMED]]
     more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
     return InfgenError(
         f"{len(reasons)} of {plan.batch_count} batches failed {TRIES} times: {'; '.join(named)}{more}; "
-        "all other tiles are kept: mend the cause and add --resume"
+        "all other tiles are kept: fix the cause and add --resume"
     )
 
 
@@ -60,5 +60,5 @@ def _tiles(plan: Plan, index: int) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Kind and message of ``error`` without line breaks."""
+    """Return type and message of ``error`` without line breaks."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""The render loop: world x region x engine, tile by tile."""
+"""The render loop: compute the tiles of a plan with an engine."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from infgen.world.world import World
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn and by what: a world, the styles that a model gives it, and an engine that runs that model."""
+    """A world, its styles for a model, and an engine that runs this model."""
 
     world: World
     palette: Palette
@@ -25,7 +25,7 @@ class Scene:
 
 
 def batch_inputs(scene: Scene, plan: Plan, tiles: list[PlannedTile]) -> TileBatch:
-    """Inputs of one engine call; a short last batch is filled up by repeating its last tile, so that shapes never change."""
+    """Make the inputs of one engine call. A short last batch repeats its last tile, so that shapes stay constant."""
     full = tiles + [tiles[-1]] * (plan.batch - len(tiles))
     return tile_batch(
         scene.world,
@@ -39,9 +39,9 @@ def batch_inputs(scene: Scene, plan: Plan, tiles: list[PlannedTile]) -> TileBatc
 
 @torch.inference_mode()
 def render_batch(scene: Scene, plan: Plan, index: int) -> list[tuple[PlannedTile, Pixels]]:
-    """The tiles of engine call ``index`` with the pixels that they own, (rows, columns, 3) uint8.
+    """Render the tiles of engine call ``index``: (tile, owned pixels (rows, columns, 3) uint8).
 
-    Bit for bit the same whenever and wherever the same plan's call is made with the same engine.
+    The result is bit-identical for the same plan, call and engine.
     """
     tiles = plan.batch_tiles(index)
     pixels = to_pixels(scene.engine.render_float(batch_inputs(scene, plan, tiles))).cpu().numpy()
@@ -49,13 +49,13 @@ def render_batch(scene: Scene, plan: Plan, index: int) -> list[tuple[PlannedTile
 
 
 def render_tiles(scene: Scene, plan: Plan) -> Iterator[tuple[PlannedTile, Pixels]]:
-    """Every tile of the plan with the pixels that it owns, (rows, columns, 3) uint8, in the plan's order."""
+    """Yield every tile of the plan with its owned pixels, (rows, columns, 3) uint8, in order."""
     for index in range(plan.batch_count):
         yield from render_batch(scene, plan, index)
 
 
 def render_array(scene: Scene, plan: Plan) -> Pixels:
-    """The plan's region as one array (h, w, 3) uint8 in memory."""
+    """Render the plan's region as one array (h, w, 3) uint8."""
     picture = np.empty((plan.region.h, plan.region.w, 3), np.uint8)
     for tile, pixels in render_tiles(scene, plan):
         picture[tile.y : tile.y + pixels.shape[0], tile.x : tile.x + pixels.shape[1]] = pixels
@@ -65,7 +65,7 @@ def render_array(scene: Scene, plan: Plan) -> Pixels:
 def render_to(
     scene: Scene, plan: Plan, sink: Sink, *, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> None:
-    """Write every tile that ``sink`` lacks; ``progress(pixels done, pixels in all)`` after each batch."""
+    """Render the missing tiles of ``sink``, and call ``progress(pixels done, pixels in all)`` after each batch."""
     done = 0
     for index in range(plan.batch_count):
         tiles = plan.batch_tiles(index)

@@ -1,4 +1,4 @@
-"""Before the first tile: does an engine draw what the plain network draws?"""
+"""Compare an engine with the plain network before the first tile."""
 
 import torch
 
@@ -12,20 +12,20 @@ from infgen.rendering.palette import world_palette
 from infgen.rendering.tile_inputs import TilePosition, tile_batch
 from infgen.world.world import World
 
-CLOSE, MOSTLY = 1, 0.999  # of 255, on so many values: what engines may differ by in fp32
-ROUGH_MEAN = 8.0  # of 255: what bf16 and fp16 stay below
+CLOSE, MOSTLY = 1, 0.999  # fp32: largest difference of 255, on this share of values
+ROUGH_MEAN = 8.0  # bf16 and fp16: largest mean difference of 255
 
 
 def is_reference(engine: Engine) -> bool:
-    """Whether ``engine`` is what others are compared with: PyTorch in fp32 on a CPU."""
+    """Return whether ``engine`` is the reference: PyTorch in fp32 on a CPU."""
     return isinstance(engine, EagerEngine) and engine.precision == "fp32" and engine.device.type == "cpu"
 
 
 @torch.inference_mode()
 def check_engine(engine: Engine, generator: Generator, *, model: str) -> None:
-    """Draw one window of world 0, and a patch in its middle by ``generator``, the plain network of the file ``model``.
+    """Render a window of world 0 with ``engine``, and compare its middle with ``generator``, loaded from the file ``model``.
 
-    Raises InfgenError where they differ by more than the engine's precision allows.
+    Raises InfgenError if they differ by more than the engine's precision allows.
     """
     rows, columns = engine.fixed_cells or (PATCH_CELLS, PATCH_CELLS)
     inner = min(rows, PATCH_CELLS), min(columns, PATCH_CELLS)

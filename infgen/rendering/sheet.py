@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures of one size in rows, each below its label."""
+"""Draw contact sheets: labelled pictures of one size in rows."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ class Sheet:
         return columns * (self.w + _GAP_PX) - _GAP_PX, rows * (self.h + LABEL_PX + _GAP_PX) - _GAP_PX
 
     def corner(self, index: int) -> tuple[int, int]:
-        """Upper left corner (x, y) of the label of picture ``index``; the picture begins ``LABEL_PX`` below."""
+        """Return the upper left corner (x, y) of the label of picture ``index``; the picture starts ``LABEL_PX`` below."""
         row, column = divmod(index, self.columns)
         return column * (self.w + _GAP_PX), row * (self.h + LABEL_PX + _GAP_PX)
 
 
 def check_sheet(path: Path, sheet: Sheet) -> None:
-    """Raise InputError, or LimitError for a sheet that is too large, before any work is done."""
+    """Raise InputError for an unusable path, or LimitError for a sheet that is too large."""
     if path.suffix.lower() not in _FORMATS:
         raise InputError(f"sheet {path} has no known ending; give one of {', '.join(_FORMATS)}")
     check_output(path)
@@ -61,7 +61,7 @@ def draw_sheet(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Image.Image:
-    """The sheet of (label, (h, w, 3) uint8) pairs, in order; ``progress(pictures done, pictures in all)`` after each."""
+    """Draw (label, (h, w, 3) uint8) pairs in order; call ``progress(pictures done, pictures in all)`` after each."""
     image = Image.new("RGB", sheet.size, "white")
     for i, (label, pixels) in enumerate(pictures):
         x, y = sheet.corner(i)
@@ -72,13 +72,13 @@ def draw_sheet(
 
 
 def text_strip(text: str, width: int) -> Image.Image:
-    """Black text on white, ``width`` x ``LABEL_PX`` px; what is longer is cut off."""
+    """Draw black text on white, ``width`` x ``LABEL_PX`` px. Longer text is cut off."""
     strip = Image.new("RGB", (width, LABEL_PX), "white")
     ImageDraw.Draw(strip).text((2, 2), text, fill="black", font=ImageFont.load_default(_FONT_PX))
     return strip
 
 
 def save_sheet(image: Image.Image, path: Path, *, profile: bytes | None = None) -> None:
-    """Write ``image`` in the format of the ending of ``path``, whole or not at all. ``profile``: its colour profile (ICC)."""
+    """Write ``image`` atomically, in the format of the extension of ``path``. ``profile``: its colour profile (ICC)."""
     with write_atomically(path) as temporary:
         image.save(temporary, _FORMATS[path.suffix.lower()][0], icc_profile=profile)

@@ -1,4 +1,4 @@
-"""A studio: a loaded model, an engine that runs it, and a world, ready to draw any region."""
+"""A studio: a loaded model, an engine that runs it, and a world, ready to render any region."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,22 +27,22 @@ from infgen.world.world import World
 
 @dataclass(frozen=True)
 class Options:
-    """How a picture is computed; changes no pixel by more than rounding, except ``precision`` and ``halvings``."""
+    """How to compute a picture. Only ``precision`` and ``halvings`` change pixels by more than rounding."""
 
     tile_px: int | None = None  # None: the planner's choice
     batch: int = 1
     precision: Precision | None = None  # None: fp32, or that of the engine's file
     threads: int | None = None  # CPU threads
-    device: str | None = None  # None: a GPU where there is one
+    device: str | None = None  # None: a GPU if available
     engine: str = AUTO  # a name of infgen.engines.selection.NAMES
-    engine_file: str | None = None  # what infgen export made
+    engine_file: str | None = None  # made by infgen export
     provider: str | None = None  # of ONNX Runtime; None: that of the device
-    halvings: int = 0  # draw the picture at 1 / 2**halvings of its size, by the model's coarser levels
+    halvings: int = 0  # render at scale 1 / 2**halvings, with the model's coarser levels
 
 
 @dataclass(frozen=True)
 class Studio:
-    """A loaded model and a world, ready to draw any region."""
+    """A loaded model and a world, ready to render any region."""
 
     scene: Scene
     options: Options
@@ -51,16 +51,16 @@ class Studio:
     model_hash: str
 
     def with_world(self, world: World) -> Self:
-        """The same model in another world. Raises WorldError where the model cannot draw it."""
+        """Return a studio for another world and the same model. Raises WorldError if the model cannot render it."""
         check_anchors(world, model_sha256=self.model_hash)
         scene = Scene(world, world_palette(world, self.generator), self.scene.engine)
         return replace(self, scene=scene)
 
     def coarser(self, halvings: int) -> Self:
-        """The same model and world at 1 / 2**halvings of the size, as ``infgen render --scale`` draws it.
+        """Return a studio for the same model and world at scale 1 / 2**halvings, as ``infgen render --scale``.
 
-        PyTorch draws it where this one has an exported engine, whose file holds one size only. Raises InputError where the
-        model has no such scale, InfgenError where the engine fails its self-test.
+        It uses PyTorch instead of an exported engine, whose file has one size only. Raises InputError if the model has no
+        such scale, InfgenError if the engine fails its self-test.
         """
         if not halvings:
             return self
@@ -76,7 +76,7 @@ class Studio:
         return replace(self, scene=scene, options=options, generator=generator)
 
     def plan(self, region: Region) -> Plan:
-        """The tiles for ``region``."""
+        """Plan the tiles for ``region``."""
         engine = self.scene.engine
         return make_plan(
             region,
@@ -89,11 +89,11 @@ class Studio:
         )
 
     def array(self, region: Region) -> Pixels:
-        """The pixels of ``region``, (h, w, 3) uint8."""
+        """Render ``region``, (h, w, 3) uint8."""
         return render_array(self.scene, self.plan(region))
 
     def provenance(self, plan: Plan) -> dict[str, Any]:
-        """Everything needed to draw the same picture again."""
+        """Return everything needed to render the same picture again."""
         region, engine = plan.region, self.scene.engine
         coarse = {"scale": scale_name(self.options.halvings)} if self.options.halvings else {}
         return coarse | {
@@ -110,9 +110,9 @@ class Studio:
 
 
 def open_studio(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
-    """Load ``model`` (the shipped one where it is None) for ``world``.
+    """Load ``model`` (None: the shipped model) for ``world``.
 
-    Raises InputError for unusable models or devices, InfgenError where the engine fails its self-test.
+    Raises InputError for unusable models or devices, InfgenError if the engine fails its self-test.
     """
     options = Options() if options is None else options
     if options.threads is not None:
@@ -129,7 +129,7 @@ def open_studio(world: World, *, model: str | Path | None = None, options: Optio
 
 
 def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
-    """The model, for styles, and what draws with it."""
+    """Open the generator, which computes styles, and the engine that renders."""
     if engine_kind(options.engine, options.engine_file, provider=options.provider) == "eager":
         generator = load(model, device=pick_device(options.device)).coarser(options.halvings)
         return generator, EagerEngine(generator, precision=options.precision or "fp32")

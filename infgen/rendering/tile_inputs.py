@@ -1,4 +1,4 @@
-"""What an engine needs for given tiles of a world: fields, coordinates and styles of each tile's window."""
+"""Make the inputs of an engine for tiles of a world: fields, coordinates and styles of each tile's window."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ def tile_batch(
     palette: Palette,
     device: torch.device,
 ) -> TileBatch:
-    """Inputs of ``tiles``, each ``cells`` (rows, columns) of z_S large. Only the styles that reach them are carried.
+    """Make the inputs of ``tiles``, each of ``cells`` (rows, columns) of z_S, with only the styles that reach them.
 
-    With ``config.halvings`` these are the first levels' inputs: the same cells, latents and noises as at full size.
+    With ``config.halvings`` these are the inputs of the first levels: cells, latents and noises as at full size.
     """
     spans = _spans(tiles, cells, config.levels)
     numbers, weights = styles_of_tiles(world.layout, tiles, cells=cells, config=config, period=world.period)
@@ -67,7 +67,7 @@ def _spans(tiles: Sequence[TilePosition], cells: tuple[int, int], levels: int) -
 def styles_reaching(
     world: World, tile: TilePosition, *, cells: tuple[int, int], config: GeneratorConfig
 ) -> tuple[int, ...]:
-    """Numbers of the layout's styles that the tile's inputs would carry."""
+    """Return the numbers of the layout's styles that reach the tile."""
     return styles_of_tiles(world.layout, [tile], cells=cells, config=config, period=world.period)[0]
 
 
@@ -79,9 +79,9 @@ def styles_of_tiles(
     config: GeneratorConfig,
     period: int | None = None,
 ) -> tuple[tuple[int, ...], StyleWeights | None]:
-    """Numbers of the styles that reach any of the tiles, and their weights; None where it is one style.
+    """Return the numbers of the styles that reach any of the tiles, and their weights (None for a single style).
 
-    A coarser network reads the map of styles at the world px on which its own pixels lie.
+    A coarser network samples the style map at the world px of its own pixels.
     """
     if layout is None or len(layout.styles) == 1:
         return (0,), None
@@ -98,7 +98,7 @@ def styles_of_tiles(
 
 
 def _weights(counts: Sequence[StyleCounts], spans: Sequence[Spans], *, transition: int, levels: int) -> StyleWeights:
-    """Weights on every lattice that a layer reads. Each level's is made once: what the next layer reads is its inside."""
+    """Compute weights on every lattice that a layer reads. A level's second layer reads the inside of the first map."""
 
     def at(level: int, lattice: Sequence[tuple[Span, Span]]) -> Tensor:
         spacing = cell_px(levels) >> level

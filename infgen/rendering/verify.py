@@ -1,4 +1,4 @@
-"""Check a picture file against its provenance. Some of its tiles, drawn again, against the pixels in the file."""
+"""Verify a picture file against its provenance: render some tiles again and compare them with the file."""
 
 import random
 from collections.abc import Callable
@@ -22,14 +22,14 @@ from infgen.rendering.studio import Options, open_studio
 from infgen.sinks import picture_size, read_provenance, read_region
 from infgen.world.world import World
 
-CLOSE = 1  # two engines may differ by so much of 255 ...
+CLOSE = 1  # largest difference of 255 between two engines ...
 MOSTLY = 0.999  # ... on all but this share of values
-LOSSY_MEAN = 8.0  # mean difference that a JPEG of quality 95 stays below, even on noise
+LOSSY_MEAN = 8.0  # upper bound of the mean difference of a JPEG of quality 95, even on noise
 
 
 @dataclass(frozen=True)
 class TileCheck:
-    """One tile: its number, the largest difference of a value (of 255), and the share of values that are equal."""
+    """Comparison of one tile: ``largest`` and ``mean`` difference of values (of 255), share of ``equal`` values."""
 
     number: int
     largest: int
@@ -37,13 +37,13 @@ class TileCheck:
     mean: float
 
     def passes(self, *, lossy: bool) -> bool:
-        """Whether the file agrees with the provenance here."""
+        """Return whether the tile agrees with the provenance."""
         return self.mean <= LOSSY_MEAN if lossy else self.largest <= CLOSE and self.equal >= MOSTLY
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found in one file. ``tiles_in_all``: of the picture."""
+    """Result for one file. ``tiles_in_all``: number of tiles of the picture."""
 
     checks: tuple[TileCheck, ...]
     tiles_in_all: int
@@ -65,10 +65,10 @@ def verify(
     options: Options | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Verification:
-    """Draw ``tiles`` random tiles of the picture file ``path`` again and compare. Files of anchors lie beside it.
+    """Render ``tiles`` random tiles of the picture file ``path`` again and compare them with it.
 
-    ``options``: threads, device and engine; the rest comes from the provenance. Raises InputError for a file without
-    provenance, another model, or another size than the provenance states.
+    Anchor files must be in the folder of ``path``. ``options``: threads, device and engine; the provenance gives the rest.
+    Raises InputError for a file without provenance, for another model, or for another size than in the provenance.
     """
     provenance = read_provenance(path)
     if provenance is None:
@@ -114,15 +114,15 @@ def _scene_and_plan(
         )
     if engine_kind(options.engine, options.engine_file) == "eager" and precision not in DTYPES:
         raise InputError(
-            f"{path} was drawn in {precision} by engine {provenance.get('engine')}; give the file that it ran with --engine-file"
+            f"{path} was rendered in {precision} by engine {provenance.get('engine')}; give its file with --engine-file"
         )
     chosen = replace(options, precision=precision, tile_px=None, halvings=parse_scale(scale))
     world = World.create(**document).in_folder(Path(path).parent)
     studio = open_studio(world, model=model, options=chosen)
     if studio.model_hash != model_hash:
         raise InputError(
-            f"{path} was drawn by model {provenance['model'].get('name')} ({str(model_hash)[:12]}...) and {studio.model_path} is "
-            f"{studio.model_hash[:12]}...; give the right one with --model"
+            f"{path} was rendered by model {provenance['model'].get('name')} ({str(model_hash)[:12]}...), and "
+            f"{studio.model_path} is {studio.model_hash[:12]}...; give the right one with --model"
         )
     levels = studio.scene.engine.config.levels
     return studio.scene, same_plan(region, tile_px=(height, width), batch=batch, levels=levels)

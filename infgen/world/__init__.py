@@ -1,1 +1,1 @@
-"""One implicit image: its geometry, its random fields, its coordinates, and the document that fixes it."""
+"""Define one implicit image: the world document, its random fields, coordinates, layout, anchors and edits."""

@@ -1,4 +1,4 @@
-"""The anchors of a world: which files they are, where their blocks lie, and what these write into the random fields."""
+"""Place the anchors of a world: check and load their files, and write their latents into the random fields."""
 
 import hashlib
 import os
@@ -22,31 +22,31 @@ from infgen.world.document import Document, check_file, cut, validate
 from infgen.world.layout import MAX_STYLES, ResolvedLayout
 from infgen.world.overlaps import Part, window_overlaps
 
-MAX_ANCHORS = MAX_STYLES  # each brings a style of its own
+MAX_ANCHORS = MAX_STYLES  # each anchor adds one style
 
 
 def _plain_name(name: str) -> str:
     if name in (".", "..") or any(c in "/\\:" or not c.isprintable() for c in name):
-        raise ValueError("give the plain name of a file that lies beside the world file")
+        raise ValueError("give the plain name of a file in the folder of the world file")
     return name
 
 
 class Anchor(Document):
-    """Latents of a photograph, stored in a file beside the world file: inside their block they win over the seed."""
+    """Latents of a photograph, stored in a file next to the world file. Inside their block they replace the seed's values."""
 
     file: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain_name)]
     """Name of the safetensors file, without a folder."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """Hash of the file: another one under the same name is refused."""
+    """Hash of the file. A file with another hash is rejected."""
     cell_x: Annotated[int, Field(strict=True, ge=-PX_LIMIT, le=PX_LIMIT)]
-    """First column of its window in cells; may differ from where it was inverted."""
+    """First column of the window, in cells. It may differ from the column of the inversion."""
     cell_y: Annotated[int, Field(strict=True, ge=-PX_LIMIT, le=PX_LIMIT)]
-    """First row of its window in cells: where it was inverted, as coordinates depend on the height."""
+    """First row of the window, in cells. It must be the row of the inversion, because coordinates depend on the height."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedAnchor:
-    """Stored latents at their place. ``x``, ``y``: spans of every layer; ``pixels``: their px of the world."""
+    """Latents with a position in the world. ``x``, ``y``: spans of every layer. ``pixels``: the window they give, in px."""
 
     latents: AnchoredLatents
     x: LayerSpans
@@ -55,22 +55,22 @@ class PlacedAnchor:
 
     @classmethod
     def at(cls, latents: AnchoredLatents, cell_x: int) -> "PlacedAnchor":
-        """``latents`` with ``cell_x`` as first column."""
+        """Place ``latents`` with ``cell_x`` as the first column."""
         return cls(latents, *latents.spans(cell_x=cell_x), latents.pixels_at(cell_x))
 
     @property
     def local(self) -> tuple[Tensor, Window]:
-        """z_l (C, n + 24, m + 24) and its cells."""
+        """Stored z_l (C, n + 24, m + 24) and its window of cells."""
         return self.latents.z_l, Window(self.x.local, self.y.local)
 
     def noise(self, conv: int) -> tuple[Tensor, Window]:
-        """The noise (1, h, w) of a texture convolution and its positions."""
+        """Return the noise (1, h, w) of a texture convolution and its window."""
         return self.latents.noises[conv], Window(self.x.noise[conv], self.y.noise[conv])
 
     def distance(self, block: Window, part: Part, *, spacing: int) -> Tensor:
-        """Squared distance in px from positions to the pixels that the latents give, (h, w) int64.
+        """Return the squared distance in px from positions to the anchor's pixels, (h, w) int64.
 
-        ``block``: one of its windows, on a lattice ``spacing`` px apart; ``part``: rows and columns of it.
+        ``block``: a window of the anchor on a lattice of ``spacing`` px. ``part``: rows and columns of ``block`` to measure.
         """
         down, across = (
             _axis_distances(span, inside, pixels, spacing)
@@ -80,21 +80,21 @@ class PlacedAnchor:
 
 
 def _axis_distances(span: Span, part: slice, pixels: Span, spacing: int) -> Tensor:
-    """Distances (N,) int64 of positions, in px along one axis, from a run of pixels; 0 inside."""
+    """Return distances (N,) int64 in px, along one axis, from positions to a run of pixels; 0 inside."""
     places = torch.arange(span.start + part.start, span.start + part.stop) * spacing
     return torch.maximum(pixels.start - places, places - (pixels.stop - 1)).clamp_(min=0)
 
 
 @lru_cache(maxsize=MAX_ANCHORS)
 def _load_latents(path: Path, sha256: str) -> AnchoredLatents:
-    """The latents in the file ``path``, read once in a process. Raises WorldError where it is another file."""
+    """Load the latents in ``path`` once per process. Raises WorldError if its hash is not ``sha256``."""
     _check_hash(path, sha256)
-    with torch.inference_mode(False):  # whoever asks first, they stay ordinary tensors
+    with torch.inference_mode(False):  # ordinary tensors, whatever the mode of the first caller
         return AnchoredLatents.load(path)
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of an anchor file, hexadecimal. Raises WorldError where it is missing, too large or cannot be read."""
+    """Return the hexadecimal SHA-256 of an anchor file. Raises WorldError if it is missing, too large or unreadable."""
     check_file(path, what="anchor file", limit=MAX_ANCHOR_MB.value() * MIB)
     try:
         with path.open("rb") as file:
@@ -106,22 +106,22 @@ def file_sha256(path: Path) -> str:
 def _check_hash(path: Path, sha256: str) -> None:
     if (found := file_sha256(path)) != sha256:
         raise WorldError(
-            f"anchor file {path} is not the one of this world (sha256 {found[:12]}..., not {sha256[:12]}...); "
-            "put the right one there"
+            f"anchor file {path} is not the file of this world (sha256 {found[:12]}..., not {sha256[:12]}...); "
+            "replace it by the right one"
         )
 
 
 def place_anchors(anchors: Sequence[Anchor], *, folder: Path | None, period: int | None) -> tuple[PlacedAnchor, ...]:
-    """The latents of ``anchors``, whose files lie in ``folder``, in a world of ``period`` px.
+    """Load the latents of ``anchors`` from ``folder`` for a world of ``period`` px, and place them.
 
-    Raises WorldError where a file is missing, altered or damaged, or was made at another height or for another period.
+    Raises WorldError if a file is missing, changed or damaged, or belongs to another height or period.
     """
     if not anchors:
         return ()
     if folder is None:
         raise WorldError(
-            f"world has the anchor file {cut(anchors[0].file)} and no folder where it lies; read the world with "
-            "World.load, or name the folder with World.in_folder"
+            f"world has the anchor file {cut(anchors[0].file)} and no folder to read it from; read the world with "
+            "World.load, or set the folder with World.in_folder"
         )
     return tuple(_place_file(folder / a.file, a.sha256, a.cell_x, a.cell_y, period) for a in anchors)
 
@@ -145,9 +145,9 @@ def _place_file(path: Path, sha256: str, cell_x: int, cell_y: int, period: int |
 def open_anchors(
     paths: Sequence[Path], *, positions: Sequence[int] | None
 ) -> tuple[tuple[Anchor, ...], tuple[PlacedAnchor, ...]]:
-    """Anchors of the latents in ``paths``, each with the first column ``positions`` (cells), None for its own.
+    """Make anchors of the files of latents ``paths``, with the first columns ``positions`` (cells; None: as inverted).
 
-    Raises WorldError where a file cannot be read, or they do not lie in one folder or have different models or periods.
+    Raises WorldError if a file cannot be read, or if the files differ in folder, model or period.
     """
     if not paths:
         raise WorldError("no files of latents given; give one or more")
@@ -157,12 +157,14 @@ def open_anchors(
     placed: list[PlacedAnchor] = []
     for i, path in enumerate(paths):
         if path.absolute().parent != paths[0].absolute().parent:
-            raise WorldError(f"{paths[0]} and {path} lie in different folders; put all files of latents into one")
+            raise WorldError(f"{paths[0]} and {path} are in different folders; move all files of latents into one")
         sha256 = file_sha256(path)
         latents = _load_latents(path.absolute(), sha256)
         first = placed[0].latents if placed else latents
         if (latents.model_sha256, latents.period) != (first.model_sha256, first.period):
-            raise WorldError(f"{path} and {paths[0]} were inverted with different models or periods; invert them alike")
+            raise WorldError(
+                f"{path} and {paths[0]} were inverted with different models or periods; invert both with the same"
+            )
         cell_x = latents.cell_x if positions is None else positions[i]
         entry = {"file": path.name, "sha256": sha256, "cell_x": cell_x, "cell_y": latents.cell_y}
         anchors.append(validate(Anchor, entry, source=f"anchor {path}"))
@@ -178,20 +180,20 @@ def write_anchors(
     values: Tensor,
     window: Window,
     anchors: Sequence[PlacedAnchor],
-    stored: Callable[[PlacedAnchor], tuple[Tensor, Window]],
+    read: Callable[[PlacedAnchor], tuple[Tensor, Window]],
     *,
     spacing: int,
     period: int | None,
 ) -> None:
-    """Write what ``anchors`` store into ``values`` (C, H, W) of ``window``, positions of a lattice ``spacing`` px apart.
+    """Write the values of ``anchors`` into ``values`` (C, H, W) of ``window`` on a lattice of ``spacing`` px.
 
-    ``stored(anchor)``: its values (C, h, w) and their window. Where several anchors have a position, the one whose pixels are
-    nearest wins, of equally near ones the first. ``period``: of the world, in px.
+    ``read(anchor)`` returns its values (C, h, w) and their window. Where anchors overlap, the anchor with the nearest pixels
+    wins; of equally near ones, the first. ``period``: period of the world in px.
     """
     lattice_period = None if period is None else period // spacing
     nearest: Tensor | None = None
     for anchor in anchors:
-        block_values, block = stored(anchor)
+        block_values, block = read(anchor)
         for (rows, columns), part in window_overlaps(window, block, period=lattice_period):
             if nearest is None:
                 nearest = torch.full(window.shape, torch.iinfo(torch.int64).max)
@@ -203,10 +205,10 @@ def write_anchors(
 
 
 def anchor_layout(anchors: Sequence[PlacedAnchor], *, transition: int) -> ResolvedLayout:
-    """One style for each anchor, its stored latent, centred in the middle of the anchor's pixels.
+    """Make a layout with one style per anchor: its stored latent, centred on the anchor's pixels.
 
-    ``transition``: side in px of the square over which styles are averaged; an even one is rounded up. Raises WorldError for
-    an illegal one, or more anchors than a layout holds styles.
+    ``transition``: side in px of the square over which styles are averaged; an even side is rounded up to odd. Raises
+    WorldError for an illegal ``transition``, or for more anchors than a layout may have styles.
     """
     styles, centres = [], []
     for i, anchor in enumerate(anchors, 1):
@@ -219,10 +221,10 @@ def anchor_layout(anchors: Sequence[PlacedAnchor], *, transition: int) -> Resolv
 
 
 def copy_files(anchors: Sequence[Anchor], source: Path, target: Path) -> None:
-    """Put the files of ``anchors`` from folder ``source`` into folder ``target`` where they are not there yet.
+    """Copy the files of ``anchors`` from folder ``source`` to folder ``target`` unless they exist there.
 
-    Raises WorldError where one is missing or altered, or another file has its name in ``target``; InputError where
-    ``target`` takes none.
+    Raises WorldError if a file is missing or changed, or if ``target`` has another file of that name. Raises InputError
+    if ``target`` is not writable.
     """
     if os.path.realpath(source) == os.path.realpath(target):
         return

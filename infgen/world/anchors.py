@@ -1,7 +1,7 @@
-"""Anchors: latents of an inverted photograph, stored beside the world that they are a block of.
+"""Store the latents of an inverted photograph as a safetensors file, an anchor of a world.
 
-Inside the block (``rows + 24`` x ``columns + 24`` cells of z_l, and the noise windows that belong to it) the stored values
-win over the seed's.
+Inside the anchor's block, stored values replace the seed's: ``rows + 24`` x ``columns + 24`` cells of z_l, and the noise
+windows of its layers.
 """
 
 import json
@@ -25,27 +25,27 @@ from infgen.world.document import check_file, cut, join_names
 FORMAT = "infgen-anchor"
 VERSION = 1
 _MAX_LEVELS = 10
-# One entry, as the file format writes several in a random order: equal latents give equal files.
+# Only one entry: safetensors writes several in random order, and equal latents must give equal files.
 _ENTRY = "infgen"
 _NUMBERS = ("cell_x", "cell_y", "model_sha256", "period")
 
 
 @dataclass(frozen=True, eq=False)
 class AnchoredLatents:
-    """What a photograph became: every latent of one window of n x m cells (rows, columns) of z_S.
+    """All latents of one inverted photograph, for a window of n x m cells (rows, columns) of z_S.
 
-    Raises WorldError where shapes contradict each other, a value is not finite, or a number is out of range.
+    Raises WorldError if shapes are inconsistent, a value is not finite, or a number is out of range.
     """
 
-    cell_x: int  # first column of the z_S window, cells of the world that it was inverted in
+    cell_x: int  # first column of the z_S window, in cells, at the inversion
     cell_y: int  # first row; 0 is the horizon
-    z_l: Tensor  # (C, n + 24, m + 24), begins 12 cells before the z_S window
+    z_l: Tensor  # (C, n + 24, m + 24), starts 12 cells before the z_S window
     noises: tuple[Tensor, ...]  # (1, h_i, w_i) for each texture convolution, on its output lattice
     z_g: Tensor  # (D,)
-    w_plus: Tensor  # (rows, D), one row more than noises, two more for latents of a coarser scale
+    w_plus: Tensor  # (rows, D): one row more than noises, or two more for a coarser scale
     model_sha256: str  # of the model file
-    period: int | None = None  # px, of the world that it was inverted in: coordinates depend on it
-    halvings: int = 0  # inverted at 1 / 2**halvings of the size: noises are those of the first levels only
+    period: int | None = None  # period of the world at the inversion, px: coordinates depend on it
+    halvings: int = 0  # inverted at scale 1 / 2**halvings: only the first levels have noises
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -56,43 +56,43 @@ class AnchoredLatents:
 
     @property
     def levels(self) -> int:
-        """Upsampling levels that were inverted: two noises each."""
+        """Number of inverted upsampling levels, with two noises each."""
         return len(self.noises) // 2
 
     @property
     def world_levels(self) -> int:
-        """L, upsampling levels of the whole generator."""
+        """L, the number of upsampling levels of the whole generator."""
         return self.levels + self.halvings
 
     @property
     def world_w_plus(self) -> Tensor:
-        """The style of the whole generator, (2L + 1, D): the last stored row stands for all finer ones."""
+        """Style of the whole generator, (2L + 1, D). The last stored row is repeated for all finer layers."""
         missing = 2 * self.world_levels + 1 - len(self.w_plus)
         return torch.cat([self.w_plus, self.w_plus[-1:].expand(missing, -1)]) if missing else self.w_plus
 
     @property
     def local_channels(self) -> int:
-        """Channels of z_l."""
+        """Number of channels of z_l."""
         return self.z_l.shape[0]
 
     @property
     def cells(self) -> tuple[int, int]:
-        """(rows, columns) of the z_S window."""
+        """Size of the z_S window, (rows, columns)."""
         return self.z_l.shape[1] - 2 * STRUCTURE_HALO, self.z_l.shape[2] - 2 * STRUCTURE_HALO
 
     def spans(self, *, cell_x: int | None = None) -> tuple[LayerSpans, LayerSpans]:
-        """Spans of every layer along x and y, where it was inverted or with ``cell_x`` as first column."""
+        """Return the spans of every layer along x and y. ``cell_x``: first column; None: that of the inversion."""
         rows, columns = self.cells
         x = layer_spans(self.cell_x if cell_x is None else cell_x, columns, levels=self.levels)
         return x, layer_spans(self.cell_y, rows, levels=self.levels)
 
     @property
     def pixels(self) -> Window:
-        """The window of px of the world that the latents give, where it was inverted."""
+        """Window of px that the latents give at the position of the inversion."""
         return self.pixels_at(self.cell_x)
 
     def pixels_at(self, cell_x: int) -> Window:
-        """The window of px of the world that the latents give with ``cell_x`` as first column."""
+        """Return the window of px that the latents give with ``cell_x`` as the first column."""
         x, y = (
             Span(span.start << self.halvings, ((span.size - 1) << self.halvings) + 1)
             for span in (layer.pixels for layer in self.spans(cell_x=cell_x))
@@ -100,7 +100,7 @@ class AnchoredLatents:
         return Window(x, y)
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file, float32. It appears whole or not at all; equal latents give equal files."""
+        """Write a float32 safetensors file atomically. Equal latents give equal files."""
         numbers = {"format": FORMAT, "version": VERSION, **{name: getattr(self, name) for name in _NUMBERS}}
         numbers |= {"halvings": self.halvings} if self.halvings else {}
         tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in _tensors(self).items()}
@@ -109,9 +109,9 @@ class AnchoredLatents:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a file that ``save`` wrote, onto the CPU. Nothing in it is executed.
+        """Read a file written by ``save`` onto the CPU, without executing anything in it.
 
-        Raises WorldError where it is missing, over INFGEN_MAX_ANCHOR_MB, damaged, of another kind, or contradicts itself.
+        Raises WorldError if the file is missing, over INFGEN_MAX_ANCHOR_MB, damaged, of another kind or inconsistent.
         """
         check_file(Path(path), what="anchor file", limit=MAX_ANCHOR_MB.value() * MIB)
         try:
@@ -134,7 +134,7 @@ class AnchoredLatents:
 
 
 def holds_latents(path: str | Path) -> bool:
-    """Whether the header of the safetensors file ``path`` is that of latents; False, too, for what cannot be read."""
+    """Return whether the safetensors file ``path`` has a header of latents; False if it cannot be read."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return _ENTRY in (file.metadata() or {})
@@ -161,7 +161,7 @@ def _check_shapes(latents: AnchoredLatents) -> None:
     needed |= {f"noise.{i}": (1, down[i].size, across[i].size) for i in range(count)}
     for name, shape in needed.items():
         if (found := tuple(_tensors(latents)[name].shape)) != shape:
-            raise WorldError(f"{name} has shape {found}, and beside the others {shape} is needed")
+            raise WorldError(f"{name} has shape {found}; with the shapes of the others {shape} is needed")
 
 
 def _check_numbers(latents: AnchoredLatents) -> None:
@@ -189,7 +189,7 @@ def _is_sha256(value: object) -> bool:
 
 
 def _numbers(metadata: Mapping[str, str] | None, path: str | Path) -> dict[str, Any]:
-    """The entries of the metadata that are no tensors. Raises WorldError where they are another program's."""
+    """Read the numbers in the metadata. Raises WorldError if another program wrote them."""
     try:
         found: Any = json.loads((metadata or {})[_ENTRY])
     except (KeyError, ValueError, RecursionError):

@@ -1,8 +1,8 @@
-"""Coordinate encodings c of the structure synthesizer (paper Section 3.2 and Table 4).
+"""Encode coordinates c for the structure synthesizer (paper Section 3.2 and Table 4).
 
 ``scenery``: tanh of the height above or below the horizon, cosine and sine along it. ``texture``: cosine and sine along both
 axes. ``object``: a constant. Rates follow the released models: 0.3 per cell inside tanh, one turn per 139 cells.
-Integers are reduced before any float appears, so a cell a billion periods away is as exact as cell 0.
+Integers are reduced modulo the period before conversion to float, so cells far from the origin stay exact.
 """
 
 import math
@@ -18,12 +18,12 @@ JITTER_CELLS = 0.5  # training: half-width of the uniform offset, per sample and
 
 
 def turns(period_cells: int) -> int:
-    """Whole turns that the horizontal angle makes over a cyclic world: the rate closest to 1/139 per cell."""
+    """Return the whole turns of the horizontal angle over a cyclic world: the rate closest to 1/139 per cell."""
     return round(period_cells / HORIZONTAL_PERIOD)
 
 
 def _angle(cells: Tensor, offset: Tensor, period_cells: int | None) -> Tensor:
-    """2*pi*k/139 - pi for integer ``cells`` (..., N) shifted by ``offset`` (B, 1) cells -> (B, N), float64."""
+    """Return 2*pi*k/139 - pi for integer ``cells`` (..., N), shifted by ``offset`` (B, 1) cells: (B, N), float64."""
     if period_cells is None:
         reduced, rate = cells.remainder(HORIZONTAL_PERIOD), 1 / HORIZONTAL_PERIOD
     else:
@@ -40,9 +40,9 @@ def encode(
     period_cells: int | None = None,
     jitter: Tensor | None = None,
 ) -> Tensor:
-    """Coordinates (B, C, H, W) of the cells at columns ``cell_x`` (B, W) and rows ``cell_y`` (B, H), both int64.
+    """Encode the cells at columns ``cell_x`` (B, W) and rows ``cell_y`` (B, H), both int64, as (B, C, H, W).
 
-    ``period_cells``: the world repeats along x after so many cells. ``jitter`` (B, C): offset in cells for each channel,
+    ``period_cells``: the world repeats along x after this many cells. ``jitter`` (B, C): offset in cells for each channel,
     used in training only; ``texture`` and ``scenery`` shift the channel along its own axis, ``object`` ignores it.
     """
     batch, width, height = cell_x.shape[0], cell_x.shape[1], cell_y.shape[1]

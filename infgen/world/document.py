@@ -1,4 +1,4 @@
-"""What world and layout files share: strict, frozen documents, JSON read within limits, and refusals of one line."""
+"""Base classes of world and layout files: strict, frozen documents, JSON read within limits, one-line errors."""
 
 import json
 import os
@@ -16,14 +16,14 @@ MAX_DOCUMENT_BYTES = 16 * MIB
 
 SEED_MIN, SEED_MAX = -(2**63), 2**64 - 1
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_EDITOR = "$schema"  # names the schema file for editors; says nothing about the image
-_SHOWN = 5  # things that one message lists
+_EDITOR = "$schema"  # the schema file, for editors; no meaning for the image
+_SHOWN = 5  # names that one message lists
 
 Seed = Annotated[int, Field(strict=True, ge=SEED_MIN, le=SEED_MAX)]
 
 
 class Document(BaseModel):
-    """A frozen part of a document. Unknown entries are refused; texts below fields explain them in the JSON schema."""
+    """A frozen part of a document. Unknown entries are rejected. Texts below fields become their JSON schema descriptions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -37,7 +37,7 @@ class Document(BaseModel):
 
 
 class Mix(Document):
-    """Style mixing: texture rows from ``crossover`` on come from the latent of another seed."""
+    """Style mixing: texture rows from ``crossover`` on use the latent of another seed."""
 
     seed: Seed
     """Seed of the other latent."""
@@ -46,7 +46,7 @@ class Mix(Document):
 
 
 class VersionedDocument(Document):
-    """A whole file. ``kind``: what messages call it."""
+    """A whole file. ``kind``: its name in messages."""
 
     kind: ClassVar[str]
 
@@ -54,18 +54,18 @@ class VersionedDocument(Document):
     """Version of this kind of document."""
 
     def to_json(self) -> str:
-        """The document; ``from_json`` reads it back, equal to the last bit."""
+        """Return the document as JSON. ``from_json`` restores it exactly."""
         return self.model_dump_json(by_alias=True, exclude_none=True, indent=2)
 
     def to_dict(self) -> dict[str, Any]:
-        """The document as plain JSON values."""
+        """Return the document as plain JSON values."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str | None = None) -> Self:
         """Read a document. Raises WorldError for broken JSON, a name given twice, unknown entries or illegal values.
 
-        ``source``: what messages call it instead of ``kind``. An entry "$schema", for editors, is left aside.
+        ``source``: its name in messages, ``kind`` by default. An entry "$schema" is ignored.
         """
         source = cls.kind if source is None else source
         data = parse_document(text, kind=cls.kind, source=source)
@@ -86,7 +86,7 @@ class VersionedDocument(Document):
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        """The JSON schema (draft 2020-12) of what ``from_json`` reads, every entry explained."""
+        """Return the JSON schema (draft 2020-12) of the document, with a description of every entry."""
         schema = cls.model_json_schema(by_alias=True)
         schema["properties"][_EDITOR] = {"type": "string", "description": "File with this schema, for editors."}
         head = {_EDITOR: _DRAFT, "$id": f"urn:infgen:{cls.kind}:{SCHEMA}", "title": f"infgen {cls.kind}"}
@@ -94,7 +94,7 @@ class VersionedDocument(Document):
 
 
 def parse_document(text: str | bytes, *, kind: str, source: str) -> dict[str, Any]:
-    """The JSON mapping in ``text``. Raises WorldError that names ``source`` for anything else, or a name given twice."""
+    """Parse a JSON mapping. Raises WorldError, which names ``source``, for anything else or a duplicate name."""
     try:
         data = json.loads(text, object_pairs_hook=_without_duplicates)
     except WorldError as error:
@@ -107,7 +107,7 @@ def parse_document(text: str | bytes, *, kind: str, source: str) -> dict[str, An
 
 
 def check_file(path: Path, *, what: str, limit: int) -> None:
-    """Raise WorldError where ``path`` is no file, or has more than ``limit`` bytes."""
+    """Raise WorldError if ``path`` is not a file or has more than ``limit`` bytes."""
     if not os.path.isfile(path):  # unlike Path.is_file, false for a name that is too long
         raise WorldError(f"{what} {cut(str(path), 200)} does not exist; give an existing file")
     if (size := path.stat().st_size) > limit:
@@ -115,7 +115,7 @@ def check_file(path: Path, *, what: str, limit: int) -> None:
 
 
 def read_file(path: Path, *, what: str, limit: int) -> bytes:
-    """The bytes of ``path``. Raises WorldError where it is missing, unreadable, or has more than ``limit`` bytes."""
+    """Read ``path``. Raises WorldError if it is missing, unreadable or has more than ``limit`` bytes."""
     check_file(path, what=what, limit=limit)
     try:
         return path.read_bytes()
@@ -127,7 +127,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def validate(model: type[_Model], values: Mapping[str, object], *, source: str) -> _Model:
-    """A document of ``values``. Raises WorldError with one line about the first illegal one, naming ``source``."""
+    """Make a document of ``values``. Raises WorldError with one line about the first illegal value, naming ``source``."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -140,13 +140,13 @@ def one_line_error(error: ValidationError, *, source: str) -> WorldError:
 
 
 def cut(text: str, most: int = 60) -> str:
-    """``text`` on one line, at most ``most`` characters."""
+    """Shorten ``text`` to one line of at most ``most`` characters."""
     shown = text if text.isprintable() else repr(text)
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
 def join_names(names: Collection[str]) -> str:
-    """The first few ``names``, and how many there are beyond."""
+    """Join the first ``names`` with commas, and add the number of the others."""
     shown = ", ".join(cut(name) for name in list(names)[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 

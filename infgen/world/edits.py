@@ -1,6 +1,6 @@
-"""Edits: rectangles of a world whose local latents or noises are drawn again, from another seed.
+"""Edits: rectangles of a world whose local latents or noises are resampled from another seed.
 
-Nothing is stored per pixel: an edit is one line of the world document, and the fields look up which edits touch a window.
+An edit is one line of the world document and stores no pixels. The fields look up the edits that touch a window.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -28,24 +28,24 @@ Deviation = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=MA
 
 
 class Edit(Document):
-    """A rectangle that is drawn again, from another seed. A cell or noise position belongs to it when its pixel does."""
+    """A rectangle that is resampled from another seed. It contains the cells and noise positions whose pixel it contains."""
 
     x: Px
     """Left edge in px."""
     y: Px
     """Upper edge in px; 0 is the horizon."""
     w: Size
-    """Width in px, in a cyclic world at most its period."""
+    """Width in px; in a cyclic world at most the period."""
     h: Size
     """Height in px."""
     fields: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=len(FIELDS))] = FIELDS
-    """What is drawn again: local latents (what is there), noise (its grain)."""
+    """Fields to resample: local latents (content), noise (fine detail)."""
     seed: Seed
-    """Any 64-bit integer; the seed of the world itself gives back what was there."""
+    """Any 64-bit integer. The world's own seed restores the original."""
     mean: Annotated[tuple[Float32, ...], Field(min_length=1, max_length=MAX_STATISTICS)] | None = None
-    """Mean of the local latents, one value for each channel; 0 where it is not given."""
+    """Mean of the local latents, one value per channel; 0 by default."""
     std: Annotated[tuple[Deviation, ...], Field(min_length=1, max_length=MAX_STATISTICS)] | None = None
-    """Standard deviation of the local latents, one value for each channel; 1 where it is not given."""
+    """Standard deviation of the local latents, one value per channel; 1 by default."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -60,21 +60,21 @@ class Edit(Document):
         if len(set(given)) > 1:
             raise ValueError(f"mean has {given[0]} values and std {given[1]}; give one of each for every channel")
         if given and "local" not in self.fields:
-            raise ValueError("mean and std are of local latents; add local to fields, or leave them out")
+            raise ValueError("mean and std apply to local latents; add local to fields, or leave them out")
         return self
 
     def inside(self, x: int, y: int, w: int, h: int, fields: Collection[FieldName]) -> bool:
-        """Whether a later edit of ``fields`` in the rectangle (px) would leave nothing of it."""
+        """Return whether a later edit of ``fields`` in the rectangle (px) would replace this edit completely."""
         across = x <= self.x and self.x + self.w <= x + w
         down = y <= self.y and self.y + self.h <= y + h
         return across and down and set(self.fields) <= set(fields)
 
     def block(self, *, spacing: int) -> Window:
-        """The positions of a lattice, ``spacing`` px apart, that belong to it."""
+        """Return its positions on a lattice of ``spacing`` px."""
         return Window(positions_in(self.x, self.w, spacing=spacing), positions_in(self.y, self.h, spacing=spacing))
 
-    def moved(self, normals: Tensor) -> Tensor:
-        """Standard normals (C, H, W) brought to its mean and standard deviation."""
+    def apply_statistics(self, normals: Tensor) -> Tensor:
+        """Scale and shift standard normals (C, H, W) to its standard deviation and mean."""
         if self.mean is None or self.std is None:
             return normals
         mean, std = (normals.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
@@ -83,20 +83,20 @@ class Edit(Document):
 
 @dataclass(frozen=True, eq=False)
 class EditTable:
-    """The edits that concern one field, in order. ``corners`` (N, 4) int64: x, y, w, h in px."""
+    """Edits of one field, in order. ``corners`` (N, 4) int64: x, y, w, h in px."""
 
     edits: tuple[Edit, ...]
     corners: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, edits: Sequence[Edit], field: FieldName) -> "EditTable":
-        """The table of those of ``edits`` that concern ``field``."""
+        """Make the table of the ``edits`` that resample ``field``."""
         concerned = tuple(edit for edit in edits if field in edit.fields)
         corners = np.array([(e.x, e.y, e.w, e.h) for e in concerned], np.int64).reshape(-1, 4)
         return cls(concerned, corners)
 
     def touching(self, pixels: Window, *, period: int | None) -> list[Edit]:
-        """Those that share a pixel with the window ``pixels``, in order; ``period`` of the world in px."""
+        """Return the edits that share a pixel with the window ``pixels``, in order. ``period``: of the world, in px."""
         x, y, w, h = self.corners.T
         across, down = pixels.x, pixels.y
         hit = (y < down.stop) & (y + h > down.start)
@@ -111,10 +111,10 @@ Draw = Callable[[Edit, Window], Tensor]
 
 
 def redraw(values: Tensor, window: Window, edits: EditTable, draw: Draw, *, spacing: int, period: int | None) -> None:
-    """Write into ``values`` (C, H, W) of ``window`` what the edits say; where several concern a position, the last wins.
+    """Apply edits to ``values`` (C, H, W) of ``window``. Where edits overlap, the last one wins.
 
-    ``window``: positions of a lattice ``spacing`` px apart. ``draw(edit, part)``: values (C, h, w) that an edit has in a part
-    of the window. ``period``: of the world, in px. What later edits hide is not drawn.
+    ``window``: positions on a lattice of ``spacing`` px. ``draw(edit, part)`` returns the values (C, h, w) of an edit in a part
+    of the window; it is not called for parts that later edits cover. ``period``: of the world, in px.
     """
     pixels = Window(_pixels(window.x, spacing), _pixels(window.y, spacing))
     if not edits.edits or not (touching := edits.touching(pixels, period=period)):
@@ -135,7 +135,7 @@ def redraw(values: Tensor, window: Window, edits: EditTable, draw: Draw, *, spac
 
 
 def _pixels(span: Span, spacing: int) -> Span:
-    """From the pixel of the first position to that of the last one."""
+    """Return the pixels from the first position of ``span`` to the last."""
     return Span(span.start * spacing, (span.size - 1) * spacing + 1)
 
 

@@ -1,4 +1,4 @@
-"""Infinite deterministic randomness: z_g, z_l and the noises z_n as pure functions of seed and lattice position.
+"""Compute z_g, z_l and the noises z_n as pure functions of seed and lattice position.
 
 One call of Philox 4x32-10 gives four standard normals. Its key is the world's 64-bit seed (low word, high word).
 Its counter:
@@ -12,7 +12,7 @@ x and y are signed 48-bit numbers in two's complement. The four lanes of a call 
     local, global   channels 4*group .. 4*group + 3 at one position (global: x is the index of the latent, y is 0);
     noise           the 2x2 block of positions (2x, 2y) .. (2x + 1, 2y + 1), lane = 2 * (y & 1) + (x & 1).
 
-This layout is part of what a seed means: changing it changes every world.
+Changing this layout changes every world.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,29 +30,28 @@ POSITION_LIMIT = 1 << 47
 MAX_CHANNELS = 4 << 16
 MAX_CONVS = 1 << 12
 
-# Philox makes about 100 passes over five int64 buffers: on a CPU they stay in a 2 MB L2 cache, and just below the 32768
-# elements from which torch splits an operation over threads (a barrier per pass costs more than it gains when the
-# cores are busy).
+# Philox makes about 100 passes over five int64 buffers. On a CPU, chunks of this size fit a 2 MB L2 cache. They also stay
+# below 32768 elements, where torch starts to split operations over threads: a barrier per pass costs more than it gains.
 CPU_CHUNK = 32767
 GPU_CHUNK = 1 << 22
 
 
 def _key(seed: int) -> tuple[int, int]:
-    """Philox key of a seed; a negative seed means the same as its value modulo 2**64."""
+    """Return the Philox key of a seed, which is taken modulo 2**64."""
     if not -(1 << 63) <= seed < 1 << 64:
         raise InputError(f"seed {seed} is out of range; allowed are whole numbers from -2**63 to 2**64 - 1")
     return seed & philox.WORD, (seed >> 32) & philox.WORD
 
 
 def _stream(kind: int, *, conv: int = 0) -> int:
-    """Stream id of channel group 0."""
+    """Return the stream id of channel group 0."""
     if not 0 <= conv < MAX_CONVS:
         raise InputError(f"texture convolution {conv} is out of range; allowed are 0 to {MAX_CONVS - 1}")
     return kind << 28 | conv << 16
 
 
 def _groups(channels: int) -> int:
-    """Channel groups of four that hold ``channels``."""
+    """Return the number of groups of four that hold ``channels``."""
     if not 1 <= channels <= MAX_CHANNELS:
         raise InputError(f"{channels} channels are out of range; allowed are 1 to {MAX_CHANNELS}")
     return -(-channels // 4)
@@ -69,7 +68,7 @@ def _check(span: Span, *, axis: str) -> None:
 
 
 def _positions(span: Span, *, period: int | None, device: torch.device) -> Tensor:
-    """The positions of a span (N,), int64, reduced modulo ``period``."""
+    """Return the positions of a span, (N,) int64, modulo ``period``."""
     if period is not None and period < 1:
         raise InputError(f"period {period} is not positive; allowed are 1 or more positions")
     positions = torch.arange(span.start, span.stop, device=device)
@@ -77,12 +76,12 @@ def _positions(span: Span, *, period: int | None, device: torch.device) -> Tenso
 
 
 def _halves(positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Bits 0 .. 31 and 32 .. 47 of signed positions in two's complement."""
+    """Split signed positions into bits 0 .. 31 and 32 .. 47 of their two's complement."""
     return positions & philox.WORD, (positions >> 32) & 0xFFFF
 
 
 def _chunks(groups: int, height: int, width: int, *, limit: int) -> Iterator[tuple[slice, slice]]:
-    """Cut (groups, height, width) into runs of whole rows of about ``limit`` elements: slices of groups and of rows."""
+    """Cut (groups, height, width) into chunks of whole rows, about ``limit`` elements each: slices of groups and rows."""
     rows = max(1, min(height, limit // max(1, width)))
     planes = max(1, limit // max(1, height * width)) if rows == height else 1
     for g in range(0, groups, planes):
@@ -112,11 +111,11 @@ def _fill(lanes: Sequence[Tensor], *, seed: int, stream: int, x: Tensor, y: Tens
 def local_latent(
     seed: int, window: Window, *, channels: int, period: int | None = None, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """z_l of a window of cells: (channels, H, W), float32 standard normals.
+    """Compute z_l of a window of cells: (channels, H, W), float32 standard normals.
 
-    ``seed``: -2**63 to 2**64 - 1, taken modulo 2**64. ``period``: the world repeats along x after so many cells.
-    A channel has the same values whatever the number of channels asked. Raises InputError where an argument is out of
-    range: seed, channels (1 to 2**18), period (1 or more), positions (-2**47 to 2**47 - 1).
+    ``seed``: -2**63 to 2**64 - 1, taken modulo 2**64. ``period``: the world repeats along x after this many cells.
+    The values of a channel do not depend on ``channels``. Raises InputError if an argument is
+    out of range: seed, channels (1 to 2**18), period (1 or more), positions (-2**47 to 2**47 - 1).
     """
     target = torch.device(device)
     for span, axis in ((window.x, "x"), (window.y, "y")):
@@ -132,10 +131,10 @@ def local_latent(
 def noise(
     seed: int, window: Window, *, conv: int, period: int | None = None, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """z_n of texture convolution ``conv`` on a window of the lattice of level conv // 2 + 1: (1, H, W), float32.
+    """Compute z_n of texture convolution ``conv`` on a window of the lattice of level conv // 2 + 1: (1, H, W), float32.
 
-    Standard normals; ``seed`` as in ``local_latent``. ``period``: the world repeats along x after so many lattice
-    positions; it is even, as every level above the cells doubles the number of positions. Raises InputError where an
+    Standard normals; ``seed`` as in ``local_latent``. ``period``: the world repeats along x after this many lattice
+    positions. It is even, because every level above the cells doubles the number of positions. Raises InputError if an
     argument is out of range: seed, conv (0 to 4095), period (even), positions (-2**47 to 2**47 - 1).
     """
     if period is not None and period % 2:
@@ -154,15 +153,15 @@ def noise(
 
 
 def _block_span(span: Span) -> Span:
-    """The blocks of two positions that cover a span."""
+    """Return the blocks of two positions that cover a span."""
     start = span.start // 2
     return Span(start, -(-span.stop // 2) - start)
 
 
 def global_latent(seed: int, *, channels: int, index: int = 0, device: torch.device | str = "cpu") -> Tensor:
-    """z_g: (channels,), float32 standard normals. ``index`` tells several latents of one seed apart.
+    """Compute z_g: (channels,), float32 standard normals. ``index``: number of the latent, if a seed has several.
 
-    ``seed`` and ``channels`` as in ``local_latent``. Raises InputError where an argument is out of range.
+    ``seed`` and ``channels`` as in ``local_latent``. Raises InputError if an argument is out of range.
     """
     target = torch.device(device)
     if not -POSITION_LIMIT <= index < POSITION_LIMIT:

@@ -1,7 +1,7 @@
-"""Layouts: named styles and where each of them rules, from centres placed anywhere or from a painted picture.
+"""Layouts: named styles and the parts of the image they cover, given by centres or by a painted picture.
 
-``Layout`` is what a person writes. ``infgen.world.layout_files.resolve`` makes a ``ResolvedLayout`` of it, which needs
-neither files nor a region any more and knows the style of every pixel there is.
+A person writes a ``Layout``. ``infgen.world.layout_files.resolve`` converts it to a ``ResolvedLayout``, which needs no
+files and no region, and gives the style of every pixel.
 """
 
 import base64
@@ -54,9 +54,9 @@ class _Origin(Document):
     mean: Literal[True] | None = None
     """The model's mean style."""
     truncation: Truncation | None = None
-    """1: the style as it is, 0: the mean style; the world's own truncation where it is not given."""
+    """1: the style itself, 0: the mean style. The world's truncation by default."""
     mix: Mix | None = None
-    """Take the finer texture rows from another seed; truncation comes after that."""
+    """Take the finer texture rows from another seed. Truncation is applied afterwards."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -64,7 +64,7 @@ class _Origin(Document):
         if len(given) != 1:
             raise ValueError(f"{' and '.join(given) or 'nothing'} given; give one of seed, mean and latent")
         if self.mix is not None and getattr(self, "texture", None) is not None:
-            raise ValueError("mix beside texture would change nothing; put it into texture")
+            raise ValueError("mix has no effect next to texture; move it into texture")
         return self
 
 
@@ -83,7 +83,7 @@ class StyleSpec(Source):
 
 
 class CentreSpec(Document):
-    """A place that carries a style: px of the image, or percentages of the region."""
+    """A position with a style: px of the image, or percentages of the region."""
 
     style: Name
     """Name of the style."""
@@ -94,12 +94,12 @@ class CentreSpec(Document):
 
 
 class Painting(Document):
-    """A picture that is stretched over the region and says which style rules where."""
+    """A picture, stretched over the region, whose colours select styles."""
 
     image: FileName
-    """A PNG file without transparency and without smoothed edges; relative to the layout file."""
+    """A PNG file without transparency or antialiasing; relative to the layout file."""
     colours: Annotated[dict[Colour, Name], Field(min_length=1, max_length=MAX_STYLES)]
-    """Which style each colour of the picture means, such as {"#ff0000": "mountains"}."""
+    """Style of each colour of the picture, such as {"#ff0000": "mountains"}."""
 
     @model_validator(mode="after")
     def _different_colours(self) -> Self:
@@ -109,7 +109,7 @@ class Painting(Document):
 
 
 class Layout(VersionedDocument):
-    """Styles by name, then either centres or a painting that give them places; a single style needs neither."""
+    """Styles by name, and either centres or a painting to place them. A single style needs neither."""
 
     kind = "layout"
 
@@ -120,9 +120,9 @@ class Layout(VersionedDocument):
     painting: Painting | None = None
     """Each pixel has the style of its colour in a picture."""
     transition: Annotated[int, Field(strict=True, ge=0, le=MAX_TRANSITION)] = DEFAULT_TRANSITION
-    """Side in px of the square over which styles are averaged: how wide one style fades into the next. 0: hard edges.
+    """Side in px of the square over which styles are averaged, the width of the blend between styles. 0: hard edges.
 
-    An even side is rounded up to the next odd one, which has a middle.
+    An even side is rounded up to the next odd number.
     """
 
     @model_validator(mode="after")
@@ -166,7 +166,7 @@ class ResolvedStyle(ResolvedSource):
 
 
 class ResolvedCentre(Document):
-    """A place of the image that carries a style."""
+    """A position of the image with a style."""
 
     style: Name
     """Name of the style."""
@@ -177,7 +177,7 @@ class ResolvedCentre(Document):
 
 
 class ResolvedPainting(Document):
-    """Numbers of styles on a rectangle of the image (px)."""
+    """Style numbers on a rectangle of the image (px)."""
 
     x: Px
     """Left edge in px."""
@@ -188,15 +188,15 @@ class ResolvedPainting(Document):
     h: Size
     """Height in px."""
     png: str
-    """A grey PNG of the numbers, in base64; it is stretched over the rectangle."""
+    """A grey PNG of the numbers in base64, stretched over the rectangle."""
 
     @property
     def numbers(self) -> npt.NDArray[np.uint8]:
-        """The picture, (height, width) uint8, not to be written to. Raises ValueError where it cannot be decoded."""
+        """The decoded picture, (height, width) uint8, read-only. Raises ValueError if it cannot be decoded."""
         return _decode_numbers(self.png)
 
     def labels_at(self, xs: Iterable[int], ys: Iterable[int], *, period: int | None) -> Labels:
-        """The nearest sample for the pixels at ``xs``, ``ys``, (H, W) int32; the rectangle's edges continue outside."""
+        """Return the nearest sample for pixels at ``xs``, ``ys``: (H, W) int32. Edges of the rectangle extend outwards."""
         rows, columns = self.numbers.shape
         across = sample_indices(xs, self.x, self.w, count=columns, period=period)
         down = sample_indices(ys, self.y, self.h, count=rows, period=None)
@@ -204,14 +204,14 @@ class ResolvedPainting(Document):
 
 
 class ResolvedLayout(VersionedDocument):
-    """A layout that is fixed to places of the image; the number of a style is its index in ``styles``."""
+    """A layout with positions in px of the image. The number of a style is its index in ``styles``."""
 
     kind = "layout"
 
     styles: Annotated[tuple[ResolvedStyle, ...], Field(min_length=1, max_length=MAX_STYLES)]
     """The styles by number."""
     centres: tuple[ResolvedCentre, ...] = ()
-    """Each pixel has the style of its nearest centre, of equally near ones the first."""
+    """Each pixel has the style of its nearest centre; of equally near ones, the first."""
     painting: ResolvedPainting | None = None
     """Each pixel has the style of its sample in a picture."""
     transition: Annotated[int, Field(strict=True, ge=1, le=MAX_TRANSITION + 1)]
@@ -235,10 +235,10 @@ class ResolvedLayout(VersionedDocument):
         return tuple(Centre(c.x, c.y, numbers[c.style]) for c in self.centres)
 
     def labels(self, window: Window, *, period: int | None = None, step: int = 1) -> Labels:
-        """Number of the style of every position of ``window``, (H, W) int32; exact for px up to 2^40.
+        """Return the style number of every position of ``window``, (H, W) int32; exact for px up to 2^40.
 
-        Positions are ``step`` px apart. ``period``: the image repeats along x after so many px, a multiple of ``step``; every
-        centre then stands once in each period.
+        Positions are ``step`` px apart. ``period``: the image repeats along x after this many px, a multiple of
+        ``step``; every centre then occurs once per period.
         """
         if self.painting is not None:
             xs, ys = (range(step * span.start, step * span.stop, step) for span in (window.x, window.y))
@@ -251,7 +251,7 @@ class ResolvedLayout(VersionedDocument):
         return repeat_labels(window, period // step, lambda part: nearest_styles(repeated, part, step=step))
 
     def labels_at(self, xs: Sequence[int], ys: Sequence[int], *, period: int | None = None) -> Labels:
-        """As ``labels``, for the pixels where columns ``xs`` cross rows ``ys`` (px), (len(ys), len(xs)) int32: a coarse map."""
+        """Return the style numbers where columns ``xs`` cross rows ``ys`` (px), (len(ys), len(xs)) int32: a coarse map."""
         if self.painting is not None:
             return self.painting.labels_at(xs, ys, period=period)
         if not self.centres:
@@ -262,7 +262,7 @@ class ResolvedLayout(VersionedDocument):
 
 
 def _check_places(names: Collection[str], centres: Sequence[CentreSpec | ResolvedCentre], painting: object) -> None:
-    """Raise ValueError unless there is one way, and only one, from a pixel to one of the styles ``names``."""
+    """Raise ValueError unless exactly one of centres and painting places the styles ``names``."""
     if centres and painting is not None:
         raise ValueError("both centres and painting given; give one of them")
     if len(names) > 1 and not centres and painting is None:
@@ -276,13 +276,13 @@ def _check_styles(uses: Iterable[tuple[str, str]], names: Collection[str]) -> No
             raise ValueError(f"{user} has style {cut(repr(style))}, which is not given; styles are {join_names(names)}")
 
 
-@lru_cache(maxsize=4)  # not kept in the document: documents are compared by what they hold
+@lru_cache(maxsize=4)  # not a field of the document, because documents are compared by their fields
 def _decode_numbers(png: str) -> npt.NDArray[np.uint8]:
     return np.asarray(decode_png(base64.b64decode(png, validate=True), mode="L"))
 
 
 def decode_png(content: bytes, *, mode: str) -> Image.Image:
-    """The PNG in ``content``, its size checked before anything is decoded. Raises ValueError with the reason."""
+    """Decode a PNG after checking its size. Raises ValueError with the reason if this fails."""
     if len(content) < 33 or not content.startswith(_PNG) or content[12:16] != b"IHDR":
         raise ValueError("is not a PNG picture; save it as PNG")
     width, height, depth, kind = struct.unpack(">IIBB", content[16:26])

@@ -1,4 +1,4 @@
-"""From a layout file to places of the image: the latents and the painting that it names are read, percentages become px."""
+"""Resolve layout files: read the latents and the painting they name, and convert percentages to px."""
 
 import base64
 import io
@@ -29,20 +29,20 @@ from infgen.world.layout import (
     decode_png,
 )
 
-if TYPE_CHECKING:  # planning imports worlds
+if TYPE_CHECKING:
     from infgen.geometry import Region
 
 MAX_LATENT_BYTES = 4 * MIB
-MAX_RESOLVED_BYTES = MAX_DOCUMENT_BYTES // 2  # indented, and inside a world document, it takes up to twice as many
+MAX_RESOLVED_BYTES = MAX_DOCUMENT_BYTES // 2  # it takes up to twice as many in an indented world document
 _STRIP_PX = 2**20  # pixels whose colours are looked up together
 _SHOWN = 5  # colours that one message lists
 
 
 def resolve(layout: Layout, region: "Region", *, folder: Path) -> ResolvedLayout:
-    """Fix ``layout`` to places of the image: percentages and the painting refer to ``region`` (px).
+    """Convert ``layout`` to px of the image. Percentages and the painting refer to ``region`` (px).
 
-    ``folder``: where relative names of files begin. Raises WorldError for files that are missing, damaged or of another
-    kind, colours that mean no style, centres outside of the canvas, and more stored latents than a document holds.
+    ``folder``: base of relative file names. Raises WorldError for files that are missing, damaged or of another kind,
+    for colours without a style, for centres outside the limits, and for more stored latents than a document can hold.
     """
     painting = layout.painting
     resolved = ResolvedLayout(
@@ -63,12 +63,12 @@ def resolve(layout: Layout, region: "Region", *, folder: Path) -> ResolvedLayout
 
 
 def _px(place: int | str, start: int, size: int) -> int:
-    """Pixel of ``place`` along one axis; percentages are rounded down."""
+    """Convert ``place`` to px along one axis; percentages are rounded down."""
     if isinstance(place, int):
         return place
     px = start + Fraction(place.removesuffix("%")) * size // 100
     if abs(px) > PX_LIMIT:
-        raise WorldError(f"layout: centre at {place} is px {px}, off the canvas; allowed is -2^40 to 2^40")
+        raise WorldError(f"layout: centre at {place} is px {px}, out of range; allowed are -2^40 to 2^40")
     return px
 
 
@@ -88,7 +88,7 @@ def _resolve_source(spec: Source, folder: Path) -> dict[str, object]:
 
 
 def _read_latent(path: Path) -> Latent:
-    """The latent in a safetensors file. Raises WorldError where it is missing, too large or holds anything else."""
+    """Read the latent in a safetensors file. Raises WorldError if it is missing, too large or of another kind."""
     check_file(path, what="latent file", limit=MAX_LATENT_BYTES)
     try:
         with safe_open(path, framework="np") as file:
@@ -123,7 +123,7 @@ def _resolve_painting(painting: Painting, names: Sequence[str], region: "Region"
 
 
 def _numbers(rgb: npt.NDArray[np.uint8], meanings: Mapping[int, int]) -> npt.NDArray[np.uint8]:
-    """Numbers of styles (H, W) for colours (H, W, 3). Raises ValueError that lists the colours without a meaning."""
+    """Convert colours (H, W, 3) to style numbers (H, W). Raises ValueError that lists the colours without a style."""
     table = np.full(2**24, -1, np.int16)
     table[list(meanings)] = list(meanings.values())
     numbers = np.empty(rgb.shape[:2], np.uint8)
@@ -140,5 +140,5 @@ def _numbers(rgb: npt.NDArray[np.uint8], meanings: Mapping[int, int]) -> npt.NDA
         shown = ", ".join(f"#{code:06x} ({unknown[code]} px)" for code in order[:_SHOWN])
         shown += f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
         allowed = join_names([f"#{code:06x}" for code in meanings])
-        raise ValueError(f"has colours that mean no style: {shown}; allowed are {allowed} (save it without smoothing)")
+        raise ValueError(f"has colours without a style: {shown}; allowed are {allowed} (save it without smoothing)")
     return numbers

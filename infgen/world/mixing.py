@@ -1,8 +1,8 @@
-"""Which style rules where: weights of styles from centres placed anywhere, box-filtered, at any lattice position.
+"""Compute style weights at lattice positions: a nearest-centre map, box-filtered.
 
-A pixel belongs to its nearest centre; a style's weight at a position is the share of the square of ``transition`` px around it
-that belongs to the style (the paper's one-hot map and mean filter, Appendix L). Ownership is decided in integers and shares are
-counted, so a weight has one value whatever the tile: bit for bit.
+A pixel belongs to its nearest centre. The weight of a style at a position is its share of the square of ``transition`` px around
+the position (the paper's one-hot map and mean filter, Appendix L). All steps use integers, so weights are bit-identical in every
+tile.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from infgen.geometry import Span, Window
 
-BLOCK_PX = 64  # side of the blocks for which the centres that can matter are looked up together
-FAR = 2**60  # differences beyond this keep their sign and lose their size: no pixel of a block can make up for them
+BLOCK_PX = 64  # side of the blocks that share one search for candidate centres
+FAR = 2**60  # differences are clamped to this: no position in a block can change their sign
 
 Labels = npt.NDArray[np.int32]
 Weights = npt.NDArray[np.float32]
@@ -22,7 +22,7 @@ Weights = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Centre:
-    """A place (px) and the number of the style that it carries."""
+    """A position (px) and its style number."""
 
     x: int
     y: int
@@ -30,7 +30,7 @@ class Centre:
 
 
 def nearest_styles(centres: Sequence[Centre], window: Window, *, step: int = 1) -> Labels:
-    """Style of every position of ``window``: that of the nearest centre, of equally near ones the first. (H, W) int32.
+    """Return the style of the nearest centre for every position of ``window``, (H, W) int32; of equally near ones, the first.
 
     Positions are ``step`` px apart, at most 2^9. Exact for px up to 2^41. Raises ValueError without centres.
     """
@@ -56,10 +56,10 @@ def _blocks(window: Window) -> Iterator[tuple[Span, Span]]:
 
 
 def _candidates(places: npt.NDArray[np.int64], block: Window, step: int) -> list[int]:
-    """Indices of the centres that can be nearest to a position of ``block``, in order.
+    """Return the indices of centres that can be nearest to a position of ``block``, in order.
 
-    A centre that is farther from the whole block than some other one is from its farthest corner is nearest to none.
-    Distances are rounded (float64), so that a few more are kept.
+    A centre is dropped if its distance to the block exceeds the distance of another centre to the farthest corner. A margin
+    covers the rounding of distances (float64).
     """
     if len(places) == 1:
         return [0]
@@ -71,7 +71,7 @@ def _candidates(places: npt.NDArray[np.int64], block: Window, step: int) -> list
 
 
 def _nearest(centres: Sequence[Centre], block: Window, step: int) -> Labels:
-    """Styles of the positions of ``block``, comparing every centre with the first one.
+    """Return the styles of the positions of ``block`` by comparing every centre with the first one.
 
     |p - c|^2 - |p - c0|^2 is linear in p: exact in integers where the squares themselves would overflow.
     """
@@ -96,10 +96,10 @@ def _square(c: Centre, x: int, y: int) -> int:
 
 @dataclass(frozen=True)
 class StyleCounts:
-    """How many pixels of each style lie above and to the left of every pixel of a window: sums over any square in four reads.
+    """Summed-area tables of style counts in a window: the sum over any square takes four reads.
 
-    ``styles``: the numbers of the styles that occur. ``sums`` (len(styles) - 1, H + 1, W + 1) int32: what is left of a square
-    belongs to the last style.
+    ``styles``: numbers of the styles that occur. ``sums`` (len(styles) - 1, H + 1, W + 1) int32: the last style is the
+    remainder of each square.
     """
 
     window: Window
@@ -108,16 +108,16 @@ class StyleCounts:
 
     @classmethod
     def of(cls, labels: Labels, window: Window, *, styles: tuple[int, ...]) -> "StyleCounts":
-        """Of ``labels`` (H, W) on the pixels of ``window``; ``styles`` names every style that occurs there, or more."""
+        """Count ``labels`` (H, W) on the pixels of ``window``; ``styles`` must include every style that occurs."""
         sums = np.zeros((len(styles) - 1, labels.shape[0] + 1, labels.shape[1] + 1), np.int32)
         for i, style in enumerate(styles[:-1]):
             np.cumsum(np.cumsum(labels == style, axis=0, dtype=np.int32), axis=1, out=sums[i, 1:, 1:])
         return cls(window, styles, sums)
 
     def weights(self, x: Span, y: Span, *, spacing: int, transition: int) -> Weights:
-        """Weights (len(styles), y.size, x.size) at lattice positions ``spacing`` px apart; they sum to 1.
+        """Return weights (len(styles), y.size, x.size) at lattice positions ``spacing`` px apart; they sum to 1.
 
-        ``transition``: side in px of the square that is averaged, odd; 1 is a hard edge. Raises ValueError where a square
+        ``transition``: side in px of the square that is averaged, odd; 1 is a hard edge. Raises ValueError if a square
         leaves the window.
         """
         reach = transition // 2
@@ -133,7 +133,7 @@ class StyleCounts:
 
 
 def _edges(span: Span, spacing: int, reach: int, window: Span) -> tuple[slice, slice]:
-    """Where the squares around a span's positions begin and end, as slices of sums."""
+    """Return the starts and ends of the squares around a span's positions, as slices of sums."""
     first, stop = span.start * spacing - window.start, (span.stop - 1) * spacing - window.start + 1
     if first - reach < 0 or stop + reach > window.size:
         raise ValueError(f"squares around {span} at spacing {spacing} leave the window {window}")
@@ -141,7 +141,7 @@ def _edges(span: Span, spacing: int, reach: int, window: Span) -> tuple[slice, s
 
 
 def covering(x: Span, y: Span, *, spacing: int, transition: int) -> Window:
-    """The pixels that ``StyleCounts.weights`` of these positions reads."""
+    """Return the window of pixels that ``StyleCounts.weights`` reads for these positions."""
     reach = transition // 2
     return Window(
         Span(x.start * spacing - reach, (x.size - 1) * spacing + 1 + 2 * reach),

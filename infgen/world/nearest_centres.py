@@ -1,4 +1,4 @@
-"""Nearest centres and samples at pixels that do not form a window: single ones far apart, and images that repeat along x."""
+"""Find nearest centres and samples for single pixels, and for images that repeat along x."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -8,17 +8,17 @@ import numpy.typing as npt
 from infgen.geometry import Span, Window
 from infgen.world.mixing import Centre, Labels
 
-BLOCK = 32  # columns and rows for which the centres that can matter are looked up together
-ROUNDING = 1e-14  # more than squares of distances in float64 are off by, as a share of their size
+BLOCK = 32  # columns and rows that share one search for candidate centres
+ROUNDING = 1e-14  # upper bound of the relative rounding error of squared distances in float64
 
 
 def copy_over_periods(places: Iterable[Centre], period: int) -> list[Centre]:
-    """Three copies of every centre: a pixel of [0, period) is at most half a period from one of them."""
+    """Return three copies of every centre: a pixel of [0, period) is at most half a period from one of them."""
     return [Centre(c.x % period + turn, c.y, c.style) for c in places for turn in (-period, 0, period)]
 
 
 def repeat_labels(window: Window, period: int, labels: Callable[[Window], Labels]) -> Labels:
-    """Labels (H, W) of a window of the image that repeats ``labels`` of x = 0 to ``period`` - 1."""
+    """Return labels (H, W) of a window of the image that repeats ``labels`` of x = 0 to ``period`` - 1."""
     start, size = window.x.start % period, window.x.size
     if size >= period:
         return labels(Window(Span(0, period), window.y))[:, (np.arange(size) + start) % period]
@@ -28,7 +28,7 @@ def repeat_labels(window: Window, period: int, labels: Callable[[Window], Labels
 
 
 def nearest_at(centres: Sequence[Centre], xs: Sequence[int], ys: Sequence[int]) -> Labels:
-    """Styles of single pixels, (len(ys), len(xs)), block by block: few of many centres matter to one block."""
+    """Return the styles of single pixels, (len(ys), len(xs)). Works in blocks, which have few candidate centres each."""
     places = np.array([(c.x, c.y) for c in centres], np.int64)
     labels = np.empty((len(ys), len(xs)), np.int32)
     for top in range(0, len(ys), BLOCK):
@@ -41,9 +41,9 @@ def nearest_at(centres: Sequence[Centre], xs: Sequence[int], ys: Sequence[int]) 
 
 
 def _candidates(places: npt.NDArray[np.int64], xs: Sequence[int], ys: Sequence[int]) -> list[int]:
-    """Indices of the centres that can be nearest to any of the pixels, in order.
+    """Return the indices of centres that can be nearest to any of the pixels, in order.
 
-    A centre farther from the middle than the nearest one by more than the diagonal is nearest to none of them.
+    A centre is dropped if its distance to the middle exceeds the least distance by more than the diagonal.
     """
     low, high = np.array([min(xs), min(ys)], np.int64), np.array([max(xs), max(ys)], np.int64)
     distance = np.hypot(*(places - (low + high) // 2).astype(np.float64).T)
@@ -53,7 +53,7 @@ def _candidates(places: npt.NDArray[np.int64], xs: Sequence[int], ys: Sequence[i
 
 
 def _nearest_in_row(centres: Sequence[Centre], xs: Sequence[int], y: int) -> list[int]:
-    """Styles at ``xs``: compared in float64, and in integers where that leaves more than one centre."""
+    """Return the styles at ``xs``, compared in float64, and in integers where float64 cannot decide."""
     places = np.array([(c.x, c.y) for c in centres], np.int64)
     away = (places - np.array([(x, y) for x in xs], np.int64)[:, None]).astype(np.float64)
     squares = (away**2).sum(axis=-1)
@@ -69,14 +69,14 @@ def _nearest_exactly(centres: Iterable[Centre], x: int, y: int) -> Centre:
 
 
 def sample_indices(positions: Iterable[int], start: int, size: int, *, count: int, period: int | None) -> list[int]:
-    """Indices of the samples of ``positions``, where ``count`` samples cover ``size`` px from ``start``."""
+    """Return the sample index of each of ``positions``, where ``count`` samples cover ``size`` px from ``start``."""
 
     def sample(position: int) -> int:
         offset = position - start
         if period is not None:
             offset %= period
             if offset >= size and period - offset < offset - (size - 1):
-                offset = 0  # the next copy begins nearer than this one ended
+                offset = 0  # the start of the next copy is nearer than the end of this one
         return min(max(offset, 0), size - 1) * count // size
 
     return [sample(position) for position in positions]  # Python's integers: no overflow

@@ -1,4 +1,4 @@
-"""Where a block of lattice positions lies in a window: once in an endless world, once in every period of a cyclic one."""
+"""Find the overlaps of a block of lattice positions with a window: once, or once per period of a cyclic world."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,9 @@ Part = tuple[slice, slice]  # rows, columns
 
 
 def span_overlaps(window: Span, block: Span, *, period: int | None = None) -> Iterator[tuple[slice, slice]]:
-    """Where copies of ``block`` lie in ``window``, along one axis: (slice of the window, slice of the block).
+    """Yield the overlaps of ``block`` with ``window`` along one axis: (slice of the window, slice of the block).
 
-    ``period``: a copy every so many positions; of a block no wider than that, no two copies overlap.
+    ``period``: the block repeats after this many positions. Copies do not overlap if the block is not wider than this.
     """
     first, last = 0, 0
     if period is not None:
@@ -24,13 +24,13 @@ def span_overlaps(window: Span, block: Span, *, period: int | None = None) -> It
 
 
 def window_overlaps(window: Window, block: Window, *, period: int | None = None) -> Iterator[tuple[Part, Part]]:
-    """The same for rectangles: (rows and columns of the window, rows and columns of the block). ``period`` is along x."""
+    """Yield the overlaps of rectangles: (part of the window, part of the block). ``period`` is along x."""
     for rows, block_rows in span_overlaps(window.y, block.y):
         for columns, block_columns in span_overlaps(window.x, block.x, period=period):
             yield (rows, columns), (block_rows, block_columns)
 
 
 def positions_in(px: int, size: int, *, spacing: int) -> Span:
-    """Lattice positions j whose pixel ``spacing * j`` lies in the ``size`` px from ``px``; the span may be empty."""
+    """Return the lattice positions j whose pixel ``spacing * j`` lies in the ``size`` px from ``px``; may be empty."""
     start = -(-px // spacing)
     return Span(start, -(-(px + size) // spacing) - start)

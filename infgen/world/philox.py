@@ -18,11 +18,11 @@ Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def philox4x32(counter: tuple[Tensor | int, Tensor | int, Tensor | int, Tensor | int], key: tuple[int, int]) -> Words:
-    """Four random words for every counter: int64 tensors of the broadcast shape, values in [0, 2**32).
+    """Compute four random words per counter: int64 tensors of the broadcast shape, values in [0, 2**32).
 
     ``counter``: four int64 tensors or ints that broadcast together, each value in [0, 2**32). ``key``: two ints in
-    [0, 2**32). The inputs are left as they are. About 100 passes are made over five int64 buffers of the broadcast
-    size, so callers on a CPU should ask in chunks that fit its cache.
+    [0, 2**32). Inputs are not modified. The function makes about 100 passes over five int64 buffers of the
+    broadcast size, so callers on a CPU should use chunks that fit its cache.
     """
     device = next((c.device for c in counter if isinstance(c, Tensor)), None)
     words = [torch.as_tensor(c, dtype=torch.int64, device=device) for c in counter]
@@ -44,9 +44,9 @@ def philox4x32(counter: tuple[Tensor | int, Tensor | int, Tensor | int, Tensor |
 
 
 def box_muller(radius_bits: Tensor, angle_bits: Tensor) -> tuple[Tensor, Tensor]:
-    """Two independent standard normals (float32) from two random words: sqrt(-2 ln u) times cosine and sine of 2*pi*v.
+    """Compute two independent standard normals (float32) from two random words: sqrt(-2 ln u) times cos and sin of 2*pi*v.
 
-    Inputs: words as int64, or already rounded to float32, contiguous and of one shape, which the results have too.
+    Inputs: words as int64, or already rounded to float32, contiguous and of the same shape as the results.
     u = (bits + 0.5) / 2**32 lies in (0, 1] after rounding, so every result is finite: 6.8 at most.
     """
     radius = radius_bits.add(0.5).mul_(2.0**-32).log_().mul_(-2.0).sqrt_()

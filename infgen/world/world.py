@@ -1,4 +1,4 @@
-"""``World``: one implicit image as a small, versioned JSON document. Together with a model it fixes every pixel there is."""
+"""``World``: one implicit image as a small, versioned JSON document. With a model it determines every pixel."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -32,13 +32,13 @@ if TYPE_CHECKING:  # rendering and fields import this module
 
 __all__ = ["PX_LIMIT", "Anchor", "Edit", "Mix", "StyleSource", "World"]
 
-_LISTS = ("anchors", "edits")  # left out of documents where they are empty
+_LISTS = ("anchors", "edits")  # omitted from documents if empty
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class StyleSource(Document):
-    """Where a style comes from."""
+    """Origin of a style."""
 
     seed: Seed | None = None
     """Draw the style from this seed instead of the world's own."""
@@ -47,26 +47,26 @@ class StyleSource(Document):
 
 
 class World(VersionedDocument):
-    """One implicit image: together with a model it fixes every pixel."""
+    """One implicit image. With a model it determines every pixel."""
 
     kind = "world"
 
     seed: Seed = 0
-    """Any 64-bit integer: local latents, noises and, unless style or layout say otherwise, the look."""
+    """Any 64-bit integer: seed of local latents and noises, and of the style unless style or layout set it."""
     style: StyleSource = StyleSource()
     """The one style of the whole image."""
     layout: ResolvedLayout | None = None
-    """Several styles, each at its places; instead of style."""
+    """Several styles and their positions; replaces style."""
     truncation: Annotated[Finite, Field(ge=-2, le=2)] = 1.0
-    """1: styles as drawn, 0: the mean style."""
+    """1: styles as sampled, 0: the mean style."""
     noise: Annotated[Finite, Field(ge=0, le=10)] = 1.0
-    """Multiplies the learnt strengths of fine noise."""
+    """Multiplies the learned noise strengths."""
     period: Annotated[int, Field(strict=True, ge=1, le=PX_LIMIT)] | None = None
-    """The image repeats along x after so many px, a multiple of the model's cell."""
+    """The image repeats along x after this many px, a multiple of the model's cell."""
     anchors: Annotated[tuple[Anchor, ...], Field(max_length=MAX_ANCHORS)] = ()
-    """Blocks of latents of photographs, stored beside the world file; they win over the seed."""
+    """Blocks of latents of photographs, stored next to the world file. They replace the seed's values."""
     edits: Annotated[tuple[Edit, ...], Field(max_length=MAX_EDITS)] = ()
-    """Rectangles that are drawn again from other seeds, in the order of their making; the last wins, also over anchors."""
+    """Rectangles that are resampled from other seeds, in order. The last one wins, also over anchors."""
 
     _folder: Path | None = PrivateAttr(default=None)
 
@@ -84,7 +84,7 @@ class World(VersionedDocument):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.layout is not None and self.style != StyleSource():
-            raise ValueError("style beside layout would change nothing; leave one out")
+            raise ValueError("style has no effect next to layout; leave one out")
         for i, edit in enumerate(self.edits):
             if self.period is not None and edit.w > self.period:
                 raise ValueError(f"edit {i} is {edit.w} px wide; allowed is at most the period, {self.period} px")
@@ -95,37 +95,37 @@ class World(VersionedDocument):
         return {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
 
     def __eq__(self, other: object) -> bool:
-        """Worlds are equal by what they say, wherever their files lie."""
+        """Compare the fields of two worlds; their folders may differ."""
         names = type(self).model_fields
         return isinstance(other, World) and all(getattr(self, name) == getattr(other, name) for name in names)
 
     @property
     def folder(self) -> Path | None:
-        """Where the files of anchors lie: the world file's folder, or that of ``in_folder``."""
+        """Folder of the anchor files: the world file's folder, or the one given to ``in_folder``."""
         return self._folder
 
     def in_folder(self, folder: str | Path | None) -> Self:
-        """The same world, whose anchors' files lie in ``folder``."""
+        """Return the same world with its anchor files in ``folder``."""
         world = self.model_copy()
         world._folder = None if folder is None else Path(folder).absolute()
         return world
 
     @property
     def placed_anchors(self) -> tuple[PlacedAnchor, ...]:
-        """The stored latents; each file is read once in a process.
+        """The latents of the anchors. Each file is read once per process.
 
-        Raises WorldError where a file is missing, altered or damaged, or was made at another height or for another period.
+        Raises WorldError if a file is missing, changed or damaged, or belongs to another height or period.
         """
         return anchoring.place_anchors(self.anchors, folder=self._folder, period=self.period)
 
     @cached_property
     def edit_tables(self) -> Mapping[FieldName, EditTable]:
-        """The edits of each field."""
+        """Edits by field."""
         return {field: EditTable.of(self.edits, field) for field in FIELDS}
 
     @property
     def style_seed(self) -> int:
-        """Seed of the style's latent, where there is no layout."""
+        """Seed of the style's latent in a world without layout."""
         return self.seed if self.style.seed is None else self.style.seed
 
     def changed(
@@ -136,7 +136,7 @@ class World(VersionedDocument):
         crossover: int | None = None,
         **values: object,
     ) -> Self:
-        """The world with some values replaced; None leaves a value as it is. Raises WorldError for illegal values."""
+        """Return the world with some values replaced; None keeps a value. Raises WorldError for illegal values."""
         parts = {"layout": self.layout, "anchors": self.anchors, "edits": self.edits}
         document = self.model_dump(by_alias=True, exclude=set(parts)) | parts
         document |= {k: v for k, v in values.items() if v is not None}
@@ -150,7 +150,7 @@ class World(VersionedDocument):
 
     @classmethod
     def create(cls, **values: object) -> Self:
-        """A world from keyword values. Raises WorldError with one line for the first illegal one."""
+        """Make a world of keyword values. Raises WorldError with one line about the first illegal value."""
         return validate(cls, values, source=cls.kind)
 
     @classmethod
@@ -170,11 +170,11 @@ class World(VersionedDocument):
         transition: int = 127,
         positions: Sequence[int] | None = None,
     ) -> Self:
-        """A world around saved latents of photographs: each is an anchor, and its style rules where it is nearest.
+        """Make a world with saved latents of photographs as anchors. Each pixel has the style of the nearest anchor.
 
-        ``files``: of one folder. ``seed``: of everything outside. ``transition``: side in px of the square over which styles are
-        averaged. ``positions``: the first column (cells) of each anchor, where it is not the one it was inverted at.
-        The period is that of the inversions. Raises WorldError where files cannot be read or do not go together.
+        ``files``: files of latents in one folder. ``seed``: seed of all other cells. ``transition``: side in px of the square
+        over which styles are averaged. ``positions``: first column (cells) of each anchor; None: that of the inversion.
+        The period is that of the inversions. Raises WorldError if files cannot be read or are incompatible.
         """
         paths = [Path(file) for file in files]
         anchors, placed = anchoring.open_anchors(paths, positions=positions)
@@ -191,11 +191,11 @@ class World(VersionedDocument):
         fields: Sequence[FieldName] = FIELDS,
         like: "Region | None" = None,
     ) -> Self:
-        """The world with one more edit: ``region`` (px) drawn again from ``seed``.
+        """Return the world with one more edit, which resamples ``region`` (px) from ``seed``.
 
         ``sizes``: the model's configuration, or an anchor's latents. ``fields``: "local" and "noise", or one of them.
-        ``like``: a region (px) whose mean and standard deviation, for each channel of z_l, the new latents take. Raises
-        WorldError for a region without a cell, a ``like`` of less than 2 cells, and too many edits.
+        ``like``: a region (px) whose mean and standard deviation per channel of z_l are copied. Raises WorldError for a
+        region without a cell, for a ``like`` of less than 2 cells, and for too many edits.
         """
         from infgen.world.world_fields import resampling
 
@@ -203,20 +203,20 @@ class World(VersionedDocument):
         return self.changed(edits=(*self.edits, edit))
 
     def without_edits_inside(self, region: "Region", fields: Sequence[FieldName] = FIELDS) -> Self:
-        """The world without those edits of which one of ``region`` (px) and ``fields`` would leave nothing."""
+        """Return the world without the edits of ``fields`` that lie completely in ``region`` (px)."""
         kept = (e for e in self.edits if not e.inside(region.x, region.y, region.w, region.h, fields))
         return self.changed(edits=tuple(kept))
 
     def without_last_edit(self) -> Self:
-        """The world before its last edit. Raises WorldError where there is none."""
+        """Return the world without its last edit. Raises WorldError if there is none."""
         if not self.edits:
             raise WorldError("world has no edits; there is nothing to undo")
         return self.changed(edits=self.edits[:-1])
 
     def save(self, path: str | Path) -> None:
-        """Write the document to ``path``, whole or not at all, and put the files of its anchors beside it.
+        """Write the document to ``path`` atomically, and copy its anchor files to the same folder.
 
-        Raises WorldError for a document that is too large to be read again, or another file under an anchor's name.
+        Raises WorldError for a document over the size limit, or if another file has the name of an anchor file.
         """
         text = self.to_json() + "\n"
         if (size := len(text.encode())) > MAX_DOCUMENT_BYTES:

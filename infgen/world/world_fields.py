@@ -1,4 +1,4 @@
-"""The random fields of a world: what its seed draws, then its anchors, then its edits. Every value depends on its place only."""
+"""Compute the random fields of a world: the seed's values, then anchors, then edits. A value depends only on its position."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -15,26 +15,26 @@ from infgen.world.edits import FIELDS, Edit, FieldName, redraw
 from infgen.world.overlaps import positions_in
 from infgen.world.world import World
 
-if TYPE_CHECKING:  # planning imports worlds
+if TYPE_CHECKING:
     from infgen.geometry import Region
 
-MAX_LIKE_CELLS = 2**16  # whose statistics are taken
+MAX_LIKE_CELLS = 2**16  # most cells for statistics
 
 
 class Sizes(Protocol):
-    """Sizes of a model that fields need: those of a ``GeneratorConfig``, or of an ``AnchoredLatents``."""
+    """Model sizes that fields depend on: those of a ``GeneratorConfig`` or of ``AnchoredLatents``."""
 
     @property
     def world_levels(self) -> int:
-        """L, upsampling levels of the whole generator: a cell has 2**L px of the world."""
+        """L, the number of upsampling levels of the whole generator; a cell has 2**L px of the world."""
 
     @property
     def local_channels(self) -> int:
-        """Channels of z_l."""
+        """Number of channels of z_l."""
 
 
 def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.device | str = "cpu") -> Tensor:
-    """z_l of a window of cells: (C, H, W), float32. Raises WorldError where an anchor's file is not to be had."""
+    """Compute z_l of a window of cells: (C, H, W), float32. Raises WorldError if an anchor file cannot be read."""
     spacing = cell_px(sizes.world_levels)
     period = _period(world, 0, sizes.world_levels)
 
@@ -42,7 +42,7 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
         return seeded.local_latent(seed, part, channels=sizes.local_channels, period=period, device=device)
 
     def redrawn(edit: Edit, part: Window) -> Tensor:
-        return edit.moved(draw(edit.seed, part))
+        return edit.apply_statistics(draw(edit.seed, part))
 
     values = draw(world.seed, window)
     write_anchors(values, window, world.placed_anchors, lambda a: a.local, spacing=spacing, period=world.period)
@@ -51,9 +51,9 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
 
 
 def noise(world: World, window: Window, *, conv: int, levels: int, device: torch.device | str = "cpu") -> Tensor:
-    """z_n of texture convolution ``conv`` on a window of the lattice of level conv // 2 + 1: (1, H, W), float32.
+    """Compute z_n of texture convolution ``conv`` on a window of the lattice of level conv // 2 + 1: (1, H, W), float32.
 
-    Raises WorldError where an anchor's file is not to be had.
+    Raises WorldError if an anchor file cannot be read.
     """
     level = conv // 2 + 1
     spacing = cell_px(levels) >> level
@@ -83,7 +83,7 @@ def resampling(
     fields: Sequence[FieldName] = FIELDS,
     like: "Region | None" = None,
 ) -> Edit:
-    """The edit that ``World.resampled`` appends; see there."""
+    """Make the edit that ``World.resampled`` appends. Parameters and errors as there."""
     size = cell_px(sizes.world_levels)
     if "local" in fields and 0 in cells_in(region, sizes.world_levels).shape:
         raise WorldError(
@@ -91,7 +91,7 @@ def resampling(
             f"multiples of {size} px: give a region of {size} x {size} px or more, or only the field noise"
         )
     if like is not None and "local" not in fields:
-        raise WorldError("statistics of another region are those of local latents; add local to fields")
+        raise WorldError("statistics of another region apply to local latents; add local to fields")
     values = {"x": region.x, "y": region.y, "w": region.w, "h": region.h, "fields": tuple(fields), "seed": seed}
     if like is not None:
         values["mean"], values["std"] = local_statistics(world, cells_in(like, sizes.world_levels), sizes=sizes)
@@ -99,20 +99,20 @@ def resampling(
 
 
 def cells_in(region: "Region", levels: int) -> Window:
-    """The cells whose centres lie in ``region`` (px)."""
+    """Return the window of cells whose centres lie in ``region`` (px)."""
     spacing = cell_px(levels)
     return Window(positions_in(region.x, region.w, spacing=spacing), positions_in(region.y, region.h, spacing=spacing))
 
 
 def local_statistics(world: World, cells: Window, *, sizes: Sizes) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of z_l over a window of ``cells``, rounded to float32.
+    """Compute mean and standard deviation of each channel of z_l over a window of ``cells``, rounded to float32.
 
     Raises WorldError for fewer than 2 cells or more than ``MAX_LIKE_CELLS``.
     """
     count, size = cells.x.size * cells.y.size, cell_px(sizes.world_levels)
     if not 2 <= count <= MAX_LIKE_CELLS:
         raise WorldError(
-            f"region whose statistics are asked holds {count} cells of {size} px; allowed are 2 to {MAX_LIKE_CELLS}: "
+            f"the region for statistics has {count} cells of {size} px; allowed are 2 to {MAX_LIKE_CELLS}: "
             f"give a {'larger' if count < 2 else 'smaller'} one"
         )
     values = local_latent(world, cells, sizes=sizes).double().flatten(1)

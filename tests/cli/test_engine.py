@@ -54,7 +54,7 @@ def test_a_picture_in_half_precision_is_verified_with_its_own_file(draw: Call, c
         ),
         (("--engine-file", "none.onnx"), "ONNX file none.onnx does not exist"),
         (("--engine-file", onnx_file, "--tile", 229), "leave --tile out, or export the model with this --tile"),
-        (("--engine-file", onnx_file, "--precision", "bf16"), "precision bf16 was asked"),
+        (("--engine-file", onnx_file, "--precision", "bf16"), "precision bf16 was given"),
         (("--engine-file", onnx_file, "--provider", "cuda"), "provider cuda"),
         (("--provider", "cpu"), "the engine is not ONNX Runtime; leave --provider out"),
         (("--precision", "fp16"), "precision 'fp16' is unknown; choose one of fp32, bf16"),

@@ -109,7 +109,7 @@ def test_a_changed_pixel_fails_verification(render: Call, call: Call, tiny_model
 
 def test_verification_needs_a_recipe_and_the_right_model(render: Call, call: Call, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "plain.png")
-    assert "carries no recipe" in call("verify", tmp_path / "plain.png")[2]
+    assert "has no provenance" in call("verify", tmp_path / "plain.png")[2]
     render("--w", 40, "--h", 40, "-o", tmp_path / "a.png")
     code, _, err = call("verify", tmp_path / "a.png")  # with the shipped model
     assert code == 2

@@ -268,7 +268,7 @@ def test_a_worker_draws_a_damaged_tile_again(studio: Studio, plan: Plan, tmp_pat
 
 def test_a_worker_that_is_late_does_not_write_into_another_picture(studio: Studio, plan: Plan, tmp_path: Path) -> None:
     store.create(str(tmp_path / "a.zarr"), plan.grid, {**studio.provenance(plan), "batch": 3}, "new")
-    with pytest.raises(InputError, match="not the picture any more"):
+    with pytest.raises(InputError, match="no longer the picture"):
         draw(task(studio, plan, tmp_path / "a.zarr"), 0)
     assert store.list_tiles(str(tmp_path / "a.zarr"), plan.grid) == []
 

@@ -43,12 +43,15 @@ def test_latents_say_which_cells_and_pixels_they_are_of():
     [
         ({"z_l": torch.zeros(6, 28, 60)}, "it gives no pixels"),
         ({"z_l": torch.zeros(33, 32)}, "it gives no pixels"),
-        ({"z_l": torch.zeros(6, 33, 33)}, r"noise.0 has shape \(1, 13, 15\), and beside the others \(1, 15, 15\)"),
+        (
+            {"z_l": torch.zeros(6, 33, 33)},
+            r"noise.0 has shape \(1, 13, 15\); with the shapes of the others \(1, 15, 15\)",
+        ),
         ({"z_l": torch.full((6, 32, 33), torch.nan)}, "z_l holds values that are not finite"),
         ({"noises": make_latents().noises[:-1]}, "7 noises given"),
         ({"noises": ()}, "0 noises given"),
         ({"z_g": torch.zeros(2, 16)}, r"z_g has shape \(2, 16\)"),
-        ({"w_plus": torch.zeros(9, 8)}, r"w_plus has shape \(9, 8\), and beside the others \(9, 16\)"),
+        ({"w_plus": torch.zeros(9, 8)}, r"w_plus has shape \(9, 8\); with the shapes of the others \(9, 16\)"),
         ({"model_sha256": "abc"}, "model_sha256 is 'abc'; 64 hexadecimal digits"),
         ({"cell_x": 2**40}, "cell_x is 1099511627776"),
         ({"cell_y": 1.5}, "cell_y is 1.5"),

@@ -253,7 +253,7 @@ def test_an_altered_file_is_refused(tmp_path: Path):
     world = World.from_inversions([path])
     saved(tmp_path, "a", make_latents(seed=1))
     other = world.changed(anchors=[world.anchors[0].model_copy(update={"sha256": "f" * 64})])
-    with pytest.raises(WorldError, match=r"is not the one of this world \(sha256 [0-9a-f]{12}\.\.\., not f{12}"):
+    with pytest.raises(WorldError, match=r"is not the file of this world \(sha256 [0-9a-f]{12}\.\.\., not f{12}"):
         _ = other.placed_anchors
 
 
@@ -267,7 +267,7 @@ def test_a_file_that_is_gone_is_refused(tmp_path: Path):
 
 
 def test_a_world_without_a_folder_says_so(folder: Path):
-    with pytest.raises(WorldError, match=r"anchor file a and no folder where it lies; .* World\.in_folder"):
+    with pytest.raises(WorldError, match=r"anchor file a and no folder to read it from; .* World\.in_folder"):
         _ = World.from_json(world_of(folder, "a").to_json()).placed_anchors
 
 
@@ -358,7 +358,7 @@ def test_inversions_that_make_no_world_are_refused(folder: Path, names: str, arg
 
 
 def test_inversions_of_different_folders_are_refused(folder: Path, tmp_path: Path):
-    with pytest.raises(WorldError, match="lie in different folders; put all files of latents into one"):
+    with pytest.raises(WorldError, match="are in different folders; move all files of latents into one"):
         World.from_inversions([folder / "a", saved(tmp_path, "b", make_latents())])
 
 

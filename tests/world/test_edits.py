@@ -68,7 +68,7 @@ def one_local(world: World, x: int, y: int) -> Tensor:
     normals = seeded.local_latent(
         world.seed if edit is None else edit.seed, Window(Span(column, 1), Span(y, 1)), channels=SIZES.local_channels
     )
-    return (normals if edit is None else edit.moved(normals))[:, 0, 0]
+    return (normals if edit is None else edit.apply_statistics(normals))[:, 0, 0]
 
 
 def one_noise(world: World, x: int, y: int, *, conv: int) -> float:
