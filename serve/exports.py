@@ -8,7 +8,8 @@ from typing import Literal
 from infgen.errors import LimitError
 from infgen.geometry import Region
 from infgen.limits import MAX_EXPORT_PIXELS
-from infgen.rendering.job import Output, Progress, prepare
+from infgen.progress import Progress
+from infgen.rendering.job import Output, prepare
 from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
 from infgen.serve.jobs import Job

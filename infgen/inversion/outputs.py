@@ -6,7 +6,7 @@ out-1.png  out-1.world.json ...  out-sheet.png               several samples; th
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import Joining, draw_samples
 from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Studio
 from infgen.world.anchoring import file_sha256
@@ -37,8 +38,6 @@ _SAVERS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
     ".tif": ("TIFF", 2**31 - 1, {"compression": "tiff_adobe_deflate"}),
     ".tiff": ("TIFF", 2**31 - 1, {"compression": "tiff_adobe_deflate"}),
 }
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def draw(
     outputs: Outputs,
     seed: int,
     joining: Joining,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> list[Path]:
     """Render and write all pictures, their worlds and the sheet. Returns the paths of pictures, the sheet last.
 
