@@ -30,7 +30,7 @@ class CanvasServer:
         self.metrics = Metrics()
         self.engine_lock = FairLock()
         self.painter = Painter(studio, data / "tiles", engine_lock=self.engine_lock, metrics=self.metrics)
-        self.worlds = WorldStore(data / "worlds", look=self.painter.look)
+        self.worlds = WorldStore(data / "worlds", renderer_hash=self.painter.renderer_hash)
         self.jobs = JobBoard(data / "jobs")
         self.streams = 0  # open event streams of jobs
         self.running = False

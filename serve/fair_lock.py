@@ -10,19 +10,19 @@ class FairLock:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._line: deque[object] = deque()
+        self._queue: deque[object] = deque()
 
     def __enter__(self) -> None:
         ticket = object()
         with self._changed:
-            self._line.append(ticket)
-            self._changed.wait_for(lambda: self._line[0] is ticket)
+            self._queue.append(ticket)
+            self._changed.wait_for(lambda: self._queue[0] is ticket)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._changed:
-            self._line.popleft()
+            self._queue.popleft()
             self._changed.notify_all()
 
     def hand_over(self) -> None:

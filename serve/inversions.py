@@ -65,7 +65,7 @@ def _invert(
         period=period,
         progress=report,
         stop=lambda: job.cancelled,
-        turn=engine_lock,
+        lock=engine_lock,
     )
     if job.cancelled:
         raise JobCancelled

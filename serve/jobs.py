@@ -115,7 +115,7 @@ class JobBoard:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._line: queue.SimpleQueue[tuple[Job, Run] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Job, Run] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopping = False
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ class JobBoard:
     def submit(self, job: Job, run: Run) -> None:
         """Queue ``job``. A worker thread calls ``run(job)``."""
         _store(job)
-        self._line.put((job, run))
+        self._queue.put((job, run))
 
     def discard(self, job: Job) -> None:
         """Remove a job and its files."""
@@ -186,7 +186,7 @@ class JobBoard:
         return job
 
     def _work(self) -> None:
-        while (item := self._line.get()) is not None:
+        while (item := self._queue.get()) is not None:
             job, run = item
             with self._lock:
                 if job.state != "queued":
@@ -230,7 +230,7 @@ class JobBoard:
             with suppress(NotFoundError):
                 self.cancel(job.id)
         for _ in self._threads:
-            self._line.put(None)
+            self._queue.put(None)
         end = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))

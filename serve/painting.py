@@ -60,9 +60,9 @@ class TileWork:
 
 @dataclass(frozen=True)
 class StyleWork:
-    """Request for a style preview. ``look``: hash of model and engine; ``size``: side in pixels."""
+    """Request for a style preview. ``renderer_hash``: hash of model and engine; ``size``: side in pixels."""
 
-    look: str
+    renderer_hash: str
     seed: int
     size: int
     cost: float
@@ -70,7 +70,7 @@ class StyleWork:
     @property
     def key(self) -> str:
         """Cache key: model, seed and size."""
-        return f"styles/{self.look}/{self.seed}/{self.size}.webp"
+        return f"styles/{self.renderer_hash}/{self.seed}/{self.size}.webp"
 
     @property
     def group(self) -> object:
@@ -83,7 +83,7 @@ class Painter:
 
     def __init__(self, studio: Studio, folder: Path, *, engine_lock: FairLock, metrics: Metrics) -> None:
         self.artist = TileArtist(studio)
-        self.look = look_of(studio)
+        self.renderer_hash = hash_renderer(studio)
         self._engine_lock, self._metrics = engine_lock, metrics
         self._memory = MemoryCache(TILE_CACHE_MB.value() * MIB)
         self._disk = DiskCache(folder, TILE_DISK_MB.value() * MIB)
@@ -112,7 +112,7 @@ class Painter:
 
     def style_work(self, seed: int, size: int) -> StyleWork:
         """Build the request for a style preview of ``size`` x ``size`` pixels."""
-        return StyleWork(self.look, seed, size, self.artist.style_cost(size))
+        return StyleWork(self.renderer_hash, seed, size, self.artist.style_cost(size))
 
     async def picture(self, work: TileWork | StyleWork) -> bytes:
         """Return the encoded picture. Raises like ``TileQueue.get``."""
@@ -152,7 +152,7 @@ class Painter:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def look_of(studio: Studio) -> str:
+def hash_renderer(studio: Studio) -> str:
     """Hash everything that pixels depend on besides the world: model, engine, precision, tile version."""
     parts = (studio.model_hash, studio.scene.engine.name, studio.scene.engine.precision, str(GENERATION))
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]

@@ -82,11 +82,11 @@ class Record:
 class WorldStore:
     """The worlds in ``folder``. Thread-safe; only one process may use the folder.
 
-    ``look``: hash of the renderer, as from ``look_of``. With another model, the same document has another revision.
+    ``renderer_hash``: from ``hash_renderer``. With another model, the same document has another revision.
     """
 
-    def __init__(self, folder: Path, *, look: str) -> None:
-        self._folder, self._look = folder, look
+    def __init__(self, folder: Path, *, renderer_hash: str) -> None:
+        self._folder, self._renderer_hash = folder, renderer_hash
         self._lock = threading.RLock()
         self._documents: Recent[tuple[str, str], World] = Recent(KEPT_DOCUMENTS)
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +178,7 @@ class WorldStore:
         return self._histories[id]
 
     def _revision(self, content: str) -> str:
-        return hashlib.sha256(f"{self._look} {content}".encode()).hexdigest()[:20]
+        return hashlib.sha256(f"{self._renderer_hash} {content}".encode()).hexdigest()[:20]
 
     def _document(self, id: str, content: str) -> World:
         path = self._folder / id / f"{content}.json"

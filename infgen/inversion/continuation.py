@@ -100,14 +100,14 @@ def invert_photograph(
     seconds: float | None = None,
     progress: Callable[[Step], None] | None = None,
     stop: Callable[[], bool] | None = None,
-    turn: AbstractContextManager[object] | None = None,
+    lock: AbstractContextManager[object] | None = None,
 ) -> Inversion:
     """Find the latents of one placed photograph at the scale of ``studio``.
 
-    ``period``: of the world, px of the world. ``turn``: entered while the network computes, for callers that share it.
+    ``period``: of the world, px of the world. ``lock``: held while the network computes, for callers that share it.
     Other arguments and errors as for ``optimise``.
     """
-    with turn or nullcontext():
+    with lock or nullcontext():
         return optimise(
             photo.target(),
             studio.generator,

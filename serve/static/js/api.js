@@ -1,4 +1,4 @@
-/** The server's API, one function for each request. Addresses are relative, so that the page works under any prefix. */
+/** The server's API, one function per request. Addresses are relative, so the page works under any prefix. */
 
 import { parse, stringify } from "./json.js";
 
@@ -9,17 +9,17 @@ import { parse, stringify } from "./json.js";
 /** @typedef {{style: string, x: number, y: number}} Centre */
 /** @typedef {{schema: 1, styles: Style[], centres?: Centre[], painting?: object, transition: number}} Layout */
 /** @typedef {{seed: Seed, style?: Source, layout?: Layout, edits?: (Rect & {seed: Seed})[]}} World */
-/** @typedef {Rect & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: where the look is taken from */
+/** @typedef {Rect & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
 /** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */
 /** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} WorldRecord */
-/** @typedef {{min: number, max: number, pictures: number[]}} Zoom `pictures`: levels that the model draws as such */
+/** @typedef {{min: number, max: number, pictures: number[]}} Zoom `pictures`: levels that the model renders directly */
 /** @typedef {{model: {name: string, sha256: string}, zoom: Zoom, limits: Object<string, number>}} Info */
 
-/** A request that failed: the server's own line, or what happened to the connection. */
+/** A failed request, with the server's error line or the connection error. */
 export class ApiError extends Error {
   /**
    * @param {string} message
-   * @param {number} status HTTP status; 0 where no answer came
+   * @param {number} status HTTP status; 0 without a response
    */
   constructor(message, status) {
     super(message);
@@ -37,8 +37,8 @@ function address(path) {
 
 /**
  * @param {string} path
- * @param {{method?: string, json?: unknown, form?: FormData, match?: string}} [options] `match`: revision that is replaced
- * @returns {Promise<any>} the answer's JSON, null where it has none
+ * @param {{method?: string, json?: unknown, form?: FormData, match?: string}} [options] `match`: revision for If-Match
+ * @returns {Promise<any>} JSON of the response, or null
  */
 async function request(path, { method = "GET", json, form, match } = {}) {
   /** @type {Record<string, string>} */
@@ -65,7 +65,7 @@ async function answer(url, init) {
 }
 
 /**
- * The one line of an error's body.
+ * Extract the error line from a response body.
  * @param {string} text
  * @param {number} status
  * @returns {string}
@@ -75,7 +75,7 @@ export function complaint(text, status) {
     const { error } = JSON.parse(text);
     if (typeof error === "string") return error;
   } catch {
-    // a proxy's own page
+    // an HTML page of a proxy
   }
   return `The server answered with status ${status}.`;
 }
@@ -111,7 +111,7 @@ export const redo = (record) => request(`${path(record)}/redo`, { method: "POST"
  * @typedef {object} Job
  * @property {string} id
  * @property {State} state
- * @property {{done: number, total: number}} progress total 0: not known yet
+ * @property {{done: number, total: number}} progress total 0: unknown
  * @property {number | null} seconds_left
  * @property {Record<string, number>} terms of an inversion
  * @property {string | null} preview path of a picture
@@ -134,7 +134,7 @@ export const cancelJob = (id) => request(`jobs/${id}`, { method: "DELETE" });
 
 /** @param {string} id */
 export const jobEventsUrl = (id) => address(`jobs/${id}/events`);
-/** @param {string} path relative to the API, as jobs name their pictures */
+/** @param {string} path relative to the API, as in job records */
 export const fileUrl = (path) => address(path);
 /** @type {(world: {id: string, revision: string}, z: number, x: number, y: number) => string} */
 export const tileUrl = (world, z, x, y) => address(`${path(world)}/${world.revision}/tiles/${z}/${x}/${y}.webp`);

@@ -1,4 +1,4 @@
-/** Where the page begins: which world and place to show, and how its parts hear of each other. */
+/** Start the page: choose world and place, and connect the parts by events. */
 
 import * as api from "./api.js";
 import { Canvas } from "./canvas.js";
@@ -47,7 +47,7 @@ async function start() {
 }
 
 /**
- * The world of a link; else one with its seed, the world that was changed last, or a first one.
+ * Open the world of a link; otherwise one with its seed, the last changed world, or a new one.
  * @param {import("./link.js").Place} place
  */
 async function openWorld({ world, seed }) {
@@ -66,7 +66,7 @@ async function openWorld({ world, seed }) {
 }
 
 /**
- * The address was changed by hand.
+ * Follow an edited address.
  * @param {Canvas} canvas
  */
 async function follow(canvas) {
@@ -145,7 +145,7 @@ function startKeys(panels) {
 }
 
 /**
- * What the keys ask for; nothing while a person types, who means the text.
+ * Handle keyboard shortcuts, except while typing in a field.
  * @param {KeyboardEvent} event
  */
 function changeOf({ key, target, ctrlKey, metaKey, altKey, shiftKey }) {

@@ -1,4 +1,4 @@
-/** The endless plane: a Leaflet map whose unit is one px of the world, x to the right and y down. */
+/** The canvas: a Leaflet map in px of the world, x to the right and y down. */
 
 import { LIMIT_PX } from "./link.js";
 import { TileLayer, TileQueue } from "./tiles.js";
@@ -24,7 +24,7 @@ export class Canvas extends EventTarget {
   /**
    * @param {HTMLElement} element
    * @param {import("./api.js").Info} info
-   * @param {(error: Error) => void} report what to do where a tile cannot be had
+   * @param {(error: Error) => void} report called when a tile fails
    */
   constructor(element, info, report) {
     super();
@@ -45,7 +45,7 @@ export class Canvas extends EventTarget {
     });
     const shared = { report, bounds: BOUNDS, maxNativeZoom: max };
     this.#layers = [new TileLayer(this.#queue, { ...shared, offset: 0, minZoom: min, zIndex: 2 })];
-    // A coarse view costs less than the sharp one only where its tiles are pictures of the model.
+    // A coarse view is cheaper than the sharp one only at levels that the model renders directly.
     const offset = Math.min(...pictures.filter((z) => z >= -COARSE));
     if (offset < 0) {
       this.#layers.unshift(new TileLayer(this.#queue, { ...shared, offset, minZoom: min - offset, zIndex: 1 }));
@@ -77,7 +77,7 @@ export class Canvas extends EventTarget {
   }
 
   /**
-   * Show a rectangle whole, as large as it fits beside an open panel.
+   * Zoom to fit a rectangle beside an open panel.
    * @param {Rect} rect
    */
   fit({ x, y, w, h }) {

@@ -1,11 +1,11 @@
-/** A place for one photograph, which is chosen or dropped there, and shown before it is sent. */
+/** Drop zone for one photograph, with a preview. */
 
 import { listen } from "./page.js";
 
 const PREVIEW_PX = 640; // longest side of the picture that is shown
 
 /**
- * @param {HTMLElement} place with an input, a canvas, and words to be read while nothing is chosen
+ * @param {HTMLElement} place contains an input, a canvas, and a hint shown while empty
  * @returns {HTMLInputElement} the input
  */
 export function startDrop(place) {

@@ -5,7 +5,7 @@ import { JobBar } from "./jobs.js";
 import { element, listen, spaced, toast } from "./page.js";
 import { addRegionFields } from "./rectangle.js";
 
-// Longest side in px that a format holds, and about how many bytes a px of the shipped model's pictures takes in it.
+// Longest side in px of each format, and its approximate bytes per px for images of the shipped model.
 /** @type {Record<string, {longest: number, bytes: number}>} */
 const FORMATS = {
   png: { longest: 2 ** 31 - 1, bytes: 1.5 },

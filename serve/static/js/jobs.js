@@ -1,4 +1,4 @@
-/** Work of the server that takes a while: followed by server-sent events, shown with a bar, cancelled on request. */
+/** Follow jobs by server-sent events, show their progress, and cancel them. */
 
 import * as api from "./api.js";
 
@@ -9,8 +9,8 @@ const AGAIN_MS = 2000;
 /**
  * Follow a job until it ends.
  * @param {api.Job} job
- * @param {(job: api.Job) => void} told each time there is news
- * @returns {Promise<api.Job>} the job as it ended; rejects with the reason where it failed or was lost
+ * @param {(job: api.Job) => void} told called on every update
+ * @returns {Promise<api.Job>} the ended job; rejects with the reason of a failure
  */
 async function follow(job, told) {
   const events = new EventSource(api.jobEventsUrl(job.id));
@@ -25,7 +25,7 @@ async function follow(job, told) {
       for (const type of ["progress", "end"]) {
         events.addEventListener(type, (event) => hear(JSON.parse(/** @type {MessageEvent} */ (event).data)));
       }
-      // The connection broke: the browser opens the stream again, and where it cannot, the job itself is asked for.
+      // The connection broke. The browser reopens the stream; if it cannot, poll the job.
       events.addEventListener("error", () => setTimeout(ask, AGAIN_MS));
     });
     if (ended.error) throw new Error(ended.error);
@@ -36,7 +36,7 @@ async function follow(job, told) {
 }
 
 /**
- * How far a job is, in words; `done` says it of one that runs.
+ * Describe the progress of a job; `done` describes a running one.
  * @param {api.Job} job
  * @param {(job: api.Job) => string} done
  */
@@ -53,7 +53,7 @@ function duration(seconds) {
   return seconds < 100 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** A bar with one line of words and a button that cancels; hidden while nothing runs. */
+/** A progress bar with one line of text and a cancel button; hidden while no job runs. */
 export class JobBar {
   #root;
   #bar;
@@ -73,7 +73,7 @@ export class JobBar {
   }
 
   /**
-   * Show the bar while the job runs. `done`: what to say of one that runs; `told` hears all news.
+   * Show the bar while the job runs. `done` describes a running job; `told` gets every update.
    * @param {api.Job} job
    * @param {{done: (job: api.Job) => string, told?: (job: api.Job) => void}} shown
    */

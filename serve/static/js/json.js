@@ -1,5 +1,5 @@
 /**
- * JSON whose whole numbers stay exact: a world's seed has 64 bits, a JavaScript number only 53.
+ * JSON with exact integers: seeds have 64 bits, JavaScript numbers only 53.
  * Larger integers are read as BigInt and written as plain digits again.
  */
 
@@ -30,7 +30,7 @@ export function stringify(value) {
 }
 
 /**
- * The whole number in `text`, as BigInt only where a number would not hold it.
+ * The whole number in `text`, as BigInt only if a number cannot hold it.
  * @param {string} text
  * @returns {number | bigint}
  */

@@ -1,4 +1,4 @@
-/** Pure changes of a world document: style centres, their transition, the look of the whole world. */
+/** Pure changes of a world document: style centres, their transition, the style of the whole world. */
 
 /** @typedef {import("./api.js").World} World */
 /** @typedef {import("./api.js").Layout} Layout */
@@ -7,11 +7,11 @@
 /** @typedef {{x: number, y: number}} Point px of the world */
 
 export const DEFAULT_TRANSITION = 129;
-const OWN = "own"; // the look that the world had before its first centre
+const OWN = "own"; // the world's style before its first centre
 const PLAIN = ["name", "seed"];
 
 /**
- * The centres of a world and the style of each, empty where one look rules everywhere.
+ * List the centres of a world with their styles; empty for a world of one style.
  * @param {World} world
  * @returns {{style: Style, x: number, y: number}[]}
  */
@@ -28,7 +28,7 @@ export function transitionOf(world) {
 }
 
 /**
- * One more centre with the style of `seed`. The first one divides the world: its own look keeps what is nearer to `rest`.
+ * Add a centre with the style of `seed`. The first one also adds a centre of the world's own style at `rest`.
  * @param {World} world
  * @param {Seed} seed
  * @param {Point} point
@@ -62,7 +62,7 @@ export function withCentreMoved(world, index, point) {
 }
 
 /**
- * Without one centre; the last one takes the layout with it, and the world has its own look again.
+ * Remove a centre. Removing the last one removes the layout, so the world has its own style again.
  * @param {World} world
  * @param {number} index
  * @returns {World}
@@ -90,7 +90,7 @@ export function withTransition(world, px) {
 }
 
 /**
- * The layout with a centre for the world's own look at `rest` where there is none yet.
+ * Return the layout; a new one gets a centre of the world's own style at `rest`.
  * @param {World} world
  * @param {Point} rest
  * @returns {Layout}
@@ -110,7 +110,7 @@ function divided(world, rest) {
  * @returns {World}
  */
 function withLayout(world, layout) {
-  const { style: _, ...rest } = world; // a world has one or the other
+  const { style: _, ...rest } = world; // a world has either a style or a layout
   return { ...rest, layout };
 }
 

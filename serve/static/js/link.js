@@ -1,14 +1,14 @@
-/** The place in the address bar: world, seed, centre of the view in px and zoom, such as #world=ab12&seed=7&x=0&y=0&z=-1. */
+/** Read and write the address bar: world, seed, centre in px and zoom, as in #world=ab12&seed=7&x=0&y=0&z=-1. */
 
 import { number } from "./json.js";
 
 const WHOLE = /^-?\d{1,20}$/;
-export const LIMIT_PX = 2 ** 40; // windows lie within so many px of the origin
+export const LIMIT_PX = 2 ** 40; // largest distance from the origin
 
 /** @typedef {{world?: string, seed?: number | bigint, x?: number, y?: number, z?: number}} Place */
 
 /**
- * What a link says; parts that are missing or make no sense are left out.
+ * Parse a link. Omits missing and invalid parts.
  * @param {string} hash
  * @returns {Place}
  */

@@ -1,9 +1,9 @@
-/** What all parts of the page share: elements by id, toasts, panels, tasks whose failure is told. */
+/** Shared helpers: elements by id, toasts, panels, and actions that report errors. */
 
 const TOAST_MS = 7000;
 
 /**
- * The element called `id`, of class `kind`.
+ * Return the element with `id`, of class `kind`.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {{new (): T}} [kind]
@@ -16,7 +16,7 @@ export function element(id, kind) {
 }
 
 /**
- * Run `act` on each event; where it fails, say why.
+ * Run `act` on each event, and show its errors.
  * @param {EventTarget} target
  * @param {string} type
  * @param {(event: any) => unknown} act
@@ -26,7 +26,7 @@ export function listen(target, type, act) {
 }
 
 /**
- * Run `act`; where it fails, say why.
+ * Run `act`, and show its error.
  * @param {() => unknown} act
  */
 export async function attempt(act) {
@@ -38,7 +38,7 @@ export async function attempt(act) {
 }
 
 /**
- * One line that goes away by itself; the same line is not shown twice at once.
+ * Show a message for a while. Equal messages are shown once.
  * @param {string} text
  * @param {{kind?: "error" | "note"}} [options]
  */
@@ -61,10 +61,10 @@ export function toast(text, { kind = "note" } = {}) {
 }
 
 const PICTURE_TRIES = 6;
-const PICTURE_MS = 1500; // longer after each failure: the server is busy
+const PICTURE_MS = 1500; // multiplied by the number of failures
 
 /**
- * Show the picture at `url`, and ask again where it cannot be had yet.
+ * Show the picture at `url`, with retries.
  * @param {HTMLImageElement} picture
  * @param {string} url
  */
@@ -80,7 +80,7 @@ export function load(picture, url) {
 }
 
 /**
- * Panels of which one at most is open, each with a button that opens and closes it.
+ * Panels with toggle buttons; at most one is open.
  * @param {(name: string | null) => void} changed
  */
 export function startPanels(changed) {

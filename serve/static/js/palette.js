@@ -1,4 +1,4 @@
-/** The palette of styles: thumbnails that are dragged onto the canvas, and the list of centres that lie there. */
+/** The palette: style thumbnails to drag onto the canvas, and the list of centres. */
 
 import { styleUrl } from "./api.js";
 import { centresOf, transitionOf, withCentre, withCentreMoved, withoutCentre, withTransition } from "./layout.js";
@@ -6,7 +6,7 @@ import { parseSeed } from "./link.js";
 import { attempt, element, listen, load, spaced } from "./page.js";
 import { Pins, styleLabel, stylePicture } from "./pins.js";
 
-const MORE = 24; // styles that are offered at once
+const MORE = 24; // styles added per page
 const LEAST_DRAG_PX = 6;
 
 /** @typedef {import("./api.js").Seed} Seed */
@@ -73,7 +73,7 @@ function followTransition(session, most) {
 }
 
 /**
- * Where the world's own look gets its centre when the first style is dropped: across the middle of the view.
+ * Place the centre of the world's own style for the first dropped style: across the middle of the view.
  * @param {import("./canvas.js").Canvas} canvas
  * @param {Point} point
  * @returns {Point}
@@ -86,7 +86,7 @@ function opposite(canvas, point) {
 }
 
 /**
- * The middle of the view, or a place beside it where pins already lie there.
+ * Return the middle of the view, or a free place beside it.
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
  * @returns {Point}
@@ -103,7 +103,7 @@ function freePoint(session, canvas) {
 /**
  * @param {Seed} seed
  * @param {import("./canvas.js").Canvas} canvas
- * @param {(point: Point | null) => void} place null: where there is room in the view
+ * @param {(point: Point | null) => void} place null: a free place in the view
  */
 function swatch(seed, canvas, place) {
   const item = document.createElement("li");
@@ -124,7 +124,7 @@ function swatch(seed, canvas, place) {
 }
 
 /**
- * A pointer carries a copy of `picture` to the canvas; a click or a key places it in the middle of the view.
+ * Drag a copy of `picture` to the canvas; a click or a key places it in the middle of the view.
  * @param {HTMLButtonElement} button
  * @param {HTMLImageElement} picture
  * @param {import("./canvas.js").Canvas} canvas

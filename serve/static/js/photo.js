@@ -1,4 +1,4 @@
-/** The panel that sets photographs into the world: one that is continued, or two that are joined; live preview, their place. */
+/** The panel that adds photographs to the world: continue one or join two, with a live preview. */
 
 import * as api from "./api.js";
 import { startDrop } from "./drop.js";
@@ -39,7 +39,7 @@ export function startPhotographs(session, canvas) {
 const chosen = (input) => input.files?.[0];
 
 /**
- * The left edge of the first photograph, which may stay empty.
+ * Set up the field for the left edge of the first photograph; it may be empty.
  * @param {import("./canvas.js").Canvas} canvas
  */
 function startPlace(canvas) {
@@ -55,7 +55,7 @@ function startSecond(second) {
   const [margins, gap] = [element("photo-margins", HTMLFieldSetElement), element("photo-between", HTMLFieldSetElement)];
   listen(second, "change", () => {
     const joined = chosen(second) !== undefined;
-    margins.hidden = margins.disabled = joined; // what is disabled is neither checked nor reached
+    margins.hidden = margins.disabled = joined; // disabled fields are not validated
     gap.hidden = gap.disabled = !joined;
     element("photo-drops").classList.toggle("both", joined);
     element("photo-start").textContent = joined ? "Join them" : "Continue it";
@@ -86,7 +86,7 @@ function send(record, photos) {
 }
 
 /**
- * The photographs lie in the world now: go and see them.
+ * Show the added photographs.
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
  * @param {api.Job} job

@@ -4,8 +4,8 @@ import { styleUrl } from "./api.js";
 import { toLatLng, toPoint } from "./canvas.js";
 import { load } from "./page.js";
 
-const STEP_PX = 16; // of an arrow key, on the screen
-const SETTLED_MS = 500; // keys are pressed many times before the world changes once
+const STEP_PX = 16; // step of an arrow key, on the screen
+const SETTLED_MS = 500; // debounces key presses into one change
 /** @type {Record<string, [number, number]>} */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -13,7 +13,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 /** @typedef {{style: import("./api.js").Style, x: number, y: number}} Placed */
 
 /**
- * What a style is called for people.
+ * Return the display name of a style.
  * @param {import("./api.js").Style} style
  */
 export function styleLabel(style) {
@@ -21,7 +21,7 @@ export function styleLabel(style) {
 }
 
 /**
- * A round picture of a style; a plain disc where the style is no seed's.
+ * A round style preview; a plain disc for styles without a seed.
  * @param {import("./api.js").Style} style
  */
 export function stylePicture(style) {

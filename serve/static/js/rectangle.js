@@ -1,4 +1,4 @@
-/** Rectangles of the world, drawn on the canvas or typed: what resampling and exporting work on. */
+/** Rectangles of the world, drawn or typed, for resampling and export. */
 
 import { toLatLng } from "./canvas.js";
 import { parsePx } from "./link.js";
@@ -7,9 +7,9 @@ import { parsePx } from "./link.js";
 const SIDES = /** @type {const} */ (["x", "y", "w", "h"]);
 const LEAST_DRAG_PX = 4;
 
-/** Fires "change" when the rectangle is another one, "drawing" when drawing begins or ends. */
+/** Fires "change" when the rectangle changes, "drawing" when drawing starts or ends. */
 export class RectanglePicker extends EventTarget {
-  /** @type {RectanglePicker | null} the one that draws: never two at once */
+  /** @type {RectanglePicker | null} the active one, at most one */
   static #active = null;
   /** @type {Rect | null} */
   value = null;
@@ -37,8 +37,8 @@ export class RectanglePicker extends EventTarget {
   }
 
   /**
-   * End drawing, whichever rectangle is drawn.
-   * @returns {boolean} whether one was
+   * Stop drawing.
+   * @returns {boolean} whether drawing was active
    */
   static stop() {
     const active = RectanglePicker.#active;
@@ -79,7 +79,7 @@ export class RectanglePicker extends EventTarget {
     const active = this.drawing || (shift && this.#canvas.map.hasLayer(this.#shape));
     if (!active || event.button !== 0) return;
     if (this.#drag) {
-      this.#abandon(); // a second finger: they zoom together
+      this.#abandon(); // a second finger starts a pinch zoom
       return;
     }
     this.#canvas.map.dragging.disable();

@@ -1,4 +1,4 @@
-/** The panel that draws a region again: what is redrawn, whose look it takes, another seed, the seeds that were tried. */
+/** The panel that resamples a region: inputs to resample, region to match, new seed, earlier seeds. */
 
 import { element, listen } from "./page.js";
 import { addRegionFields, RectanglePicker } from "./rectangle.js";
@@ -14,7 +14,7 @@ const FIELDS = { all: ["local", "noise"], local: ["local"], noise: ["noise"] };
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
  * @param {RectanglePicker} picker
- * @returns {{visible: (on: boolean) => void}} whether the region whose look is taken is shown on the canvas
+ * @returns {{visible: (on: boolean) => void}} shows or hides the region to match
  */
 export function startResampling(session, canvas, picker) {
   addRegionFields(element("resample-region"), picker, canvas);
@@ -50,7 +50,7 @@ export function startResampling(session, canvas, picker) {
   return { visible: (on) => look.show(on) };
 }
 
-/** The region whose look is taken. Fires "change" when another one is, or none. */
+/** The region to match. Fires "change" when it changes or is cleared. */
 class Look extends EventTarget {
   #box = element("resample-like", HTMLInputElement);
   #picker;
@@ -58,7 +58,7 @@ class Look extends EventTarget {
 
   /**
    * @param {import("./canvas.js").Canvas} canvas
-   * @param {HTMLSelectElement} fields what is redrawn: the grain alone has no look
+   * @param {HTMLSelectElement} fields inputs to resample; noise alone cannot match a region
    */
   constructor(canvas, fields) {
     super();
@@ -76,17 +76,17 @@ class Look extends EventTarget {
     return this.#box.checked && !this.#box.disabled;
   }
 
-  /** Whether nothing is missing. */
+  /** Whether the choice is complete. */
   get chosen() {
     return !this.#wanted || this.#picker.value !== null;
   }
 
-  /** @returns {{like?: import("./api.js").Rect}} what a request says of it */
+  /** @returns {{like?: import("./api.js").Rect}} its part of the request */
   get entry() {
     return this.#wanted && this.#picker.value ? { like: this.#picker.value } : {};
   }
 
-  /** @param {boolean} open whether the panel is */
+  /** @param {boolean} open whether the panel is open */
   show(open) {
     this.#open = open;
     this.#tell();
@@ -114,7 +114,7 @@ function chip(seed, current, choose) {
   return button;
 }
 
-/** A seed short enough to be read out: nine digits. */
+/** Return a random seed of nine digits, short enough to read out. */
 export function randomSeed() {
   return crypto.getRandomValues(new Uint32Array(1))[0] % 1_000_000_000;
 }

@@ -1,8 +1,8 @@
-/** The world that the page shows, and every change to it: one after the other, each from the newest revision. */
+/** The current world and its changes, sent one at a time, each based on the newest revision. */
 
 import * as api from "./api.js";
 
-/** Fires "change" whenever the record is another one, "busy" and "idle" around unanswered changes. */
+/** Fires "change" when the record changes, "busy" and "idle" around pending changes. */
 export class Session extends EventTarget {
   /** @type {api.WorldRecord | null} */
   record = null;
@@ -26,13 +26,13 @@ export class Session extends EventTarget {
     return this.#next(() => api.createWorld(body));
   }
 
-  /** Read the world again: a job has changed it. */
+  /** Reload the world after a job has changed it. */
   refresh() {
     return this.#next(() => api.world(this.current.id));
   }
 
   /**
-   * Replace the world by `change(world)`; nothing is sent where that gives the same object.
+   * Replace the world by `change(world)`. Sends nothing if that returns the same object.
    * @param {(world: api.World) => api.World} change
    */
   edit(change) {
@@ -47,12 +47,12 @@ export class Session extends EventTarget {
     return this.#next(() => api.resample(this.current, body));
   }
 
-  /** Without effect where there is nothing to undo. */
+  /** Undo, if possible. */
   undo() {
     return this.#next(() => (this.current.can_undo ? api.undo(this.current) : Promise.resolve(this.current)));
   }
 
-  /** Without effect where there is nothing to redo. */
+  /** Redo, if possible. */
   redo() {
     return this.#next(() => (this.current.can_redo ? api.redo(this.current) : Promise.resolve(this.current)));
   }
@@ -65,7 +65,7 @@ export class Session extends EventTarget {
     if (!this.#unanswered) this.dispatchEvent(new Event("busy"));
     this.#unanswered += 1;
     const done = this.#last.then(() => this.#send(send));
-    this.#last = done.catch(() => undefined).then(() => this.#answered()); // the next change is not this one's victim
+    this.#last = done.catch(() => undefined).then(() => this.#answered()); // a failure must not block the next change
     return done;
   }
 

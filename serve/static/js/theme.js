@@ -1,4 +1,4 @@
-/** Light or dark: as the system has it, until a person switches; the choice is kept in this browser. */
+/** Light or dark colours: follow the system until the user switches. The browser stores the choice. */
 
 import { element } from "./page.js";
 

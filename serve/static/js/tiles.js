@@ -1,8 +1,8 @@
-/** Tiles of the canvas: fetched in the order in which they are wanted, given up when they leave the view. */
+/** Tiles of the canvas: fetched by priority, aborted when they leave the view. */
 
 import { ApiError, complaint, tileUrl } from "./api.js";
 
-const PARALLEL = 4; // browsers open six connections to one server: two stay free for changes and jobs
+const PARALLEL = 4; // browsers open six connections per server; two stay free for changes and jobs
 const RETRIED = new Set([0, 429, 503, 504]);
 const MOST_TRIES = 8;
 const SLOWEST_S = 8;
@@ -18,12 +18,12 @@ const SLOWEST_S = 8;
  * @property {number} tries
  */
 
-// A coarse picture is there first where nothing is shown, and last where it would lie under sharp ones.
+// Load the coarse picture first in an empty view, and last under sharp tiles.
 const TURNS = { coarse: 0, sharp: 1, coarseAgain: 2 };
 
 /** Fires "busy" and "idle". */
 export class TileQueue extends EventTarget {
-  /** What is looked at, px of the world: tiles near it come first. */
+  /** Focus of the view, px of the world; tiles near it load first. */
   focus = { x: 0, y: 0 };
   /** @type {Set<Task>} */
   #open = new Set();
@@ -36,7 +36,7 @@ export class TileQueue extends EventTarget {
     this.#open.add(task);
     if (this.#open.size === 1) this.dispatchEvent(new Event("busy"));
     this.#waiting.add(task);
-    queueMicrotask(() => this.#pump()); // so that a whole view is known before its first tile is chosen
+    queueMicrotask(() => this.#pump()); // queue the whole view before choosing the first tile
   }
 
   /** @param {Task} task */
@@ -131,7 +131,7 @@ async function fetchPicture(url, signal) {
 
 /** @typedef {{task: Task, coords: L.Coords, done: L.DoneCallback}} Live */
 
-/** One level of pictures. `offset`: zoom levels below the map's, for a first, coarse view of few tiles. */
+/** One layer of tiles. `offset`: zoom levels below the map's, for the coarse first view. */
 export class TileLayer extends L.GridLayer {
   /** @type {Map<HTMLElement, Live>} */
   #live = new Map();
@@ -154,7 +154,7 @@ export class TileLayer extends L.GridLayer {
   }
 
   /**
-   * Show another world at once, or another revision: its tiles replace the old ones as they come.
+   * Show another world at once, or another revision, whose tiles replace the old ones one by one.
    * @param {{id: string, revision: string}} world
    */
   show({ id, revision }) {
@@ -167,7 +167,7 @@ export class TileLayer extends L.GridLayer {
     if (previous.revision === revision) return;
     for (const [tile, live] of this.#live) {
       this.#queue.cancel(live.task);
-      // Told once: the map fades a tile in whenever it hears that.
+      // Call it once only: the map fades the tile in at every call.
       const done = tile.dataset.shown ? () => undefined : live.done;
       live.task = this.#ask(/** @type {HTMLCanvasElement} */ (tile), live.coords, done);
     }

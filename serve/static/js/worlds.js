@@ -1,12 +1,12 @@
-/** The panel of worlds: a new one by seed, and those that the server keeps. */
+/** The panel of worlds: create one from a seed, and list the stored ones. */
 
 import * as api from "./api.js";
 import { parseSeed } from "./link.js";
 import { element, listen, load } from "./page.js";
 import { randomSeed } from "./resample.js";
 
-const THUMBNAIL_ZOOM = -2; // a tile shows 1,024 px: about the height of a view of the larger models
-const DRAWN_IN_FULL = -1; // the level for a model of one scale, where each level costs four times the one before
+const THUMBNAIL_ZOOM = -2; // a tile shows 1,024 px, about the view height of the larger models
+const DRAWN_IN_FULL = -1; // for models of one scale, where each level costs four times the previous one
 
 /**
  * @param {import("./session.js").Session} session
@@ -77,7 +77,7 @@ function worldRow(entry, { current, zoom, open, remove }) {
 }
 
 /**
- * Two tiles, of which CSS shows what lies above and below the horizon.
+ * Two tiles; CSS crops them around the horizon.
  * @param {api.WorldEntry} entry
  * @param {number} zoom
  */
@@ -94,7 +94,7 @@ function thumbnail(entry, zoom) {
 }
 
 /**
- * The first press asks, the second one deletes.
+ * The first press asks for confirmation, the second deletes.
  * @param {api.WorldEntry} entry
  * @param {(entry: api.WorldEntry) => Promise<void>} remove
  */
