@@ -1,4 +1,4 @@
-"""Where photographs lie, what is drawn around them, and what becomes of that: before and after the model's part."""
+"""Plans of outpainting, inbetweening and panoramas, and the composition of their output."""
 
 import numpy as np
 import pytest

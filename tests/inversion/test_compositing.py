@@ -1,4 +1,4 @@
-"""Photographs set into generated pictures: what is kept, what is left alone, and that no step shows between."""
+"""Photographs pasted into generated images: kept pixels, unchanged pixels, and no visible edge."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ def joined(generated: np.ndarray, photo: np.ndarray, known: np.ndarray, *, x: in
 
 
 def deep(known: np.ndarray, reach: int) -> np.ndarray:
-    """Where all within ``reach`` px is known, one shift after the other; beyond the edges the mask continues."""
+    """Erode the mask by ``reach`` px with shifts; edge values continue outside."""
     wide = np.pad(known, reach, "edge")
     result = np.ones_like(known)
     for dy in range(2 * reach + 1):
@@ -151,7 +151,7 @@ def test_a_ramp_rises_evenly_from_an_edge(reach: int) -> None:
 
 
 def step(picture: np.ndarray, column: int) -> float:
-    """Mean change of colour from the column before ``column`` to it, the sign kept: what the eye sees as an edge."""
+    """Mean signed change of colour at ``column``, which is visible as an edge."""
     smooth = picture.astype(float)
     return float(np.abs((smooth[:, column] - smooth[:, column - 1]).mean(0)).max())
 

@@ -1,4 +1,4 @@
-"""Photographs continued from Python: pictures, worlds and latents in one call."""
+"""Python functions that continue photographs: pictures, worlds and latents in one call."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A photograph's latents in one call from Python, and which stored latents are those of a photograph."""
+"""The Python function ``invert``, and the check of stored latents against a photograph."""
 
 from pathlib import Path
 

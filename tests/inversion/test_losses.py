@@ -1,4 +1,4 @@
-"""Loss terms against the official numbers, and by hand."""
+"""Loss terms against official values and manual calculations."""
 
 import numpy as np
 import pytest

@@ -34,7 +34,7 @@ WAYS = {"both": SEEING, "adam": replace(SEEING, adam_steps=None), "paper": repla
 
 @pytest.fixture(scope="module")
 def target(tiny_model: Path) -> Target:
-    """A window of world 5, which is inverted from the latents of world 0."""
+    """A window of world 5 as target; its inversion starts from the latents of world 0."""
     pixels = World(seed=5).render(X, Y, W, H, model=tiny_model)
     return Target(torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1, None, X, Y)
 
@@ -57,7 +57,7 @@ def test_a_picture_comes_nearer(target: Target, tiny: Generator, settings: Setti
 
 def test_the_result_is_the_best_of_all_steps(target: Target, tiny: Generator) -> None:
     weights = SEEING.weights
-    too_fast = replace(SEEING, rate=0.5, adam_steps=None)  # so that it does not only get better
+    too_fast = replace(SEEING, rate=0.5, adam_steps=None)  # so that the loss also rises
     found, steps = run(target, tiny, too_fast)
     best = min(steps, key=lambda s: weights.pixel * s.terms["pixel"] + weights.lpips * s.terms["lpips"])
     assert found.psnr == pytest.approx(best.psnr, abs=1e-3)
@@ -318,7 +318,7 @@ def test_without_any_memory_it_ends_in_a_clear_line(
 
 
 def _starve(monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
-    """Let the first ``times`` evaluations fail as PyTorch does without memory."""
+    """Make the first ``times`` evaluations fail with PyTorch's out-of-memory error."""
     whole, left = Objective.__call__, times
 
     def call(self: Objective, *arguments: object) -> object:

@@ -1,4 +1,4 @@
-"""The files of one run: their names, what is refused before work, and that latents are named after what they hold."""
+"""Output files of a run: names, checks before the work, and hashes in the names of latents."""
 
 from dataclasses import replace
 from pathlib import Path

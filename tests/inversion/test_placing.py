@@ -1,4 +1,4 @@
-"""Photographs at working size, and where their horizon is."""
+"""Photographs at working size, and the detection of their horizon."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.train.photos import landscape
 
 
 def halves(share: float, *, height: int = 200, width: int = 150, grain: float = 0, seed: int = 0) -> Photograph:
-    """A sky over a darker ground, their line at ``share`` of the height."""
+    """A sky over a darker ground, with the horizon at ``share`` of the height."""
     rng = np.random.default_rng(seed)
     picture = np.empty((height, width, 3))
     line = round(share * height)

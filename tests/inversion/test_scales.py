@@ -1,4 +1,4 @@
-"""Photographs in a world of several scales: inverted at one of them, drawn at all."""
+"""Photographs in a world of several scales: inverted at one scale, rendered at all."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A server without a network: the application on an event loop of its own, asked through httpx."""
+"""A server without a network: the application runs on its own event loop, with an httpx client."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Client:
-    """Requests to ``app``, which works until the client is closed."""
+    """Sends requests to ``app`` and runs its lifespan until ``close``."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app = app
@@ -32,28 +32,28 @@ class Client:
 
     @property
     def canvas(self) -> CanvasServer:
-        """What is behind the routes."""
+        """The server object behind the routes."""
         canvas: CanvasServer = self.app.state.canvas
         return canvas
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``, done on the loop."""
+        """Run ``work`` on the event loop and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request to ``path`` below the API, or from the root where it begins with two slashes."""
+        """Send a request to ``path`` below the API, or below the root if it begins with two slashes."""
         return self.wait(self.http.request(method, address(path), **options))
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        """GET."""
+        """Send a GET request."""
         return self.ask("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> httpx.Response:
-        """POST."""
+        """Send a POST request."""
         return self.ask("POST", path, **options)
 
     def together(self, paths: list[str]) -> list[httpx.Response]:
-        """GET all at once."""
+        """Send GET requests concurrently."""
 
         async def all_of_them() -> list[httpx.Response]:
             return await asyncio.gather(*(self.http.get(address(path)) for path in paths))
@@ -61,18 +61,18 @@ class Client:
         return self.wait(all_of_them())
 
     def new_world(self, **world: Any) -> dict[str, Any]:
-        """The record of a new world."""
+        """Create a world and return its record."""
         answer = self.post("/worlds", json={"world": world})
         assert answer.status_code == 201, answer.text
         record: dict[str, Any] = answer.json()
         return record
 
     def tile(self, record: dict[str, Any], z: int, x: int, y: int, suffix: str = "png") -> httpx.Response:
-        """A tile of a world."""
+        """Request a tile of a world."""
         return self.get(tile_path(record, z, x, y, suffix))
 
     def close(self) -> None:
-        """Drain and stop."""
+        """Drain and stop the application."""
         self.wait(self.http.aclose())
         self.wait(self._lifespan.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -81,22 +81,22 @@ class Client:
 
 
 def address(path: str) -> str:
-    """Below the API, or from the root where ``path`` begins with two slashes."""
+    """Return the full path: below the API, or below the root if ``path`` begins with two slashes."""
     return path[1:] if path.startswith("//") else API + path
 
 
 def tile_path(record: dict[str, Any], z: int, x: int, y: int, suffix: str = "png") -> str:
-    """The path of a tile, below the API."""
+    """Return the path of a tile below the API."""
     return f"/worlds/{record['id']}/{record['revision']}/tiles/{z}/{x}/{y}.{suffix}"
 
 
 def if_match(record: dict[str, Any]) -> dict[str, str]:
-    """The header of a change to a world."""
+    """Return the If-Match header for a change to a world."""
     return {"If-Match": f'"{record["revision"]}"'}
 
 
 def ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
-    """The job once nothing more will happen to it."""
+    """Wait for a job to end and return it."""
 
     def found() -> dict[str, Any] | None:
         record: dict[str, Any] = client.get(f"/jobs/{job['id']}").json()
@@ -107,7 +107,7 @@ def ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def client_of(app: FastAPI) -> Iterator[Client]:
-    """A client that is closed at the end."""
+    """Open a client and close it at the end."""
     client = Client(app)
     try:
         yield client

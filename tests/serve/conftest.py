@@ -13,14 +13,14 @@ from tests.serve.client import Client, client_of
 
 @pytest.fixture(scope="module")
 def client(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A server in a folder of its own."""
+    """A server with its own data folder."""
     with client_of(create_app(tmp_path_factory.mktemp("data"), model=tiny_model)) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def scaled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a model that draws pictures at full size, 1/2, 1/4 and 1/8: preset "tiny-scales", random weights."""
+    """Model file for full size, 1/2, 1/4 and 1/8: preset "tiny-scales" with random weights."""
     path = tmp_path_factory.mktemp("model") / "tiny-scales.safetensors"
     random_generator(preset("tiny-scales"), seed=7).save_pretrained(path)
     return path

@@ -17,34 +17,34 @@ ADDRESS = re.compile(r"http://[^\s/]+/")
 
 @dataclass(frozen=True)
 class Process:
-    """A server that answers at ``url``."""
+    """A running server at ``url``."""
 
     popen: "subprocess.Popen[str]"
     url: str
 
     def client(self) -> httpx.Client:
-        """Requests from the root."""
+        """Return a client for paths below the root."""
         return httpx.Client(base_url=self.url, timeout=60)
 
     def kill(self) -> None:
-        """As kill -9 does."""
+        """Kill the process with SIGKILL."""
         self.popen.kill()
         self.popen.wait()
 
     def terminate(self) -> int:
-        """SIGTERM; its exit code."""
+        """Stop the process with SIGTERM and return its exit code."""
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(60)
 
 
 def words(data: Path, *options: object) -> list[str]:
-    """The command line of a server in folder ``data``."""
+    """Return the command line of a server with the data folder ``data``."""
     return [sys.executable, "-m", "infgen", "serve", "--port", "0", "--data", str(data), *map(str, options)]
 
 
 @contextmanager
 def serving(data: Path, *options: object, **environment: str) -> Iterator[Process]:
-    """A server on a free port; killed at the end if it still runs."""
+    """Start a server on a free port; kill it at the end if it still runs."""
     command = words(data, "--threads", 1, *options)
     popen = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}

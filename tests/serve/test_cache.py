@@ -1,4 +1,4 @@
-"""Tiles that were drawn before: in memory, and in a folder that survives."""
+"""Caches of encoded tiles, in memory and on disk."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Who may ask, and what they may send."""
+"""Checks of host, origin, token and body size."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ TOKEN = "0123456789abcdef"
 
 @pytest.fixture(scope="module")
 def locked(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A server with a token, under any name."""
+    """A server with a token that accepts any host name."""
     app = create_app(tmp_path_factory.mktemp("data"), model=tiny_model, token=TOKEN, hosts=None)
     with client_of(app) as client:
         yield client

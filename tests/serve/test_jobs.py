@@ -1,4 +1,4 @@
-"""Exports, and what holds for every job: results, progress, cancelling, and what outlives the server."""
+"""Export jobs, and the life cycle of all jobs: results, progress, cancellation, restart."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, true, and no way to make the server fail."""
+"""The OpenAPI document: complete, correct, and without requests that make the server fail."""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def test_errors_are_described_as_one_line(document: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def api(client: Client) -> Any:
-    """What schemathesis reads out of the document."""
+    """The schema as loaded by schemathesis."""
     return schemathesis.openapi.from_dict(client.get("/openapi.json").json())
 
 

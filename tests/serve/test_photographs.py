@@ -1,4 +1,4 @@
-"""Photographs in a world: continued, joined, placed, refused."""
+"""Jobs that add photographs to a world: outpaint, inbetween, placement, invalid input."""
 
 import base64
 import io
@@ -90,7 +90,7 @@ def test_of_an_upload_only_latents_and_picture_are_kept(client: Client) -> None:
     record = client.new_world()
     job = ended(client, outpaint(client, record, photograph()).json())
     folder = client.canvas.jobs.get(job["id"]).folder
-    until(lambda: not list(folder.glob(f"{TEMPORARY_PREFIX}*")))  # it ends in memory before its record is written
+    until(lambda: not list(folder.glob(f"{TEMPORARY_PREFIX}*")))  # the job ends in memory before its record is written
     assert sorted(path.name for path in folder.iterdir()) == ["job.json", "outpaint.png"]
     assert len(list(client.canvas.worlds.folder(record["id"]).glob("*.safetensors"))) == 1
 

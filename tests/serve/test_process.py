@@ -1,4 +1,4 @@
-"""A real server: starting, stopping, being killed, and staying the same size."""
+"""A real server process: start, shutdown, kill, and constant memory."""
 
 import random
 import signal
@@ -65,7 +65,7 @@ def test_a_client_that_goes_away_leaves_no_work_behind(server: Process) -> None:
 
 
 def metrics(client: httpx.Client) -> dict[str, float]:
-    """The metrics as they are now."""
+    """Read the current metrics."""
     lines = [line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[0] != "#"]
     return {name: float(value) for name, value in lines}
 
@@ -86,7 +86,7 @@ def test_the_former_option_exact_is_accepted_with_a_note(tmp_path: Path) -> None
 
 
 def edit_for_ever(client: httpx.Client, kept: dict[str, int]) -> None:
-    """Make worlds and change them; ``kept``: id -> last seed that was answered."""
+    """Create and change worlds. ``kept``: id -> seed of the last answered change."""
     record: dict[str, str] = {}
     for seed in range(100_000):
         body = {"world": {"seed": seed}}
@@ -110,12 +110,12 @@ def test_killed_at_any_moment_no_world_is_lost_or_half_written(tiny_model: Path,
         found = {entry["id"]: client.get(f"{API}/worlds/{entry['id']}") for entry in client.get(f"{API}/worlds").json()}
         assert {answer.status_code for answer in found.values()} == {200}
         seeds = {id: answer.json()["world"]["seed"] for id, answer in found.items()}
-    # What was answered is there; the change that was on its way may be there, too.
+    # Every answered change is stored; the pending one may be, too.
     assert [id for id, seed in kept.items() if seeds.get(id) not in (seed, seed + 1)] == []
 
 
 def test_sigterm_finishes_tiles_refuses_new_work_and_leaves_with_zero(tiny_model: Path, tmp_path: Path) -> None:
-    patient = {"INFGEN_TILE_SECONDS": "1000"}  # a slow machine must not find the line of four too long
+    patient = {"INFGEN_TILE_SECONDS": "1000"}  # so that a slow machine accepts a queue of four
     with serving(tmp_path, "--model", tiny_model, **patient) as server, server.client() as client:
         record = client.post(f"{API}/worlds", json={"world": {"seed": 1}}).json()
         path = f"{API}/worlds/{record['id']}/{record['revision']}/tiles/-2"

@@ -1,4 +1,4 @@
-"""The line of tiles: order, sharing, room, deadlines. Nothing is drawn here but numbers."""
+"""The tile queue: order, sharing, capacity, deadlines. The fake renderer returns numbers."""
 
 import asyncio
 import threading
@@ -25,12 +25,12 @@ class Item:
 
 
 def item(name: str) -> Item:
-    """Names that begin alike are drawn together."""
+    """Return an item; names with the same first letter share a group."""
     return Item(name, name[0])
 
 
 class Studio:
-    """Draws when it is told to, and remembers what it drew."""
+    """Fake renderer that runs on demand and records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""Tiles over HTTP: their pixels, their levels, and how they are kept."""
+"""Tiles over HTTP: pixels, levels and caching."""
 
 import io
 from typing import Any
@@ -27,7 +27,7 @@ def world_pixels(client: Client, region: Region, **world: Any) -> Pixels:
 
 
 def close(found: Pixels, expected: Pixels) -> bool:
-    """What the engines' contract allows: one step of 255, on one value in a thousand."""
+    """Tolerance of the engines' contract: 1 of 255 in one value of a thousand."""
     difference = np.abs(found.astype(int) - expected)
     return bool(difference.max() <= 1 and (difference == 0).mean() >= 0.999)
 
@@ -46,7 +46,7 @@ def test_a_tile_has_the_pixels_of_its_region(client: Client, record: dict[str, A
 def test_webp_shows_the_same_tile(client: Client, record: dict[str, Any]) -> None:
     sharp, other = (pixels_of(client.tile(record, -2, x, 0).content).astype(int) for x in (0, 1))
     soft = pixels_of(client.tile(record, -2, 0, 0, "webp").content)
-    # The tiny model draws coloured grain, of which WebP leaves out a part.
+    # The tiny model renders coloured noise; WebP drops part of it.
     assert np.abs(sharp - soft).mean() < np.abs(other - soft).mean() / 2
 
 

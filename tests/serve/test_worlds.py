@@ -1,4 +1,4 @@
-"""Worlds over HTTP: revisions, undo and redo, and what is refused."""
+"""Worlds over HTTP: revisions, undo, redo and invalid requests."""
 
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def test_a_rectangle_is_drawn_again_from_a_new_seed_each_time(client: Client) ->
 
 def test_the_same_rectangle_and_seed_give_the_same_revision_again(client: Client) -> None:
     record, revisions = client.new_world(seed=1), []
-    look = {"x": -64, "y": -64, "w": 256, "h": 256}  # the rectangle itself lies in it
+    look = {"x": -64, "y": -64, "w": 256, "h": 256}  # contains the rectangle itself
     for seed in (5, 6, 5):
         body = {"x": 0, "y": 0, "w": 64, "h": 64, "seed": seed, "like": look}
         record = client.post(f"/worlds/{record['id']}/resample", json=body, headers=if_match(record)).json()
@@ -187,7 +187,7 @@ def test_only_so_many_revisions_are_kept(store: WorldStore, tmp_path: Path, monk
     record = store.create(World(seed=0), name="one")
     for seed in range(1, 6):
         change(store, record.id, seed)
-    assert len(list((tmp_path / "worlds" / record.id).glob("*.json"))) == 4  # and the history
+    assert len(list((tmp_path / "worlds" / record.id).glob("*.json"))) == 4  # three documents and the history
 
 
 def test_every_revision_is_a_world_file(store: WorldStore, tmp_path: Path) -> None:

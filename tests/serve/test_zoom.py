@@ -1,4 +1,4 @@
-"""Zoomed-out tiles: pictures of the model at its own scales, means beyond these, means alone where it has one scale."""
+"""Zoomed-out tiles: rendered at scales of the model, averaged at all other levels."""
 
 import logging
 from dataclasses import replace
@@ -40,7 +40,7 @@ WORLDS: dict[str, dict[str, Any]] = {
 
 
 def rendered(model: Path, z: int, x: int, y: int, *, tiles: tuple[int, int] = (1, 1), **world: Any) -> Pixels:
-    """What ``infgen render --scale`` draws where ``tiles`` (columns, rows) from (``x``, ``y``) of level ``z`` lie."""
+    """Render the area of ``tiles`` (columns, rows) from (``x``, ``y``) of level ``z`` with ``infgen render --scale``."""
     side = TILE << -z
     scale = "1" if z == 0 else f"1/{1 << -z}"
     window = x * side, y * side, tiles[0] * side, tiles[1] * side
@@ -196,7 +196,7 @@ def test_coarser_pictures_have_the_precision_of_the_server(scaled_model: Path) -
 
 
 class OneWindow(EagerEngine):
-    """Draws windows of one size, as exported files do."""
+    """An engine with windows of one size, like exported files."""
 
     fixed_cells = (11, 11)  # type: ignore[assignment]
 
