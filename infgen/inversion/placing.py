@@ -95,7 +95,7 @@ def find_horizon(photograph: Photograph) -> Horizon:
     """Estimate the horizon: the row between 1/4 and 3/4 of the height that best separates two colour profiles.
 
     Fits lines to mean colour and local contrast of the rows, one above and one below the candidate row. The score is the
-    error removed against a single line (two-phase regression, Hinkley, Biometrika 57, 1970), with a prior for the middle,
+    error removed against a single line (two-phase regression, Hinkley, Biometrika 57, 1970). A prior favours the middle,
     where models learn their horizon. If the best row explains little, returns the middle with confidence 0.
     """
     profile = _profile(photograph)
