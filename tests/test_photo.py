@@ -395,7 +395,7 @@ def test_a_white_mask_changes_nothing() -> None:
 
 
 def test_a_mask_of_another_size_is_refused() -> None:
-    with pytest.raises(InputError, match="has 60 x 49 px and photograph array 60 x 50 px"):
+    with pytest.raises(InputError, match="has 60 x 49 px and photograph array has 60 x 50 px"):
         open_photograph(plain(RED)).masked(np.zeros((49, 60), np.uint8))
 
 

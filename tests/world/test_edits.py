@@ -265,7 +265,7 @@ def test_statistics_are_those_of_the_other_region():
         (Region(1, 1, 15, 99), ("local",), None, "holds no centre of a cell; centres lie on multiples of 16 px"),
         (REGION, (), None, "fields: Tuple should have at least 1 item"),
         (REGION, ("noise",), REGION, "add local to fields"),
-        (REGION, ("local",), Region(0, 0, 16, 16), "holds 1 cells of 16 px; allowed are 2 to 65536: give a larger"),
+        (REGION, ("local",), Region(0, 0, 16, 16), "has 1 cells of 16 px; allowed are 2 to 65536: give a larger"),
         (REGION, ("local",), Region(0, 0, 10**6, 10**6), "allowed are 2 to 65536: give a smaller"),
     ],
 )
