@@ -1,4 +1,4 @@
-"""``infgen bench``: how fast this machine renders."""
+"""``infgen bench``: measure how fast this machine renders."""
 
 import json
 from collections.abc import Sequence
@@ -14,23 +14,24 @@ from infgen.bench.machine import machine
 from infgen.bench.render import measure_renders
 from infgen.bench.report import document, expected_seconds, render_table, writing_table
 from infgen.bench.writing import EXTENSIONS, check_writing, measure_writing
+from infgen.cli.options import device_option, model_option, quiet_option, threads_option, tile_option
 from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError
 from infgen.model.config import PRESETS
 
-WIDE = 136  # characters; in a narrower terminal lines break, but no figure is cut
+WIDE = 136  # characters; a narrower terminal wraps lines, but no figure is cut
 
 
 def split_list(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
-    """The parts of ``text`` between commas, each once. Raises InputError for one that is not in ``allowed``."""
+    """Split ``text`` at commas and drop duplicates. Raises InputError for a part that is not in ``allowed``."""
     parts = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
     for part in parts:
         if part not in allowed:
             many = len(allowed) > 10
             choice = f"{allowed[0]} to {allowed[-1]}" if many else ", ".join(allowed)
             raise InputError(
-                f"{option} {part[:40]!r} is not possible; give one or more of {choice}, with commas between"
+                f"{option} {part[:40]!r} is not possible; give one or more of {choice}, separated by commas"
             )
     return parts
 
@@ -41,22 +42,24 @@ def command() -> None:
 
 
 @command.command("render")
-@click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
-@click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Random weights of this size instead.")
+@model_option
+@click.option(
+    "--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
+)
 @click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the picture in px.")
 @click.option("--styles", default="1,2,4", show_default=True, help="Numbers of styles that reach every tile.")
-@click.option("--precisions", default=",".join(DTYPES), show_default=True)
+@click.option("--precisions", default=",".join(DTYPES), show_default=True, help="Precisions of PyTorch.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Renders of each.")
-@click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
+@tile_option
+@threads_option
+@device_option
 @click.option(
-    "--engine-file", "engine_files", multiple=True, help="Also what runs this file of infgen export; repeatable."
+    "--engine-file", "engine_files", multiple=True, help="Also measure this file of infgen export; repeatable."
 )
 @click.option("--write", "formats", default="", help="Also write files, such as png,tiff, to the temporary folder.")
-@click.option("--no-memory", is_flag=True, help="No processes of their own: no peak memory, no time to first tile.")
+@click.option("--no-memory", is_flag=True, help="Skip the new processes that measure first tile and peak memory.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
-@click.option("--quiet", is_flag=True, help="No estimate, no progress.")
+@quiet_option
 def render(
     model: str | None,
     preset_name: str | None,
@@ -73,10 +76,11 @@ def render(
     json_file: Path | None,
     quiet: bool,
 ) -> None:
-    """Render one square in several precisions and with several styles in every tile.
+    """Render one square in several precisions, with several styles in every tile.
 
-    With engine files, all have the tile of the first. Compares the speed with the machine's own convolutions, measured between
-    the tiles, and styles with one another, tile by tile in turn. docs/benchmarks.md says what each figure means.
+    Compares the speed with plain convolutions on the same machine, measured between the tiles. Compares numbers of
+    styles tile by tile. With engine files, all engines use the tile of the first file. docs/benchmarks.md explains
+    every figure.
     """
     if json_file is not None:
         check_output(json_file)

@@ -1,4 +1,4 @@
-"""``infgen convert``: released checkpoint -> model file."""
+"""``infgen convert``: convert a released checkpoint to a model file."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from infgen.model.convert import NETWORKS, convert
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write (.safetensors)."
 )
 @click.option(
-    "--network", type=click.Choice(NETWORKS), default=NETWORKS[0], show_default=True, help="Which weights to take."
+    "--network", type=click.Choice(NETWORKS), default=NETWORKS[0], show_default=True, help="Weights to convert."
 )
-@click.option("--half", is_flag=True, help="Store weights as float16: half the size.")
+@click.option("--half", is_flag=True, help="Store weights as float16, at half the size.")
 def command(checkpoint: Path, output: Path, network: str, half: bool) -> None:
-    """Convert a released InfinityGAN checkpoint (.pth.tar) to a model file. Nothing in the checkpoint is run."""
+    """Convert a released InfinityGAN checkpoint (.pth.tar) to a model file. No code in the checkpoint is run."""
     import torch
 
     generator = convert(checkpoint, network=network)

@@ -1,4 +1,4 @@
-"""``infgen export``: model file -> file for another runtime."""
+"""``infgen export``: export a model for another runtime."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
 
 DEFAULT_TILE_PX = 485  # or the next smaller size of the model
-TILES = ("onnx", "trt", "triton")  # kinds that draw tiles of one size
-# Options that not every kind has, with those that do.
+TILES = ("onnx", "trt", "triton")  # kinds that render tiles of one size
+# Options that only some kinds have: name -> kinds.
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "tile": TILES,
     "styles": TILES,
@@ -31,7 +31,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Order:
-    """What to write and where; ``tell`` says what happens."""
+    """The export to write. ``report`` prints what happens."""
 
     model: str | None
     source: Path
@@ -43,10 +43,10 @@ class Order:
     batch: int
     workspace: int | None
     plan: bool
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
 
     def tiles(self) -> dict[str, Any]:
-        """Model and window, as all exports of tiles take them."""
+        """Return the arguments of every export of tiles: model, window, styles, precision."""
         generator = load(self.source).coarser(self.halvings)
         levels = generator.config.levels
         cells = default_tile_cells(levels) if self.tile is None else tile_option_cells(self.tile, levels=levels)
@@ -61,27 +61,29 @@ class Order:
 
 @click.command("export")
 @click.argument("model", required=False)
-@click.option("--onnx", "kind", flag_value="onnx", help="An ONNX file, for ONNX Runtime and all that reads its files.")
-@click.option("--trt", "kind", flag_value="trt", help="A TensorRT engine, for NVIDIA GPUs.")
+@click.option("--onnx", "kind", flag_value="onnx", help="Write an ONNX file, for ONNX Runtime and others.")
+@click.option("--trt", "kind", flag_value="trt", help="Write a TensorRT engine, for NVIDIA GPUs.")
 @click.option(
-    "--triton", "kind", flag_value="triton", help="A model in a repository folder of Triton Inference Server."
+    "--triton", "kind", flag_value="triton", help="Write a model into a repository folder of Triton Inference Server."
 )
-@click.option("--torchserve", "kind", flag_value="torchserve", help="A TorchServe archive (.mar); legacy.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write, or folder.")
-@click.option("--tile", type=int, help=f"Side of the tiles that it draws, px. [default: about {DEFAULT_TILE_PX}]")
+@click.option("--torchserve", "kind", flag_value="torchserve", help="Write a TorchServe archive (.mar); legacy.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File or folder to write.")
+@click.option("--tile", type=int, help=f"Side of the tiles in px. [default: about {DEFAULT_TILE_PX}]")
 @click.option(
     "--styles",
     type=click.IntRange(1, MAX_STYLES),
-    help="How many styles of a layout can meet in one tile. [default: 1]",
+    help="Largest number of styles in one tile. [default: 1]",
 )
-@click.option("--precision", type=click.Choice(PRECISIONS), help="[default: fp32]")
 @click.option(
-    "--scale", type=click.Choice(SCALE_NAMES[:4]), help="Share of the full size that the file draws. [default: 1]"
+    "--precision", type=click.Choice(PRECISIONS), help="Precision of weights and activations. [default: fp32]"
 )
-@click.option("--batch", type=int, help=f"Tiles at once at most (--trt, --triton). [default: {DEFAULT_BATCH}]")
-@click.option("--workspace", type=int, help="Most memory of a layer, MiB (--trt). [default: TensorRT's choice]")
-@click.option("--plan", is_flag=True, help="A TensorRT engine for the GPU here in place of an ONNX file (--triton).")
-@click.option("--quiet", is_flag=True, help="Only the name of the file.")
+@click.option("--scale", type=click.Choice(SCALE_NAMES[:4]), help="Share of the full size to render. [default: 1]")
+@click.option("--batch", type=int, help=f"Largest batch of tiles (--trt, --triton). [default: {DEFAULT_BATCH}]")
+@click.option("--workspace", type=int, help="Memory limit of a layer in MiB (--trt). [default: TensorRT's choice]")
+@click.option(
+    "--plan", is_flag=True, help="Build a TensorRT engine for this machine's GPU instead of an ONNX file (--triton)."
+)
+@click.option("--quiet", is_flag=True, help="Print only the name of the file.")
 def command(
     model: str | None,
     kind: str | None,
@@ -95,13 +97,16 @@ def command(
     plan: bool,
     quiet: bool,
 ) -> None:
-    """Write MODEL for another runtime: a model file or Hugging Face hub id, by default the shipped model.
+    """Export MODEL for another runtime. MODEL is a model file or Hugging Face hub id, by default the shipped model.
 
-    ONNX files, TensorRT engines and models for Triton draw tiles of one size; a TorchServe archive draws windows of any size.
+    ONNX files, TensorRT engines and models for Triton render tiles of one size. A TorchServe archive renders windows of
+    any size.
     """
     given = {"tile": tile, "styles": styles, "precision": precision, "scale": scale}
     given |= {"batch": batch, "workspace": workspace}
-    kind = _checked(kind, {name for name, value in given.items() if value is not None} | ({"plan"} if plan else set()))
+    kind = _check_kind(
+        kind, {name for name, value in given.items() if value is not None} | ({"plan"} if plan else set())
+    )
     order = Order(
         model=model,
         source=SHIPPED if model is None else resolve(model),
@@ -113,18 +118,18 @@ def command(
         batch=DEFAULT_BATCH if batch is None else batch,
         workspace=workspace,
         plan=plan,
-        tell=(lambda line: None) if quiet else partial(click.echo, err=True),
+        report=(lambda line: None) if quiet else partial(click.echo, err=True),
     )
     click.echo(WRITERS[kind](order))
 
 
-def _checked(kind: str | None, given: set[str]) -> str:
-    """The kind. Raises InputError where there is none, or where one of the options ``given`` is not for it."""
+def _check_kind(kind: str | None, given: set[str]) -> str:
+    """Return the kind. Raises InputError if it is missing, or if one of the options ``given`` does not apply to it."""
     if kind is None:
         raise InputError(f"no kind of file was chosen; give one of {_flags(tuple(WRITERS))}")
     for name, kinds in ONLY_FOR.items():
         if name in given and kind not in kinds:
-            raise InputError(f"--{name} is for {_flags(kinds)}; leave it out")
+            raise InputError(f"--{name} applies only to {_flags(kinds)}; omit it")
     return kind
 
 
@@ -136,7 +141,7 @@ def _onnx(order: Order) -> Path:
     from infgen.export.onnx import export_onnx
 
     file = export_onnx(path=order.output, **order.tiles())
-    order.tell(describe(file, order.output))
+    order.report(describe(file, order.output))
     return order.output
 
 
@@ -144,10 +149,10 @@ def _trt(order: Order) -> Path:
     from infgen.export.tensorrt import export_tensorrt
 
     engine = export_tensorrt(
-        path=order.output, batch=order.batch, workspace_mb=order.workspace, report=order.tell, **order.tiles()
+        path=order.output, batch=order.batch, workspace_mb=order.workspace, report=order.report, **order.tiles()
     )
-    order.tell(engine.describe())
-    order.tell(describe(engine.record.tile, order.output))
+    order.report(engine.describe())
+    order.report(describe(engine.record.tile, order.output))
     return order.output
 
 
@@ -157,7 +162,7 @@ def _triton(order: Order) -> Path:
     name = model_name(str(order.model or SHIPPED), halvings=order.halvings)
     file = export_triton(repository=order.output, name=name, batch=order.batch, plan=order.plan, **order.tiles())
     written = next((order.output / name / "1").iterdir())
-    order.tell(describe(file, written))
+    order.report(describe(file, written))
     return written
 
 
@@ -165,7 +170,7 @@ def _torchserve(order: Order) -> Path:
     from infgen.export.torchserve import export_torchserve
 
     name = export_torchserve(order.source, order.output)
-    order.tell(f"model {name!r} for TorchServe, {order.output.stat().st_size / 2**20:.1f} MiB")
+    order.report(f"model {name!r} for TorchServe, {order.output.stat().st_size / 2**20:.1f} MiB")
     return order.output
 
 
@@ -178,12 +183,12 @@ WRITERS: Mapping[str, Callable[[Order], Path]] = {
 
 
 def default_tile_cells(levels: int) -> int:
-    """Cells of the largest legal tile of at most ``DEFAULT_TILE_PX`` px, or of the smallest one."""
+    """Return the cells of the largest valid tile of at most ``DEFAULT_TILE_PX`` px, or else of the smallest tile."""
     return max(MIN_TILE_CELLS, cells_covering(DEFAULT_TILE_PX + 1, levels=levels) - 1)
 
 
 def describe(file: TileFile, path: Path) -> str:
-    """What was written, in one line."""
+    """Describe the written file in one line."""
     height, width = file.tile_px
-    looks = "one style" if file.styles == 1 else f"up to {file.styles} styles in a tile"
-    return f"tiles of {height} x {width} px, {looks}, {file.precision}, {path.stat().st_size / 2**20:.1f} MiB"
+    styles = "one style" if file.styles == 1 else f"up to {file.styles} styles in a tile"
+    return f"tiles of {height} x {width} px, {styles}, {file.precision}, {path.stat().st_size / 2**20:.1f} MiB"

@@ -1,11 +1,12 @@
-"""``infgen inbetween``: join photographs in a row with generated landscape."""
+"""``infgen inbetween``: join photographs in a row and generate the gaps."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from infgen.cli.photographs import Shared, make, open_working_studio, read_photograph, shared_options
+from infgen.cli.photograph_options import PhotographOptions, photograph_options
+from infgen.cli.photographs import make, read_photograph
 from infgen.errors import InputError
 from infgen.inversion.arrangement import inbetweening
 from infgen.inversion.placing import Placed
@@ -17,11 +18,11 @@ MAX_GAP_PX = 10**7
 
 @click.command("inbetween")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--gap", type=int, required=True, help="Width in px between one photograph and the next.")
-@shared_options
-def command(photos: tuple[Path, ...], gap: int, **shared: Any) -> None:
-    """Join PHOTOS from left to right with generated landscape. All are scaled to one height."""
-    options = Shared(**shared)
+@click.option("--gap", type=int, required=True, help="Width in px of the gap between two photographs.")
+@photograph_options
+def command(photos: tuple[Path, ...], gap: int, **values: Any) -> None:
+    """Join PHOTOS from left to right and generate the gaps. All photographs are scaled to one height."""
+    options = PhotographOptions(**values)
     if not 2 <= len(photos) <= MAX_PHOTOGRAPHS:
         raise InputError(f"{len(photos)} photographs are given; allowed are 2 to {MAX_PHOTOGRAPHS}")
     if not 1 <= gap <= MAX_GAP_PX:
@@ -30,7 +31,7 @@ def command(photos: tuple[Path, ...], gap: int, **shared: Any) -> None:
     for photograph in unify_profiles([read_photograph(photo) for photo in photos]):
         x = placed[-1].x + placed[-1].region.w + gap if placed else 0
         placed.append(options.place(photograph, x=x))
-    studio = open_working_studio(options)
+    studio = options.open_studio()
     arrangement = inbetweening(placed, config=studio.generator.config)
     heights = sorted({photo.photograph.image.height for photo in placed})
     notes = [f"styles blend over {arrangement.transition} px in the middle of each gap"]

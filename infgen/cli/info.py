@@ -1,4 +1,4 @@
-"""``infgen info``: what a file is."""
+"""``infgen info``: show what a file made by infgen contains."""
 
 import json
 import os
@@ -15,21 +15,25 @@ from infgen.sinks.read import is_store
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--world", "only_world", is_flag=True, help="Print only the world, ready to be saved and rendered.")
 def command(file: Path, only_world: bool) -> None:
-    """Print as JSON what FILE is, whatever infgen made: a model, an export of it, a world, latents of a photograph, a picture
-    with the recipe that it was rendered from, or the folder of a training run.
+    """Print the content of FILE as JSON.
+
+    FILE is anything that infgen made: a model, an export of a model, a world, latents of a photograph, a picture with
+    its provenance, or the folder of a training run.
     """
-    found = describe(file, only_world=True) if only_world else _described(file)
+    found = describe(file, only_world=True) if only_world else _describe(file)
     text = json.dumps(found, indent=2, ensure_ascii=False)
-    click.echo(text.encode(errors="backslashreplace").decode())  # JSON may name half a character, which nothing prints
+    click.echo(
+        text.encode(errors="backslashreplace").decode()
+    )  # JSON may hold a lone surrogate, which cannot be printed
 
 
-def _described(file: Path) -> dict[str, Any]:
-    """The description of ``file`` by the package that writes such files, imported when it is needed."""
+def _describe(file: Path) -> dict[str, Any]:
+    """Describe ``file`` with the package that writes such files, imported only when needed."""
     if file.suffix.lower() == ".mar":
         from infgen.export.torchserve import describe_archive
 
         return describe_archive(file)
-    if os.path.isdir(file) and not is_store(file):  # unlike Path.is_dir, false for a name that is too long
+    if os.path.isdir(file) and not is_store(file):  # unlike Path.is_dir, false for names that are too long
         from infgen.train.checkpoint import RunFolder
 
         return RunFolder(file).describe()

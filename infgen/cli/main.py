@@ -1,4 +1,4 @@
-"""The ``infgen`` command group and the way from an exception to one line and an exit code."""
+"""The ``infgen`` command group. It turns exceptions into one line and an exit code."""
 
 import importlib
 import os
@@ -10,46 +10,46 @@ import click
 from infgen import __version__
 from infgen.errors import exit_code
 
-# name -> (module, one line of help). The modules import PyTorch; this table keeps ``infgen --help`` fast.
+# name -> (module, one line of help). The modules import PyTorch. With this table, ``infgen --help`` stays fast.
 COMMANDS = {
     "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
-    "styles": ("infgen.cli.styles", "Draw a sheet of styles to choose from."),
+    "styles": ("infgen.cli.styles", "Render a sheet of styles to choose from."),
     "outpaint": ("infgen.cli.outpaint", "Continue a photograph on any side."),
-    "inbetween": ("infgen.cli.inbetween", "Join photographs by what could lie between them."),
-    "panorama": ("infgen.cli.panorama", "Close a circle around a photograph."),
-    "resample": ("infgen.cli.resample", "Draw a part of a world again, or undo that."),
-    "verify": ("infgen.cli.verify", "Compare a rendered picture with its own recipe."),
-    "info": ("infgen.cli.info", "Say what a file is that infgen made."),
+    "inbetween": ("infgen.cli.inbetween", "Join photographs in a row and generate the gaps."),
+    "panorama": ("infgen.cli.panorama", "Make a seamless 360 degree image around a photograph."),
+    "resample": ("infgen.cli.resample", "Render a region of a world again, or undo that."),
+    "verify": ("infgen.cli.verify", "Compare a rendered picture with its provenance."),
+    "info": ("infgen.cli.info", "Show what a file made by infgen contains."),
     "data": ("infgen.cli.data", "Check photographs before training, and pack them into shards."),
     "train": ("infgen.cli.train", "Train a model on photographs."),
-    "eval": ("infgen.cli.eval", "Measure how good a model's pictures are."),
+    "eval": ("infgen.cli.eval", "Measure the quality of a model's pictures."),
     "bench": ("infgen.cli.bench", "Measure how fast this machine renders."),
     "serve": ("infgen.cli.serve", "Explore and paint endless pictures in a browser."),
     "schema": ("infgen.cli.schema", "Print the JSON schema of layout or world files."),
-    "export": ("infgen.cli.export", "Write a model as a file for other runtimes."),
+    "export": ("infgen.cli.export", "Export a model for other runtimes."),
     "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
 }
 
-# PyTorch reads this at its first allocation. With huge pages, fresh memory for a large tile costs less time.
+# PyTorch reads this variable at its first allocation. With huge pages, new memory for a large tile takes less time.
 LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group that imports a command only when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Command names in the order of the table."""
+        """List the commands in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command called ``cmd_name``, imported now; None for an unknown name."""
+        """Import the command ``cmd_name``. Returns None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List commands from the table, without importing them."""
+        """Format the list of commands from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -58,28 +58,28 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="infgen")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
-    """Images without edges: render any window of an infinite picture, in constant memory."""
+    """Render any window of an endless image, in constant memory."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with exit code 0, 1 (failed), 2 (bad usage or input) or 130 (interrupted)."""
+    """Run the command line. Exits with code 0, 1 (failed), 2 (bad usage or input) or 130 (interrupted)."""
     words = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault(*LARGE_PAGES)
     try:
         sys.exit(cli.main(words, prog_name="infgen", standalone_mode=False) or 0)
     except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted")
+        _print_error("interrupted")
         sys.exit(130)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:
         hint = " (see: infgen --help)" if isinstance(error, click.UsageError) else ""
-        _complain(" ".join(error.format_message().split()) + hint)
+        _print_error(" ".join(error.format_message().split()) + hint)
         sys.exit(error.exit_code if isinstance(error, click.UsageError) else 2)
     except Exception as error:
         if "--debug" in words:
             traceback.print_exc()
-        _complain(_one_line(error))
+        _print_error(_one_line(error))
         sys.exit(exit_code(error))
 
 
@@ -89,5 +89,5 @@ def _one_line(error: Exception) -> str:
     return text if known else f"unexpected {type(error).__name__}: {text} (run again with: infgen --debug ...)"
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     click.echo(f"Error: {text}", err=True)

@@ -1,32 +1,37 @@
-"""``infgen outpaint``: a photograph -> a larger picture around it."""
+"""``infgen outpaint``: continue a photograph on any side."""
 
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
-from infgen.cli.photographs import Shared, make, opened, shared_options, studio_for
+from infgen.cli.photograph_options import PhotographOptions, photograph_options
+from infgen.cli.photographs import make, read_photograph
 from infgen.inversion.arrangement import Extension, Scale, outpainting
 
 
 @click.command("outpaint")
 @click.argument("photo", type=click.Path(path_type=Path))
-@click.option("--left", type=int, default=0, show_default=True, help="Px of the output to add on the left.")
-@click.option("--top", type=int, default=0, show_default=True, help="Px of the output to add above.")
-@click.option("--right", type=int, default=0, show_default=True, help="Px of the output to add on the right.")
-@click.option("--bottom", type=int, default=0, show_default=True, help="Px of the output to add below.")
-@click.option("--samples", type=int, default=1, show_default=True, help="Different continuations, and a sheet of them.")
+@click.option("--left", type=int, default=0, show_default=True, help="Extend the output on the left by this many px.")
+@click.option("--top", type=int, default=0, show_default=True, help="Extend the output above by this many px.")
+@click.option("--right", type=int, default=0, show_default=True, help="Extend the output on the right by this many px.")
+@click.option("--bottom", type=int, default=0, show_default=True, help="Extend the output below by this many px.")
 @click.option(
-    "--mask", type=click.Path(path_type=Path), help="Picture of the photograph's size: white is kept, black drawn."
+    "--samples", type=int, default=1, show_default=True, help="Number of different continuations, with a sheet of all."
+)
+@click.option(
+    "--mask",
+    type=click.Path(path_type=Path),
+    help="Picture of the photograph's size. White pixels are kept, black ones generated.",
 )
 @click.option(
     "--scale",
     type=click.Choice(get_args(Scale)),
     default="work",
     show_default=True,
-    help="Output at working size, or at the photograph's own resolution.",
+    help="work: output at working size; source: at the photograph's own resolution.",
 )
-@shared_options
+@photograph_options
 def command(
     photo: Path,
     left: int,
@@ -36,16 +41,17 @@ def command(
     samples: int,
     mask: Path | None,
     scale: Scale,
-    **shared: Any,
+    **values: Any,
 ) -> None:
-    """Continue the photograph PHOTO on any side; what is transparent in it is drawn, too.
+    """Continue the photograph PHOTO on any side. Its transparent parts are generated, too.
 
-    Beside the picture stand its world (.world.json), which infgen render draws at any size, and the photograph's latents.
+    infgen saves the world (.world.json) and the photograph's latents next to the picture. infgen render shows that
+    world at any size.
     """
-    options = Shared(**shared)
+    options = PhotographOptions(**values)
     extension = Extension(left, top, right, bottom)
-    photograph = opened(photo)
+    photograph = read_photograph(photo)
     placed = options.place(photograph if mask is None else photograph.masked(mask))
-    studio = studio_for(options)
+    studio = options.open_studio()
     arrangement = outpainting(placed, extension, scale=scale, halvings=studio.options.halvings)
     make(arrangement, options, studio=studio, samples=samples)

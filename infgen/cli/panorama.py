@@ -1,28 +1,29 @@
-"""``infgen panorama``: a photograph -> a picture that goes once round."""
+"""``infgen panorama``: make a seamless 360 degree image around a photograph."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from infgen.cli.photographs import Shared, make, opened, shared_options, studio_for
+from infgen import geometry
+from infgen.cli.photograph_options import PhotographOptions, photograph_options
+from infgen.cli.photographs import make, read_photograph
 from infgen.inversion.arrangement import cyclic_period, panorama
-from infgen.world import geometry
 
 
 @click.command("panorama")
 @click.argument("photo", type=click.Path(path_type=Path))
 @click.option(
-    "--w", "w", type=int, required=True, help="Width of the panorama in px; rounded to whole cells of the model."
+    "--w", "w", type=int, required=True, help="Width of the panorama in px, rounded to whole cells of the model."
 )
-@shared_options
-def command(photo: Path, w: int, **shared: Any) -> None:
-    """Close a circle around PHOTO: the right edge of the picture continues at the left one, wherever it is cut."""
-    options = Shared(**shared)
-    placed = options.place(opened(photo))
-    studio = studio_for(options)
+@photograph_options
+def command(photo: Path, w: int, **values: Any) -> None:
+    """Make a seamless 360 degree image around PHOTO: its right edge continues at its left edge."""
+    options = PhotographOptions(**values)
+    placed = options.place(read_photograph(photo))
+    studio = options.open_studio()
     config = studio.generator.config
-    cell_px = geometry.cell_px(config.levels)  # of the scale that is drawn
+    cell_px = geometry.cell_px(config.levels)  # at the scale of the studio
     period = cyclic_period(w, cell_px=cell_px)
-    said = [] if period == w else [f"width {w} px is rounded to {period} px, whole cells of {cell_px} px"]
-    make(panorama(placed, period=period, halvings=config.halvings), options, studio=studio, said=said)
+    notes = [] if period == w else [f"width {w} px is rounded to {period} px, whole cells of {cell_px} px"]
+    make(panorama(placed, period=period, halvings=config.halvings), options, studio=studio, notes=notes)

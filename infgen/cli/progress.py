@@ -1,4 +1,4 @@
-"""Progress for people: a live bar with rate and remaining time on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Show progress: a live bar with rate and remaining time on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,20 +15,23 @@ Advance = Callable[[int, int], None]  # (done, total)
 
 
 class _Rate(ProgressColumn):
-    """Units per second."""
+    """A column with the rate in units per second."""
 
     def __init__(self, unit: str, scale: float) -> None:
         super().__init__()
         self._unit, self._scale = unit, scale
 
     def render(self, task: Task) -> Text:
-        """The current speed of ``task``."""
+        """Format the current rate of ``task``."""
         return Text(f"{(task.speed or 0) * self._scale:.3g} {self._unit}/s", style="progress.data.speed")
 
 
 @contextmanager
 def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) -> Iterator[Advance]:
-    """A callback ``advance(done, total)``; ``scale`` turns what is counted into ``unit`` (1e-6 for megapixels)."""
+    """Yield a callback ``advance(done, total)`` that shows the progress; nothing if ``quiet``.
+
+    ``scale`` converts the counts to ``unit``, such as 1e-6 for megapixels.
+    """
     console = Console(stderr=True)
     if quiet:
         yield lambda done, total: None
@@ -38,10 +41,10 @@ def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) 
             task = live.add_task(title, total=None)
             yield lambda done, total: live.update(task, completed=done, total=total)
     else:
-        yield _plain(title, unit, scale)
+        yield _print_lines(title, unit, scale)
 
 
-def _plain(title: str, unit: str, scale: float) -> Advance:
+def _print_lines(title: str, unit: str, scale: float) -> Advance:
     start = last = time.monotonic()
 
     def advance(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""``infgen render``: model, world and region -> picture."""
+"""``infgen render``: render a region of a world to a picture."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +8,20 @@ import click
 from PIL import Image
 
 from infgen.atomic import write_atomically
+from infgen.cli.options import (
+    engine_file_option,
+    engine_option,
+    model_option,
+    quiet_option,
+    scale_option,
+    tile_option,
+)
 from infgen.cli.progress import progress
 from infgen.engines.onnx import PROVIDERS
-from infgen.engines.selection import AUTO, NAMES
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
-from infgen.model.config import SCALE_NAMES, parse_scale
+from infgen.model.config import parse_scale
 from infgen.rendering.job import Job, Output, Workers, prepare
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -23,51 +30,58 @@ from infgen.world.layout import Layout
 from infgen.world.layout_files import resolve
 from infgen.world.world import World
 
-EXTENSIONS = ", ".join(e for f in FORMATS for e in f.extensions)
+EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 
 
 @click.command("render")
-@click.option("-o", "--output", required=True, help=f"Picture to write, by extension {EXTENSIONS}; .zarr may be a URL.")
+@click.option(
+    "-o", "--output", required=True, help=f"Picture to write. Extensions: {EXTENSIONS}. A .zarr may be a URL."
+)
 @click.option("--w", "w", type=int, required=True, help="Width in px.")
 @click.option("--h", "h", type=int, required=True, help="Height in px.")
 @click.option("--x", type=int, default=0, show_default=True, help="Left edge in px, within +-2^40.")
-@click.option("--y", type=int, help="Upper edge in px; the horizon is at 0. [default: half the height above it]")
-@click.option("--world", "world_file", type=click.Path(path_type=Path), help="World file; the options below change it.")
-@click.option("--seed", type=int, help="Any 64-bit integer. [default: 0]")
+@click.option("--y", type=int, help="Upper edge in px. The horizon is row 0. [default: half of --h above the horizon]")
+@click.option("--world", "world_file", type=click.Path(path_type=Path), help="World file. Other options change it.")
+@click.option("--seed", type=int, help="Seed of the world, any 64-bit integer. [default: 0]")
+@click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several styles and their places.")
+@click.option("--style-seed", type=int, help="Take the style from another seed.")
+@click.option("--mix-seed", type=int, help="Take the texture style of this seed from row --crossover on.")
+@click.option("--crossover", type=int, help="First style row of --mix-seed. Rows go from coarse to fine.")
+@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 1]")
+@click.option("--noise", type=float, help="Multiply the strength of the fine noise. [default: 1]")
+@click.option("--period", type=int, help="Period in px after which the world repeats along x.")
+@model_option
 @click.option(
-    "--styles", type=click.Path(path_type=Path), help="Layout file: several styles and where each of them is."
+    "--format",
+    "file_format",
+    type=click.Choice([f.key for f in FORMATS]),
+    help="File format. [default: by extension]",
 )
-@click.option("--style-seed", type=int, help="Take the look from another seed.")
-@click.option("--mix-seed", type=int, help="Mix in the texture style of this seed ...")
-@click.option("--crossover", type=int, help="... from this style row on (coarse to fine).")
-@click.option("--truncation", type=float, help="1: styles as drawn, 0: the mean style. [default: 1]")
-@click.option("--noise", type=float, help="Multiplies the strength of fine noise. [default: 1]")
-@click.option("--period", type=int, help="Repeat along x after so many px.")
-@click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
-@click.option("--format", "file_format", type=click.Choice([f.key for f in FORMATS]), help="[default: by extension]")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted render of the same picture.")
-@click.option("--restart", is_flag=True, help="Throw away what an interrupted render left.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted render of the same picture.")
+@click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")
+@scale_option
+@tile_option
+@click.option("--batch", type=int, default=1, show_default=True, help="Number of tiles computed together.")
 @click.option(
-    "--scale",
-    type=click.Choice(SCALE_NAMES[:4]),
-    default="1",
-    show_default=True,
-    help="Draw the same window at this share of its size, by the model's coarser levels: 1/4 has a 16th of the pixels.",
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="Precision of weights and activations. [default: fp32, or that of the engine file]",
 )
-@click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
-@click.option("--batch", type=int, default=1, show_default=True, help="Tiles computed together.")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="[default: fp32, or that of the engine's file]")
-@click.option("--engine", default=AUTO, show_default=True, help=f"What computes: {', '.join(NAMES)}.")
-@click.option("--engine-file", help="A file of infgen export, .onnx or .engine.")
-@click.option("--provider", type=click.Choice(list(PROVIDERS)), help="Of ONNX Runtime. [default: that of the device]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads, of each process.")
-@click.option("--device", help="cpu, cuda, cuda:1; several as cuda:0,cuda:1. [default: a GPU where there is one]")
-@click.option("--scheduler", help="Compute on a running dask cluster, tcp://host:8786; output .zarr.")
+@engine_option
+@engine_file_option
 @click.option(
-    "--preview", "preview_file", type=click.Path(path_type=Path), help="First write a small PNG of styles and image."
+    "--provider",
+    type=click.Choice(list(PROVIDERS)),
+    help="Execution provider of ONNX Runtime. [default: that of the device]",
 )
-@click.option("--dry-run", is_flag=True, help="Only print what it would take, and write the preview.")
-@click.option("--quiet", is_flag=True, help="No estimates, no progress.")
+@click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads of each process.")
+@click.option("--device", help="cpu, cuda, cuda:1 ..., or several: cuda:0,cuda:1. [default: a GPU if there is one]")
+@click.option("--scheduler", help="Render on a running dask cluster, tcp://host:8786. The output must be .zarr.")
+@click.option(
+    "--preview", "preview_file", type=click.Path(path_type=Path), help="First write a small PNG of styles and picture."
+)
+@click.option("--dry-run", is_flag=True, help="Print only the estimates, and write the preview.")
+@quiet_option
 def command(
     output: str,
     w: int,
@@ -103,8 +117,8 @@ def command(
 ) -> None:
     """Render the window of W x H px whose upper left corner is (X, Y).
 
-    The same seed always gives the same endless image: another size or another position shows more of it or another part
-    of it, and changes nothing. An interrupted render keeps its finished tiles: run it again with --resume.
+    The same seed always gives the same endless image. Another size or position only shows another part of it. An
+    interrupted render keeps its finished tiles: run it again with --resume.
     """
     region = Region(x, -(h // 2) if y is None else y, w, h)
     world = (World() if world_file is None else World.load(world_file)).changed(
@@ -130,7 +144,7 @@ def command(
         _write_preview(studio, region, preview_file)
     if dry_run:
         return
-    with _advice(target):
+    with _report_kept_tiles(target):
         job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))
     click.echo(output)
 
@@ -139,7 +153,7 @@ def _devices(device: str | None, scheduler: str | None) -> tuple[str, ...]:
     devices = tuple(part.strip() for part in device.split(",")) if device else ()
     if len(devices) > 1 and scheduler is not None:
         raise InputError(
-            f"--device {device} and --scheduler are both given; the cluster's workers have their own devices"
+            f"--device {device} and --scheduler are both given; omit --device, because workers have their own devices"
         )
     return devices
 
@@ -157,8 +171,8 @@ def _write_preview(studio: Studio, region: Region, path: Path) -> None:
 
 
 @contextmanager
-def _advice(output: Output) -> Iterator[None]:
-    """Say what is kept when the render fails or is interrupted."""
+def _report_kept_tiles(output: Output) -> Iterator[None]:
+    """Print the number of kept tiles if the render fails or is interrupted."""
     try:
         yield
     except BaseException:
@@ -169,12 +183,12 @@ def _advice(output: Output) -> Iterator[None]:
 
 
 def describe(job: Job) -> str:
-    """What the job will take, in two lines."""
+    """Describe the picture and the estimates of the job in two lines."""
     estimate, region = job.preflight, job.plan.region
     height, width = estimate.tile_px
     return (
         f"{region.w} x {region.h} px at ({region.x}, {region.y}): {estimate.pixels / 1e6:.2f} Mpx in {estimate.tiles} tiles "
         f"of {width} x {height} px, batches of {estimate.batch}, engine {job.studio.scene.engine.name}\n"
         f"about {estimate.seconds:.0f} s, {estimate.memory / 2**20:.0f} MiB of memory, "
-        f"up to {estimate.disk / 2**20:.0f} MiB of disk while it works"
+        f"up to {estimate.disk / 2**20:.0f} MiB of disk during the render"
     )

@@ -1,4 +1,4 @@
-"""``infgen resample``: draw a part of a world again, or take that back."""
+"""``infgen resample``: render a region of a world again from another seed, or undo that."""
 
 import re
 import secrets
@@ -9,10 +9,10 @@ import click
 
 from infgen.atomic import check_output
 from infgen.errors import InputError
+from infgen.geometry import Region
 from infgen.model.checkpoint import SHIPPED, load
-from infgen.rendering.plan import Region
+from infgen.rendering.palette import check_world
 from infgen.world.edits import FIELDS, Edit, FieldName
-from infgen.world.styles import check_world
 from infgen.world.world import World
 from infgen.world.world_fields import Sizes
 
@@ -21,12 +21,16 @@ _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,1
 
 @click.command("resample")
 @click.argument("world_file", metavar="WORLD", type=click.Path(path_type=Path))
-@click.option("--region", help="What is drawn again: X,Y,W,H in px, such as 0,-64,256,128.")
-@click.option("--seed", type=int, help="Any 64-bit integer. [default: drawn at random, and printed]")
-@click.option("--fields", help="local (what is there), noise (its grain). [default: local,noise]")
-@click.option("--like", help="Take mean and spread of the latents from this region X,Y,W,H of the same world.")
-@click.option("--undo", is_flag=True, help="Take the last edit back instead.")
-@click.option("--model", help="Model file or Hugging Face hub id. [default: the anchors' sizes, or the shipped model]")
+@click.option("--region", help="Region to change: X,Y,W,H in px, such as 0,-64,256,128.")
+@click.option("--seed", type=int, help="Any 64-bit integer. [default: a random one, which is printed]")
+@click.option("--fields", help="local: places of things, noise: fine irregularity. [default: local,noise]")
+@click.option(
+    "--like", help="Take mean and standard deviation of the latents from this region X,Y,W,H of the same world."
+)
+@click.option("--undo", is_flag=True, help="Remove the last edit instead.")
+@click.option(
+    "--model", help="Model file or Hugging Face hub id. [default: sizes from the anchors, or the shipped model]"
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="World file to write. [default: WORLD itself]")
 def command(
     world_file: Path,
@@ -38,10 +42,10 @@ def command(
     model: str | None,
     output: Path | None,
 ) -> None:
-    """Draw a region of the world in the file WORLD again, from another seed.
+    """Change a region of the world in the file WORLD: take its latents from another seed.
 
-    What lies farther from it than the network reaches stays as it is. Each call adds one edit to the world file; --undo removes
-    the last one. Anchors' files are copied beside another output.
+    Pixels beyond the reach of the network stay the same. Each call adds one edit to the world file, and --undo removes
+    the last one. With another output, the files of anchors are copied next to it.
     """
     target = world_file if output is None else output
     world = World.load(world_file)
@@ -50,10 +54,10 @@ def command(
         given = {"--region": region, "--seed": seed, "--fields": fields, "--like": like, "--model": model}
         if extra := [name for name, value in given.items() if value is not None]:
             raise InputError(f"--undo and {extra[0]} are both given; give one of them")
-        changed, said = world.without_last_edit(), f"undone: {_words(world.edits)}"
+        changed, message = world.without_last_edit(), f"undone: {_describe_last(world.edits)}"
     else:
         if region is None:
-            raise InputError("nothing to do; give --region X,Y,W,H to draw a part again, or --undo")
+            raise InputError("nothing to do; give --region X,Y,W,H to change a region, or --undo")
         changed = world.resampled(
             parse_region(region, "--region"),
             seed=secrets.randbits(63) if seed is None else seed,
@@ -61,22 +65,25 @@ def command(
             fields=FIELDS if fields is None else parse_fields(fields),
             like=None if like is None else parse_region(like, "--like"),
         )
-        said = _words(changed.edits)
+        message = _describe_last(changed.edits)
     changed.save(target)
-    click.echo(said, err=True)
+    click.echo(message, err=True)
     click.echo(target)
 
 
 def parse_region(text: str, option: str) -> Region:
-    """The region "X,Y,W,H" in px. Raises InputError, naming ``option``, for anything else, LimitError off the canvas."""
+    """Parse the region "X,Y,W,H" in px.
+
+    Raises InputError for anything else, with the name of ``option``, and LimitError for positions beyond +-2^40.
+    """
     match = _REGION.fullmatch(text)
     if match is None:
-        raise InputError(f"{option} {text[:60]!r} is no region; give X,Y,W,H in whole px, such as 0,-64,256,128")
+        raise InputError(f"{option} {text[:60]!r} is not a region; give X,Y,W,H in whole px, such as 0,-64,256,128")
     return Region(*(int(number) for number in match.groups()))
 
 
 def parse_fields(text: str) -> tuple[FieldName, ...]:
-    """The fields that ``text`` names, separated by commas. Raises InputError for an unknown one."""
+    """Parse the names of fields, separated by commas. Raises InputError for an unknown one."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in FIELDS:
@@ -85,7 +92,7 @@ def parse_fields(text: str) -> tuple[FieldName, ...]:
 
 
 def _sizes(world: World, model: str | None) -> Sizes:
-    """Cell size and channels: of ``model``, else of the world's anchors, else of the shipped model."""
+    """Return cell size and channels of ``model``, else of the world's anchors, else of the shipped model."""
     if model is None and world.anchors:
         return world.placed_anchors[0].latents
     config = load(SHIPPED if model is None else model).config
@@ -93,6 +100,6 @@ def _sizes(world: World, model: str | None) -> Sizes:
     return config
 
 
-def _words(edits: Sequence[Edit]) -> str:
+def _describe_last(edits: Sequence[Edit]) -> str:
     last = edits[-1]
     return f"edit {len(edits)}: {last.w} x {last.h} px at ({last.x}, {last.y}), {' and '.join(last.fields)}, seed {last.seed}"

@@ -1,4 +1,4 @@
-"""``infgen schema``: the JSON schemas of layout and world files, for editors."""
+"""``infgen schema``: print the JSON schemas of layout and world files, for editors."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ KINDS: dict[str, type[VersionedDocument]] = {"layout": Layout, "world": World}
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: print it]")
 def command(kind: str, output: Path | None) -> None:
-    """Print the JSON schema of layout or world files: editors complete and check entries with it."""
+    """Print the JSON schema of layout or world files. Editors use it to complete and check entries."""
     text = json.dumps(KINDS[kind].json_schema(), indent=2, ensure_ascii=False)
     if output is None:
         click.echo(text)

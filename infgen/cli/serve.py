@@ -1,4 +1,4 @@
-"""``infgen serve``: the infinite canvas in a browser."""
+"""``infgen serve``: serve the infinite canvas to a browser."""
 
 import ipaddress
 import os
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import click
 
-from infgen.engines.selection import AUTO, NAMES
+from infgen.cli.options import engine_file_option, engine_option, model_option, threads_option
 from infgen.errors import InputError
 from infgen.rendering.studio import Options
 
@@ -18,15 +18,32 @@ LEAST_TOKEN = 16  # characters
 
 
 @click.command("serve")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need --token.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="0: any that is free.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of worlds, tiles and jobs. [default: the user's]")
-@click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
-@click.option("--engine", default=AUTO, show_default=True, help=f"What computes: {', '.join(NAMES)}.")
-@click.option("--engine-file", help="A file of infgen export, .onnx or .engine.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. --token is needed if other machines can reach it.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8600,
+    show_default=True,
+    help="Port to listen on. 0: any free port.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of worlds, tiles and jobs. [default: infgen in the user's data folder]",
+)
+@model_option
+@engine_option
+@engine_file_option
+@threads_option
 @click.option("--exact", type=click.IntRange(0, 4), hidden=True, help="Has no effect: the model's scales decide.")
-@click.option("--token", help=f"Ask for this token, also {TOKEN_VARIABLE}. At least {LEAST_TOKEN} characters.")
+@click.option(
+    "--token", help=f"Require this token of at least {LEAST_TOKEN} characters. {TOKEN_VARIABLE} sets it, too."
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 def command(
     host: str,
@@ -40,9 +57,10 @@ def command(
     token: str | None,
     open_page: bool,
 ) -> None:
-    """Serve the infinite canvas: a page on which one travels through endless pictures, and the API behind it.
+    """Serve the infinite canvas: a page to explore and paint endless images, and its API.
 
-    Prints the page's address. Ctrl-C or SIGTERM ends it: tiles in line are finished, running jobs are cancelled.
+    Prints the address of the page. Ctrl-C or SIGTERM stops the server: it finishes queued tiles and cancels running
+    jobs.
     """
     token = token or os.environ.get(TOKEN_VARIABLE) or None
     check_token(host, token)
@@ -62,16 +80,16 @@ def command(
         )
         url = page_url(host, listener.getsockname()[1], token)
 
-        def started() -> None:
+        def announce() -> None:
             click.echo(url)
             if open_page:
                 webbrowser.open(url)
 
-        serve(app, listener, started=started)
+        serve(app, listener, started=announce)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach ``host``."""
+    """Whether only programs on this machine can reach ``host``."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -79,26 +97,27 @@ def is_loopback(host: str) -> bool:
 
 
 def check_token(host: str, token: str | None) -> None:
-    """Raise InputError where ``host`` is open to others and there is no token, or it is easily guessed."""
+    """Raise InputError for a token that is too short, and for no token if other machines can reach ``host``."""
     if token is not None and (len(token) < LEAST_TOKEN or not (token.isascii() and token.isprintable())):
         raise InputError(
-            f"the token has {len(token)} characters; give {LEAST_TOKEN} ASCII ones or more, as openssl rand -hex 16 makes"
+            f"the token has {len(token)} characters; give at least {LEAST_TOKEN} ASCII characters, such as the output "
+            "of openssl rand -hex 16"
         )
     if token is None and not is_loopback(host):
         raise InputError(
-            f"--host {host} lets other machines in, and there is no token; give --token or {TOKEN_VARIABLE}, or listen on "
-            "127.0.0.1"
+            f"--host {host} is open to other machines and there is no token; give --token or {TOKEN_VARIABLE}, or "
+            "listen on 127.0.0.1"
         )
 
 
 def page_url(host: str, port: int, token: str | None) -> str:
-    """What to open."""
+    """Return the address of the page, with the token."""
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{port}/" + (f"?token={quote(token)}" if token else "")
 
 
 def default_data() -> Path:
-    """The folder for data of this user and program."""
+    """Return the user's folder for data of infgen."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "infgen"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "infgen"

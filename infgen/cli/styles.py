@@ -1,15 +1,16 @@
-"""``infgen styles``: a contact sheet of styles to choose from."""
+"""``infgen styles``: render a contact sheet of styles to choose from."""
 
 import re
 from pathlib import Path
 
 import click
 
+from infgen.cli.options import device_option, model_option, quiet_option, scale_option, threads_option
 from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
-from infgen.model.config import SCALE_NAMES, parse_scale
+from infgen.model.config import parse_scale
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Options, open_studio
 from infgen.world.world import World
@@ -21,23 +22,23 @@ _PART = re.compile(r"(-?[0-9]{1,20})(?:-(-?[0-9]{1,20}))?")
 @click.command("styles")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Sheet to write: .png or .jpg.")
 @click.option("--seeds", default="0-63", show_default=True, help="Style seeds, such as 1,5,9-12 or -5--2.")
-@click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
-@click.option("--world-seed", type=int, default=0, show_default=True, help="World whose places are shown.")
-@click.option("--truncation", type=float, help="1: styles as drawn, 0: the mean style. [default: 1]")
+@model_option
+@click.option("--world-seed", type=int, default=0, show_default=True, help="Seed of the world to render.")
+@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 1]")
 @click.option("--w", "w", type=int, default=256, show_default=True, help="Width of each picture in px.")
 @click.option("--h", "h", type=int, default=192, show_default=True, help="Height of each picture in px.")
-@click.option(
-    "--scale",
-    type=click.Choice(SCALE_NAMES[:4]),
-    default="1",
-    show_default=True,
-    help="Draw pictures at this share of their size, by the model's coarser levels.",
-)
+@scale_option
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures in a row.")
-@click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--precision",
+    type=click.Choice(list(DTYPES)),
+    default="fp32",
+    show_default=True,
+    help="Precision of weights and activations.",
+)
+@threads_option
+@device_option
+@quiet_option
 def command(
     output: Path,
     seeds: str,
@@ -53,7 +54,7 @@ def command(
     device: str | None,
     quiet: bool,
 ) -> None:
-    """Draw the same place in many styles, each with its seed, to pick seeds for --style-seed and for layouts."""
+    """Render the same place in many styles, each with its seed, to choose seeds for --style-seed and layouts."""
     halvings = parse_scale(scale)
     region = Region(-(w // 2), -(h // 2), w, h).coarser(halvings)
     places = World.create(seed=world_seed).changed(truncation=truncation)
@@ -63,29 +64,29 @@ def command(
     options = Options(precision=precision, threads=threads, device=device, halvings=halvings)
     studio = open_studio(worlds[0], model=model, options=options)
     pictures = ((str(world.style_seed), studio.with_world(world).array(region)) for world in worlds)
-    with progress("drawing", unit="styles", quiet=quiet) as advance:
+    with progress("rendering", unit="styles", quiet=quiet) as advance:
         image = draw_sheet(sheet, pictures, progress=advance)
     save_sheet(image, output)
     click.echo(output)
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds that ``text`` names, such as "0-63", "1,5,9-12" or "-5--2", in order and each once.
+    """Parse seeds such as "0-63", "1,5,9-12" or "-5--2". Keeps the order and drops duplicates.
 
-    Raises InputError for anything else, LimitError for more than ``MAX_SEEDS``.
+    Raises InputError for anything else, LimitError for more than ``MAX_SEEDS`` seeds.
     """
     found: dict[int, None] = {}
     for part in text.split(","):
         match = _PART.fullmatch(part.strip())
         if match is None:
             raise InputError(
-                f"seeds {part.strip()[:40]!r} is not a seed or a range; give something like 0-63 or 1,5,9-12"
+                f"seeds {part.strip()[:40]!r} is neither a seed nor a range; give for example 0-63 or 1,5,9-12"
             )
         first = int(match[1])
         last = first if match[2] is None else int(match[2])
         if last < first:
             raise InputError(f"seeds {part.strip()} runs backwards; give the smaller seed first")
         if last - first + 1 + len(found) > MAX_SEEDS:
-            raise LimitError(f"seeds {text[:40]!r} names more than {MAX_SEEDS} seeds; make several sheets")
+            raise LimitError(f"seeds {text[:40]!r} has more than {MAX_SEEDS} seeds; make several sheets")
         found |= dict.fromkeys(range(first, last + 1))
     return list(found)

@@ -39,7 +39,7 @@ def test_a_picture_in_half_precision_is_verified_with_its_own_file(draw: Call, c
     words = ("verify", tmp_path / "half.png", "--model", tiny_file(), "--threads", 1)
     code, _, said = call(*words)
     assert code == 2
-    assert "drawn in fp16 by engine onnx-cpu; give the file that it ran with --engine-file" in said
+    assert "rendered in fp16 by engine onnx-cpu; give its file with --engine-file" in said
     assert call(*words, "--engine-file", file)[0] == 0
 
 

@@ -45,9 +45,9 @@ def test_every_lossless_format_holds_the_same_pixels_and_verifies(
     code, out, _ = call("verify", tmp_path / name, "--model", tiny_model, "--tiles", 3, "--seed", 1)
     assert code == 0
     assert "all agree, 3 bit for bit" in out
-    recipe = read_provenance(tmp_path / name)
-    assert recipe is not None
-    assert [style["name"] for style in recipe["world"]["layout"]["styles"]] == ["day", "dusk"]
+    provenance = read_provenance(tmp_path / name)
+    assert provenance is not None
+    assert [style["name"] for style in provenance["world"]["layout"]["styles"]] == ["day", "dusk"]
 
 
 @pytest.mark.parametrize(("name", "chosen"), [("a.jpg", None), ("b.tif", "cog")])
@@ -104,10 +104,10 @@ def test_a_changed_pixel_fails_verification(render: Call, call: Call, tiny_model
     array[:, 40:60, 40:60] = 255 - array[:, 40:60, 40:60]
     code, _, err = call("verify", path, "--model", tiny_model)
     assert code == 1
-    assert "is not what its recipe draws" in err
+    assert "differs from its provenance in" in err
 
 
-def test_verification_needs_a_recipe_and_the_right_model(render: Call, call: Call, tmp_path: Path) -> None:
+def test_verification_needs_provenance_and_the_right_model(render: Call, call: Call, tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "plain.png")
     assert "has no provenance" in call("verify", tmp_path / "plain.png")[2]
     render("--w", 40, "--h", 40, "-o", tmp_path / "a.png")

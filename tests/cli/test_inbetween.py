@@ -52,12 +52,12 @@ def test_styles_meet_in_the_middle_of_the_gap_whatever_the_widths(inbetween: Cal
     assert abs(int(np.flatnonzero(np.diff(labels))[0]) - (40 + 50)) <= 1
 
 
-def test_photographs_of_other_heights_are_brought_to_one_and_that_is_said(inbetween: Call, tmp_path: Path) -> None:
+def test_photographs_of_other_heights_are_scaled_to_one_and_that_is_printed(inbetween: Call, tmp_path: Path) -> None:
     photos = [photograph(tmp_path, "a.png"), photograph(tmp_path, "b.png", width=180, height=120)]
     code, _, err = inbetween(*photos, "--gap", 20, "-o", tmp_path / "c.png")
     assert code == 0
-    assert "heights of 40 to 120 px are brought to 40 px" in err
-    assert "styles fade into each other over 11 px" in err
+    assert "heights of 40 to 120 px are scaled to 40 px" in err
+    assert "styles blend over 11 px" in err
     assert pixels(tmp_path / "c.png").shape == (40, 140, 3)
 
 
@@ -83,7 +83,7 @@ def test_interrupted_at_the_second_photograph_both_are_kept(
         code, _, err = inbetween(*row(tmp_path), "--gap", 20, "--steps", 3, "-o", tmp_path / "a.png")
     assert code == 130
     files = [word for word in err.split() if word.endswith(".safetensors")][-2:]
-    monkeypatch.setattr(module, "optimise", lambda *_, **__: pytest.fail("it was inverted again"))
+    monkeypatch.setattr(module, "invert_photograph", lambda *_, **__: pytest.fail("it was inverted again"))
     again = [word for file in files for word in ("--latents", file)]
     assert inbetween(*row(tmp_path), "--gap", 20, *again, "-o", tmp_path / "a.png")[0] == 0
 
@@ -91,8 +91,8 @@ def test_interrupted_at_the_second_photograph_both_are_kept(
 @pytest.mark.parametrize(
     ("count", "words", "message"),
     [
-        (1, ("--gap", 20), "1 photographs given; allowed are 2 to 32"),
-        (33, ("--gap", 20), "33 photographs given; allowed are 2 to 32"),
+        (1, ("--gap", 20), "1 photographs are given; allowed are 2 to 32"),
+        (33, ("--gap", 20), "33 photographs are given; allowed are 2 to 32"),
         (2, ("--gap", 0), "gap 0 px is not possible"),
         (2, ("--gap", -3), "gap -3 px is not possible"),
         (2, ("--gap", 10**12), "gap 1000000000000 px is not possible"),

@@ -142,10 +142,10 @@ def test_a_preview_shows_what_was_reached(outpaint: Call, tmp_path: Path) -> Non
     assert pixels(tmp_path / "live.png").shape == (40, 60, 3)
 
 
-# What is said
+# Printed lines
 
 
-def test_size_place_and_time_are_said_before_work_begins(
+def test_size_place_and_time_are_printed_before_the_work(
     call: Call, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def begin(*_: object, **__: object) -> None:
@@ -155,22 +155,22 @@ def test_size_place_and_time_are_said_before_work_begins(
     photo = photograph(tmp_path, width=600, height=400)
     words = ("--height", 40, "--right", 30, "--top", 4, "--samples", 2, "--model", tiny_model, "-o", tmp_path / "a.png")
     lines = call("outpaint", photo, *words)[2].splitlines()
-    assert lines[0].startswith(f"{photo}: 600 x 400 px at 60 x 40 px, from (0, -")
+    assert lines[0].startswith(f"{photo}: 600 x 400 px, inverted at 60 x 40 px from (0, -")
     assert "% of the height (estimated, confidence 0." in lines[0]
     assert lines[1].startswith("2 pictures of 90 x 44 px: the window (0, -")
     assert lines[2].startswith("inversion of 1 photograph in up to 150 steps each: about ")
     assert lines[3:] == ["Error: work began"]
 
 
-def test_what_an_inversion_reached_is_said(call: Call, tiny_model: Path, tmp_path: Path) -> None:
+def test_the_result_of_an_inversion_is_printed(call: Call, tiny_model: Path, tmp_path: Path) -> None:
     words = ("--right", 5, *QUICK, "--model", tiny_model, "-o", tmp_path / "a.png")
     _, _, err = call("outpaint", photograph(tmp_path), *words)
     assert "dB and LPIPS" in err
     assert "after 1 steps in" in err
-    assert "drift, about 1 where a world draws: styles" in err
+    assert "drift (worlds have about 1): styles" in err
 
 
-def test_what_was_lost_in_reading_is_said(call: Call, tiny_model: Path, tmp_path: Path) -> None:
+def test_conversions_in_reading_are_printed(call: Call, tiny_model: Path, tmp_path: Path) -> None:
     Image.fromarray(landscape(0)).convert("CMYK").save(tmp_path / "a.jpg")
     words = ("--right", 5, *QUICK, "--model", tiny_model, "-o", tmp_path / "b.png")
     _, _, err = call("outpaint", tmp_path / "a.jpg", *words)
@@ -180,7 +180,7 @@ def test_what_was_lost_in_reading_is_said(call: Call, tiny_model: Path, tmp_path
 # Interrupted
 
 
-def test_an_interrupted_inversion_keeps_its_latents_and_says_how_to_go_on(
+def test_an_interrupted_inversion_keeps_its_latents_and_prints_how_to_continue(
     outpaint: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = photograph(tmp_path)
@@ -189,7 +189,7 @@ def test_an_interrupted_inversion_keeps_its_latents_and_says_how_to_go_on(
         code, out, err = outpaint(photo, "--right", 30, "--steps", 9, "-o", tmp_path / "a.png")
     (latents,) = tmp_path.glob("a.*.safetensors")
     assert (code, out) == (130, "")
-    assert f"go on with the same command and --latents {latents}" in err
+    assert f"continue with the same command and --latents {latents}" in err
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([photo.name, latents.name])
     assert outpaint(photo, "--right", 30, "--steps", 9, "--latents", latents, "-o", tmp_path / "a.png")[0] == 0
     assert pixels(tmp_path / "a.png").shape == (40, 90, 3)
@@ -224,7 +224,7 @@ BAD = [
     (("--right", 5, "--samples", 65), "65 samples are out of range"),
     (("--right", 5, "--height", 20), "height 20 px is too small"),
     (("--right", 5, "--height", 10**6), MAX_INVERSION_PIXELS.name),
-    (("--right", 5, "--horizon", "high"), "--horizon 'high' is no number"),
+    (("--right", 5, "--horizon", "high"), "--horizon 'high' is not a number"),
     (("--right", 5, "--horizon", 3), "horizon 3.0 is out of range"),
     (("--right", 5, "--horizon", "nan"), "horizon nan is out of range"),
     (("--right", 5, "--feather", -1), "--feather"),
@@ -234,7 +234,7 @@ BAD = [
     (("--right", 5, "--scale", "large"), "--scale"),
     (("--right", 5, "--mask", "none.png"), "mask 'none.png' cannot be read"),
     (("--right", 5, "--latents", "none.safetensors"), "none.safetensors does not exist"),
-    (("--right", 5, "--latents", "a", "--latents", "b"), "2 files given with --latents for 1 photographs"),
+    (("--right", 5, "--latents", "a", "--latents", "b"), "2 --latents files are given for 1 photographs"),
     (("--right", 5, "--preview", "none/live.png"), "does not exist"),
     (("--right", 5, "--device", "abacus"), "abacus"),
     (("--right", 5, "--model", "none.safetensors"), "none.safetensors"),

@@ -46,15 +46,15 @@ def test_help_does_not_import_pytorch():
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp"])
-def test_a_picture_has_the_asked_size_and_its_recipe(render: Call, call: Call, tmp_path: Path, name: str):
+def test_a_picture_has_the_asked_size_and_its_provenance(render: Call, call: Call, tmp_path: Path, name: str):
     code, out, _ = render("--w", 130, "--h", 90, "--seed", 3, "-o", tmp_path / name)
     assert code == 0
     assert out.strip() == str(tmp_path / name)
     assert pixels(tmp_path / name).shape == (90, 130, 3)
     code, out, _ = call("info", tmp_path / name)
-    recipe = json.loads(out)
-    assert recipe["region"] == {"x": 0, "y": -45, "w": 130, "h": 90}
-    assert recipe["world"]["seed"] == 3
+    provenance = json.loads(out)
+    assert provenance["region"] == {"x": 0, "y": -45, "w": 130, "h": 90}
+    assert provenance["world"]["seed"] == 3
 
 
 def test_a_jpeg_is_nearly_the_png(render: Call, tmp_path: Path):
@@ -70,7 +70,7 @@ def test_a_larger_picture_of_the_same_seed_continues_it(render: Call, tmp_path: 
     assert np.abs(cut - pixels(tmp_path / "small.png")).max() <= 1
 
 
-def test_a_picture_is_drawn_again_from_its_own_recipe(render: Call, call: Call, tmp_path: Path):
+def test_a_picture_is_drawn_again_from_its_provenance(render: Call, call: Call, tmp_path: Path):
     render(
         "--w",
         64,
@@ -236,11 +236,11 @@ def test_files_that_are_no_models_are_refused(call: Call, tmp_path: Path, conten
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
-def test_a_picture_without_a_recipe_is_named(call: Call, tmp_path: Path):
+def test_a_picture_without_provenance_is_named(call: Call, tmp_path: Path):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     code, _, err = call("info", tmp_path / "a.png")
     assert code == 2
-    assert "no recipe" in err
+    assert "has no provenance" in err
 
 
 def test_convert_writes_a_model_that_renders(call: Call, tmp_path: Path):

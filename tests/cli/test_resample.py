@@ -105,16 +105,16 @@ def test_files_of_anchors_come_along_to_another_folder(call: Call, anchored: Pat
     ("words", "message"),
     [
         ((), "nothing to do; give --region X,Y,W,H"),
-        (("--region", "1,2,3"), "--region '1,2,3' is no region; give X,Y,W,H in whole px"),
-        (("--region", "0,0,1e3,5"), "--region '0,0,1e3,5' is no region"),
+        (("--region", "1,2,3"), "--region '1,2,3' is not a region; give X,Y,W,H in whole px"),
+        (("--region", "0,0,1e3,5"), "--region '0,0,1e3,5' is not a region"),
         (("--region", "0,0,0,16"), "width 0 px is not possible; give 1 or more"),
-        (("--region", "0,0,16,-16"), "is no region"),
+        (("--region", "0,0,16,-16"), "is not a region"),
         (("--region", "1099511627776,0,16,16"), "leaves the canvas; allowed is -2^40 to 2^40"),
         (("--region", "1,1,15,15"), "holds no centre of a cell; centres lie on multiples of 16 px"),
         ((*REGION, "--fields", "colour"), "--fields names 'colour'; allowed are local, noise"),
         ((*REGION, "--fields", ""), "--fields names ''; allowed are local, noise"),
-        ((*REGION, "--like", "0,0,16,16"), "holds 1 cells of 16 px; allowed are 2 to 65536"),
-        ((*REGION, "--like", "here"), "--like 'here' is no region"),
+        ((*REGION, "--like", "0,0,16,16"), "has 1 cells of 16 px; allowed are 2 to 65536"),
+        ((*REGION, "--like", "here"), "--like 'here' is not a region"),
         ((*REGION, "--like", "0,0,64,64", "--fields", "noise"), "add local to fields"),
         ((*REGION, "--seed", 2**64), "seed is 18446744073709551616"),
         (("--undo", "--seed", 1), "--undo and --seed are both given"),
@@ -173,7 +173,7 @@ def test_an_altered_anchor_is_refused_before_anything_is_drawn(render: Call, anc
     file = anchored.parent / "photo.safetensors"
     file.write_bytes(file.read_bytes()[:-4] + bytes(4))
     code, _, err = render(*WINDOW, "--world", anchored, "-o", tmp_path / "out.png")
-    assert (code, "is not the one of this world" in err) == (2, True)
+    assert (code, "is not the file of this world" in err) == (2, True)
     assert not (tmp_path / "out.png").exists()
 
 

@@ -53,22 +53,24 @@ def test_the_picture_has_the_pixels_that_cover_the_window(
     assert np.array_equal(found, World(seed=3).render(*WINDOW, model=scaled_model(), scale=scale))
 
 
-def test_the_recipe_says_the_scale_and_the_region_in_its_own_pixels(draw: Call, tmp_path: Path):
+def test_the_provenance_states_the_scale_and_the_region_in_its_own_pixels(draw: Call, tmp_path: Path):
     draw("a.png", "--scale", "1/4")
-    recipe = read_provenance(tmp_path / "a.png")
-    assert recipe is not None
-    assert (recipe["scale"], recipe["region"]) == ("1/4", {"x": -3, "y": -2, "w": 52, "h": 33})
+    provenance = read_provenance(tmp_path / "a.png")
+    assert provenance is not None
+    assert (provenance["scale"], provenance["region"]) == ("1/4", {"x": -3, "y": -2, "w": 52, "h": 33})
 
 
-def test_at_full_size_the_recipe_is_as_ever(draw: Call, tmp_path: Path):
+def test_at_full_size_the_provenance_has_no_scale(draw: Call, tmp_path: Path):
     draw("a.png", "--scale", "1")
-    recipe = read_provenance(tmp_path / "a.png")
-    assert recipe is not None
-    assert "scale" not in recipe
+    provenance = read_provenance(tmp_path / "a.png")
+    assert provenance is not None
+    assert "scale" not in provenance
 
 
 @pytest.mark.parametrize("more", [(), ("--tile", 37, "--batch", 3)], ids=["one tile", "several tiles"])
-def test_a_coarse_picture_is_verified_by_its_recipe(draw: Call, call: Call, tmp_path: Path, more: tuple[object, ...]):
+def test_a_coarse_picture_is_verified_by_its_provenance(
+    draw: Call, call: Call, tmp_path: Path, more: tuple[object, ...]
+):
     draw("a.png", "--scale", "1/4", *more)
     code, said, _ = call("verify", tmp_path / "a.png", "--model", scaled_model(), "--threads", 1)
     assert code == 0, said
@@ -199,7 +201,11 @@ def test_an_exported_scale_is_refused_at_another_one(draw: Call, tmp_path: Path,
     ("model", "words", "message"),
     [
         (tiny_file, ("--onnx", "--scale", "1/2"), "scale 1/2 is no picture of this model; it draws 1: "),
-        (scaled_model, ("--torchserve", "--scale", "1/2"), "--scale is for --onnx, --trt and --triton; leave it out"),
+        (
+            scaled_model,
+            ("--torchserve", "--scale", "1/2"),
+            "--scale applies only to --onnx, --trt and --triton; omit it",
+        ),
     ],
 )
 def test_what_cannot_be_exported_at_a_scale_is_refused_in_one_line(

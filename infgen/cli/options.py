@@ -1,0 +1,23 @@
+"""Options that several commands share, as decorators."""
+
+import click
+
+from infgen.engines.selection import AUTO, NAMES
+from infgen.model.config import SCALE_NAMES
+
+model_option = click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
+threads_option = click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
+device_option = click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU if there is one]")
+engine_option = click.option(
+    "--engine", default=AUTO, show_default=True, help=f"Runtime of the model: {', '.join(NAMES)}."
+)
+engine_file_option = click.option("--engine-file", help="Engine file of infgen export: .onnx or .engine.")
+tile_option = click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
+scale_option = click.option(
+    "--scale",
+    type=click.Choice(SCALE_NAMES[:4]),
+    default="1",
+    show_default=True,
+    help="Render at this share of the size, by a coarser level of the model. 1/4 has a 16th of the pixels.",
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Print no estimates and no progress.")

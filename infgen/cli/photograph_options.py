@@ -1,0 +1,134 @@
+"""Options of ``outpaint``, ``inbetween`` and ``panorama``, as one decorator, and their values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from infgen.cli.options import device_option, model_option, quiet_option, threads_option
+from infgen.errors import InputError
+from infgen.inversion.arrangement import FEATHER_PX
+from infgen.inversion.continuation import open_working_studio
+from infgen.inversion.invert import CONTINUING
+from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
+from infgen.photo import Photograph
+from infgen.rendering.studio import Studio
+
+AUTO = "auto"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_OPTIONS = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="Picture to write: PNG, JPEG, WebP or TIFF.",
+    ),
+    click.option(
+        "--keep-original/--no-keep-original", default=True, show_default=True, help="Keep the photograph's own pixels."
+    ),
+    click.option(
+        "--feather",
+        type=click.IntRange(0, 10_000),
+        help="Width in px of the feathered blend at the photograph's edges. "
+        f"[default: {FEATHER_PX} px at working size]",
+    ),
+    click.option(
+        "--height",
+        type=int,
+        default=WORKING_HEIGHT_PX,
+        show_default=True,
+        help="Scale photographs to this working height in px for the model.",
+    ),
+    click.option(
+        "--horizon",
+        default=AUTO,
+        show_default=True,
+        help="Row of the horizon: auto, or a fraction of the height from the upper edge.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(-(2**63), 2**64 - 1),
+        default=0,
+        show_default=True,
+        help="Seed of the world around the photographs.",
+    ),
+    click.option(
+        "--steps",
+        type=click.IntRange(1, 100_000),
+        default=CONTINUING.steps,
+        show_default=True,
+        help="Limit of steps of an inversion.",
+    ),
+    click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion."),
+    click.option(
+        "--latents",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Use these latents of an earlier run instead of inverting; repeat it for several photographs.",
+    ),
+    click.option(
+        "--preview",
+        type=click.Path(path_type=Path),
+        help="Write the state of the inversion to this PNG every few seconds.",
+    ),
+    model_option,
+    threads_option,
+    device_option,
+    quiet_option,
+)
+
+
+def photograph_options(function: _Function) -> _Function:
+    """Add the options of all three commands."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotographOptions:
+    """The values of the shared options."""
+
+    output: Path
+    keep_original: bool
+    feather: int | None
+    height: int
+    horizon: str
+    seed: int
+    steps: int
+    seconds: float | None
+    latents: tuple[Path, ...]
+    preview: Path | None
+    model: str | None
+    threads: int | None
+    device: str | None
+    quiet: bool
+
+    @property
+    def fraction(self) -> float | None:
+        """The horizon as a fraction of the height, or None to estimate it. Raises InputError for anything else."""
+        if self.horizon.strip().lower() == AUTO:
+            return None
+        try:
+            return float(self.horizon)
+        except ValueError:
+            raise InputError(
+                f"--horizon {self.horizon[:40]!r} is not a number; give auto or a fraction such as 0.4"
+            ) from None
+
+    def place(self, photograph: Photograph, *, x: int = 0) -> Placed:
+        """Scale the photograph to working size and place its left edge at column ``x`` of the world."""
+        return place(photograph, height=self.height, horizon=self.fraction, x=x)
+
+    def open_studio(self) -> Studio:
+        """Load the model at the scale of inversion."""
+        return open_working_studio(model=self.model, threads=self.threads, device=self.device)
+
+    def report(self, text: str) -> None:
+        """Print a line to standard error, unless ``quiet``."""
+        if not self.quiet:
+            click.echo(text, err=True)
