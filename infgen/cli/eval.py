@@ -1,4 +1,4 @@
-"""``infgen eval``: model and photographs -> how good the pictures are."""
+"""``infgen eval``: measure the quality of a model's pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ from infgen.train.evaluation.metrics import METRICS
 from infgen.train.evaluation.report import check_folder
 from infgen.train.evaluation.request import DEFAULT_METRICS, DEFAULT_SCALES
 
-FILE_COLUMNS = 200  # width of tables that are not printed on a terminal, which says its own
+FILE_COLUMNS = 200  # width of tables in files; a terminal has its own width
 
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
-    """Whole numbers separated by commas, each once, in rising order."""
+    """Parse whole numbers separated by commas. Sorts them and drops duplicates. Raises InputError for anything else."""
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() and len(word) <= 6 for word in words):
         raise InputError(f"{what} {text!r} are not whole numbers separated by commas; give for example 1,2,4")
@@ -31,7 +31,7 @@ def _numbers(text: str, what: str) -> tuple[int, ...]:
 
 
 def _other(model: str | None, *, device: torch.device) -> Other | None:
-    """The model to compare with."""
+    """Load the model to compare with, if there is one."""
     if model is None:
         return None
     path = resolve(model)
@@ -39,7 +39,7 @@ def _other(model: str | None, *, device: torch.device) -> Other | None:
 
 
 def _read(data: str, scales: Sequence[Scale], *, quiet: bool) -> tuple[PhotoSet, ...]:
-    """The photographs for each scale; says which are left out, and how many remain."""
+    """Read the photographs for each scale. Prints the skipped files and the counts."""
     with progress("reading photographs", unit="photographs", quiet=quiet) as reading:
         sets, skipped = open_photographs(data, scales, progress=reading)
     for skip in skipped:
@@ -52,27 +52,33 @@ def _read(data: str, scales: Sequence[Scale], *, quiet: bool) -> tuple[PhotoSet,
 @click.command("eval", epilog="Metrics: " + ", ".join(m.name for m in METRICS))
 @click.argument("model")
 @click.argument("data")
-@click.option("--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Names, separated by commas.")
+@click.option("--metrics", default=",".join(DEFAULT_METRICS), show_default=True, help="Metrics, separated by commas.")
 @click.option(
     "--scales",
     default=",".join(map(str, DEFAULT_SCALES)),
     show_default=True,
-    help="Of the ScaleInv distances. Work grows with their squares; for models with scales it does not grow.",
+    help="Scales of the ScaleInv distances. Work grows with their squares, except for models with scales.",
 )
-@click.option("--compare", help="Another model: its distances stand in a column beside those of MODEL.")
+@click.option("--compare", help="Add a column with the distances of this other model.")
 @click.option("--floor", is_flag=True, help="Add a column: one half of the photographs against the other half.")
-@click.option("--fused", help="Add columns: worlds of so many styles side by side, for example 1,2,4.")
+@click.option("--fused", help="Add columns for worlds of this many styles side by side, such as 1,2,4.")
 @click.option("--n", type=int, default=1000, show_default=True, help="Pictures on each side of a distance.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for report.json and report.png.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the generated pictures."
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write report.json and report.png to this folder.")
 @click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: torchvision's cache]")
 @click.option("--inception-weights", type=click.Path(path_type=Path), help="Inception file. [default: PyTorch's cache]")
-@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU where there is one]")
+@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU if there is one]")
 @click.option(
-    "--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True, help="Of the generator."
+    "--precision",
+    type=click.Choice(list(DTYPES)),
+    default="fp32",
+    show_default=True,
+    help="Precision of the generator.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.")
-@click.option("--quiet", is_flag=True, help="No estimates, no progress.")
+@click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
+@click.option("--quiet", is_flag=True, help="Print no estimates and no progress.")
 def command(
     model: str,
     data: str,
@@ -91,11 +97,12 @@ def command(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Compare pictures of MODEL with photographs in DATA, as for infgen train, at every scale of MODEL.
+    """Compare pictures of MODEL with photographs in DATA, at every scale of MODEL. DATA is as for infgen train.
 
-    fid, kid and is need the standard Inception network (pip install 'infgen[fid]'); fd-vgg and fd-effnet are other networks'
-    Frechet distances and cannot be compared with published FIDs. A prefix scaleinv- shrinks larger pictures to the size of a
-    patch; for a MODEL with scales these are windows of one view and more. inf- cuts patches from wide strips.
+    fid, kid and is need the standard Inception network (pip install 'infgen[fid]'). fd-vgg and fd-effnet are Frechet
+    distances of other networks; do not compare them with published FIDs. The prefix scaleinv- shrinks larger pictures
+    to the size of a patch; for a MODEL with scales these are windows of one view and more. The prefix inf- cuts patches
+    from wide strips.
     """
     names = [name for word in metrics.split(",") if (name := word.strip())]
     request = Request(
@@ -116,7 +123,7 @@ def command(
     request.check(generator.config)
     if not quiet:
         work = request.pixels(generator.config, other=None if other is None else other.generator.config) / 1e6
-        click.echo(f"N = {n}, distances need {work:.1f} Mpx drawn", err=True)
+        click.echo(f"N = {n}, the distances need {work:.1f} Mpx of generated pictures", err=True)
     report = evaluate(
         generator,
         _read(data, judged_scales(generator.config), quiet=quiet),

@@ -70,7 +70,7 @@ def test_it_prints_a_table_and_writes_a_report(call: Call, tiny_model: Path, pho
 def test_without_quiet_it_says_how_much_it_draws_and_how_far_it_is(call: Call, tiny_model: Path, photos: Path) -> None:
     code, _, err = call(tiny_model, photos, "--metrics", "fd-effnet", "--n", 2)
     assert code == 0
-    assert "N = 2, distances need 0.0 Mpx drawn" in err
+    assert "N = 2, the distances need 0.0 Mpx of generated pictures" in err
     assert "3 photographs with views of 197 px" in err
     assert "samples, 1x: 100 %" in err
 
