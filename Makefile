@@ -1,14 +1,14 @@
 # Everything runs in .venv, made from the pinned versions in constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
-PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md) tests/oracles/README.md)
+PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md) tests/oracles/README.md) help/*.md
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test quick lint types wheel page prose clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
-	$(BIN)/infgen render --w 2048 --h 1024 -o out/demo.png
+	$(BIN)/infgen render --w 2048 --h 1024 --seed 7 -o out/demo.png
 	@echo "out/demo.png is drawn. The canvas, in a browser: $(INSTALL) --editable '.[serve]' && $(BIN)/infgen serve --open"
 
 test: .venv/dev  ## run the test suite

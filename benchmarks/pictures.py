@@ -20,6 +20,7 @@ from infgen.train import sample_sheet
 from infgen.world.layout import ResolvedLayout
 
 WORLDS = 16
+DEMO_SEED = 7  # chosen by eye among worlds 0 to 15; make demo renders it
 STRIP_VIEWS = 10  # length of the strip in views, each as wide as it is tall
 STRIP_ROWS = 5
 FUSED_STYLES = 4
@@ -85,7 +86,7 @@ def scales(studio: Studio, seed: int) -> Image.Image:
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--model", type=click.Path(path_type=Path), default=SHIPPED)
-@click.option("--seed", default=0, show_default=True, help="World of the demo, the strip and the scales.")
+@click.option("--seed", default=0, show_default=True, help="World of the strip and the scales.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True)
 @click.option("--threads", type=int)
 def main(out: Path, model: Path, seed: int, precision: str, threads: int | None) -> None:
@@ -96,7 +97,7 @@ def main(out: Path, model: Path, seed: int, precision: str, threads: int | None)
     studio = open_studio(World(), model=str(model), options=options)
     view = judged_scales(studio.generator.config)[-1].view_px
     pictures = {
-        "demo": drawn(studio, World(seed=seed), 2048, 1024).resize((1536, 768), Image.Resampling.LANCZOS),
+        "demo": drawn(studio, World(seed=DEMO_SEED), 2048, 1024).resize((1536, 768), Image.Resampling.LANCZOS),
         "worlds": worlds(studio, 2 * view, view, columns=2, shown=394),
         "squares": worlds(studio, 1024, 1024, columns=4, shown=384),
         "strip": strip(studio, seed, view, shown=394),

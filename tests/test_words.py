@@ -41,7 +41,6 @@ def test_lines_of_a_page_fit_in_the_editor(path: Path) -> None:
     assert [line for line in prose.splitlines() if len(line) > LINE and not line.startswith(("|", "!["))] == []
 
 
-@pytest.mark.xfail(strict=True, reason="help texts are not rewritten yet: remove this mark once they are")
 def test_help_texts_have_no_old_words(tmp_path: Path) -> None:
     runpy.run_path(str(PROSE / "help_texts.py"))["write_help"](tmp_path)
     found = {path.stem: old_words(path.read_text()) for path in sorted(tmp_path.glob("*.md"))}

@@ -22,8 +22,8 @@ DEFAULT_PRESET = "scenery-101-small"
 def command() -> None:
     """Check photographs before training, or pack them into shards.
 
-    DATA is a folder of photographs, a zip file, tar shards (one, a folder of them, or shards/{0000..0009}.tar), or a
-    URL such as s3://bucket/photos.
+    DATA is a folder of photographs, a zip file, tar shards, or a URL such as s3://bucket/photos. Name one shard, a folder
+    of them, or shards/{0000..0009}.tar.
     """
 
 

@@ -17,8 +17,8 @@ from infgen.sinks.read import is_store
 def command(file: Path, only_world: bool) -> None:
     """Print the content of FILE as JSON.
 
-    FILE is anything that infgen made: a model, an export of a model, a world, latents of a photograph, a picture with
-    its provenance, or the folder of a training run.
+    FILE is a model, an export of a model, a world, latents of a photograph, or a picture with its provenance. It can also
+    be the folder of a training run.
     """
     found = describe(file, only_world=True) if only_world else _describe(file)
     text = json.dumps(found, indent=2, ensure_ascii=False)
