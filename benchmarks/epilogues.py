@@ -48,7 +48,7 @@ def separate_upsample(
     y: Tensor, terms: Tensor, energy: Tensor, noise: Tensor, strength: Tensor, bias: Tensor
 ) -> Tensor:
     """``upsample_epilogue`` as PyTorch operations in the type of ``y`` (B, O, 2n+1, 2m+1)."""
-    factors = epilogues.doubled(epilogues.demodulation(terms, energy)).to(y.dtype)
+    factors = epilogues.upsample_factors(epilogues.demodulation(terms, energy)).to(y.dtype)
     return _finished(blur(y[:, :, 1:-1, 1:-1] * factors), noise, strength, bias)
 
 

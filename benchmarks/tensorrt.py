@@ -47,8 +47,8 @@ def build(path: Path, model: Path, *, tile: int, **what: Any) -> tuple[str, ...]
     start = time.perf_counter()
     done = export_tensorrt(generator, path, model_sha256=file_hash(model), cells=(cells, cells), **what)
     whole = time.perf_counter() - start
-    assert done.built is not None
-    return f"{path.stat().st_size / MIB:.1f}", str(done.built.layers), f"{done.built.seconds:.1f}", f"{whole:.1f}"
+    assert done.stats is not None
+    return f"{path.stat().st_size / MIB:.1f}", str(done.stats.layers), f"{done.stats.seconds:.1f}", f"{whole:.1f}"
 
 
 def beside_pytorch(path: Path, model: Path, batch: int, styles: int) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks.render import console, machine
 from infgen.errors import MissingExtraError
 from infgen.export.torchserve import export_torchserve
-from infgen.export.torchserve_handler import encoded
+from infgen.export.torchserve_handler import encode_picture
 from infgen.geometry import Region
 from infgen.model.checkpoint import SHIPPED
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -106,7 +106,7 @@ def direct(studio: Studio) -> Ask:
         if not last or last[0][0] != request["seed"]:
             last[:] = [(request["seed"], studio.with_world(World(seed=request["seed"])))]
         here, region = last[0][1], Region(*(request[k] for k in "xywh"))
-        return encoded(here.array(region), here.recipe(here.plan(region)), file_format="png")
+        return encode_picture(here.array(region), here.provenance(here.plan(region)), file_format="png")
 
     return ask
 

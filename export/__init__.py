@@ -1,1 +1,1 @@
-"""Export: ONNX files, kernels and archives for the runtimes that people deploy on."""
+"""Export: ONNX and TensorRT files, GPU kernels, TorchServe archives and Triton repositories (installed as ``infgen.export``)."""

@@ -1,7 +1,7 @@
-"""The operators in ONNX: nodes of the domain "infgen", each with a body of standard operators.
+"""The operators in ONNX: functions of the domain "infgen", whose bodies consist of standard operators.
 
-ONNX Runtime inlines the bodies. TensorRT finds plugins for the two epilogues by the nodes' names and their attributes
-``plugin_namespace`` and ``plugin_version``. Meanings are those of ``infgen.export.epilogues`` and ``.modulation``.
+ONNX Runtime inlines the bodies. TensorRT finds plugins for the two epilogues by the names of the nodes and their attributes
+``plugin_namespace`` and ``plugin_version``. ``infgen.export.epilogues`` and ``infgen.export.modulation`` define the operators.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,10 +16,10 @@ from infgen.model.layers import LEAK
 
 DOMAIN = "infgen"
 DOMAIN_VERSION = 1
-OPSETS = {"fp32": 18, "fp16": 18, "bf16": 22}  # by precision: the oldest in which convolutions take it
+OPSETS = {"fp32": 18, "fp16": 18, "bf16": 22}  # oldest version whose convolutions support the precision
 PLUGIN: Mapping[str, str] = {"plugin_namespace": "infgen", "plugin_version": "1"}
 
-# sum_t terms * energy, float32: (1 or B, T, O)^T times (B, T, H * W), so that no plane is transposed
+# sum_t terms * energy, float32: (1 or B, T, O)^T times (B, T, H * W), so that no feature map is transposed
 _DEMODULATION = """
   flat = Constant <value_ints = [0, 0, -1]> ()
   planes = Reshape (terms, flat)
@@ -53,8 +53,8 @@ _PLAIN = """
   scaled = Mul (y_float, factors)
 """
 
-# 2n-1 of n is 1 where n is 1: one factor for all positions stays one. The filter outer([1, 2, 1]) is the mean of 2 x 2 twice,
-# times 16; with it go 1/16 and the 4 of the transposed convolution.
+# For n = 1, 2n-1 is 1: a factor for all positions stays one. The filter outer([1, 2, 1]) / 16 equals two 2 x 2 means. The
+# gain of 4 is that of the transposed convolution.
 _UPSAMPLED = """
   two = Constant <value_ints = [2]> ()
   one = Constant <value_ints = [1]> ()
@@ -97,7 +97,7 @@ _MODULATION = f"""
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: its name in ONNX, names of inputs and outputs, its body, and whether TensorRT has a plugin for it."""
+    """One operator: ONNX name, input and output names, body, and whether TensorRT has a plugin for it."""
 
     name: str
     inputs: tuple[str, ...]
@@ -107,13 +107,13 @@ class Operator:
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """Attributes of its nodes."""
+        """Attributes of the operator's nodes."""
         return PLUGIN if self.plugin else {}
 
-    def text(self, opset: int) -> str:
-        """The function in ONNX's textual form, of standard operators of version ``opset``."""
-        given = ", ".join(f'{key}: string = "{value}"' for key, value in self.attributes.items())
-        head = f"{self.name} {f'<{given}> ' if given else ''}({', '.join(self.inputs)}) => ({', '.join(self.outputs)})"
+    def to_text(self, opset: int) -> str:
+        """Format the function in ONNX's text form, with standard operators of version ``opset``."""
+        attributes = ", ".join(f'{key}: string = "{value}"' for key, value in self.attributes.items())
+        head = f"{self.name} {f'<{attributes}> ' if attributes else ''}({', '.join(self.inputs)}) => ({', '.join(self.outputs)})"
         return f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n{head}\n{{{self.body}}}'
 
 
@@ -124,34 +124,34 @@ MODULATED_CONV = Operator("InfgenModulatedConvEpilogue", _EPILOGUE_INPUTS, ("out
 UPSAMPLE = Operator("InfgenUpsampleEpilogue", _EPILOGUE_INPUTS, ("out",), _BLURRED, plugin=True)
 MODULATION = Operator("InfgenModulation", _MODULATION_INPUTS, ("scales", "size", "energy"), _MODULATION, plugin=False)
 OPERATORS = (MODULATED_CONV, UPSAMPLE, MODULATION)
-_TYPES = {"y": "T", "out": "T", "first": "tensor(int64)", "second": "tensor(int64)"}  # everything else is float32
+_TYPES = {"y": "T", "out": "T", "first": "tensor(int64)", "second": "tensor(int64)"}  # all others are float32
 
 
-def functions(opset: int) -> list[Any]:
-    """All bodies as ``onnx.FunctionProto``."""
+def function_protos(opset: int) -> list[Any]:
+    """Parse all operators into ``onnx.FunctionProto``."""
     from onnx import parser
 
-    return [parser.parse_function(operator.text(opset)) for operator in OPERATORS]
+    return [parser.parse_function(operator.to_text(opset)) for operator in OPERATORS]
 
 
 def register_schemas() -> None:
-    """Tell ``onnx`` the signatures of the operators, once a process: the exporter asks for them."""
+    """Register the signatures of the operators with ``onnx``, once per process: the exporter looks them up."""
     from onnx import defs, helper
 
-    def parameter(name: str) -> Any:
+    def make_parameter(name: str) -> Any:
         return defs.OpSchema.FormalParameter(name, _TYPES.get(name, "tensor(float)"))
 
     for operator in OPERATORS:
         if defs.has(operator.name, DOMAIN):
             continue
-        halves = ("T", ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"], "activations")
+        float_types = ("T", ["tensor(float)", "tensor(float16)", "tensor(bfloat16)"], "activations")
         schema = defs.OpSchema(
             operator.name,
             DOMAIN,
             DOMAIN_VERSION,
-            inputs=[parameter(name) for name in operator.inputs],
-            outputs=[parameter(name) for name in operator.outputs],
-            type_constraints=[halves] if "y" in operator.inputs else [],
+            inputs=[make_parameter(name) for name in operator.inputs],
+            outputs=[make_parameter(name) for name in operator.outputs],
+            type_constraints=[float_types] if "y" in operator.inputs else [],
             attributes=[
                 defs.OpSchema.Attribute(k, helper.make_attribute(k, v)) for k, v in operator.attributes.items()
             ],
@@ -159,20 +159,20 @@ def register_schemas() -> None:
         defs.register_schema(schema)
 
 
-def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """What PyTorch's exporter writes for the operators: a node each, not its body."""
+def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Make the translation table for PyTorch's exporter: each operator becomes one node."""
     from onnxscript.values import Opset
 
     opset = Opset(DOMAIN, DOMAIN_VERSION)
 
-    def node(operator: Operator) -> Callable[..., Any]:
+    def node_writer(operator: Operator) -> Callable[..., Any]:
         def write(*inputs: Any) -> Any:
             return getattr(opset, operator.name)(*inputs, **operator.attributes)
 
         return write
 
     return {
-        torch.ops.infgen.modulated_conv_epilogue.default: node(MODULATED_CONV),
-        torch.ops.infgen.upsample_epilogue.default: node(UPSAMPLE),
-        torch.ops.infgen.modulation.default: node(MODULATION),
+        torch.ops.infgen.modulated_conv_epilogue.default: node_writer(MODULATED_CONV),
+        torch.ops.infgen.upsample_epilogue.default: node_writer(UPSAMPLE),
+        torch.ops.infgen.modulation.default: node_writer(MODULATION),
     }

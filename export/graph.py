@@ -1,8 +1,8 @@
-"""The generator as engines run it: a fixed window of cells, activation-scaled convolutions with constant weights, any style.
+"""The generator as exported: a fixed window of cells, convolutions with constant weights and scaled activations, any style.
 
-``conv(x * s, W) * demodulation`` with ``s`` and demodulation computed inside from the styles, for one style or for K mixed over
-space (as in ``infgen.model.fused``). ``W`` and ``s`` are divided by their maxima, after StyleGAN2-ADA: what stands between
-convolution and demodulation then never grows with the style, and half precision holds it. Demodulation undoes both.
+It computes ``conv(x * s, W) * demodulation``, with ``s`` and demodulation from the styles: one style, or K mixed over space (as
+in ``infgen.model.fused``). ``W`` and ``s`` are divided by their maxima, as in StyleGAN2-ADA. So the values between convolution
+and demodulation do not depend on the size of the style and fit half precision. Demodulation reverses both divisions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,14 +24,14 @@ from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 @dataclass(frozen=True)
 class Modulation:
-    """Styles as one layer needs them (see ``infgen.export.modulation``). All begin with B where tiles have their own styles."""
+    """Modulation of one layer (see ``infgen.export.modulation``). All tensors have the axis B if tiles have their own styles."""
 
-    scales: Tensor  # (K, I), within -1 .. 1
-    size: Tensor  # (), what they were divided by
+    scales: Tensor  # (K, I), in [-1, 1]
+    size: Tensor  # (), divisor of the scales
     energy: Tensor  # (P, O), of all pairs of styles
 
-    def scaled(self, x: Tensor, weights: Tensor | None) -> Tensor:
-        """``x`` (B, I, H, W) times the scales of one style, or of K by their ``weights`` (B, K, H, W) on its positions."""
+    def scale_input(self, x: Tensor, weights: Tensor | None) -> Tensor:
+        """Multiply ``x`` (B, I, H, W) by the scales of one style, or of K mixed by ``weights`` (B, K, H, W) at its positions."""
         scales = self.scales.to(x.dtype)
         if weights is None:
             return x * scales.mT[..., None]  # (I, 1, 1) or (B, I, 1, 1)
@@ -39,17 +39,17 @@ class Modulation:
 
 
 class ConstantConv(nn.Module):
-    """The constant parts of a modulated convolution: its weight, of unit size, and what modulation needs of it."""
+    """The constants of a modulated convolution: its weight divided by its size, and the inputs of modulation."""
 
     weight: Tensor  # (O, I, k, k), or (I, O, k, k) for a transposed convolution
-    size: Tensor  # (O,), what the weight was divided by
+    size: Tensor  # (O,), divisor of the weight
     kernel: Tensor  # (I, O), sum over k of weight^2, without the gain of the activation
-    floor: Tensor  # (O,), epsilon in the same unit
+    floor: Tensor  # (O,), epsilon of demodulation in the same unit
     affine: Tensor  # (D, I)
     shift: Tensor  # (I,)
-    first: Tensor  # (P,), k and ...
-    second: Tensor  # (P,), ... l of all pairs k <= l of styles
-    times: Tensor  # (P, 1), 2 where k < l, which stands for (l, k), too
+    first: Tensor  # (P,), k of all pairs k <= l of styles
+    second: Tensor  # (P,), l of all pairs
+    times: Tensor  # (P, 1), 2 for k < l, because the pair also counts for (l, k)
 
     def __init__(self, conv: ModulatedConv, *, styles: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -73,19 +73,19 @@ class ConstantConv(nn.Module):
             self.register_buffer(name, buffer)
 
     def modulation(self, styles: Tensor) -> Modulation:
-        """Of ``styles`` (K, D) or (B, K, D)."""
+        """Compute the modulation by ``styles`` (K, D) or (B, K, D)."""
         constants = self.affine, self.shift, self.kernel, self.floor, self.first, self.second, self.times
         return Modulation(*modulation(styles, *constants))
 
     def terms(self, weights: Tensor | None) -> Tensor:
-        """What multiplies the energy: products of weights (B, K, H, W), (B, P, H, W); 1 for one style."""
+        """Compute the factors of the energy, (B, P, H, W): products of ``weights`` (B, K, H, W); 1 for one style."""
         if weights is None:
             return torch.ones(1, 1, 1, 1, device=self.weight.device)
         return weights.index_select(1, self.first) * weights.index_select(1, self.second)
 
     def forward(self, x: Tensor, style: Modulation, weights: Tensor | None) -> Tensor:
         """(B, I, H, W) -> (B, O, H', W'), before demodulation; a transposed convolution gives 2H+1 x 2W+1."""
-        x = style.scaled(x, weights)
+        x = style.scale_input(x, weights)
         return F.conv_transpose2d(x, self.weight, stride=2) if self.up else F.conv2d(x, self.weight)
 
 
@@ -105,13 +105,13 @@ class StructureLayer(nn.Module):
         x = trim(x, self.margin)
         x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
         style = self.conv.modulation(z_g)
-        y = self.conv(x, style, _middle(weights, x))
-        factors = demodulation(self.conv.terms(_middle(weights, y)), style.energy)
+        y = self.conv(x, style, _crop_weights(weights, x))
+        factors = demodulation(self.conv.terms(_crop_weights(weights, y)), style.energy)
         return F.leaky_relu(y.float() * factors + self.bias, LEAK).to(y.dtype)
 
 
 class InputLayer(nn.Module):
-    """A 1x1 convolution without style or activation: what stands for the structure where there is none."""
+    """A 1x1 convolution without style or activation, for models without a structure synthesizer."""
 
     weight: Tensor
     bias: Tensor
@@ -146,13 +146,13 @@ class TextureLayer(nn.Module):
         y = self.conv(x, style, weights)
         strength = self.strength * noise_strength
         epilogue = upsample_epilogue if self.conv.up else modulated_conv_epilogue
-        terms = self.conv.terms(weights if self.conv.up else _middle(weights, y))
+        terms = self.conv.terms(weights if self.conv.up else _crop_weights(weights, y))
         out: Tensor = epilogue(y, terms, style.energy, noise, strength, self.bias)
         return out
 
 
 class ColourLayer(nn.Module):
-    """1x1 convolution to RGB without demodulation: its sizes come back in float32."""
+    """1x1 convolution to RGB without demodulation. The sizes of weight and style are multiplied in float32."""
 
     bias: Tensor
 
@@ -164,16 +164,16 @@ class ColourLayer(nn.Module):
     def forward(self, x: Tensor, styles: Tensor, weights: Tensor | None) -> Tensor:
         """(B, C, H, W), styles (K, D), weights around the same centre -> (B, 3, H, W), float32."""
         style = self.conv.modulation(styles)
-        y: Tensor = self.conv(x, style, _middle(weights, x))
+        y: Tensor = self.conv(x, style, _crop_weights(weights, x))
         return y.float() * (self.conv.size * style.size[..., None])[..., None, None] + self.bias
 
 
-def _middle(weights: Tensor | None, x: Tensor) -> Tensor | None:
+def _crop_weights(weights: Tensor | None, x: Tensor) -> Tensor | None:
     return None if weights is None else centre_crop(weights, *x.shape[-2:])
 
 
 class TileGraph(nn.Module):
-    """``Generator.forward`` for windows of one size, drawn in one style or in ``styles`` mixed over space.
+    """``Generator.forward`` for windows of one size, with one style or with ``styles`` mixed over space.
 
     Raises InputError for a model with zero padding.
     """
@@ -184,12 +184,12 @@ class TileGraph(nn.Module):
         self.config, self.styles, self.dtype = generator.config, styles, dtype
         texture = generator.texture
         convs, rgbs = cast("Iterable[StyledConv]", texture.convs), cast("Iterable[ToRGB]", texture.to_rgbs)
-        self.structure = nn.ModuleList(self._structure(generator.structure))
+        self.structure = nn.ModuleList(self._build_structure(generator.structure))
         self.convs = nn.ModuleList(TextureLayer(conv, styles=styles, dtype=dtype) for conv in convs)
         self.to_rgbs = nn.ModuleList(ColourLayer(rgb, styles=styles, dtype=dtype) for rgb in rgbs)
         self.rgb_rows = [texture.rgb_row(level) for level in range(self.config.levels)]
 
-    def _structure(self, structure: nn.Module) -> Iterable[nn.Module]:
+    def _build_structure(self, structure: nn.Module) -> Iterable[nn.Module]:
         if isinstance(structure, DirectInput):
             return [InputLayer(structure, dtype=self.dtype)]
         layers = cast("Iterable[CoordinateConv]", structure.layers)
@@ -208,19 +208,19 @@ class TileGraph(nn.Module):
         """RGB (B, 3, H, W), float32, about [-1, 1], not clipped. All inputs are float32.
 
         ``z_l`` (B, C, n+24, m+24), ``coordinates`` (B, channels, n+24, m+24), ``noises[i]`` (B, 1, h_i, w_i), ``noise_strength``
-        (), ``z_g`` (K, D), ``w_plus`` (K, rows, D), or (B, 1, 1, 1), (B, K, D) and (B, K, rows, D) where every tile has its own
+        (), ``z_g`` (K, D), ``w_plus`` (K, rows, D), or (B, 1, 1, 1), (B, K, D) and (B, K, rows, D) if every tile has its own
         styles. ``weights``, empty for one style: (B, K, n+24, m+24) on cells, then (B, K, h, w) on the input lattice of every
         texture convolution; they sum to 1 over K.
         """
         x, coordinates = z_l.to(self.dtype), coordinates.to(self.dtype)
-        here, maps = (weights[0], weights[1:]) if weights else (None, [None] * len(self.convs))
+        cell_weights, texture_weights = (weights[0], weights[1:]) if weights else (None, [None] * len(self.convs))
         for layer in self.structure:
-            x = layer(x, coordinates, z_g, here)
+            x = layer(x, coordinates, z_g, cell_weights)
         rgb = None
         for level, to_rgb in enumerate(self.to_rgbs):
             for i in (2 * level, 2 * level + 1):
-                x = self.convs[i](x, w_plus[..., i, :], noises[i], noise_strength, maps[i])
-            contribution = to_rgb(x, w_plus[..., self.rgb_rows[level], :], maps[2 * level + 1])
+                x = self.convs[i](x, w_plus[..., i, :], noises[i], noise_strength, texture_weights[i])
+            contribution = to_rgb(x, w_plus[..., self.rgb_rows[level], :], texture_weights[2 * level + 1])
             rgb = contribution if rgb is None else upsample_skip(rgb) + contribution
         assert rgb is not None
         return rgb

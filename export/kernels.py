@@ -1,10 +1,10 @@
-"""The two epilogues as kernels for GPUs, in the Triton language: each reads what the convolution gave and writes once.
+"""GPU kernels for the two epilogues in the Triton language. Each reads the convolution's output and writes the result once.
 
-``infgen.export.epilogues`` defines what they compute; after ``register()`` its operators run them for CUDA tensors.
+``infgen.export.epilogues`` defines the operators. After ``register()`` they run these kernels for CUDA tensors.
 ``infgen.export.ptx`` compiles the same source ahead of time. Needs the extra ``kernels``.
 
-A *block* is what one program computes at a time: ``BLOCK_W`` neighbours in a row by ``BLOCK_O`` output channels, as a matrix
-whose last axis is the one that is contiguous in memory. Strides are in elements. Arithmetic is float32, addresses are 64-bit.
+A program computes one *block* at a time: ``BLOCK_W`` neighbours in a row by ``BLOCK_O`` output channels, as a matrix whose
+last axis is contiguous in memory. Strides are in elements. Arithmetic is float32, addresses are 64-bit.
 """
 
 import functools
@@ -25,22 +25,23 @@ try:
 except ImportError as error:
     raise MissingExtraError("GPU kernels need the package triton; run: pip install 'infgen[kernels]'") from error
 
-# Adjacent threads must touch adjacent memory. Channels last, 64 channels of a 16-bit type fill a cache line of 128 bytes, read
-# by 8 threads with 16 bytes each; in rows (NCHW), 128 neighbours do, read one by one since odd widths leave rows unaligned.
+# Adjacent threads must access adjacent memory. In channels-last layout, 64 channels of a 16-bit type fill a cache line of
+# 128 bytes, which 8 threads read with 16 bytes each. In NCHW layout, a block has 128 neighbours of a row, read one by one:
+# rows of odd width are not aligned.
 CHANNEL_RUN, ROW_RUN = 64, 128
-CONV_VALUES = 2048  # of a block: 16 a thread, enough loads under way to hide their latency
-UPSAMPLE_VALUES = 512  # less, since a program keeps seven float32 matrices of this size from row to row
-UPSAMPLE_ROWS = 8  # lattice rows that a program walks down: it reads 18 rows of y for the 16 that it writes
-LAUNCH_OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}  # said, not left to the version's default
+CONV_VALUES = 2048  # per block: 16 per thread, enough concurrent loads to hide their latency
+UPSAMPLE_VALUES = 512  # fewer, because a program keeps seven float32 matrices of this size from row to row
+UPSAMPLE_ROWS = 8  # lattice rows per program, which reads 18 rows of y and writes 16
+LAUNCH_OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}  # explicit, because defaults depend on the version
 
-NAMES = ("y", "terms", "out")  # whose strides kernels are given
+NAMES = ("y", "terms", "out")  # tensors whose strides are kernel arguments
 SLOPE = tl.constexpr(LEAK)
 jit: Callable[[Callable[..., Any]], Any] = triton.jit
 
 
 @jit
 def _block(number: tl.tensor, CHANNELS_LAST: tl.constexpr, BLOCK_W: tl.constexpr, BLOCK_O: tl.constexpr) -> tl.tuple:
-    """Columns and channels of block ``number`` of a row, 64-bit, along their axes of the block."""
+    """Compute columns and channels of block ``number`` of a row, 64-bit, along their axes of the block."""
     column = number * BLOCK_W + tl.arange(0, BLOCK_W).to(tl.int64)
     channel = tl.program_id(1) * BLOCK_O + tl.arange(0, BLOCK_O).to(tl.int64)
     if CHANNELS_LAST:
@@ -51,8 +52,8 @@ def _block(number: tl.tensor, CHANNELS_LAST: tl.constexpr, BLOCK_W: tl.constexpr
 
 
 @jit
-def _activated(x: tl.tensor, noise: tl.tensor, strength: tl.tensor, bias: tl.tensor, inside: tl.tensor) -> tl.tensor:
-    """leaky_relu(x + noise * strength + bias); ``noise`` is where it lies, ``inside`` which of it exists."""
+def _activate(x: tl.tensor, noise: tl.tensor, strength: tl.tensor, bias: tl.tensor, inside: tl.tensor) -> tl.tensor:
+    """leaky_relu(x + noise * strength + bias). ``noise``: pointers; ``inside``: mask of the valid ones."""
     x += tl.load(noise, mask=inside, other=0.0).to(tl.float32) * strength + bias
     return tl.where(x > 0, x, x * SLOPE)
 
@@ -67,8 +68,8 @@ def _demodulation(
     column_in: tl.tensor,
     channel_in: tl.tensor,
 ) -> tl.tensor:
-    """rsqrt(sum_t terms * energy) of a block, from pointers to the first term and its energies."""
-    # 1 outside: never stored, and not a division by zero
+    """rsqrt(sum_t terms * energy) of a block. ``terms`` and ``energy`` point to the first term and its energies."""
+    # 1 outside the mask: these values are not stored, and they avoid a division by zero
     total = tl.load(terms, mask=column_in, other=1.0) * tl.load(energy, mask=channel_in, other=1.0)
     for _ in range(1, count):
         terms += terms_o
@@ -88,7 +89,7 @@ def modulated_conv_kernel(
 ) -> None:  # fmt: skip
     """leaky_relu(y * demodulation + noise * strength + bias). Grid: (blocks of all rows, blocks of channels, B).
 
-    ``channels`` is O, ``count`` T; a term's stride is ``terms_o``. Energy, noise and bias are contiguous.
+    ``channels`` is O, ``count`` is T, ``terms_o`` is the stride of a term. Energy, noise and bias are contiguous.
     """
     blocks = tl.cdiv(width, BLOCK_W)
     batch, row = tl.program_id(2).to(tl.int64), (tl.program_id(0) // blocks).to(tl.int64)
@@ -103,7 +104,7 @@ def modulated_conv_kernel(
 
     noise += (batch * height + row) * width + column
     shift = tl.load(bias + channel, mask=channel_in, other=0.0).to(tl.float32)
-    x = _activated(x, noise, tl.load(strength).to(tl.float32), shift, column_in)
+    x = _activate(x, noise, tl.load(strength).to(tl.float32), shift, column_in)
     out += batch * out_b + row * out_h + column * out_w + channel * out_o
     tl.store(out, x.to(out.dtype.element_ty), mask=inside)
 
@@ -111,53 +112,59 @@ def modulated_conv_kernel(
 @jit
 def _lattice_row(
     terms: tl.tensor, terms_o: tl.tensor, terms_w: tl.tensor, energy: tl.tensor, channels: tl.tensor, count: tl.tensor,
-    near: tl.tensor, far: tl.tensor, channel_in: tl.tensor, UNIFORM: tl.constexpr,
+    even_in: tl.tensor, odd_in: tl.tensor, channel_in: tl.tensor, UNIFORM: tl.constexpr,
 ) -> tl.tuple:  # fmt: skip
-    """Demodulation at lattice columns q, q+1 (where ``near``) and q+2 (where ``far``); 1 if it is the same everywhere."""
+    """Demodulation at lattice columns q, q+1 (mask ``even_in``) and q+2 (mask ``odd_in``); 1 if it is uniform."""
     if UNIFORM:
         first = tl.full([], 1.0, tl.float32)
         second, third = first, first
     else:
         scale = tl.load(energy, mask=channel_in, other=1.0)
-        first = tl.load(terms, mask=near, other=1.0) * scale
-        second = tl.load(terms + terms_w, mask=near, other=1.0) * scale
-        third = tl.load(terms + 2 * terms_w, mask=far, other=1.0) * scale
+        first = tl.load(terms, mask=even_in, other=1.0) * scale
+        second = tl.load(terms + terms_w, mask=even_in, other=1.0) * scale
+        third = tl.load(terms + 2 * terms_w, mask=odd_in, other=1.0) * scale
         for _ in range(1, count):
             terms += terms_o
             energy += channels
             scale = tl.load(energy, mask=channel_in, other=0.0)
-            first += tl.load(terms, mask=near, other=0.0) * scale
-            second += tl.load(terms + terms_w, mask=near, other=0.0) * scale
-            third += tl.load(terms + 2 * terms_w, mask=far, other=0.0) * scale
+            first += tl.load(terms, mask=even_in, other=0.0) * scale
+            second += tl.load(terms + terms_w, mask=even_in, other=0.0) * scale
+            third += tl.load(terms + 2 * terms_w, mask=odd_in, other=0.0) * scale
         first, second, third = tl.rsqrt(first), tl.rsqrt(second), tl.rsqrt(third)
     return first, second, third
 
 
 @jit
-def _blurred_row(
-    y: tl.tensor, y_w: tl.tensor, first: tl.tensor, second: tl.tensor, third: tl.tensor, near: tl.tensor, far: tl.tensor
+def _blur_row(
+    y: tl.tensor,
+    y_w: tl.tensor,
+    first: tl.tensor,
+    second: tl.tensor,
+    third: tl.tensor,
+    even_in: tl.tensor,
+    odd_in: tl.tensor,
 ) -> tl.tuple:
-    """[1, 2, 1] along a row of y times the interpolated demodulation, at output columns 2q and 2q+1.
+    """Filter a row of y times the interpolated demodulation with [1, 2, 1], at output columns 2q and 2q+1.
 
-    ``y`` points to fine column 2q; ``first`` to ``third`` are the demodulation at lattice columns q to q+2.
+    ``y`` points to fine column 2q. ``first`` to ``third`` are the demodulation at lattice columns q to q+2.
     """
-    a = tl.load(y, mask=near, other=0.0).to(tl.float32) * first
-    b = tl.load(y + y_w, mask=near, other=0.0).to(tl.float32) * (0.5 * (first + second))
-    c = tl.load(y + 2 * y_w, mask=near, other=0.0).to(tl.float32) * second
-    d = tl.load(y + 3 * y_w, mask=far, other=0.0).to(tl.float32) * (0.5 * (second + third))
+    a = tl.load(y, mask=even_in, other=0.0).to(tl.float32) * first
+    b = tl.load(y + y_w, mask=even_in, other=0.0).to(tl.float32) * (0.5 * (first + second))
+    c = tl.load(y + 2 * y_w, mask=even_in, other=0.0).to(tl.float32) * second
+    d = tl.load(y + 3 * y_w, mask=odd_in, other=0.0).to(tl.float32) * (0.5 * (second + third))
     return a + 2 * b + c, b + 2 * c + d
 
 
 @jit
 def _store_row(
     out: tl.tensor, out_w: tl.tensor, noise: tl.tensor, strength: tl.tensor, shift: tl.tensor,
-    even: tl.tensor, odd: tl.tensor, near: tl.tensor, far: tl.tensor, channel_in: tl.tensor,
+    even: tl.tensor, odd: tl.tensor, even_in: tl.tensor, odd_in: tl.tensor, channel_in: tl.tensor,
 ) -> None:  # fmt: skip
-    """Finish and store output columns 2q (where ``near``) and 2q+1 (where ``far``) of a row."""
-    even = _activated(even, noise, strength, shift, near)
-    odd = _activated(odd, noise + 1, strength, shift, far)
-    tl.store(out, even.to(out.dtype.element_ty), mask=near & channel_in)
-    tl.store(out + out_w, odd.to(out.dtype.element_ty), mask=far & channel_in)
+    """Activate and store output columns 2q (mask ``even_in``) and 2q+1 (mask ``odd_in``) of a row."""
+    even = _activate(even, noise, strength, shift, even_in)
+    odd = _activate(odd, noise + 1, strength, shift, odd_in)
+    tl.store(out, even.to(out.dtype.element_ty), mask=even_in & channel_in)
+    tl.store(out + out_w, odd.to(out.dtype.element_ty), mask=odd_in & channel_in)
 
 
 @jit
@@ -172,16 +179,16 @@ def upsample_kernel(
 ) -> None:  # fmt: skip
     """Crop, demodulation, blur, noise, bias, leaky ReLU. Grid: (blocks of all strips of ROWS rows, blocks of channels, B).
 
-    ``rows`` and ``columns`` are n and m; the rest as above. Lattice position (p, q) gives output rows 2p, 2p+1 and columns
-    2q, 2q+1, from fine rows 2p .. 2p+3 and columns 2q .. 2q+3 (counted after the crop) and demodulation at p .. p+2 and
-    q .. q+2. What neighbours down a column share stays in registers; what neighbours in a row share comes from the cache.
+    ``rows`` and ``columns`` are n and m; the other arguments are as above. Lattice position (p, q) gives output rows 2p, 2p+1
+    and columns 2q, 2q+1, from fine rows 2p .. 2p+3 and columns 2q .. 2q+3 (counted after the crop) and demodulation at p .. p+2
+    and q .. q+2. Values shared along a column stay in registers; values shared along a row come from the cache.
     """
     blocks = tl.cdiv(columns - 1, BLOCK_W)
     batch, top = tl.program_id(2).to(tl.int64), (tl.program_id(0) // blocks).to(tl.int64) * ROWS
     column, channel = _block(tl.program_id(0) % blocks, CHANNELS_LAST, BLOCK_W, BLOCK_O)
     channel_in = channel < channels
-    near, far = column < columns - 1, column < columns - 2
-    near_in, far_in = near & channel_in, far & channel_in
+    even_in, odd_in = column < columns - 1, column < columns - 2
+    even_inside, odd_inside = even_in & channel_in, odd_in & channel_in
 
     energy += channel
     shift = tl.load(bias + channel, mask=channel_in, other=0.0).to(tl.float32)
@@ -189,35 +196,37 @@ def upsample_kernel(
     terms += batch * terms_b + column * terms_w
     scale = tl.full([], 0.25, tl.float32)
     if UNIFORM:
-        scale *= _demodulation(terms, terms_o, energy, channels, count, near, channel_in)
+        scale *= _demodulation(terms, terms_o, energy, channels, count, even_in, channel_in)
 
     terms += top * terms_h
     y += batch * y_b + (2 * top + 1) * y_h + (2 * column + 1) * y_w + channel * y_o
-    a0, b0, c0 = _lattice_row(terms, terms_o, terms_w, energy, channels, count, near, far, channel_in, UNIFORM)
+    a0, b0, c0 = _lattice_row(terms, terms_o, terms_w, energy, channels, count, even_in, odd_in, channel_in, UNIFORM)
     terms += terms_h
-    a1, b1, c1 = _lattice_row(terms, terms_o, terms_w, energy, channels, count, near, far, channel_in, UNIFORM)
-    even0, odd0 = _blurred_row(y, y_w, a0, b0, c0, near_in, far_in)
+    a1, b1, c1 = _lattice_row(terms, terms_o, terms_w, energy, channels, count, even_in, odd_in, channel_in, UNIFORM)
+    even0, odd0 = _blur_row(y, y_w, a0, b0, c0, even_inside, odd_inside)
     y += y_h
-    even1, odd1 = _blurred_row(y, y_w, 0.5 * (a0 + a1), 0.5 * (b0 + b1), 0.5 * (c0 + c1), near_in, far_in)
+    even1, odd1 = _blur_row(y, y_w, 0.5 * (a0 + a1), 0.5 * (b0 + b1), 0.5 * (c0 + c1), even_inside, odd_inside)
 
     width = 2 * columns - 3
     noise += (batch * (2 * rows - 3) + 2 * top) * width + 2 * column
     out += batch * out_b + 2 * top * out_h + 2 * column * out_w + channel * out_o
     for step in range(tl.minimum(ROWS, rows - 1 - top)):
         end = tl.where(top + step < rows - 2, columns, 0)  # the last lattice row gives one output row
-        near2, far2 = column < end - 1, column < end - 2
+        even_in2, odd_in2 = column < end - 1, column < end - 2
         terms += terms_h
-        a2, b2, c2 = _lattice_row(terms, terms_o, terms_w, energy, channels, count, near2, far2, channel_in, UNIFORM)
+        a2, b2, c2 = _lattice_row(
+            terms, terms_o, terms_w, energy, channels, count, even_in2, odd_in2, channel_in, UNIFORM
+        )
         y += y_h
-        even2, odd2 = _blurred_row(y, y_w, a1, b1, c1, near_in, far_in)
+        even2, odd2 = _blur_row(y, y_w, a1, b1, c1, even_inside, odd_inside)
         y += y_h
         a, b, c = 0.5 * (a1 + a2), 0.5 * (b1 + b2), 0.5 * (c1 + c2)
-        even3, odd3 = _blurred_row(y, y_w, a, b, c, near2 & channel_in, far2 & channel_in)
+        even3, odd3 = _blur_row(y, y_w, a, b, c, even_in2 & channel_in, odd_in2 & channel_in)
 
         even, odd = (even0 + 2 * even1 + even2) * scale, (odd0 + 2 * odd1 + odd2) * scale
-        _store_row(out, out_w, noise, gain, shift, even, odd, near, far, channel_in)
+        _store_row(out, out_w, noise, gain, shift, even, odd, even_in, odd_in, channel_in)
         even, odd = (even1 + 2 * even2 + even3) * scale, (odd1 + 2 * odd2 + odd3) * scale
-        _store_row(out + out_h, out_w, noise + width, gain, shift, even, odd, near2, far2, channel_in)
+        _store_row(out + out_h, out_w, noise + width, gain, shift, even, odd, even_in2, odd_in2, channel_in)
         noise += 2 * width
         out += 2 * out_h
         a1, b1, c1 = a2, b2, c2
@@ -225,7 +234,7 @@ def upsample_kernel(
 
 
 def _block_constants(values: int, width: int, channels: int, *, channels_last: bool, row_run: int) -> dict[str, int]:
-    """A block of at most ``values``, long along the axis that is contiguous in memory; sizes are powers of two."""
+    """Choose a block of at most ``values``, long along the axis that is contiguous in memory. Sizes are powers of two."""
     wide, deep = triton.next_power_of_2(width), triton.next_power_of_2(channels)
     if channels_last:
         deep = min(deep, CHANNEL_RUN)
@@ -237,35 +246,35 @@ def _block_constants(values: int, width: int, channels: int, *, channels_last: b
 
 
 def conv_constants(width: int, channels: int, *, channels_last: bool) -> dict[str, int]:
-    """``modulated_conv_kernel``'s constants for rows of ``width`` positions."""
+    """Choose the constants of ``modulated_conv_kernel`` for rows of ``width`` positions."""
     return _block_constants(CONV_VALUES, width, channels, channels_last=channels_last, row_run=ROW_RUN)
 
 
 def upsample_constants(columns: int, channels: int, *, channels_last: bool, uniform: bool) -> dict[str, int]:
-    """``upsample_kernel``'s constants for m ``columns`` of the lattice; ``uniform``: terms are (B or 1, T, 1, 1)."""
+    """Choose the constants of ``upsample_kernel`` for m ``columns`` of the lattice; ``uniform``: terms are (B or 1, T, 1, 1)."""
     block = _block_constants(UPSAMPLE_VALUES, columns - 1, channels, channels_last=channels_last, row_run=ROW_RUN // 2)
     return {**block, "UNIFORM": uniform, "ROWS": UPSAMPLE_ROWS}
 
 
-def _check(what: str, found: Tensor, *allowed: tuple[int, ...]) -> None:
-    if tuple(found.shape) not in allowed:
-        raise ValueError(f"{what} must have size {' or '.join(map(str, allowed))}, not {tuple(found.shape)}")
+def _check_size(name: str, tensor: Tensor, *allowed: tuple[int, ...]) -> None:
+    if tuple(tensor.shape) not in allowed:
+        raise ValueError(f"{name} must have size {' or '.join(map(str, allowed))}, not {tuple(tensor.shape)}")
 
 
 def _check_inputs(y: Tensor, others: tuple[Tensor, ...], lattice: tuple[int, int], size: tuple[int, int]) -> None:
-    """ValueError unless all sizes fit, for a lattice of demodulation and an output: a kernel reads whatever it is given."""
+    """Raise ValueError unless all sizes match the demodulation lattice and the output: a kernel checks no bounds."""
     terms, energy, noise, strength, bias = others
     batch, channels = y.shape[:2]
     count = energy.shape[0]
-    _check("energy", energy, (count, channels))
-    places = itertools.product((1, batch), (count,), (1, lattice[0]), (1, lattice[1]))
-    _check("terms", terms, *dict.fromkeys(places))
-    _check("noise", noise, (batch, 1, *size))
-    _check("strength", strength, ())
-    _check("bias", bias, (channels,))
-    strays = {str(x.device) for x in others} - {str(y.device)}
-    if strays:
-        raise ValueError(f"y is on {y.device}, other tensors are on {', '.join(sorted(strays))}")
+    _check_size("energy", energy, (count, channels))
+    sizes = itertools.product((1, batch), (count,), (1, lattice[0]), (1, lattice[1]))
+    _check_size("terms", terms, *dict.fromkeys(sizes))
+    _check_size("noise", noise, (batch, 1, *size))
+    _check_size("strength", strength, ())
+    _check_size("bias", bias, (channels,))
+    other_devices = {str(x.device) for x in others} - {str(y.device)}
+    if other_devices:
+        raise ValueError(f"y is on {y.device}, other tensors are on {', '.join(sorted(other_devices))}")
 
 
 def _are_channels_last(x: Tensor) -> bool:
@@ -280,45 +289,45 @@ def _as_one_row(x: Tensor) -> Tensor:
     return x.as_strided((*x.shape[:2], 1, x.shape[2] * x.shape[3]), x.stride())
 
 
-def _run(
-    kernel: Any, grid: tuple[int, int, int], planes: list[Tensor], small: tuple[Tensor, ...], **sizes: int
+def _launch(
+    kernel: Any, grid: tuple[int, int, int], planes: list[Tensor], operands: tuple[Tensor, ...], **sizes: int
 ) -> None:
-    """Start ``kernel`` for ``planes`` y, terms and output, and ``small`` energy, noise, strength and bias."""
-    energy, noise, strength, bias = small
+    """Launch ``kernel`` with ``planes`` (y, terms, output) and ``operands`` (energy, noise, strength, bias)."""
+    energy, noise, strength, bias = operands
     y, terms, out = planes
-    steps = {
+    strides = {
         f"{name}_{axis}": x.stride(i) for name, x in zip(NAMES, planes, strict=True) for i, axis in enumerate("bohw")
     }
     with torch.cuda.device_of(y):  # type: ignore[no-untyped-call]
         kernel[grid](
             *(y, terms, energy.float().contiguous(), noise.contiguous(), strength, bias.contiguous()),
             **{"out": out, "channels": out.shape[1], "count": len(energy)},
-            **steps,
+            **strides,
             **sizes,
             **LAUNCH_OPTIONS,
         )
 
 
 def launch_conv(y: Tensor, terms: Tensor, energy: Tensor, noise: Tensor, strength: Tensor, bias: Tensor) -> Tensor:
-    """``epilogues.modulated_conv_epilogue`` by its kernel, laid out in memory as y is. ValueError for sizes that do not fit."""
+    """Run the kernel of ``epilogues.modulated_conv_epilogue``. The result has y's memory layout; ValueError for other sizes."""
     _check_inputs(y, (terms, energy, noise, strength, bias), (y.shape[2], y.shape[3]), (y.shape[2], y.shape[3]))
     out = torch.empty_like(y)
     if out.numel() == 0:
         return out
     planes = [y, terms.float().expand(len(y), -1, *y.shape[2:]), out]
-    if all(_is_one_row(x) for x in planes):  # blocks need not end where a row ends
+    if all(_is_one_row(x) for x in planes):  # blocks may then span rows
         planes = [_as_one_row(x) for x in planes]
     batch, channels, height, width = planes[0].shape
     constants = conv_constants(width, channels, channels_last=_are_channels_last(planes[0]))
     blocks = height * triton.cdiv(width, constants["BLOCK_W"])
     grid = (blocks, triton.cdiv(channels, constants["BLOCK_O"]), batch)
-    small = (energy, noise, strength, bias)
-    _run(modulated_conv_kernel, grid, planes, small, height=height, width=width, **constants)
+    operands = (energy, noise, strength, bias)
+    _launch(modulated_conv_kernel, grid, planes, operands, height=height, width=width, **constants)
     return out
 
 
 def launch_upsample(y: Tensor, terms: Tensor, energy: Tensor, noise: Tensor, strength: Tensor, bias: Tensor) -> Tensor:
-    """``epilogues.upsample_epilogue`` by its kernel, laid out in memory as y is. ValueError for sizes that do not fit."""
+    """Run the kernel of ``epilogues.upsample_epilogue``. The result has y's memory layout; ValueError for other sizes."""
     batch, channels, fine_h, fine_w = y.shape
     rows, columns = fine_h // 2, fine_w // 2
     if min(rows, columns) < 2 or fine_h % 2 == 0 or fine_w % 2 == 0:
@@ -332,13 +341,13 @@ def launch_upsample(y: Tensor, terms: Tensor, energy: Tensor, noise: Tensor, str
     constants = upsample_constants(columns, channels, channels_last=_are_channels_last(y), uniform=uniform)
     blocks = triton.cdiv(rows - 1, constants["ROWS"]) * triton.cdiv(columns - 1, constants["BLOCK_W"])
     grid = (blocks, triton.cdiv(channels, constants["BLOCK_O"]), batch)
-    small = (energy, noise, strength, bias)
-    _run(upsample_kernel, grid, planes, small, rows=rows, columns=columns, **constants)
+    operands = (energy, noise, strength, bias)
+    _launch(upsample_kernel, grid, planes, operands, rows=rows, columns=columns, **constants)
     return out
 
 
 @functools.cache
 def register() -> None:
-    """From now on the operators of ``infgen.export.epilogues`` run these kernels for CUDA tensors, compiled models included."""
+    """Register these kernels for CUDA tensors with the operators of ``infgen.export.epilogues``, also for compiled models."""
     epilogues.modulated_conv_epilogue.register_kernel("cuda")(launch_conv)
     epilogues.upsample_epilogue.register_kernel("cuda")(launch_upsample)

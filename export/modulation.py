@@ -1,11 +1,11 @@
-"""What a layer makes of its styles, as one operator: small matrices, nothing over space.
+"""The modulation of a layer by its styles as one operator on small matrices, without spatial axes.
 
-An operator of its own keeps the exported graph readable: one node a layer instead of fifteen.
+A separate operator keeps the exported graph readable: one node per layer instead of fifteen.
 """
 
 from torch import Tensor, library
 
-TINY = 1e-15  # in place of a largest scale of 0; its square is still a float32
+TINY = 1e-15  # lower limit of the largest scale; its square is still a float32
 
 
 @library.custom_op("infgen::modulation", mutates_args=())
@@ -19,12 +19,12 @@ def modulation(
     second: Tensor,
     times: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scales within -1 .. 1 (K, I), their size (), and the energy (P, O) that demodulation needs, float32.
+    """Compute scales in [-1, 1] (K, I), the size () they were divided by, and the energy (P, O) for demodulation, float32.
 
-    ``styles`` (K, D), or (B, K, D) where every tile has its own: then all results begin with B, too. ``affine`` (D, I) and
-    ``shift`` (I,) make scales of them. ``kernel`` (I, O): squares of the weight, summed over the kernel; ``floor`` (O,): the
-    epsilon of demodulation. ``first`` and ``second`` (P,): all pairs k <= l of styles, each counted ``times`` (P, 1). Weights
-    of styles sum to 1 everywhere, so that shift and floor can be shared out among styles.
+    ``styles`` (K, D), or (B, K, D) if every tile has its own; all results then have the axis B, too. ``affine`` (D, I) and
+    ``shift`` (I,) map styles to scales. ``kernel`` (I, O): squared weights, summed over the kernel. ``floor`` (O,): the
+    epsilon of demodulation. ``first`` and ``second`` (P,): all pairs k <= l of styles, each counted ``times`` (P, 1). The
+    weights of the styles sum to 1 everywhere, so every style can include shift and floor.
     """
     raw = styles @ affine + shift
     size = raw.abs().amax((-2, -1), keepdim=True).clamp_min(TINY)

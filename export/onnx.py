@@ -1,4 +1,4 @@
-"""ONNX files: the network for windows of one size, with any batch and any style, for every runtime that reads ONNX."""
+"""Export ONNX files: the network for windows of one size, with any batch and any style."""
 
 import logging
 import warnings
@@ -21,7 +21,7 @@ from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-EXAMPLE_BATCH = 2  # 1 would be taken for a constant
+EXAMPLE_BATCH = 2  # the exporter would treat 1 as a constant
 
 
 def export_onnx(
@@ -34,22 +34,23 @@ def export_onnx(
     precision: Precision = "fp32",
     styles_per: StylesPer = "batch",
 ) -> TileFile:
-    """Write ``generator`` for windows of ``cells`` (rows, columns) of z_S to ``path``, whole or not at all.
+    """Write ``generator`` for windows of ``cells`` (rows, columns) of z_S to ``path``, complete or not at all.
 
-    ``model_sha256``: of the model's file, by which engines know it. ``styles``: 1, or how many can meet in one batch.
-    ``precision``: type of the convolution weights and activations; inputs and RGB are float32. Inputs are those of
-    ``TileGraph.forward``, named as ``TileFile.input_names``; their batch is free. ``styles_per``: styles and noise strength
-    come once for a batch, or for each tile, (B, K, D), (B, K, rows, D) and (B, 1, 1, 1), for servers that join batches.
+    ``model_sha256``: hash of the model file, which engines check. ``styles``: 1, or the maximum number in one batch.
+    ``precision``: type of convolution weights and activations; inputs and RGB are float32. The inputs are those of
+    ``TileGraph.forward``, named as in ``TileFile.input_names``, with a dynamic batch. ``styles_per``: "batch" for one set of
+    styles and one noise strength per batch, or "tile" for one per tile: (B, K, D), (B, K, rows, D) and (B, 1, 1, 1), for
+    servers that join batches.
     Raises InputError for cells that give no pixels, an unknown precision or too many styles, and MissingExtraError.
     """
-    _check(generator.config, cells, styles, precision)
+    _check_options(generator.config, cells, styles, precision)
     file = TileFile(generator.config, cells, styles, precision, model_sha256, __version__, styles_per)
     with write_atomically(path) as temporary:
-        temporary.write_bytes(seal(_model_bytes(generator, file)))
+        temporary.write_bytes(seal(_build_model(generator, file)))
     return file
 
 
-def _check(config: GeneratorConfig, cells: tuple[int, int], styles: int, precision: str) -> None:
+def _check_options(config: GeneratorConfig, cells: tuple[int, int], styles: int, precision: str) -> None:
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}")
     if not 1 <= styles <= MAX_STYLES:
@@ -60,34 +61,34 @@ def _check(config: GeneratorConfig, cells: tuple[int, int], styles: int, precisi
         raise InputError(f"a window of {cells[0]} x {cells[1]} cells cannot be exported: {error}") from None
 
 
-def _model_bytes(generator: Generator, file: TileFile) -> bytes:
-    """The checked model with metadata, its seal open."""
+def _build_model(generator: Generator, file: TileFile) -> bytes:
+    """Build and check the model with its metadata and an open seal."""
     try:
         import onnx
         import onnxscript  # noqa: F401 -- the exporter needs it
     except ImportError as error:
         raise MissingExtraError(f"ONNX export needs {error.name}; run: pip install 'infgen[cpu]'") from None
-    model = _translated(generator, file)
-    model.functions.extend(functions.functions(functions.OPSETS[file.precision]))
-    _plain(model)
+    model = _translate(generator, file)
+    model.functions.extend(functions.function_protos(functions.OPSETS[file.precision]))
+    _remove_source_notes(model)
     onnx.helper.set_model_props(model, file.to_metadata() | {SEAL_KEY: OPEN_SEAL})
     onnx.checker.check_model(model, full_check=True)
     return cast(bytes, model.SerializeToString(deterministic=True))
 
 
-def _translated(generator: Generator, file: TileFile) -> Any:
-    """The network as ``onnx.ModelProto``, with a node for each epilogue."""
+def _translate(generator: Generator, file: TileFile) -> Any:
+    """Translate the network to ``onnx.ModelProto``, with a node for each epilogue."""
     network = TileGraph(generator, styles=file.styles, dtype=DTYPES[file.precision]).eval()
     functions.register_schemas()
-    with _silent():
+    with _suppress_warnings():
         program = torch.onnx.export(
             network,
             example_inputs(file),
             input_names=file.input_names,
             output_names=[OUTPUT],
-            dynamic_shapes=_free_batch(file),
+            dynamic_shapes=_dynamic_shapes(file),
             opset_version=functions.OPSETS[file.precision],
-            custom_translation_table=functions.translations(),
+            custom_translation_table=functions.translation_table(),
             external_data=False,
             dynamo=True,
             verbose=False,
@@ -97,14 +98,14 @@ def _translated(generator: Generator, file: TileFile) -> Any:
 
 
 def example_inputs(file: TileFile) -> tuple[Any, ...]:
-    """Zeros in the shapes of ``TileGraph.forward``'s inputs, for a batch of two."""
+    """Make zeros in the shapes of ``TileGraph.forward``'s inputs, for a batch of two."""
     config, batch = file.config, EXAMPLE_BATCH
     rows, columns = (side + 2 * STRUCTURE_HALO for side in file.cells)
     noises = [torch.zeros(batch, 1, *shape) for shape in config.noise_shapes(file.cells)]
     lattices = [(rows, columns), file.cells, *config.noise_shapes(file.cells)[:-1]]
     weights = [torch.zeros(batch, file.styles, *shape) for shape in lattices]
     tiles = (batch,) if file.styles_per == "tile" else ()
-    always: tuple[Any, ...] = (
+    inputs: tuple[Any, ...] = (
         torch.zeros(batch, config.local_channels, rows, columns),
         torch.zeros(batch, config.coordinate_channels, rows, columns),
         noises,
@@ -112,20 +113,20 @@ def example_inputs(file: TileFile) -> tuple[Any, ...]:
         torch.zeros(*tiles, file.styles, config.global_channels),
         torch.zeros(*tiles, file.styles, config.style_layers, config.global_channels),
     )
-    return always if file.styles == 1 else (*always, weights)
+    return inputs if file.styles == 1 else (*inputs, weights)
 
 
-def _free_batch(file: TileFile) -> tuple[Any, ...]:
-    """The batch is dynamic; noise strength and styles have one where they are given for each tile."""
+def _dynamic_shapes(file: TileFile) -> tuple[Any, ...]:
+    """Describe the dynamic axes: the batch, which noise strength and styles also have if they are given per tile."""
     batch = {0: torch.export.Dim("batch")}
     noises = [batch] * len(file.config.texture_channels)
     style = batch if file.styles_per == "tile" else {}
-    always: tuple[Any, ...] = (batch, batch, noises, style, style, style)
-    return always if file.styles == 1 else (*always, [batch, *noises])
+    inputs: tuple[Any, ...] = (batch, batch, noises, style, style, style)
+    return inputs if file.styles == 1 else (*inputs, [batch, *noises])
 
 
-def _plain(model: Any) -> None:
-    """Remove what the exporter notes about its own machine and source lines, so that equal models give equal files."""
+def _remove_source_notes(model: Any) -> None:
+    """Remove the exporter's notes on its machine and source lines, so that equal models give equal files."""
     graph = model.graph
     graph.name = "infgen"
     del graph.metadata_props[:]
@@ -135,8 +136,8 @@ def _plain(model: Any) -> None:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Without the exporter's remarks on its own deprecations and on libraries that are not installed."""
+def _suppress_warnings() -> Iterator[None]:
+    """Suppress the exporter's warnings about its own deprecations and about libraries that are not installed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""Kernels compiled ahead of time to PTX, the GPU's portable assembly: no GPU is needed here, and no Triton where it runs.
+"""Compile kernels ahead of time to PTX, NVIDIA's portable assembly. Compiling needs no GPU, and running needs no Triton.
 
-TensorRT embeds such a text in an engine and passes a kernel its pointers and 32-bit integers in the order of ``parameters``.
+TensorRT embeds the PTX in an engine and passes the kernel its pointers and 32-bit integers in the order of ``parameters``.
 """
 
 import re
@@ -15,16 +15,16 @@ from infgen.export.kernels import LAUNCH_OPTIONS
 
 CAPABILITIES = {80: "A100", 90: "H100, H200", 120: "RTX 50 and RTX PRO Blackwell"}  # compute capability times ten
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
-ALIGNED = [["tt.divisibility", 16]]  # Triton's way to say "a multiple of 16"
+ALIGNED = [["tt.divisibility", 16]]  # Triton's notation for a multiple of 16
 
 
 @dataclass(frozen=True)
 class CompiledKernel:
-    """A kernel for one architecture, types and layout, and what a launcher has to know about it."""
+    """A kernel for one architecture, set of types and layout, with the values that a launcher needs."""
 
     name: str  # the entry point in ``ptx``
     ptx: str
-    parameters: tuple[str, ...]  # pointers and 32-bit integers, in the order in which they are passed
+    parameters: tuple[str, ...]  # pointers and 32-bit integers, in the order of the arguments
     threads: int  # of one program, along x
     shared_bytes: int  # dynamic shared memory of one program
     capability: int
@@ -40,16 +40,16 @@ def compile_ptx(
 ) -> CompiledKernel:
     """Compile ``kernel`` of ``infgen.export.kernels`` for GPUs of ``capability`` (80, 90 or 120).
 
-    ``dtypes`` gives the type of every tensor; ``constants`` the value of every upper-case parameter and of those others
-    that are always the same (a stride of 1, so that accesses are seen to be contiguous). Other parameters are integers;
-    those in ``aligned`` are multiples of 16, as tensors' addresses must be, which allows accesses of 16 bytes. Raises InputError
-    for another architecture or type, and under ``TRITON_INTERPRET``.
+    ``dtypes``: type of every tensor. ``constants``: value of every upper-case parameter, and of other parameters that never
+    change (such as a stride of 1, which lets the compiler see contiguous accesses). All other parameters are integers.
+    Those in ``aligned`` are multiples of 16, as the addresses of tensors must be, which allows accesses of 16 bytes. Raises
+    InputError for another architecture or type, and under ``TRITON_INTERPRET``.
     """
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
     from triton.runtime.jit import JITFunction
 
-    _check(capability, dtypes)
+    _check_options(capability, dtypes)
     if not isinstance(kernel, JITFunction):
         raise InputError("kernels cannot be compiled while TRITON_INTERPRET is set; unset it and start again")
     kinds = {name: TYPES[dtypes[name]] if name in dtypes else "i32" for name in kernel.arg_names}
@@ -60,7 +60,7 @@ def compile_ptx(
     parameters = tuple(name for name, kind in signature.items() if kind != "constexpr")
     return CompiledKernel(
         name=compiled.metadata.name,
-        ptx=_without_extras(compiled.asm["ptx"], len(parameters)),
+        ptx=_strip_extras(compiled.asm["ptx"], len(parameters)),
         parameters=parameters,
         threads=32 * compiled.metadata.num_warps,
         shared_bytes=compiled.metadata.shared,
@@ -68,33 +68,33 @@ def compile_ptx(
     )
 
 
-def _check(capability: int, dtypes: Mapping[str, torch.dtype]) -> None:
+def _check_options(capability: int, dtypes: Mapping[str, torch.dtype]) -> None:
     if capability not in CAPABILITIES:
         known = ", ".join(f"{number} ({cards})" for number, cards in CAPABILITIES.items())
-        raise InputError(f"kernels are compiled for compute capability {known}, not {capability}; choose one of these")
+        raise InputError(f"compute capability {capability} is not supported by the kernels; choose one of {known}")
     for name, dtype in dtypes.items():
         if dtype not in TYPES:
             known = ", ".join(str(each).removeprefix("torch.") for each in TYPES)
             raise InputError(f"tensor {name} cannot be {dtype} in a kernel; choose one of {known}")
 
 
-def _without_extras(ptx: str, count: int) -> str:
-    """``ptx`` with the first ``count`` parameters, and without paths of this machine.
+def _strip_extras(ptx: str, count: int) -> str:
+    """Keep only the first ``count`` parameters of ``ptx``, and remove the paths of this machine.
 
-    Triton appends pointers to scratch memory, which these kernels do not use and TensorRT does not pass, and notes on
-    source lines.
+    Triton appends pointers to scratch memory and notes on source lines. These kernels do not use the pointers, and
+    TensorRT does not pass them.
     """
     entry = re.search(r"\.entry \w+\((.*?)\n\)", ptx, re.DOTALL)
     assert entry is not None
     declared = entry[1].split(",\n")
-    surplus = [declaration.split()[-1] for declaration in declared[count:]]
-    assert not any(f"[{name}" in ptx for name in surplus), "the kernel uses scratch memory"
+    extra = [declaration.split()[-1] for declaration in declared[count:]]
+    assert not any(f"[{name}" in ptx for name in extra), "the kernel uses scratch memory"
     ptx = ptx[: entry.start(1)] + ",\n".join(declared[:count]) + ptx[entry.end(1) :]
-    return "\n".join(_without_line_info(ptx)) + "\n"
+    return "\n".join(_strip_line_info(ptx)) + "\n"
 
 
-def _without_line_info(ptx: str) -> Iterator[str]:
-    """Lines of ``ptx`` up to its debug sections, which refer to source files."""
+def _strip_line_info(ptx: str) -> Iterator[str]:
+    """Iterate over the lines of ``ptx`` before its debug sections, which refer to source files."""
     for line in ptx.splitlines():
         if line.lstrip().startswith(".section"):
             return

@@ -1,6 +1,7 @@
-"""TensorRT engines: the network for windows of one size, built for the GPUs that will run it.
+"""Build TensorRT engines: the network for windows of one size, for the GPUs that will run it.
 
-Classic TensorRT where it and a GPU are here, with plugins for the epilogues; TensorRT-RTX otherwise, which needs no GPU.
+Uses classic TensorRT, with plugins for the epilogues, if it and a GPU are available. Otherwise uses TensorRT-RTX, which
+builds without a GPU.
 """
 
 import os
@@ -20,25 +21,20 @@ from infgen.engines.tensorrt_library import INSTALL, Gpu, Library, find_gpu, fin
 from infgen.engines.tile_file import DEFAULT_BATCH, Precision, TileFile
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.export.onnx import export_onnx
-from infgen.export.tensorrt_build import Job, Result
+from infgen.export.tensorrt_build import BuildJob, BuildResult
 from infgen.model.generator import Generator
 from infgen.rendering.plan import MAX_BATCH
 
-RTX_TARGETS = (
-    "8.0",
-    "8.6",
-    "8.9",
-    "12.0",
-    "12.1",
-)  # compute capabilities; for 7.5 it has no products of float32 matrices
-RTX_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")  # it has no transposed convolutions in bf16
-OLDEST = (8, 0)  # compute capability for which the plugins can be compiled
-_SHOWN = 300  # characters of a foreign message
+# Compute capabilities of TensorRT-RTX. For 7.5 it has no float32 matrix products.
+RTX_TARGETS = ("8.0", "8.6", "8.9", "12.0", "12.1")
+RTX_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")  # TensorRT-RTX has no transposed convolutions in bf16
+MIN_CAPABILITY = (8, 0)  # of the plugins
+_MAX_REASON = 300  # characters of a message of TensorRT
 
 
 @dataclass(frozen=True)
-class Built:
-    """How an engine was built: layers of the network before TensorRT joined them; seconds without the ONNX export."""
+class BuildStats:
+    """Layers of the network before TensorRT fuses them, and build time in seconds without the ONNX export."""
 
     layers: int
     seconds: float
@@ -46,18 +42,18 @@ class Built:
 
 @dataclass(frozen=True)
 class EngineExport:
-    """The engine that stands in a file now; ``built`` is None where it stood there already."""
+    """The engine in a file, and how it was built; None if the file was up to date."""
 
     record: EngineRecord
-    built: Built | None
+    stats: BuildStats | None
 
     def describe(self) -> str:
-        """What stands there and how it came about, in one line."""
-        made = (
-            "up to date" if self.built is None else f"{self.built.layers} layers, built in {self.built.seconds:.1f} s"
+        """Format the engine and its build in one line."""
+        build = (
+            "up to date" if self.stats is None else f"{self.stats.layers} layers, built in {self.stats.seconds:.1f} s"
         )
         tiles = "one tile at a time" if self.record.batch == 1 else f"batches of 1 to {self.record.batch}"
-        return f"{tiles}, {self.record.built_by} for GPU {', '.join(self.record.gpus)}; {made}"
+        return f"{tiles}, {self.record.built_by} for GPU {', '.join(self.record.gpus)}; {build}"
 
 
 def export_tensorrt(
@@ -73,37 +69,37 @@ def export_tensorrt(
     targets: tuple[str, ...] | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> EngineExport:
-    """Write an engine of ``generator`` to ``path``, whole or not at all; leave the file alone if it is what would be written.
+    """Write an engine of ``generator`` to ``path``, complete or not at all. An up-to-date engine is kept.
 
-    ``cells``, ``styles``, ``precision``, ``model_sha256``: as of ``export_onnx``. ``batch``: tiles at once at most.
-    ``workspace_mb``: most memory of one layer, MiB; None leaves it to TensorRT. ``targets``: compute capabilities that
-    TensorRT-RTX builds for, as "8.9"; None: the GPU here, or all where there is none. ``report`` is told why a file that exists
-    is built again.
-    Raises what ``export_onnx`` raises; MissingExtraError without any TensorRT; InputError for a value out of range, a GPU that
-    is too old, or a precision that the device or TensorRT-RTX does not compute; InfgenError where TensorRT fails.
+    ``cells``, ``styles``, ``precision``, ``model_sha256``: as for ``export_onnx``. ``batch``: maximum number of tiles at once.
+    ``workspace_mb``: maximum memory of one layer in MiB; None: TensorRT's choice. ``targets``: compute capabilities for
+    TensorRT-RTX, such as "8.9"; None: the GPU of this machine, or all without a GPU. ``report`` gets a line with the
+    differences if an existing file is rebuilt.
+    Raises whatever ``export_onnx`` raises; MissingExtraError without any TensorRT; InputError for a value out of range, a GPU
+    that is too old, or a precision that the GPU or TensorRT-RTX does not support; InfgenError if TensorRT fails.
     """
-    _check(batch, workspace_mb)
-    library, here = choose(), find_gpu()
-    capabilities = _capabilities(library, here, targets)
+    _check_options(batch, workspace_mb)
+    library, gpu = choose_library(), find_gpu()
+    capabilities = _capabilities(library, gpu, targets)
     _check_precision(library, precision)
     target = check_output(path)
     tile = TileFile(generator.config, cells, styles, precision, model_sha256, __version__)
-    gpus = (str(here),) if library.builder == "classic" else capabilities
+    gpus = (str(gpu),) if library.builder == "classic" else capabilities
     record = EngineRecord(tile, library.builder, library.version, gpus, batch, workspace_mb)
     if target.exists():
-        reason = _outdated(target, record)
-        if reason is None:
+        differences = _find_differences(target, record)
+        if differences is None:
             return EngineExport(record, None)
-        report(f"{path} is built again: {reason}")
-    engine, built = _built(generator, library, record, capabilities)
+        report(f"{path} is rebuilt: {differences}")
+    engine, stats = _build(generator, library, record, capabilities)
     with write_atomically(target) as temporary:
         temporary.write_bytes(pack(record, engine))
-    return EngineExport(record, built)
+    return EngineExport(record, stats)
 
 
-def _built(
+def _build(
     generator: Generator, library: Library, record: EngineRecord, capabilities: tuple[str, ...]
-) -> tuple[bytes, Built]:
+) -> tuple[bytes, BuildStats]:
     tile = record.tile
     with tempfile.TemporaryDirectory(prefix="infgen-") as folder:
         onnx = Path(folder, "tiles.onnx")
@@ -118,15 +114,15 @@ def _built(
         return build_engine(onnx, library, record, capabilities=capabilities)
 
 
-def _check(batch: int, workspace_mb: int | None) -> None:
+def _check_options(batch: int, workspace_mb: int | None) -> None:
     if not 1 <= batch <= MAX_BATCH:
         raise InputError(f"batch {batch} is out of range; allowed are 1 to {MAX_BATCH}")
     if workspace_mb is not None and workspace_mb < 1:
         raise InputError(f"workspace {workspace_mb} MiB is out of range; give 1 or more, or leave it out")
 
 
-def choose() -> Library:
-    """The TensorRT that builds here. Raises MissingExtraError where none is installed, InputError where it needs a GPU."""
+def choose_library() -> Library:
+    """Choose the TensorRT to build with. Raises MissingExtraError if none is installed, InputError if it needs a GPU."""
     classic, rtx = find_library("classic"), find_library("rtx")
     if classic is not None and find_gpu() is not None:
         return classic
@@ -134,28 +130,30 @@ def choose() -> Library:
         return rtx
     if classic is not None:
         raise InputError(
-            f"{classic.title} builds on the GPU that will run the engine, and PyTorch sees none here; export on that machine, "
+            f"{classic.title} builds on the GPU that will run the engine, and PyTorch finds none here; export on that machine, "
             f"or build without a GPU after: {INSTALL['rtx']}"
         )
     raise MissingExtraError(
-        f"no TensorRT is installed; run: {INSTALL['rtx']}, or {INSTALL['classic']} (for any GPU, to be built on it)"
+        f"no TensorRT is installed; run: {INSTALL['rtx']}, or {INSTALL['classic']} (for any GPU, built on its machine)"
     )
 
 
-def _capabilities(library: Library, here: Gpu | None, targets: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Compute capabilities to build for."""
+def _capabilities(library: Library, gpu: Gpu | None, targets: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Choose the compute capabilities to build for."""
     if library.builder == "classic":
-        assert here is not None
-        if here.capability < OLDEST:
-            raise InputError(f"the GPU here is {here}; TensorRT engines need compute capability 8.0; use --onnx")
-        return (here.capability_text,)
+        assert gpu is not None
+        if gpu.capability < MIN_CAPABILITY:
+            raise InputError(
+                f"the GPU here is {gpu}; TensorRT engines need compute capability 8.0 or later; use --onnx"
+            )
+        return (gpu.capability_text,)
     if targets is None:
-        targets = RTX_TARGETS if here is None else (here.capability_text,)
+        targets = RTX_TARGETS if gpu is None else (gpu.capability_text,)
     for target in targets:
         if target not in RTX_TARGETS:
             raise InputError(
-                f"compute capability {target} is not one that {library.title} builds these networks for "
-                f"({', '.join(RTX_TARGETS)}); install classic TensorRT where that GPU is: {INSTALL['classic']}"
+                f"{library.title} does not build these networks for compute capability {target}; choose one of "
+                f"{', '.join(RTX_TARGETS)}, or install classic TensorRT on the machine of that GPU: {INSTALL['classic']}"
             )
     return targets
 
@@ -163,13 +161,13 @@ def _capabilities(library: Library, here: Gpu | None, targets: tuple[str, ...] |
 def _check_precision(library: Library, precision: str) -> None:
     if library.builder == "rtx" and precision == "bf16":
         raise InputError(
-            f"{library.title} does not compute these networks in bf16 (it has no such transposed convolutions); choose "
+            f"{library.title} does not support these networks in bf16 (it has no such transposed convolutions); choose "
             f"--precision {' or '.join(RTX_PRECISIONS)}"
         )
 
 
-def _outdated(path: Path, wanted: EngineRecord) -> str | None:
-    """Why the file ``path`` has to be built again; None where it is the engine ``wanted``."""
+def _find_differences(path: Path, wanted: EngineRecord) -> str | None:
+    """List the differences between the file ``path`` and the engine ``wanted``; None if there are none."""
     try:
         found, _ = read_engine(path)
     except InputError as error:
@@ -179,10 +177,10 @@ def _outdated(path: Path, wanted: EngineRecord) -> str | None:
 
 def build_engine(
     onnx: Path, library: Library, record: EngineRecord, *, capabilities: tuple[str, ...]
-) -> tuple[bytes, Built]:
-    """The serialised engine of the file ``onnx``, built by a child process. Raises InfgenError where that fails."""
+) -> tuple[bytes, BuildStats]:
+    """Build the serialised engine of the file ``onnx`` in a child process. Raises InfgenError if that fails."""
     with tempfile.TemporaryDirectory(prefix="infgen-") as folder:
-        job = Job(
+        job = BuildJob(
             builder=record.builder,
             onnx=str(onnx),
             engine=str(Path(folder, "engine")),
@@ -193,29 +191,29 @@ def build_engine(
             timings=str(timing_cache(library, record)) if record.builder == "classic" else None,
         )
         job.write(Path(folder, "job.json"))
-        words = [sys.executable, "-P", "-m", "infgen.export.tensorrt_build", str(Path(folder, "job.json"))]
-        done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+        command = [sys.executable, "-P", "-m", "infgen.export.tensorrt_build", str(Path(folder, "job.json"))]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0:
-            raise InfgenError(f"{library.title} {_end(done.returncode)}: {_last_line(done.stderr)}")
-        result = Result.read(Path(job.result))
+            raise InfgenError(f"{library.title} {_describe_exit(done.returncode)}: {_last_line(done.stderr)}")
+        result = BuildResult.read(Path(job.result))
         if result.error is not None and result.refused:
             raise InputError(result.error)
         if result.error is not None:
-            raise InfgenError(f"{library.title} built nothing: {result.error[:_SHOWN]}")
-        return Path(job.engine).read_bytes(), Built(result.layers, result.seconds)
+            raise InfgenError(f"{library.title} built nothing: {result.error[:_MAX_REASON]}")
+        return Path(job.engine).read_bytes(), BuildStats(result.layers, result.seconds)
 
 
-def _end(code: int) -> str:
-    return f"ended the process that builds by {signal.Signals(-code).name}" if code < 0 else f"failed with code {code}"
+def _describe_exit(code: int) -> str:
+    return f"ended the build process with {signal.Signals(-code).name}" if code < 0 else f"failed with code {code}"
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:_SHOWN] if lines else "no reason was given"
+    return lines[-1][:_MAX_REASON] if lines else "no reason was given"
 
 
 def timing_cache(library: Library, record: EngineRecord) -> Path:
-    """Where classic TensorRT keeps what it measured on this GPU, so that the next build is quicker: the user's cache folder."""
+    """Path of classic TensorRT's timing cache for this GPU, in the user's cache folder. It makes the next build faster."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"tensorrt {library.version} {record.gpus[0]}")
     return folder / "infgen" / f"{name}.timings"

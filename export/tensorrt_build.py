@@ -1,7 +1,7 @@
-"""One engine, built from an ONNX file: what the child process of ``infgen.export.tensorrt`` does.
+"""Build one engine from an ONNX file, as the child process of ``infgen.export.tensorrt``.
 
-``python -m infgen.export.tensorrt_build JOB.json``. TensorRT's parser ends the process when it meets what it does not know: never
-parse where that matters.
+``python -m infgen.export.tensorrt_build JOB.json``. TensorRT's parser ends the process on unknown input, so parse only in a
+child process.
 """
 
 import json
@@ -20,11 +20,11 @@ from infgen.limits import MIB
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is to be built: ``onnx`` for ``batch`` tiles at most, for GPUs of compute capability ``targets``, as "8.9".
+class BuildJob:
+    """Build ``onnx`` for at most ``batch`` tiles, for GPUs of compute capabilities ``targets``, such as "8.9".
 
-    Classic TensorRT builds for the GPU here, whose capability is the one target. ``workspace_mb``: most memory of a layer,
-    None for TensorRT's choice. ``timings``: a file in which classic TensorRT keeps what it measured, or None.
+    Classic TensorRT builds for the GPU of this machine, whose capability is the only target. ``workspace_mb``: maximum
+    memory of a layer in MiB; None: TensorRT's choice. ``timings``: path of classic TensorRT's timing cache, or None.
     """
 
     builder: Builder
@@ -37,21 +37,21 @@ class Job:
     timings: str | None
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What ``write`` wrote."""
+        """Read the file of ``write``."""
         values = json.loads(path.read_text())
         return cls(**values | {"targets": tuple(values["targets"])})
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of it: ``error`` in one line, or None; layers of the network before TensorRT joins them; seconds.
+class BuildResult:
+    """Result of a build: ``error`` in one line or None, layers of the network before TensorRT fuses them, and seconds.
 
-    ``refused``: the error is one of what was given, not of TensorRT.
+    ``refused``: the error is in the input, not in TensorRT.
     """
 
     error: str | None
@@ -60,46 +60,46 @@ class Result:
     seconds: float = 0.0
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What ``write`` wrote."""
+        """Read the file of ``write``."""
         return cls(**json.loads(path.read_text()))
 
 
-def build(job: Job) -> Result:
-    """Build and write ``job.engine``. The result names what TensorRT refused."""
+def build(job: BuildJob) -> BuildResult:
+    """Build and write ``job.engine``. The result contains the error of TensorRT, if any."""
     library = require_library(job.builder, what="building an engine")
     if job.builder == "classic":
         _register_plugins(job.targets[0])
     log = make_logger(library)
     start = time.perf_counter()
     builder = library.module.Builder(log)
-    strongly = 1 << int(library.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(strongly)
+    strongly_typed = 1 << int(library.module.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(strongly_typed)
     parser = library.module.OnnxParser(network, log)
-    if not parser.parse(prepared(Path(job.onnx), plugins=job.builder == "classic")):
+    if not parser.parse(prepare_model(Path(job.onnx), plugins=job.builder == "classic")):
         reasons = [parser.get_error(i).desc() for i in range(parser.num_errors)]
-        return Result(f"the network was not understood: {'; '.join(reasons)}")
+        return BuildResult(f"TensorRT cannot parse the network: {'; '.join(reasons)}")
     layers = network.num_layers
     config = builder.create_builder_config()
     config.add_optimization_profile(_profile(builder, network, job.batch))
     cache = _configure(config, library, job)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
-        return Result(log.errors()[0] if log.errors() else "no reason was given")
+        return BuildResult(log.errors()[0] if log.errors() else "no reason was given")
     Path(job.engine).write_bytes(engine)
     if cache is not None:
-        _keep(config.get_timing_cache().serialize(), Path(job.timings or ""))
-    return Result(None, layers=layers, seconds=time.perf_counter() - start)
+        _save_timings(config.get_timing_cache().serialize(), Path(job.timings or ""))
+    return BuildResult(None, layers=layers, seconds=time.perf_counter() - start)
 
 
-def prepared(path: Path, *, plugins: bool) -> bytes:
-    """The serialised model of ``path`` as a parser takes it: functions inlined, except those that ``plugins`` stand for.
+def prepare_model(path: Path, *, plugins: bool) -> bytes:
+    """Serialise the model of ``path`` for the parser: functions are inlined, except those with ``plugins``.
 
-    Their bodies are left out, so that a plugin that is not found is an error, not a slower engine.
+    The bodies of functions with plugins are removed, so that a missing plugin is an error and not a slower engine.
     """
     import onnx
     from onnx import inliner
@@ -121,39 +121,39 @@ def _register_plugins(target: str) -> None:
 
 
 def _profile(builder: Any, network: Any, batch: int) -> Any:
-    """Batches of 1 to ``batch`` tiles, tuned for the whole one: the render loop fills its last batch up."""
+    """Make a profile for batches of 1 to ``batch`` tiles, tuned for the full batch: the render loop pads its last one."""
     profile = builder.create_optimization_profile()
     for i in range(network.num_inputs):
         tensor = network.get_input(i)
         size = tuple(tensor.shape)
         if -1 in size:
-            one, most = (tuple(count if extent == -1 else extent for extent in size) for count in (1, batch))
-            profile.set_shape(tensor.name, one, most, most)
+            one, maximum = (tuple(count if extent == -1 else extent for extent in size) for count in (1, batch))
+            profile.set_shape(tensor.name, one, maximum, maximum)
     return profile
 
 
-def _configure(config: Any, library: Library, job: Job) -> Any:
-    """Settings of ``config``; the timing cache, where there is one."""
+def _configure(config: Any, library: Library, job: BuildJob) -> Any:
+    """Set the options of ``config``. Returns the timing cache, or None."""
     module = library.module
-    config.clear_flag(module.BuilderFlag.TF32)  # fp32 is 24 bits; who wants fewer asks for fp16
-    config.profiling_verbosity = module.ProfilingVerbosity.DETAILED  # the inspector then tells plugins
+    config.clear_flag(module.BuilderFlag.TF32)  # TF32 has 11 significant bits, fp32 has 24
+    config.profiling_verbosity = module.ProfilingVerbosity.DETAILED  # the inspector then lists plugins
     if job.workspace_mb is not None:
         config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, job.workspace_mb * MIB)
     if job.builder == "rtx":
-        config.set_flag(module.BuilderFlag.REQUIRE_USER_ALLOCATION)  # CUDA graphs cannot be captured without
+        config.set_flag(module.BuilderFlag.REQUIRE_USER_ALLOCATION)  # required to capture CUDA graphs
         config.num_compute_capabilities = len(job.targets)
         for i, target in enumerate(job.targets):
             config.set_compute_capability(getattr(module.ComputeCapability, "SM" + target.replace(".", "")), i)
     if job.timings is None:
         return None
-    known = Path(job.timings)
-    cache = config.create_timing_cache(known.read_bytes() if known.is_file() else b"")
-    config.set_timing_cache(cache, ignore_mismatch=False)  # it is empty where the file does not fit
+    path = Path(job.timings)
+    cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
+    config.set_timing_cache(cache, ignore_mismatch=False)  # empty if the file does not match
     return cache
 
 
-def _keep(timings: bytes, path: Path) -> None:
-    """Write the timing cache where it can be written: it only saves time."""
+def _save_timings(timings: bytes, path: Path) -> None:
+    """Write the timing cache, ignoring errors: it only saves time."""
     with suppress(InfgenError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
@@ -161,12 +161,12 @@ def _keep(timings: bytes, path: Path) -> None:
 
 
 def main(path: str) -> None:
-    """Do the job in the file ``path``; errors go into its result."""
-    job = Job.read(Path(path))
+    """Run the job in the file ``path``. Errors are written to its result."""
+    job = BuildJob.read(Path(path))
     try:
         result = build(job)
     except InfgenError as error:
-        result = Result(str(error), refused=isinstance(error, InputError))
+        result = BuildResult(str(error), refused=isinstance(error, InputError))
     result.write(Path(job.result))
 
 

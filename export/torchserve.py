@@ -1,7 +1,7 @@
-"""TorchServe archives: a model file, a handler that draws with the installed infgen, and how many workers begin with it.
+"""Write TorchServe archives: a model file, a handler that renders with the installed infgen, and the worker settings.
 
-A .mar file is a zip whose MAR-INF/MANIFEST.json names its parts, which ``torch-model-archiver`` would write the same way.
-Members are stored, not deflated: weights hardly shrink. Equal models give equal archives.
+A .mar file is a zip file whose MAR-INF/MANIFEST.json names its parts, as ``torch-model-archiver`` writes it. Members are
+stored without compression, which barely shrinks weights. Equal models give equal archives.
 """
 
 import json
@@ -26,14 +26,12 @@ HANDLER = "infgen_handler.py"
 SETTINGS = "model-config.yaml"
 REQUIREMENTS = "requirements.txt"
 _ARCHIVER = "infgen "
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # what TorchServe's own archiver allows
-_HEAD = struct.Struct(
-    "<4s5H3L2H"
-)  # of a zip's first member: signature, ... method, ... sizes, length of name and extra
-_MAX_MANIFEST = 2**16  # bytes; real ones have some hundred
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that zip knows: the time of writing would make equal archives differ
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # the names that TorchServe's own archiver allows
+_HEADER = struct.Struct("<4s5H3L2H")  # of a zip member: signature, ... method, ... sizes, length of name and extra
+_MAX_MANIFEST = 2**16  # bytes; real ones have a few hundred
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # zip's first date: the time of writing would make equal archives differ
 
-# An ImportError would make TorchServe look for a handler of its own and report that one as missing.
+# With an ImportError TorchServe would look for a built-in handler instead and report that one as missing.
 _HANDLER = f'''"""infgen's handler, from the installed package."""
 
 try:
@@ -43,31 +41,31 @@ except ImportError as error:
 
 
 class InfgenHandler(Handler):
-    """The one class here, by which TorchServe finds it."""
+    """TorchServe finds this class because it is the only one in the file."""
 '''
-_SETTINGS = """# Read by TorchServe when it loads the model. A worker draws one window at a time, with all of its threads.
+_SETTINGS = """# TorchServe reads this file when it loads the model. A worker renders one window at a time, with all its threads.
 minWorkers: 1
 maxWorkers: 1
-responseTimeout: 120  # seconds until a worker that does not answer is started again
+responseTimeout: 120  # seconds until a worker without a response is restarted
 handler:
-  threads: null  # of each worker on the CPU; null: as many as PyTorch chooses
+  threads: null  # per worker on the CPU; null: PyTorch's default
 """
-_REQUIREMENTS = f"""# What the handler needs. TorchServe does not install it: the manifest does not name this file.
+_REQUIREMENTS = f"""# Requirements of the handler. TorchServe does not install them: the manifest does not name this file.
 infgen=={__version__}
 """
 
 
 def export_torchserve(model: str | Path, path: str | Path) -> str:
-    """Write a TorchServe archive of ``model``, a file or hub id, to ``path``, whole or not at all.
+    """Write a TorchServe archive of ``model``, a file or hub id, to ``path``, complete or not at all.
 
-    Gives the name under which TorchServe serves it: that of the file without ".mar". Raises InputError for a name that
-    TorchServe does not take and for models that cannot be drawn in tiles, and what ``load`` raises.
+    Returns the name under which TorchServe serves it: the file name without ".mar". Raises InputError for a name that
+    TorchServe does not accept and for models that cannot be rendered in tiles, and whatever ``load`` raises.
     """
-    name = _served_name(Path(path))
+    name = _parse_name(Path(path))
     source = resolve(model)
     check_seamless(load(source).config)
     texts = {
-        MANIFEST: json.dumps(_manifest(name, source.name), indent=2),
+        MANIFEST: json.dumps(_make_manifest(name, source.name), indent=2),
         HANDLER: _HANDLER,
         SETTINGS: _SETTINGS,
         REQUIREMENTS: _REQUIREMENTS,
@@ -76,20 +74,20 @@ def export_torchserve(model: str | Path, path: str | Path) -> str:
         raise InputError(f"model file {source} has the name of another part of the archive; rename it")
     with write_atomically(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for member, text in texts.items():
-            _add(archive, member, BytesIO(text.encode()), size=len(text.encode()))
+            _add_member(archive, member, BytesIO(text.encode()), size=len(text.encode()))
         with source.open("rb") as file:
-            _add(archive, source.name, file, size=source.stat().st_size)
+            _add_member(archive, source.name, file, size=source.stat().st_size)
     return name
 
 
 def describe_archive(path: Path) -> dict[str, Any]:
-    """A JSON-ready description of the archive ``path``, from its manifest, which is its first member.
+    """Describe the archive ``path`` as JSON-ready values, from its manifest, which is its first member.
 
-    Raises InputError for a missing file, ModelFileError for one that infgen did not write.
+    Raises InputError for a missing file, and ModelFileError for one that infgen did not write.
     """
     try:
         with path.open("rb") as file:
-            manifest = json.loads(_first_member(file))
+            manifest = json.loads(_read_manifest(file))
         model, made_by = manifest["model"], manifest["archiverVersion"]
         if not made_by.startswith(_ARCHIVER):
             raise ValueError("another archiver")
@@ -103,9 +101,9 @@ def describe_archive(path: Path) -> dict[str, Any]:
     return {"kind": "TorchServe archive", "name": name, "model": file_name, "infgen": made_by.removeprefix(_ARCHIVER)}
 
 
-def _first_member(file: BinaryIO) -> bytes:
-    """The manifest. Raises ValueError where the zip begins with something else, or the manifest is not stored as it is."""
-    signature, _, _, method, _, _, _, _, size, name, extra = _HEAD.unpack(file.read(_HEAD.size))
+def _read_manifest(file: BinaryIO) -> bytes:
+    """Read the manifest. Raises ValueError if it is not the first member of the zip file or is compressed."""
+    signature, _, _, method, _, _, _, _, size, name, extra = _HEADER.unpack(file.read(_HEADER.size))
     if (signature, method, file.read(name)) != (b"PK\3\4", zipfile.ZIP_STORED, MANIFEST.encode()):
         raise ValueError("no manifest")
     if size > _MAX_MANIFEST:
@@ -114,15 +112,15 @@ def _first_member(file: BinaryIO) -> bytes:
     return file.read(size)
 
 
-def _served_name(path: Path) -> str:
+def _parse_name(path: Path) -> str:
     if path.suffix != SUFFIX or not _NAME.fullmatch(path.stem):
         raise InputError(
-            f"output {path} is no name for a TorchServe archive; give letters, digits, '_', '-' and '.', ending in {SUFFIX}"
+            f"output {path} is not a name that TorchServe accepts; use letters, digits, '_', '-' and '.', ending in {SUFFIX}"
         )
     return path.stem
 
 
-def _manifest(name: str, model: str) -> Mapping[str, object]:
+def _make_manifest(name: str, model: str) -> Mapping[str, object]:
     parts = {"serializedFile": model, "handler": HANDLER, "configFile": SETTINGS}
     return {
         "runtime": "python",
@@ -131,8 +129,8 @@ def _manifest(name: str, model: str) -> Mapping[str, object]:
     }
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: BinaryIO, *, size: int) -> None:
+def _add_member(archive: zipfile.ZipFile, name: str, content: BinaryIO, *, size: int) -> None:
     entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.file_size = size  # by which zipfile knows whether the entry needs 64 bits
+    entry.file_size = size  # zipfile chooses 64-bit sizes by it
     with archive.open(entry, "w") as member:
         shutil.copyfileobj(content, member, 2**20)

@@ -1,7 +1,7 @@
-"""What runs inside TorchServe: a request for a window of a world, as JSON, answered with a picture.
+"""The handler that runs inside TorchServe: it receives a window of a world as JSON and returns a picture.
 
-The archive of ``infgen.export.torchserve`` holds a subclass of ``Handler``. TorchServe makes one in each worker, calls
-``initialize`` once and ``handle`` for every batch of requests, one batch at a time. Nothing here imports TorchServe.
+The archive of ``infgen.export.torchserve`` contains a subclass of ``Handler``. TorchServe creates one in each worker and
+calls ``initialize`` once, then ``handle`` for one batch of requests at a time. This module does not import TorchServe.
 """
 
 import json
@@ -40,67 +40,67 @@ from infgen.world.layout import Layout, Px, Size
 from infgen.world.layout_files import resolve
 from infgen.world.world import World
 
-KEPT_WORLDS = 16  # whose styles stay in memory, so that the next window of one of them costs no more than its pixels
-FAILED = "the server could not draw this window; its log says why"
+CACHED_WORLDS = 16  # whose styles stay in memory, so that further windows of them need no mapping
+FAILED = "the server could not render this window; see its log"
 
 logger = logging.getLogger(__name__)
 
 
 class Context(Protocol):
-    """What TorchServe tells a handler, and takes from it besides the bodies of its answers."""
+    """TorchServe's context: settings of the worker, and setters for the status and content type of responses."""
 
     system_properties: Mapping[str, Any]
     manifest: Mapping[str, Any]
     model_yaml_config: Mapping[str, Any] | None
 
     def set_response_status(self, code: int = ..., phrase: str = ..., idx: int = ...) -> None:
-        """Status of answer ``idx`` of the batch."""
+        """Set the status of response ``idx`` of the batch."""
 
     def set_response_content_type(self, idx: int, value: str) -> None:
-        """Content type of answer ``idx`` of the batch."""
+        """Set the content type of response ``idx`` of the batch."""
 
 
 class WindowRequest(Document):
-    """A window of a world: ``x``, ``y``, ``w``, ``h`` in px, y = 0 at the horizon, and what ``World`` says of the world."""
+    """A window of a world: ``x``, ``y``, ``w``, ``h`` in px with y = 0 at the horizon, and the values of ``World``."""
 
     seed: Seed = 0
-    """Any 64-bit integer: which world."""
+    """Seed of the world: any 64-bit integer."""
     x: Px
     """Left edge in px."""
     y: Px
-    """Upper edge in px."""
+    """Top edge in px."""
     w: Size
     """Width in px."""
     h: Size
     """Height in px."""
     scale: Literal["1", "1/2", "1/4", "1/8"] = "1"
-    """Share of its size at which the window is drawn, by a coarser level of the model."""
+    """Scale of the picture, rendered by a coarser level of the model."""
     styles: Layout | None = None
-    """A layout document without files; percentages are of the window."""
+    """A layout document without files. Percentages refer to the window."""
     truncation: float = 1.0
-    """1: styles as drawn, 0: the mean style."""
+    """Truncation of the styles: 1 is none, 0 is the mean style."""
     noise: float = 1.0
-    """Multiplies the learnt strengths of fine noise."""
+    """Factor on the trained noise strengths."""
     period: Annotated[int, Field(strict=True)] | None = None
-    """The image repeats along x after so many px, a multiple of the model's cell."""
+    """Period of the image along x in px, a multiple of the model's cell."""
     format: Literal["png", "jpeg", "webp"] = "png"
-    """Of the picture."""
+    """File format of the picture."""
 
     @field_validator("styles", mode="before")
     @classmethod
-    def _layout(cls, value: object) -> Layout | None:
-        return None if value is None else Layout.from_json(_json(value), source="styles")
+    def _parse_layout(cls, value: object) -> Layout | None:
+        return None if value is None else Layout.from_json(_to_json(value), source="styles")
 
     @classmethod
     def read(cls, body: object) -> Self:
-        """The request in ``body``: JSON, or what TorchServe made of it. Raises InputError, LimitError where it is too long."""
+        """Parse the request in ``body``: JSON, or JSON decoded by TorchServe. Raises InputError, and LimitError if too long."""
         if body is None:
             raise InputError("request has no body; post a JSON document with the content type application/json")
-        text = _text(body)
+        text = _json_text(body)
         limit = MAX_REQUEST_KB.value()
         if len(text) > limit * KIB:
             raise LimitError(
-                f"request has {len(text)} bytes, over the limit of {limit} KiB; name fewer styles or centres"
+                f"request has {len(text)} bytes, over the limit of {limit} KiB; give fewer styles or centres"
             )
         request = validate(cls, parse_document(text, kind="request", source="request"), source="request")
         if request.styles is not None:
@@ -109,32 +109,32 @@ class WindowRequest(Document):
 
     @property
     def halvings(self) -> int:
-        """The scale is 1 / 2**halvings."""
+        """Number of halvings of the scale, which is 1 / 2**halvings."""
         return parse_scale(self.scale)
 
     @property
     def region(self) -> Region:
-        """The window at full size. Raises InputError where it leaves the canvas."""
+        """The window at full size. Raises InputError if it leaves the canvas."""
         try:
             return Region(self.x, self.y, self.w, self.h)
-        except LimitError as error:  # no limit of the server: a smaller window at this place would be refused, too
+        except LimitError as error:  # not a limit of the server: smaller windows at this position fail too
             raise InputError(str(error)) from None
 
     def world(self) -> World:
-        """The world of the window. Raises WorldError for values out of range."""
+        """Make the world of the window. Raises WorldError for values out of range."""
         layout = None if self.styles is None else resolve(self.styles, self.region, folder=Path())
         values = {"seed": self.seed, "truncation": self.truncation, "noise": self.noise, "period": self.period}
         return validate(World, values | {"layout": layout}, source="request")
 
 
-def _text(body: object) -> str | bytes:
-    """The JSON in ``body``: as it came, or decoded by TorchServe, which is undone to check it like any other."""
+def _json_text(body: object) -> str | bytes:
+    """Return the JSON in ``body``. A body that TorchServe has decoded is encoded again, so that all are checked alike."""
     if isinstance(body, bytearray):
         return bytes(body)
-    return body if isinstance(body, str | bytes) else _json(body)
+    return body if isinstance(body, str | bytes) else _to_json(body)
 
 
-def _json(value: object) -> str:
+def _to_json(value: object) -> str:
     try:
         return json.dumps(value)
     except RecursionError:
@@ -142,7 +142,7 @@ def _json(value: object) -> str:
 
 
 def _check_layout(layout: Layout) -> None:
-    """Raise InputError where ``layout`` names a file, LimitError where it takes too much work."""
+    """Raise InputError if ``layout`` names a file, and LimitError if it needs too much work."""
     if layout.painting is not None:
         raise InputError(
             f"styles: painting names the file {cut(repr(layout.painting.image))}; requests name no files: give centres"
@@ -165,35 +165,35 @@ def _check_number(found: int, what: str, limit: Limit) -> None:
 
 
 def _check_window(request: WindowRequest, plan: Plan) -> None:
-    """Raise LimitError where the tiles of ``plan`` are more work than one request may be, or the format cannot hold them.
+    """Raise LimitError if the tiles of ``plan`` exceed the limit of one request, or the picture exceeds its file format.
 
-    A window one px wide takes tiles many px wide: the pixels that are computed are what counts.
+    The limit counts computed pixels, because a window of one px needs a tile of many px.
     """
     width, height = plan.region.w, plan.region.h
     size, limit = f"window of {width} x {height} px", MAX_REQUEST_PIXELS.value()
     computed = plan.tile_count * plan.tile_px[0] * plan.tile_px[1]
     if computed > limit:
         raise LimitError(
-            f"{size} takes tiles of {computed} px in all, over the limit of {limit} ({MAX_REQUEST_PIXELS.name}); "
-            "ask for smaller windows, they fit together"
+            f"{size} needs tiles of {computed} px in total, over the limit of {limit} ({MAX_REQUEST_PIXELS.name}); "
+            "request smaller windows, which join without seams"
         )
     chosen = next(f for f in FORMATS if f.key == request.format)
     if not chosen.holds(width, height):
-        raise LimitError(f"{size}: {chosen.name} holds at most {chosen.max_side} px per side; ask for png")
+        raise LimitError(f"{size}: {chosen.name} holds at most {chosen.max_side} px per side; request png")
 
 
 def _check_picture(picture: bytes) -> None:
-    """Raise LimitError for what TorchServe would not pass on: it kills the worker that sends more than it expects."""
+    """Raise LimitError for a picture above TorchServe's response limit: TorchServe kills a worker that exceeds it."""
     limit = MAX_RESPONSE_KB.value()
     if len(picture) > limit * KIB:
         raise LimitError(
-            f"the picture takes {len(picture)} bytes, over the limit of {limit} KiB ({MAX_RESPONSE_KB.name}); "
-            "ask for a smaller window"
+            f"the picture has {len(picture)} bytes, over the limit of {limit} KiB ({MAX_RESPONSE_KB.name}); "
+            "request a smaller window"
         )
 
 
-def encoded(pixels: Pixels, recipe: Provenance, *, file_format: str) -> bytes:
-    """The bytes of a "png", "jpeg" or "webp" file of ``pixels`` (h, w, 3) uint8 with ``recipe`` in it, as sinks write it."""
+def encode_picture(pixels: Pixels, recipe: Provenance, *, file_format: str) -> bytes:
+    """Encode ``pixels`` (h, w, 3) uint8 as a "png", "jpeg" or "webp" file with its provenance, as sinks write it."""
     library, operation, properties = vips.load(), OPERATIONS[file_format], pack(recipe)
     height, width, channels = pixels.shape
     image = library.Image.new_from_memory(pixels.data, width, height, channels, "uchar")
@@ -203,79 +203,83 @@ def encoded(pixels: Pixels, recipe: Provenance, *, file_format: str) -> bytes:
     data: bytes = getattr(image, operation.name.replace("_target", "_buffer"))(**operation.options)
     if operation.header_bytes == 0:
         return data
-    place = xmp.png_chunks if file_format == "png" else xmp.jpeg_segments
-    return data[: operation.header_bytes] + place(properties) + data[operation.header_bytes :]
+    embed = xmp.png_chunks if file_format == "png" else xmp.jpeg_segments
+    return data[: operation.header_bytes] + embed(properties) + data[operation.header_bytes :]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What goes back for one request."""
+class Response:
+    """The response to one request."""
 
     status: HTTPStatus
     content_type: str
     body: bytes
 
     @classmethod
-    def refusal(cls, status: HTTPStatus, message: str) -> Self:
-        """An error as one line of JSON."""
+    def from_error(cls, status: HTTPStatus, message: str) -> Self:
+        """Make an error response: one line of JSON."""
         return cls(status, "application/json", json.dumps({"error": message}).encode())
 
 
 class Handler:
-    """Draws windows with the model of the archive. One worker, one thread: TorchServe calls it with one batch at a time."""
+    """Renders windows with the model of the archive. TorchServe calls it in one thread, with one batch at a time."""
 
     def __init__(self) -> None:
         self._at_scale: Callable[[int], Studio]
         self._in_world: Callable[[World, int], Studio]
 
     def initialize(self, context: Context) -> None:
-        """Load the model on the device that ``context`` names and draw one pixel, so that what is ready can draw.
+        """Load the model on the device in ``context`` and render one pixel, so that a ready worker is known to work.
 
-        Raises InfgenError where the model or the device cannot be used, or libvips is missing.
+        Raises InfgenError if the model or the device cannot be used, or libvips is missing.
         """
         vips.load()
         gpu = context.system_properties.get("gpu_id")
-        options = Options(threads=_threads(context), device="cpu" if gpu is None else f"cuda:{gpu}")
+        options = Options(threads=_read_threads(context), device="cpu" if gpu is None else f"cuda:{gpu}")
         model = Path(context.system_properties["model_dir"], context.manifest["model"]["serializedFile"])
         studio = open_studio(World(), model=model, options=options)
         self._at_scale = cache(studio.coarser)
-        self._in_world = lru_cache(maxsize=KEPT_WORLDS)(
+        self._in_world = lru_cache(maxsize=CACHED_WORLDS)(
             lambda world, halvings: self._at_scale(halvings).with_world(world)
         )
-        self._picture(WindowRequest(x=0, y=0, w=1, h=1))
+        self._render(WindowRequest(x=0, y=0, w=1, h=1))
 
     def handle(self, data: Sequence[Mapping[str, object]], context: Context) -> list[bytes]:
-        """One body for each request of a batch; each has its own status and content type in ``context``."""
-        answers = [self.answer(row.get("body", row.get("data"))) for row in data]
-        for i, answer in enumerate(answers):
+        """Return one body per request of a batch, and set the status and content type of each in ``context``."""
+        responses = [self.answer(row.get("body", row.get("data"))) for row in data]
+        for i, answer in enumerate(responses):
             context.set_response_status(answer.status.value, answer.status.phrase, i)
             context.set_response_content_type(i, answer.content_type)
-        return [answer.body for answer in answers]
+        return [answer.body for answer in responses]
 
-    def answer(self, body: object) -> Answer:
-        """The picture that the JSON document ``body`` asks for, or why there is none."""
+    def answer(self, body: object) -> Response:
+        """Render the window of the JSON document ``body``, or return the error."""
         try:
             request = WindowRequest.read(body)
-            return Answer(HTTPStatus.OK, f"image/{request.format}", self._picture(request))
+            return Response(HTTPStatus.OK, f"image/{request.format}", self._render(request))
         except InputError as error:
-            return Answer.refusal(next(status for kind, status in HTTP_STATUSES if isinstance(error, kind)), str(error))
-        except Exception:  # whatever it is, the next request must find a worker
-            logger.exception("a window could not be drawn")
-            return Answer.refusal(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
+            return Response.from_error(
+                next(status for kind, status in HTTP_STATUSES if isinstance(error, kind)), str(error)
+            )
+        except Exception:  # the worker must survive any error
+            logger.exception("a window could not be rendered")
+            return Response.from_error(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
 
-    def _picture(self, request: WindowRequest) -> bytes:
+    def _render(self, request: WindowRequest) -> bytes:
         region = request.region.coarser(request.halvings)
         plan = self._at_scale(request.halvings).plan(region)
         _check_window(request, plan)
         studio = self._in_world(request.world(), request.halvings)
-        picture = encoded(studio.array(region), studio.recipe(plan), file_format=request.format)
+        picture = encode_picture(studio.array(region), studio.provenance(plan), file_format=request.format)
         _check_picture(picture)
         return picture
 
 
-def _threads(context: Context) -> int | None:
-    """CPU threads for PyTorch, from ``handler: threads`` of the archive's model-config.yaml. None: as PyTorch chooses."""
+def _read_threads(context: Context) -> int | None:
+    """Read the CPU threads from ``handler: threads`` of the archive's model-config.yaml. None: PyTorch's default."""
     threads = ((context.model_yaml_config or {}).get("handler") or {}).get("threads")
     if threads is None or (isinstance(threads, int) and threads > 0):
         return threads
-    raise InputError(f"handler.threads {cut(repr(threads))} in model-config.yaml; give a whole number above 0, or null")
+    raise InputError(
+        f"handler.threads {cut(repr(threads))} in model-config.yaml is invalid; give a whole number above 0, or null"
+    )

@@ -1,7 +1,7 @@
-"""Model repositories for Triton Inference Server: a folder for each model, with a configuration and a numbered version.
+"""Write model repositories for Triton Inference Server: one folder per model, with a configuration and a numbered version.
 
-Triton joins requests of all its clients to batches, along the first axis of every input. So the graph in a repository takes
-styles and noise strength for each tile (``styles_per="tile"``), and any two tiles can share a batch.
+Triton joins the requests of all clients into batches, along the first axis of every input. So the graph in a repository has
+styles and noise strength per tile (``styles_per="tile"``), and any two tiles can share a batch.
 """
 
 import json
@@ -24,10 +24,10 @@ from infgen.export.tensorrt import build_engine
 from infgen.model.generator import Generator
 from infgen.rendering.plan import MAX_BATCH
 
-QUEUE_DELAY_US = 2000  # what a tile waits at most for others to share its batch; small against its own computing
+QUEUE_DELAY_US = 2000  # maximum wait for other tiles of a batch; short compared with computing a tile
 CONFIG = "config.pbtxt"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a folder and in a URL
-_OURS = f'key: "infgen.format" value: {{ string_value: "{FORMAT}" }}'
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # safe as a folder name and in a URL
+_FORMAT_ENTRY = f'key: "infgen.format" value: {{ string_value: "{FORMAT}" }}'
 
 
 def export_triton(
@@ -42,13 +42,14 @@ def export_triton(
     batch: int = DEFAULT_BATCH,
     plan: bool = False,
 ) -> TileFile:
-    """Write ``generator`` as model ``name`` into the folder ``repository``, whole or not at all; one of infgen is replaced.
+    """Write ``generator`` as model ``name`` into the folder ``repository``, complete or not at all.
 
-    ``cells``, ``styles``, ``precision``, ``model_sha256``: as of ``export_onnx``. ``batch``: how many tiles the server joins at
-    most. ``plan``: with a TensorRT engine in place of an ONNX file, built by classic TensorRT for the GPU here.
-    Raises what ``export_onnx`` raises; InputError for a name or batch out of range, a folder that cannot be written, or a model
-    ``name`` that infgen did not make; for ``plan`` MissingExtraError without TensorRT, InputError without a GPU, InfgenError
-    where TensorRT fails.
+    A model of infgen with this name is replaced. ``cells``, ``styles``, ``precision``, ``model_sha256``: as for ``export_onnx``.
+    ``batch``: maximum number of tiles that the server joins. ``plan``: write a TensorRT engine instead of an ONNX file, built by
+    classic TensorRT for the GPU of this machine.
+    Raises whatever ``export_onnx`` raises; InputError for a name or batch out of range, a folder that cannot be written, or an
+    existing model ``name`` that infgen did not make. With ``plan``: MissingExtraError without TensorRT, InputError without a
+    GPU, InfgenError if TensorRT fails.
     """
     if not _NAME.fullmatch(name):
         raise InputError(
@@ -77,18 +78,18 @@ def export_triton(
 
 
 def model_name(model: str, *, halvings: int = 0) -> str:
-    """The name in a repository of ``model``, a file or hub id; of its scale 1/4 it ends in "-1-4"."""
+    """Make the repository name of ``model``, a file or hub id. For scale 1/4 it ends in "-1-4"."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(model).name.removesuffix(".safetensors")).lstrip("_.-") or "model"
     return f"{name}-1-{1 << halvings}" if halvings else name
 
 
 def configuration(file: TileFile, parameters: Mapping[str, str], *, batch: int, plan: bool) -> str:
-    """The text of config.pbtxt, protobuf's text form of Triton's ``ModelConfig``.
+    """Format config.pbtxt, Triton's ``ModelConfig`` in protobuf's text form.
 
-    No name stands in it: Triton then takes that of the folder, which may be renamed.
+    It contains no name, so Triton uses the name of the folder, which may be renamed.
     """
     needs_gpu = plan or file.precision == "bf16"  # ONNX Runtime has no bf16 on CPUs
-    tensors = {name: f"data_type: TYPE_FP32 dims: {_dims(shape)}" for name, shape in input_shapes(file).items()}
+    tensors = {name: f"data_type: TYPE_FP32 dims: {_format_dims(shape)}" for name, shape in input_shapes(file).items()}
     inputs = ",\n".join(f'  {{ name: "{name}" {tensor} }}' for name, tensor in tensors.items())
     zeros = "\n".join(
         f'    inputs {{ key: "{n}" value: {{ {tensor} zero_data: true }} }}' for n, tensor in tensors.items()
@@ -99,16 +100,16 @@ max_batch_size: {batch}
 input [
 {inputs}
 ]
-output [ {{ name: "{OUTPUT}" data_type: TYPE_FP32 dims: {_dims((3, *file.tile_px))} }} ]
+output [ {{ name: "{OUTPUT}" data_type: TYPE_FP32 dims: {_format_dims((3, *file.tile_px))} }} ]
 version_policy {{ latest {{ num_versions: 1 }} }}
 
-# One instance on each GPU{", which this model needs" if needs_gpu else "; where there is none, one on all cores"}.
+# One instance on each GPU{", which this model needs" if needs_gpu else "; without a GPU, one on all CPU cores"}.
 instance_group [ {{ count: 1 kind: {"KIND_GPU" if needs_gpu else "KIND_AUTO"} }} ]
 
 # Tiles of all clients share batches, of any size: Triton's guide advises against preferred sizes for such models.
 dynamic_batching {{ max_queue_delay_microseconds: {QUEUE_DELAY_US} }}
 
-# A whole batch is drawn before the model is ready: one that does not fit the memory shows at once.
+# A full batch is rendered before the model is ready, so that too little memory is an error at the start.
 model_warmup [
   {{
     name: "whole batch"
@@ -117,24 +118,24 @@ model_warmup [
   }}
 ]
 
-# What infgen's client asks for.
-{_facts(parameters)}
+# Parameters that infgen's client reads.
+{_format_parameters(parameters)}
 """
 
 
 def input_shapes(file: TileFile) -> dict[str, tuple[int, ...]]:
-    """Shapes of the inputs by name, without the batch."""
+    """List the shapes of the inputs by name, without the batch."""
     shapes: list[tuple[int, ...]] = []
     for value in example_inputs(file):
         shapes += [tuple(tensor.shape[1:]) for tensor in (value if isinstance(value, list) else [value])]
     return dict(zip(file.input_names, shapes, strict=True))
 
 
-def _dims(shape: tuple[int, ...]) -> str:
+def _format_dims(shape: tuple[int, ...]) -> str:
     return f"[ {', '.join(map(str, shape))} ]"
 
 
-def _facts(parameters: Mapping[str, str]) -> str:
+def _format_parameters(parameters: Mapping[str, str]) -> str:
     lines = (
         f"key: {json.dumps(key)} value: {{ string_value: {json.dumps(value)} }}" for key, value in parameters.items()
     )
@@ -142,22 +143,22 @@ def _facts(parameters: Mapping[str, str]) -> str:
 
 
 def _replace_by_plan(onnx: Path, file: TileFile, *, batch: int) -> EngineRecord:
-    """Put an engine of the file ``onnx`` in its place.
+    """Replace the file ``onnx`` by its TensorRT engine.
 
-    Functions are inlined before it is built: the plugins of ``infgen.export.tensorrt_plugins`` take one style for all tiles.
+    Functions are inlined before the build: the plugins of ``infgen.export.tensorrt_plugins`` support one style for all tiles.
     """
-    library, here = require_library("classic", what="a TensorRT plan"), find_gpu()
-    if here is None:
+    library, gpu = require_library("classic", what="a TensorRT plan"), find_gpu()
+    if gpu is None:
         raise InputError(
-            "a TensorRT plan is built on the GPU that will run it, and PyTorch sees none here; export on that machine, with the "
+            "a TensorRT plan is built on the GPU that will run it, and PyTorch finds none here; export on that machine, with the "
             "TensorRT version of its Triton, or leave --plan out"
         )
     import onnx as onnx_package
     from onnx import inliner
 
     onnx_package.save(inliner.inline_local_functions(onnx_package.load(onnx)), onnx)
-    record = EngineRecord(file, "classic", library.version, (str(here),), batch, None)
-    engine, _ = build_engine(onnx, library, record, capabilities=(here.capability_text,))
+    record = EngineRecord(file, "classic", library.version, (str(gpu),), batch, None)
+    engine, _ = build_engine(onnx, library, record, capabilities=(gpu.capability_text,))
     with write_atomically(onnx.with_name("model.plan")) as temporary:
         temporary.write_bytes(engine)
     onnx.unlink()
@@ -166,13 +167,13 @@ def _replace_by_plan(onnx: Path, file: TileFile, *, batch: int) -> EngineRecord:
 
 @contextmanager
 def _model_folder(repository: Path, name: str) -> Iterator[Path]:
-    """Yield an empty folder in ``repository``, made where it is missing; it takes ``name`` when the block ends without error."""
+    """Yield an empty folder in ``repository``, which is created if missing. Rename it to ``name`` if the block succeeds."""
     target = repository / name
     if repository.exists() and not repository.is_dir():
         raise InputError(f"output {repository} is a file; give a folder for the model repository")
-    if target.exists() and not is_ours(target):
-        raise InputError(f"{target} is there and infgen did not make it; move it away, or choose another repository")
-    made = not repository.exists()
+    if target.exists() and not is_made_by_infgen(target):
+        raise InputError(f"{target} exists and was not made by infgen; move it away, or choose another repository")
+    created = not repository.exists()
     work = repository / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
     try:
         repository.mkdir(exist_ok=True)
@@ -181,25 +182,25 @@ def _model_folder(repository: Path, name: str) -> Iterator[Path]:
         raise InputError(f"model repository {repository} cannot be written: {error.strerror}; choose another") from None
     try:
         yield work
-        _take_name(work, target)
+        _replace_folder(work, target)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
-        if made:
-            with suppress(OSError):  # another process put something into it
+        if created:
+            with suppress(OSError):  # another process has written to it
                 repository.rmdir()
         raise
 
 
-def is_ours(folder: Path) -> bool:
-    """Whether infgen made the model ``folder``."""
+def is_made_by_infgen(folder: Path) -> bool:
+    """Whether the model ``folder`` was made by infgen."""
     try:
-        return _OURS in (folder / CONFIG).read_text(encoding="ascii")
+        return _FORMAT_ENTRY in (folder / CONFIG).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _take_name(work: Path, target: Path) -> None:
-    """Rename ``work`` to ``target``; an older folder of this name goes when the new one is there."""
+def _replace_folder(work: Path, target: Path) -> None:
+    """Rename ``work`` to ``target``, and then delete an older folder of that name."""
     old = work.with_name(f"{work.name}-old")
     if target.exists():
         os.rename(target, old)

@@ -4,6 +4,7 @@ New levels contribute almost nothing until they are trained. No old channel read
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from infgen.errors import InputError
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
+from infgen.model.layers import ToRGB
 
 NEW_RGB = 0.1  # factor on the initial RGB weights of a new level, so that its contribution is small
 
@@ -50,7 +52,7 @@ def grow(old: Generator, new: Generator) -> None:
         if name in values:
             _copy_into(name, target, values[name], channels)
     for level in range(old.config.levels, new.config.levels):
-        new.texture.to_rgbs[level].conv.weight.mul_(NEW_RGB)
+        cast("ToRGB", new.texture.to_rgbs[level]).conv.weight.mul_(NEW_RGB)
 
 
 def _copy_into(name: str, target: Tensor, old: Tensor, local_channels: tuple[int, int]) -> None:

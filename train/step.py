@@ -104,7 +104,7 @@ class Stepper:
         self.adversarial = ADVERSARIAL_LOSSES[recipe.discriminator]
         self.state: TrainingState = initial_state(recipe, seed=seed, device=self.device)
         for discriminator in self.state.discriminators:
-            discriminator.set_feature_dtype(self.dtype)
+            cast("Discriminator", discriminator).set_feature_dtype(self.dtype)
         self.scales = recipe.trained_scales
         self._generators = [self.state.generator.coarser(scale.halvings) for scale in self.scales]
         self._scale_index, self._scale_step = 0, 0  # scale of this step, and number of earlier steps of that scale

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -20,17 +19,14 @@ STOP_MESSAGES = {
 }
 
 
-class IntegerList(click.ParamType):
-    """Whole numbers separated by commas, as a tuple."""
-
-    name = "integer,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Parse ``value``; fails for anything else."""
-        try:
-            return value if isinstance(value, tuple) else tuple(int(word) for word in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not a list of whole numbers separated by commas", param, ctx)
+def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Whole numbers separated by commas, as a tuple. Raises BadParameter for anything else."""
+    if value is None:
+        return None
+    try:
+        return tuple(int(word) for word in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers separated by commas") from None
 
 
 @click.command("train")
@@ -69,7 +65,8 @@ class IntegerList(click.ParamType):
 @click.option("--view", type=int, help="Short side in px to which photographs are resized at the finest scale.")
 @click.option(
     "--scale-shares",
-    type=IntegerList(),
+    callback=parse_integers,
+    metavar="INTEGER,...",
     help="Steps that each scale gets in turn, coarsest first, such as 2,1,1,1.  [default: one each]",
 )
 @click.option("--fusion", type=float, help="Share of steps that mix two styles over the patch.")

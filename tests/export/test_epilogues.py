@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.library import opcheck
 
 from infgen.export import functions
-from infgen.export.epilogues import demodulation, doubled, modulated_conv_epilogue, upsample_epilogue
+from infgen.export.epilogues import demodulation, modulated_conv_epilogue, upsample_epilogue, upsample_factors
 from infgen.model.layers import blur
 
 OPSET = functions.OPSETS["fp32"]
@@ -48,7 +48,7 @@ def test_the_plain_epilogue_is_demodulation_noise_bias_and_leaky_relu():
 
 def test_the_upsampling_epilogue_crops_demodulates_blurs_and_activates():
     y, terms, energy, noise, strength, bias = arguments()
-    fine = y[:, :, 1:-1, 1:-1] * doubled(demodulation(terms, energy))
+    fine = y[:, :, 1:-1, 1:-1] * upsample_factors(demodulation(terms, energy))
     expected = F.leaky_relu(blur(fine) + 0.3 * noise + bias.view(1, -1, 1, 1), 0.2)
     torch.testing.assert_close(upsample_epilogue(y, terms, energy, noise, strength, bias), expected)
 
@@ -56,7 +56,7 @@ def test_the_upsampling_epilogue_crops_demodulates_blurs_and_activates():
 @given(st.integers(1, 7), st.integers(1, 7))
 def test_doubling_keeps_positions_and_takes_the_mean_between_them(height: int, width: int):
     coarse = torch.rand(1, 2, height, width)
-    fine = doubled(coarse)
+    fine = upsample_factors(coarse)
     assert torch.equal(fine[:, :, ::2, ::2], coarse)
     torch.testing.assert_close(fine[:, :, ::2, 1::2], (coarse[..., :-1] + coarse[..., 1:]) / 2)
     torch.testing.assert_close(fine[:, :, 1::2, ::2], (coarse[:, :, :-1] + coarse[:, :, 1:]) / 2)
@@ -95,7 +95,7 @@ def session(operator: functions.Operator, element: int) -> Any:
     model = helper.make_model(
         helper.make_graph([node], "one", inputs, [out]),
         opset_imports=opsets,
-        functions=functions.functions(OPSET),
+        functions=functions.function_protos(OPSET),
         ir_version=10,
     )
     onnx.checker.check_model(model)

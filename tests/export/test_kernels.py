@@ -306,7 +306,7 @@ def test_a_thread_stores_several_channels_at_a_time(up: bool, dtype: str) -> Non
 
 
 def test_an_unknown_architecture_is_refused() -> None:
-    with pytest.raises(InputError, match="not 70"):
+    with pytest.raises(InputError, match="compute capability 70"):
         compiled(False, 70, "float16")
 
 

@@ -14,8 +14,8 @@ from infgen.engines.onnx_file import read_onnx
 from infgen.engines.tensorrt_library import Library, find_library
 from infgen.errors import InfgenError, InputError
 from infgen.export import tensorrt, tensorrt_build
-from infgen.export.tensorrt import Built, build_engine
-from infgen.export.tensorrt_build import Job, Result, build, prepared
+from infgen.export.tensorrt import BuildStats, build_engine
+from infgen.export.tensorrt_build import BuildJob, BuildResult, build, prepare_model
 from tests.export.files import onnx_file, scaled_file, tiny_generator
 from tests.export.tensorrt_double import record
 
@@ -31,13 +31,13 @@ def rtx() -> Library:
 
 
 @pytest.fixture(scope="module")
-def real(rtx: Library) -> tuple[bytes, Built]:
+def real(rtx: Library) -> tuple[bytes, BuildStats]:
     """An engine of the tiny model for every GPU that TensorRT-RTX builds for."""
     return build_engine(onnx_file(), rtx, record(version=rtx.version), capabilities=tensorrt.RTX_TARGETS)
 
 
 @needs_rtx
-def test_rtx_builds_an_engine_without_a_gpu(real: tuple[bytes, Built]):
+def test_rtx_builds_an_engine_without_a_gpu(real: tuple[bytes, BuildStats]):
     engine, built = real
     assert len(engine) > 1_000_000
     assert built.layers > 100
@@ -71,11 +71,11 @@ def domains(data: bytes) -> list[str]:
 
 
 def test_without_plugins_nothing_of_infgen_is_left_in_the_graph():
-    assert domains(prepared(onnx_file(), plugins=False)) == []
+    assert domains(prepare_model(onnx_file(), plugins=False)) == []
 
 
 def test_with_plugins_only_their_nodes_are_left_and_none_has_a_body():
-    data = prepared(onnx_file(), plugins=True)
+    data = prepare_model(onnx_file(), plugins=True)
     levels = tiny_generator().config.levels
     assert sorted(domains(data)) == ["InfgenModulatedConvEpilogue"] * levels + ["InfgenUpsampleEpilogue"] * levels
     assert not onnx.load_from_string(data).functions
@@ -166,8 +166,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return told
 
 
-def job(folder: Path) -> Job:
-    return Job(
+def job(folder: Path) -> BuildJob:
+    return BuildJob(
         builder="classic",
         onnx=str(onnx_file()),
         engine=str(folder / "engine"),
@@ -217,7 +217,7 @@ def test_a_network_that_is_not_understood_is_told_with_all_reasons(
     told: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "tensorrt", Builder(told, understood=False).module())
-    assert build(job(tmp_path)).error == "the network was not understood: error 0; error 1"
+    assert build(job(tmp_path)).error == "TensorRT cannot parse the network: error 0; error 1"
 
 
 def test_an_engine_that_is_not_built_is_told(told: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -228,24 +228,26 @@ def test_an_engine_that_is_not_built_is_told(told: dict[str, Any], tmp_path: Pat
 
 def test_a_job_is_read_as_it_was_written(tmp_path: Path):
     job(tmp_path).write(tmp_path / "job.json")
-    assert Job.read(tmp_path / "job.json") == job(tmp_path)
+    assert BuildJob.read(tmp_path / "job.json") == job(tmp_path)
 
 
 def test_the_child_writes_down_what_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     job(tmp_path).write(tmp_path / "job.json")
     tensorrt_build.main(str(tmp_path / "job.json"))
-    result = Result.read(tmp_path / "result.json")
+    result = BuildResult.read(tmp_path / "result.json")
     assert result.refused
     assert "pip install tensorrt" in (result.error or "")
 
 
-def child(monkeypatch: pytest.MonkeyPatch, *, code: int = 0, stderr: str = "", result: Result | None = None) -> None:
+def child(
+    monkeypatch: pytest.MonkeyPatch, *, code: int = 0, stderr: str = "", result: BuildResult | None = None
+) -> None:
     """In place of the child process."""
 
     def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         if result is not None:
-            result.write(Path(Job.read(Path(words[-1])).result))
+            result.write(Path(BuildJob.read(Path(words[-1])).result))
         return subprocess.CompletedProcess(words, code, "", stderr)
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -257,9 +259,9 @@ def child(monkeypatch: pytest.MonkeyPatch, *, code: int = 0, stderr: str = "", r
         (
             -6,
             "terminate called\nwhat(): no plugin\n",
-            r"ended the process that builds by SIGABRT: what\(\): no plugin$",
+            r"ended the build process with SIGABRT: what\(\): no plugin$",
         ),
-        (-11, "", "by SIGSEGV: no reason was given$"),
+        (-11, "", "with SIGSEGV: no reason was given$"),
         (1, "Traceback\nKeyError: 'x'", "failed with code 1: KeyError: 'x'$"),
     ],
 )
@@ -271,12 +273,12 @@ def test_a_child_that_dies_is_one_line(monkeypatch: pytest.MonkeyPatch, code: in
 
 
 def test_what_tensorrt_could_not_build_is_a_failure(monkeypatch: pytest.MonkeyPatch):
-    child(monkeypatch, result=Result("Error Code 2: out of memory"))
+    child(monkeypatch, result=BuildResult("Error Code 2: out of memory"))
     with pytest.raises(InfgenError, match=r"^TensorRT-RTX 1\.7 built nothing: Error Code 2: out of memory$"):
         build_engine(Path("x.onnx"), RTX, record(), capabilities=("8.9",))
 
 
 def test_what_was_given_wrong_is_bad_input(monkeypatch: pytest.MonkeyPatch):
-    child(monkeypatch, result=Result("TensorRT 10.1 has no plugins", refused=True))
+    child(monkeypatch, result=BuildResult("TensorRT 10.1 has no plugins", refused=True))
     with pytest.raises(InputError, match=r"^TensorRT 10\.1 has no plugins$"):
         build_engine(Path("x.onnx"), RTX, record(), capabilities=("8.9",))

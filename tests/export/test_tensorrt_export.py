@@ -12,7 +12,7 @@ from infgen.engines.tensorrt_file import EngineRecord, read_engine
 from infgen.engines.tensorrt_library import Gpu, Library
 from infgen.errors import InfgenError, InputError, MissingExtraError
 from infgen.export import tensorrt
-from infgen.export.tensorrt import Built, EngineExport, choose, export_tensorrt
+from infgen.export.tensorrt import BuildStats, EngineExport, choose_library, export_tensorrt
 from infgen.model.checkpoint import file_hash
 from tests.export.files import tiny_file, tiny_generator
 from tests.export.tensorrt_double import record
@@ -45,19 +45,19 @@ def test_classic_builds_where_it_and_a_gpu_are_here_and_rtx_elsewhere(
     monkeypatch: pytest.MonkeyPatch, classic: bool, rtx: bool, here: Gpu | None, chosen: Library
 ):
     machine(monkeypatch, classic=classic, rtx=rtx, here=here)
-    assert choose() is chosen
+    assert choose_library() is chosen
 
 
 def test_no_tensorrt_names_the_extra_and_the_other_way(monkeypatch: pytest.MonkeyPatch):
     machine(monkeypatch)
     with pytest.raises(MissingExtraError, match=r"pip install 'infgen\[trt\]'.*pip install tensorrt"):
-        choose()
+        choose_library()
 
 
 def test_classic_alone_without_a_gpu_says_where_to_build(monkeypatch: pytest.MonkeyPatch):
     machine(monkeypatch, classic=True)
-    with pytest.raises(InputError, match=r"PyTorch sees none here; .*infgen\[trt\]"):
-        choose()
+    with pytest.raises(InputError, match=r"PyTorch finds none here; .*infgen\[trt\]"):
+        choose_library()
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[EngineRecord]:
     """Exports without ONNX and without TensorRT; the records of what was built."""
     built: list[EngineRecord] = []
 
-    def engine(onnx: Path, library: Library, record: EngineRecord, **rest: Any) -> tuple[bytes, Built]:
+    def engine(onnx: Path, library: Library, record: EngineRecord, **rest: Any) -> tuple[bytes, BuildStats]:
         built.append(record)
-        return b"engine", Built(7, 0.5)
+        return b"engine", BuildStats(7, 0.5)
 
     machine(monkeypatch, rtx=True)
     monkeypatch.setattr(tensorrt, "export_onnx", lambda *arguments, **rest: None)
@@ -102,7 +102,7 @@ def test_a_gpu_that_rtx_does_not_build_for_is_refused_with_the_way_out(
     quick: list[EngineRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     machine(monkeypatch, rtx=True, here=H200)
-    with pytest.raises(InputError, match=r"compute capability 9\.0 is not one .*8\.9.*pip install tensorrt"):
+    with pytest.raises(InputError, match=r"compute capability 9\.0; choose one of .*8\.9.*pip install tensorrt"):
         export(tmp_path / "a.engine")
 
 
@@ -118,7 +118,7 @@ def test_a_gpu_that_is_too_old_for_the_plugins_is_refused(
     ("options", "message"),
     [
         ({"precision": "bf16"}, "choose --precision fp32 or fp16"),
-        ({"targets": ("7.5",)}, r"compute capability 7\.5 is not one"),
+        ({"targets": ("7.5",)}, r"compute capability 7\.5; choose one of"),
         ({"batch": 0}, "batch 0 is out of range; allowed are 1 to 1024"),
         ({"batch": 1025}, "batch 1025 is out of range"),
         ({"workspace_mb": 0}, "workspace 0 MiB is out of range"),
@@ -141,13 +141,13 @@ def test_a_folder_that_does_not_exist_is_refused_before_work(quick: list[EngineR
 def test_the_file_holds_the_engine_and_its_record(quick: list[EngineRecord], tmp_path: Path):
     done = export(tmp_path / "a.engine", batch=4)
     assert read_engine(tmp_path / "a.engine") == (done.record, b"engine")
-    assert done.built == Built(7, 0.5)
+    assert done.stats == BuildStats(7, 0.5)
 
 
 def test_the_same_engine_is_left_alone(quick: list[EngineRecord], tmp_path: Path):
     export(tmp_path / "a.engine")
     before = (tmp_path / "a.engine").stat()
-    assert export(tmp_path / "a.engine").built is None
+    assert export(tmp_path / "a.engine").stats is None
     assert (tmp_path / "a.engine").stat().st_mtime_ns == before.st_mtime_ns
     assert len(quick) == 1
 
@@ -168,9 +168,9 @@ def test_another_engine_is_built_again_with_the_reason(
 ):
     export(tmp_path / "a.engine")
     lines: list[str] = []
-    assert export(tmp_path / "a.engine", report=lines.append, **change).built is not None
+    assert export(tmp_path / "a.engine", report=lines.append, **change).stats is not None
     assert len(lines) == 1
-    assert "is built again" in lines[0]
+    assert "is rebuilt" in lines[0]
     assert reason in lines[0]
 
 

@@ -218,7 +218,7 @@ def test_the_kernel_takes_what_tensorrt_passes_in_its_order(
     launch: Launch = (upsample_launch if up else conv_launch)(
         inputs[0].shape, inputs[1].shape, channels_last=layout != "LINEAR"
     )
-    code = launch.compiled(capability=90, dtype=torch.float16)
+    code = launch.compile(capability=90, dtype=torch.float16)
     assert (name, ptx) == (code.name, code.ptx)
     assert code.parameters[:6] == operator.inputs
     assert code.parameters[-1] == "out"

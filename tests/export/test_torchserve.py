@@ -21,10 +21,10 @@ from PIL import Image
 from infgen import World
 from infgen.errors import InputError
 from infgen.export.torchserve import HANDLER, MANIFEST, SETTINGS, export_torchserve
-from infgen.export.torchserve_handler import KEPT_WORLDS, Handler
+from infgen.export.torchserve_handler import CACHED_WORLDS, Handler
 from infgen.geometry import Region
 from infgen.model.config import preset
-from infgen.rendering import job
+from infgen.rendering import studio as studio_module
 from infgen.sinks import read_provenance
 from infgen.world.layout import Layout
 from infgen.world.layout_files import resolve
@@ -316,7 +316,7 @@ def idle(handler: Handler, monkeypatch: pytest.MonkeyPatch) -> Handler:
     def draw(*arguments: object) -> None:
         raise AssertionError("drawn")
 
-    monkeypatch.setattr(job, "render_array", draw)
+    monkeypatch.setattr(studio_module, "render_array", draw)
     return handler
 
 
@@ -340,7 +340,7 @@ def test_a_picture_that_torchserve_would_not_pass_on_is_status_413(handler: Hand
 
 def test_any_other_failure_is_status_500_that_tells_nothing_of_it(idle: Handler, caplog: pytest.LogCaptureFixture):
     status, message = refusal(idle, WINDOW)
-    assert (status, message) == (500, "the server could not draw this window; its log says why")
+    assert (status, message) == (500, "the server could not render this window; see its log")
     assert "AssertionError: drawn" in caplog.text
 
 
@@ -359,8 +359,8 @@ def test_each_request_of_a_batch_has_its_own_answer(handler: Handler, unpacked: 
 
 def test_the_next_window_of_a_world_makes_no_styles_again(handler: Handler, monkeypatch: pytest.MonkeyPatch):
     made = []
-    real = job.world_palette
-    monkeypatch.setattr(job, "world_palette", lambda *a: made.append(a) or real(*a))
+    real = studio_module.world_palette
+    monkeypatch.setattr(studio_module, "world_palette", lambda *a: made.append(a) or real(*a))
     for x in (0, 50, 100):
         ask(handler, seed=12345, x=x)
     assert len(made) == 1
@@ -368,11 +368,11 @@ def test_the_next_window_of_a_world_makes_no_styles_again(handler: Handler, monk
 
 def test_worlds_that_are_not_asked_for_any_more_are_let_go(handler: Handler, monkeypatch: pytest.MonkeyPatch):
     made = []
-    real = job.world_palette
-    monkeypatch.setattr(job, "world_palette", lambda *a: made.append(a) or real(*a))
-    for seed in [*range(1000, 1001 + KEPT_WORLDS), 1000]:
+    real = studio_module.world_palette
+    monkeypatch.setattr(studio_module, "world_palette", lambda *a: made.append(a) or real(*a))
+    for seed in [*range(1000, 1001 + CACHED_WORLDS), 1000]:
         ask(handler, seed=seed, w=1, h=1)
-    assert len(made) == KEPT_WORLDS + 2
+    assert len(made) == CACHED_WORLDS + 2
 
 
 def test_threads_come_from_the_configuration_of_the_model(unpacked: Path, monkeypatch: pytest.MonkeyPatch):

@@ -22,7 +22,7 @@ from infgen.engines.tensorrt_library import Gpu, Library
 from infgen.engines.tile_file import MAX_STYLES, PRECISIONS, TileFile
 from infgen.errors import InputError, MissingExtraError
 from infgen.export import triton_repository
-from infgen.export.tensorrt import Built
+from infgen.export.tensorrt import BuildStats
 from infgen.export.triton_repository import configuration, export_triton, input_shapes, model_name
 from infgen.model.checkpoint import file_hash
 from infgen.model.config import GeneratorConfig
@@ -210,7 +210,7 @@ def test_a_folder_of_someone_else_is_not_replaced(tmp_path: Path, content: bytes
     if content is not None:
         (tmp_path / "tiny" / "config.pbtxt").write_bytes(content)
     before = files(tmp_path)
-    with pytest.raises(InputError, match="infgen did not make it"):
+    with pytest.raises(InputError, match="was not made by infgen"):
         export(tmp_path)
     assert files(tmp_path) == before
 
@@ -268,7 +268,7 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def build(path: Path, library: Library, record: EngineRecord, *, capabilities: tuple[str, ...]) -> Any:
         assert capabilities == ("9.0",)
         graphs.append(onnx.load(path))
-        return b"engine", Built(1, 1.0)
+        return b"engine", BuildStats(1, 1.0)
 
     monkeypatch.setattr(triton_repository, "require_library", lambda builder, what: Library(builder, None, "10.9.0"))
     monkeypatch.setattr(triton_repository, "find_gpu", lambda: Gpu("H200", (9, 0)))
@@ -336,7 +336,7 @@ def test_the_command_writes_a_scale_beside_the_full_size(tmp_path: Path, monkeyp
 def test_options_of_a_repository_are_refused_for_a_file(tmp_path: Path, option: tuple[str, ...]):
     result = CliRunner().invoke(command, [str(tiny_file()), "--onnx", "-o", str(tmp_path / "x.onnx"), *option])
     assert isinstance(result.exception, InputError)
-    assert str(result.exception).startswith(f"{option[0]} is for ")
+    assert str(result.exception).startswith(f"{option[0]} applies only to ")
     assert "--triton" in str(result.exception)
 
 

@@ -232,7 +232,7 @@ def test_resume_and_init_together_are_refused(full_run: RunFolder, photos: Path,
 
 def test_micro_batches_use_every_photograph_of_the_batch_once(photos: Path, tmp_path: Path) -> None:
     stepper = begin(photos, tmp_path / "a", steps=1, recipe=SMALL.with_values(batch=8, micro_batch=2)).trainer.stepper
-    stepper.state.step = 3
+    stepper._scale_step = 3
     images = torch.cat([stepper._real_batch(i).images for i in stepper.micro_batches])
     batch = stepper.photos.sets[0].batch(range(24, 32), seed=0, device=torch.device("cpu"))
     assert images.equal(batch.images)

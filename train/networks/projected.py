@@ -163,8 +163,8 @@ class ProjectedDiscriminator(Discriminator):
 
     def __init__(self, like: "ProjectedDiscriminator | None" = None) -> None:
         super().__init__()
-        self.network = FrozenFeatures() if like is None else like.network
-        self.projection = RandomProjection() if like is None else like.projection
+        self.network: FrozenFeatures = FrozenFeatures() if like is None else like.network
+        self.projection: RandomProjection = RandomProjection() if like is None else like.projection
         self.heads = nn.ModuleList(_build_head(scale) for scale in range(len(PROJECTED_CHANNELS)))
         self.position = nn.Sequential(*_downsampling_layers(PROJECTED_CHANNELS[-1], 128), SpectralConv(128, 1, 4))
 
