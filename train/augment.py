@@ -18,14 +18,17 @@ def _integers(batch: int, low: int, high: int, images: Tensor, rng: torch.Genera
     return torch.randint(low, high + 1, (batch, 1, 1), generator=rng).to(images.device)
 
 
-def jitter_colour(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Change brightness by +-0.5, saturation by 0 to 2 and contrast by 0.5 to 1.5 on (B, 3, H, W)."""
+def jitter_colour(images: Tensor, rng: torch.Generator, *, strength: float = 1.0) -> Tensor:
+    """Change brightness by +-0.5, saturation by 0 to 2 and contrast by 0.5 to 1.5 on (B, 3, H, W).
+
+    ``strength``: factor on these three ranges, 0 to 1.
+    """
     batch = images.shape[0]
-    images = images + _uniform(batch, -0.5, 0.5, images, rng)
+    images = images + _uniform(batch, -0.5 * strength, 0.5 * strength, images, rng)
     grey = images.mean(1, keepdim=True)
-    images = grey + (images - grey) * _uniform(batch, 0.0, 2.0, images, rng)
+    images = grey + (images - grey) * _uniform(batch, 1 - strength, 1 + strength, images, rng)
     mean = images.mean((1, 2, 3), keepdim=True)
-    return mean + (images - mean) * _uniform(batch, 0.5, 1.5, images, rng)
+    return mean + (images - mean) * _uniform(batch, 1 - 0.5 * strength, 1 + 0.5 * strength, images, rng)
 
 
 def translate(images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -54,10 +57,13 @@ def cutout(images: Tensor, rng: torch.Generator) -> Tensor:
     return images * ~mask.unsqueeze(1)
 
 
-def augment(images: Tensor, target: Tensor, *, px_per_unit: float, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def augment(
+    images: Tensor, target: Tensor, *, px_per_unit: float, rng: torch.Generator, colour: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Augment images (B, 3, H, W). Also returns their vertical-position targets (B,).
 
     ``px_per_unit``: pixels between targets 0 and 1. A shift down by d px shows content from d px higher.
+    ``colour``: strength of the colour changes, 0 to 1.
     """
-    images, down = translate(jitter_colour(images, rng), rng)
+    images, down = translate(jitter_colour(images, rng, strength=colour), rng)
     return cutout(images, rng), target - down / px_per_unit

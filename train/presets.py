@@ -49,6 +49,7 @@ class Recipe:
     path_every: int = 4  # steps between lazy path length terms
     mixing: float = 0.9  # probability that a batch mixes two styles
     augment: Augmentation = "none"
+    colour_jitter: float = 1.0  # factor on DiffAugment's ranges of brightness, saturation and contrast
     ada_target: float = 0.6  # ADA's target for the mean sign of the discriminator's logits on real images
     pre_resize: int | None = None  # resize photographs to this short side (px) first (the paper's 128)
     beyond: float = 0.0  # share of patches far above or below the strip, compared with the edges of photographs
@@ -58,6 +59,8 @@ class Recipe:
         for name in ("scales", "scale_shares"):  # JSON gives lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_batch()
+        if not 0 <= self.colour_jitter <= 1:
+            raise InputError(f"colour_jitter {self.colour_jitter} is out of range; allowed is 0 to 1")
         if not 0 <= self.beyond < 1:
             raise InputError(f"beyond {self.beyond} is out of range; allowed is a share from 0 to less than 1")
         for name in ("generator_rate", "discriminator_rate"):

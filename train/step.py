@@ -187,7 +187,7 @@ class Stepper:
         if kind == "ada":
             p = self.state.augment_p[self._scale_index]
             return augment_adaptively(images, target, p=p, px_per_unit=px, rng=rng)
-        return augment(images, target, px_per_unit=px, rng=rng)
+        return augment(images, target, px_per_unit=px, rng=rng, colour=self.recipe.colour_jitter)
 
     def _extract_features(self, images: Tensor) -> list[Tensor]:
         images = images.to(self.dtype).contiguous(memory_format=torch.channels_last)

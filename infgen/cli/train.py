@@ -80,6 +80,11 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
     "--augment", type=click.Choice(["none", "diffaugment", "ada"]), help="Replace the preset's data augmentation."
 )
 @click.option(
+    "--colour-jitter",
+    type=float,
+    help="Factor (0 to 1) on diffaugment's changes of brightness, saturation and contrast.",
+)
+@click.option(
     "--beyond",
     type=float,
     help="Share of patches far above or below the horizon, for renders taller than the photographs.",
