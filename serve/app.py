@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse
 from infgen import __version__
 from infgen.errors import InfgenError
 from infgen.rendering.studio import Options, open_studio
-from infgen.serve import job_routes, photo_routes, status_routes, tile_routes, world_routes
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import error_response, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
+from infgen.serve.routes import jobs, photographs, status, tiles, worlds
 from infgen.world.document import cut
 from infgen.world.world import World
 
@@ -74,10 +74,10 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.canvas = canvas
-    for routes in (world_routes, tile_routes, photo_routes, job_routes):
+    for routes in (worlds, tiles, photographs, jobs):
         app.include_router(routes.router, prefix=API)
-    app.include_router(status_routes.api, prefix=API)
-    app.include_router(status_routes.router)
+    app.include_router(status.api, prefix=API)
+    app.include_router(status.router)
     _add_errors(app)
     _add_page(app)
     app.add_middleware(Guard, token=token, hosts=hosts, metrics=canvas.metrics)

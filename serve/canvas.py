@@ -13,10 +13,10 @@ from infgen.limits import DRAIN_SECONDS
 from infgen.lock import Lock, TakenError
 from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
-from infgen.serve.jobs import JobBoard
+from infgen.serve.jobs.board import JobBoard
 from infgen.serve.metrics import Metrics
-from infgen.serve.painting import Painter
-from infgen.serve.worlds import WorldStore
+from infgen.serve.tiles.painter import Painter
+from infgen.serve.worlds.store import WorldStore
 
 LOCK = "lock"
 

@@ -10,7 +10,7 @@ import httpx
 from fastapi import FastAPI
 
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.jobs import ENDED
+from infgen.serve.jobs.board import ENDED
 from tests.patience import until
 
 API = "/api/v1"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infgen.serve.cache import DiskCache, MemoryCache
+from infgen.serve.tiles.cache import DiskCache, MemoryCache
 
 OVERHEAD = 16  # bytes of a checksum
 

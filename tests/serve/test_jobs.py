@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infgen.cli.main import main
-from infgen.serve.jobs import Job, JobBoard
+from infgen.serve.jobs.board import Job, JobBoard
 from tests.patience import until
 from tests.serve.client import Client, ended, if_match
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infgen.serve import create_app, schemas
+from infgen.serve import create_app
 from infgen.serve.app import API
+from infgen.serve.routes import schemas
 from tests.serve.client import Client, client_of, tile_path
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")

@@ -13,7 +13,7 @@ from infgen.atomic import TEMPORARY_PREFIX
 from infgen.cli.main import main
 from infgen.colour import convert_profile
 from infgen.model.config import preset
-from infgen.serve.photographs import APART_PX, Placing, Upload, arrange
+from infgen.serve.worlds.photographs import APART_PX, Placing, Upload, arrange
 from infgen.world.world import World
 from tests.patience import until
 from tests.profiles import profile

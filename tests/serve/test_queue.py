@@ -14,7 +14,7 @@ import pytest
 from infgen.errors import InfgenError
 from infgen.pixels import Pixels
 from infgen.serve.errors import BusyError, DeadlineError, StoppingError
-from infgen.serve.queue import TileQueue
+from infgen.serve.tiles.queue import TileQueue
 
 
 @dataclass(frozen=True)

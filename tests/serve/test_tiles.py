@@ -9,8 +9,8 @@ from PIL import Image
 
 from infgen.geometry import Region
 from infgen.pixels import Pixels
-from infgen.serve import queue
-from infgen.serve.tiles import TileArtist, mean_of_blocks
+from infgen.serve.tiles import queue
+from infgen.serve.tiles.artist import TileArtist, mean_of_blocks
 from infgen.world.world import World
 from tests.serve.client import Client, tile_path
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infgen.serve.worlds import WorldStore
+from infgen.serve.worlds.store import WorldStore
 from infgen.world.world import World
 from tests.serve.client import Client, if_match
 

@@ -15,8 +15,8 @@ from infgen.model.config import preset
 from infgen.pixels import Pixels
 from infgen.rendering.studio import Options, open_studio
 from infgen.serve import create_app
-from infgen.serve.tiles import Address, TileArtist, mean_of_blocks
-from infgen.serve.zoom import zoom_levels
+from infgen.serve.tiles.artist import Address, TileArtist, mean_of_blocks
+from infgen.serve.tiles.zoom import zoom_levels
 from infgen.world.world import World
 from tests.model.networks import random_generator
 from tests.serve.client import Client, client_of

@@ -12,7 +12,7 @@ from infgen.progress import Progress
 from infgen.rendering.job import Output, prepare
 from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
-from infgen.serve.jobs import Job
+from infgen.serve.jobs.board import Job
 from infgen.sinks import check_picture
 
 Format = Literal["png", "jpeg", "webp", "tiff"]

@@ -27,7 +27,7 @@ from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import InfgenError, LimitError
 from infgen.limits import MAX_REVISIONS, MAX_WORLDS
 from infgen.serve.errors import ConflictError, NotFoundError, PreconditionError, StaleError
-from infgen.serve.recent import Recent
+from infgen.serve.tiles.recent import Recent
 from infgen.world.document import VersionedDocument
 from infgen.world.world import World
 

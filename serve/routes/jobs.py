@@ -11,11 +11,11 @@ from fastapi.responses import FileResponse, StreamingResponse
 from infgen.limits import MAX_STREAMS
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
-from infgen.serve.exports import MEDIA_TYPES, check_export, export_path, run_export
-from infgen.serve.jobs import Job
-from infgen.serve.routes import CanvasDep, JobId, Responses, WorldId, errors, pictures
-from infgen.serve.schemas import Export, JobRecord, Place, Progress
-from infgen.serve.world_routes import region_of
+from infgen.serve.jobs.board import Job
+from infgen.serve.jobs.exports import MEDIA_TYPES, check_export, export_path, run_export
+from infgen.serve.routes.common import CanvasDep, JobId, Responses, WorldId, errors, pictures
+from infgen.serve.routes.schemas import Export, JobRecord, Place, Progress
+from infgen.serve.routes.worlds import region_of
 
 router = APIRouter(tags=["jobs"])
 

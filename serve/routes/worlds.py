@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.layouts import check_counts
-from infgen.serve.routes import CanvasDep, IfMatch, WorldId, errors
-from infgen.serve.schemas import ChangedWorld, NewWorld, Rectangle, Resampling, WorldEntry, WorldRecord
-from infgen.serve.worlds import Record, match
+from infgen.serve.routes.common import CanvasDep, IfMatch, WorldId, errors
+from infgen.serve.routes.schemas import ChangedWorld, NewWorld, Rectangle, Resampling, WorldEntry, WorldRecord
+from infgen.serve.worlds.limits import check_counts
+from infgen.serve.worlds.store import Record, match
 from infgen.world.document import cut
 from infgen.world.world import World
 

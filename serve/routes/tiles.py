@@ -7,9 +7,9 @@ import anyio.to_thread
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.painting import MEDIA_TYPES, StyleWork, TileWork
-from infgen.serve.routes import CanvasDep, Responses, Revision, WorldId, errors, pictures
-from infgen.serve.tiles import Address
+from infgen.serve.routes.common import CanvasDep, Responses, Revision, WorldId, errors, pictures
+from infgen.serve.tiles.artist import Address
+from infgen.serve.tiles.painter import MEDIA_TYPES, StyleWork, TileWork
 from infgen.world.document import SEED_MAX, SEED_MIN
 
 router = APIRouter(tags=["tiles"])

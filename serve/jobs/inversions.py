@@ -17,10 +17,10 @@ from infgen.pixels import Pixels
 from infgen.rendering.render import render_tiles
 from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
-from infgen.serve.jobs import Job, JobCancelled
-from infgen.serve.painting import encode
-from infgen.serve.photographs import add_photographs
-from infgen.serve.worlds import WorldStore
+from infgen.serve.jobs.board import Job, JobCancelled
+from infgen.serve.tiles.painter import encode
+from infgen.serve.worlds.photographs import add_photographs
+from infgen.serve.worlds.store import WorldStore
 from infgen.world.anchors import AnchoredLatents
 
 

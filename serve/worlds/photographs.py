@@ -15,7 +15,7 @@ from infgen.inversion.window import Cover
 from infgen.limits import MAX_REQUEST_TRANSITION
 from infgen.model.config import GeneratorConfig
 from infgen.photo import open_photograph
-from infgen.serve.layouts import check_counts
+from infgen.serve.worlds.limits import check_counts
 from infgen.world.document import cut
 from infgen.world.layout import ResolvedLayout
 from infgen.world.world import StyleSource, World

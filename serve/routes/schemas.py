@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from infgen.serve.exports import Format
-from infgen.serve.jobs import Kind, State
-from infgen.serve.worlds import Name
+from infgen.serve.jobs.board import Kind, State
+from infgen.serve.jobs.exports import Format
+from infgen.serve.worlds.store import Name
 from infgen.world.document import Document, Seed
 from infgen.world.edits import FIELDS, FieldName
 from infgen.world.layout import Px, Size

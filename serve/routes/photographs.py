@@ -13,12 +13,12 @@ from infgen.geometry import PX_LIMIT
 from infgen.inversion.arrangement import Extension
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_MB, MIB
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.inversions import run_inversions
-from infgen.serve.job_routes import job_record
-from infgen.serve.jobs import Kind
-from infgen.serve.photographs import Placing, Upload, arrange
-from infgen.serve.routes import CanvasDep, WorldId, errors
-from infgen.serve.schemas import JobRecord
+from infgen.serve.jobs.board import Kind
+from infgen.serve.jobs.inversions import run_inversions
+from infgen.serve.routes.common import CanvasDep, WorldId, errors
+from infgen.serve.routes.jobs import job_record
+from infgen.serve.routes.schemas import JobRecord
+from infgen.serve.worlds.photographs import Placing, Upload, arrange
 from infgen.world.document import cut
 
 router = APIRouter(prefix="/worlds", tags=["jobs"])

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Path, Request
 
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.schemas import ErrorBody
+from infgen.serve.routes.schemas import ErrorBody
 
 
 def _canvas(request: Request) -> CanvasServer:

@@ -18,9 +18,9 @@ from infgen.limits import (
 )
 from infgen.serve.errors import StoppingError
 from infgen.serve.metrics import CONTENT_TYPE
-from infgen.serve.routes import CanvasDep, errors
-from infgen.serve.schemas import Info, Model, Zoom
-from infgen.serve.tiles import TILE_PX
+from infgen.serve.routes.common import CanvasDep, errors
+from infgen.serve.routes.schemas import Info, Model, Zoom
+from infgen.serve.tiles.artist import TILE_PX
 
 api = APIRouter(tags=["server"])
 router = APIRouter(tags=["server"])

@@ -15,12 +15,12 @@ from infgen.limits import MIB, TILE_CACHE_MB, TILE_DISK_MB
 from infgen.pixels import Pixels
 from infgen.rendering.render import Scene
 from infgen.rendering.studio import Studio
-from infgen.serve.cache import DiskCache, MemoryCache
 from infgen.serve.fair_lock import FairLock
 from infgen.serve.metrics import Metrics
-from infgen.serve.queue import TileQueue
-from infgen.serve.recent import Recent
-from infgen.serve.tiles import Address, TileArtist
+from infgen.serve.tiles.artist import Address, TileArtist
+from infgen.serve.tiles.cache import DiskCache, MemoryCache
+from infgen.serve.tiles.queue import TileQueue
+from infgen.serve.tiles.recent import Recent
 from infgen.world.world import World
 
 GENERATION = 2  # version of tile pixels; increase it when they change, to invalidate cached tiles

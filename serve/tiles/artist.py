@@ -1,4 +1,4 @@
-"""Address and render tiles of a world: 256 x 256 pixels at every zoom level (see ``infgen.serve.zoom``)."""
+"""Address and render tiles of a world: 256 x 256 pixels at every zoom level (see ``infgen.serve.tiles.zoom``)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from infgen.rendering.render import Scene, render_array
 from infgen.rendering.studio import Studio
 from infgen.rendering.tile_inputs import tile_batch
 from infgen.serve.errors import NotFoundError
-from infgen.serve.zoom import zoom_levels
+from infgen.serve.tiles.zoom import zoom_levels
 from infgen.world.world import World
 
 TILE_PX = 256

@@ -1,0 +1,1 @@
+"""Run long work in the background: exports, and inversions of photographs."""

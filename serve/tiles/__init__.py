@@ -1,0 +1,1 @@
+"""Render, encode, queue and cache the tiles of worlds."""
