@@ -11,6 +11,7 @@ from infgen.errors import InputError
 from infgen.inversion.arrangement import inbetweening
 from infgen.inversion.placing import Placed
 from infgen.photo import unify_profiles
+from infgen.rendering.output_names import source_stem
 
 MAX_PHOTOGRAPHS = 32
 MAX_GAP_PX = 10**7
@@ -37,4 +38,5 @@ def command(photos: tuple[Path, ...], gap: int, **values: Any) -> None:
     notes = [f"styles blend over {arrangement.transition} px in the middle of each gap"]
     if len(heights) > 1:
         notes.insert(0, f"heights of {heights[0]} to {heights[-1]} px are scaled to {options.height} px")
-    make(arrangement, options, studio=studio, notes=notes)
+    stem = f"{source_stem(photos[0])}-to-{source_stem(photos[-1])}"
+    make(arrangement, options, studio=studio, stem=stem, notes=notes)

@@ -8,6 +8,7 @@ import click
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
 from infgen.inversion.arrangement import Extension, Scale, outpainting
+from infgen.rendering.output_names import source_stem
 
 
 @click.command("outpaint")
@@ -54,4 +55,4 @@ def command(
     placed = options.place(photograph if mask is None else photograph.masked(mask))
     studio = options.open_studio()
     arrangement = outpainting(placed, extension, scale=scale, halvings=studio.options.halvings)
-    make(arrangement, options, studio=studio, samples=samples)
+    make(arrangement, options, studio=studio, stem=f"{source_stem(photo)}-outpainted", samples=samples)

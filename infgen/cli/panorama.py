@@ -9,6 +9,7 @@ from infgen import geometry
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
 from infgen.inversion.arrangement import cyclic_period, panorama
+from infgen.rendering.output_names import source_stem
 
 
 @click.command("panorama")
@@ -26,4 +27,5 @@ def command(photo: Path, w: int, **values: Any) -> None:
     cell_px = geometry.cell_px(config.levels)  # at the scale of the studio
     period = cyclic_period(w, cell_px=cell_px)
     notes = [] if period == w else [f"width {w} px is rounded to {period} px, whole cells of {cell_px} px"]
-    make(panorama(placed, period=period, halvings=config.halvings), options, studio=studio, notes=notes)
+    arrangement = panorama(placed, period=period, halvings=config.halvings)
+    make(arrangement, options, studio=studio, stem=f"{source_stem(photo)}-panorama", notes=notes)

@@ -12,8 +12,10 @@ from infgen.errors import InputError
 from infgen.inversion.arrangement import FEATHER_PX
 from infgen.inversion.continuation import open_working_studio
 from infgen.inversion.invert import CONTINUING
+from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
 from infgen.photo import Photograph
+from infgen.rendering.output_names import free_path
 from infgen.rendering.studio import Studio
 
 AUTO = "auto"
@@ -24,8 +26,7 @@ _OPTIONS = (
         "-o",
         "--output",
         type=click.Path(path_type=Path),
-        required=True,
-        help="Picture to write: PNG, JPEG, WebP or TIFF.",
+        help="Picture to write: PNG, JPEG, WebP or TIFF. [default: a PNG named after the photograph]",
     ),
     click.option(
         "--keep-original/--no-keep-original", default=True, show_default=True, help="Keep the photograph's own pixels."
@@ -93,7 +94,7 @@ def photograph_options(function: _Function) -> _Function:
 class PhotographOptions:
     """The values of the shared options."""
 
-    output: Path
+    output: Path | None
     keep_original: bool
     feather: int | None
     height: int
@@ -123,6 +124,12 @@ class PhotographOptions:
     def place(self, photograph: Photograph, *, x: int = 0) -> Placed:
         """Scale the photograph to working size and place its left edge at column ``x`` of the world."""
         return place(photograph, height=self.height, horizon=self.fraction, x=x)
+
+    def outputs(self, stem: str, *, samples: int) -> Outputs:
+        """Name the files of the run. ``stem``: name of the picture without -o, in the current folder."""
+        if self.output is not None:
+            return Outputs(self.output, samples)
+        return Outputs(free_path(stem, ".png", companions=lambda path: Outputs(path, samples).files), samples)
 
     def open_studio(self) -> Studio:
         """Load the model at the scale of inversion."""

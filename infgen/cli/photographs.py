@@ -43,13 +43,19 @@ def read_photograph(path: Path) -> Photograph:
 
 
 def make(
-    arrangement: Arrangement, options: PhotographOptions, *, studio: Studio, samples: int = 1, notes: Sequence[str] = ()
+    arrangement: Arrangement,
+    options: PhotographOptions,
+    *,
+    studio: Studio,
+    stem: str,
+    samples: int = 1,
+    notes: Sequence[str] = (),
 ) -> None:
     """Check, estimate, invert and render, then print the names of the files.
 
-    ``notes``: additional lines to print before the work.
+    ``stem``: name of the picture without -o. ``notes``: additional lines to print before the work.
     """
-    outputs = Outputs(options.output, samples)
+    outputs = options.outputs(stem, samples=samples)
     outputs.check(arrangement)
     _check_latents(arrangement, options, studio)
     if not options.quiet:

@@ -23,6 +23,7 @@ from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.config import parse_scale
 from infgen.rendering.job import Job, Output, Workers, prepare
+from infgen.rendering.output_names import picture_path
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, Start, find_unfinished
@@ -35,7 +36,9 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 
 @click.command("render")
 @click.option(
-    "-o", "--output", required=True, help=f"Picture to write. Extensions: {EXTENSIONS}. A .zarr may be a URL."
+    "-o",
+    "--output",
+    help=f"Picture to write. Extensions: {EXTENSIONS}. A .zarr may be a URL. [default: named after the content]",
 )
 @click.option("--w", "w", type=int, required=True, help="Width in px.")
 @click.option("--h", "h", type=int, required=True, help="Height in px.")
@@ -83,7 +86,7 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option("--dry-run", is_flag=True, help="Print only the estimates, and write the preview.")
 @quiet_option
 def command(
-    output: str,
+    output: str | None,
     w: int,
     h: int,
     x: int,
@@ -135,6 +138,10 @@ def command(
     first, halvings = devices[0] if devices else None, parse_scale(scale)
     options = Options(tile, batch, precision, threads, first, engine, engine_file, provider, halvings)
     region = region.coarser(halvings)
+    if output is None:
+        chosen = "zarr" if scheduler is not None and file_format is None else file_format
+        at_origin = x == 0 and y is None
+        output = str(picture_path(world, region, source=styles or world_file, file_format=chosen, at_origin=at_origin))
     target = Output(output, _start(resume, restart), file_format)
     studio = open_studio(world, model=model, options=options)
     job = prepare(studio, region, target, workers=Workers(devices, scheduler))

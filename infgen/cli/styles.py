@@ -11,6 +11,7 @@ from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.model.config import parse_scale
+from infgen.rendering.output_names import free_path
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Options, open_studio
 from infgen.world.world import World
@@ -20,7 +21,12 @@ _PART = re.compile(r"(-?[0-9]{1,20})(?:-(-?[0-9]{1,20}))?")
 
 
 @click.command("styles")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Sheet to write: .png or .jpg.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Sheet to write: .png or .jpg. [default: a PNG of these seeds]",
+)
 @click.option("--seeds", default="0-63", show_default=True, help="Style seeds, such as 1,5,9-12 or -5--2.")
 @model_option
 @click.option("--world-seed", type=int, default=0, show_default=True, help="Seed of the world to render.")
@@ -40,7 +46,7 @@ _PART = re.compile(r"(-?[0-9]{1,20})(?:-(-?[0-9]{1,20}))?")
 @device_option
 @quiet_option
 def command(
-    output: Path,
+    output: Path | None,
     seeds: str,
     model: str | None,
     world_seed: int,
@@ -60,6 +66,8 @@ def command(
     places = World.create(seed=world_seed).changed(truncation=truncation)
     worlds = [places.changed(style_seed=seed) for seed in parse_seeds(seeds)]
     sheet = Sheet(len(worlds), columns, region.w, region.h)
+    if output is None:
+        output = free_path(f"styles-{worlds[0].style_seed}-to-{worlds[-1].style_seed}", ".png")
     check_sheet(output, sheet)
     options = Options(precision=precision, threads=threads, device=device, halvings=halvings)
     studio = open_studio(worlds[0], model=model, options=options)

@@ -63,6 +63,12 @@ class Outputs:
         """Path of the sheet of all samples; None for a single sample."""
         return None if self.samples == 1 else self.picture.with_name(f"{self.picture.stem}-sheet.png")
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Paths of all pictures, their worlds and the sheet."""
+        sheet = () if self.sheet is None else (self.sheet,)
+        return (*self.pictures, *(_world_file(picture) for picture in self.pictures), *sheet)
+
     def check(self, arrangement: Arrangement) -> None:
         """Raise InputError or LimitError if the pictures of ``arrangement`` cannot be written. Creates nothing."""
         width, height = arrangement.size
