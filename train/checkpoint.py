@@ -29,7 +29,8 @@ _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
 _NUMBERS = {"step": int, "augment_p": list, "real_sign": list, "best": dict}  # attributes stored unchanged
 _TYPES = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
 _ONE_SCALE = 4  # version of states that have no scales
-_ONE_SCALE_RECIPE = {"scales": [], "scale_shares": [], "fusion": 0.0, "warmup_steps": 0}
+# Recipe values that older states lack, and the value that those runs had. A new entry of Recipe belongs here, too.
+_ADDED_LATER = {"scales": [], "scale_shares": [], "fusion": 0.0, "warmup_steps": 0, "colour_jitter": 1.0}
 _MAX_RECIPE = 2**20  # bytes; real files have about a thousand
 _LOG_TAIL = 2**16  # bytes, about a hundred records
 _GENERATOR = ("generator", "width", "coordinates", "structure", "padding")  # recipe values that size the generator
@@ -280,19 +281,17 @@ class RunFolder:
         missing = [name for name, kind in _TYPES.items() if not isinstance(content.get(name), kind)]
         if missing:
             raise InputError(f"training state {self.state} is damaged: it has no {', '.join(missing)}; {_START_AGAIN}")
-        return content
+        return content | {"recipe": _ADDED_LATER | content["recipe"]}
 
 
 def _upgrade_one_scale(content: dict[str, Any]) -> dict[str, Any]:
     """Convert a state of version 4, which has one scale, to the current version."""
-    recipe, discriminator = content.get("recipe"), content.get("discriminator")
-    path_mean = content.get("path_mean")
-    if not isinstance(recipe, dict) or not isinstance(discriminator, dict) or not isinstance(path_mean, Tensor):
+    discriminator, path_mean = content.get("discriminator"), content.get("path_mean")
+    if not isinstance(discriminator, dict) or not isinstance(path_mean, Tensor):
         return content
     return content | {
         "version": VERSION,
         "ema": content.get("average"),
-        "recipe": {**_ONE_SCALE_RECIPE, **recipe},
         "discriminators": {f"0.{name}": value for name, value in discriminator.items()},
         "path_mean": path_mean.reshape(1),
         "augment_p": [content.get("augment_p")],
