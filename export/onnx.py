@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from infgen import __version__
-from infgen.atomic import write_atomically
+from infgen.atomic import check_output, write_atomically
 from infgen.engines.onnx_file import OPEN_SEAL, SEAL_KEY, seal
 from infgen.engines.tile_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, StylesPer, TileFile
 from infgen.errors import InputError, MissingExtraError
@@ -43,6 +43,7 @@ def export_onnx(
     servers that join batches.
     Raises InputError for cells that give no pixels, an unknown precision or too many styles, and MissingExtraError.
     """
+    check_output(path, extensions=(".onnx",))
     _check_options(generator.config, cells, styles, precision)
     file = TileFile(generator.config, cells, styles, precision, model_sha256, __version__, styles_per)
     with write_atomically(path) as temporary:

@@ -82,7 +82,7 @@ def export_tensorrt(
     library, gpu = choose_library(), find_gpu()
     capabilities = _capabilities(library, gpu, targets)
     _check_precision(library, precision)
-    target = check_output(path)
+    target = check_output(path, extensions=(".engine",))
     tile = TileFile(generator.config, cells, styles, precision, model_sha256, __version__)
     gpus = (str(gpu),) if library.builder == "classic" else capabilities
     record = EngineRecord(tile, library.builder, library.version, gpus, batch, workspace_mb)

@@ -4,7 +4,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,11 +16,16 @@ TEMPORARY_PREFIX = (
 _STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-def check_output(path: str | Path) -> Path:
+def check_output(path: str | Path, *, extensions: Sequence[str] = ()) -> Path:
     """Follow symbolic links of ``path``, and check that the file can be created or replaced. Returns the real path.
 
-    Raises InputError if ``path`` is a folder or a special file, or if its folder is missing or not writable.
+    ``extensions``: allowed extensions of ``path``, if any. Raises InputError if ``path`` has another extension, is a
+    folder or a special file, or if its folder is missing or not writable.
     """
+    if extensions and Path(path).suffix.lower() not in extensions:
+        raise InputError(
+            f"output {path} has the extension {Path(path).suffix or '(none)'!r}; give {' or '.join(extensions)}"
+        )
     target = Path(os.path.realpath(path))
     try:
         kind = target.stat().st_mode

@@ -66,6 +66,12 @@ class RunFolder:
         self.log_file, self.recipe, self.samples = path / "log.jsonl", path / "recipe.json", path / "samples"
         self._lock_file = path / "lock"
 
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """All files and folders that training writes."""
+        files = (self.state, self.model, self.best, self.log_file, self.recipe, self._lock_file)
+        return (*files, self.samples, self.tensorboard)
+
     def check(self, *, resume: bool) -> None:
         """Raise InputError if a new run would overwrite one, no run can be resumed, or the folder is not writable."""
         parent = next(p for p in (self.path, *self.path.absolute().parents) if os.path.lexists(p))

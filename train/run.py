@@ -8,12 +8,14 @@ from pathlib import Path
 import torch
 
 from infgen.errors import InputError
+from infgen.inputs import check_outputs
 from infgen.lock import Lock
 from infgen.model.generator import Generator
 from infgen.progress import Progress, silent
 from infgen.train.checkpoint import RunFolder, grow_from
 from infgen.train.data.archives import SkippedFile
 from infgen.train.data.pyramid import PhotoPyramid
+from infgen.train.data.sources import list_places
 from infgen.train.loop import Judge, Schedule, StepReport, StopReason, Trainer
 from infgen.train.presets import Recipe
 from infgen.train.processes import join_processes
@@ -91,10 +93,7 @@ def start(
             f"--steps {schedule.steps} goes past step {recipe.decay_steps}, where the learning rates decay to zero; "
             f"give --steps {recipe.decay_steps} or fewer"
         )
-    if out.resolve().is_relative_to(Path(data).resolve()):
-        raise InputError(
-            f"run folder {out} is inside data folder {data}, and training would use its samples; give another folder"
-        )
+    check_outputs(folder.outputs, [("model file", init)], data=list_places(data))
     photos, skipped = PhotoPyramid.open(data, recipe.trained_scales, pre_resize_px=recipe.pre_resize, progress=progress)
     judge = judge_factory(photos, processes.device) if judge_factory and processes.is_first else None
     trainer = Trainer(recipe, photos, schedule, processes=processes, judge=judge)

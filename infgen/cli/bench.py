@@ -18,6 +18,7 @@ from infgen.cli.options import device_option, model_option, quiet_option, thread
 from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError
+from infgen.inputs import check_outputs
 from infgen.model.config import PRESETS
 
 WIDE = 136  # characters; a narrower terminal wraps lines, but no figure is cut
@@ -84,6 +85,7 @@ def render(
     """
     if json_file is not None:
         check_output(json_file)
+        check_outputs([json_file], [("model file", model), *(("engine file", file) for file in engine_files)])
     with model_file(model=model, preset_name=preset_name) as path:
         request = Request(
             model=path,

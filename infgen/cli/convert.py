@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from infgen.atomic import check_output
+from infgen.inputs import check_outputs
 from infgen.model.convert import NETWORKS, convert
 
 
@@ -20,6 +22,8 @@ def command(checkpoint: Path, output: Path, network: str, half: bool) -> None:
     """Convert a released InfinityGAN checkpoint (.pth.tar) to a model file. No code in the checkpoint is run."""
     import torch
 
+    check_output(output, extensions=(".safetensors",))
+    check_outputs([output], [("checkpoint", checkpoint)])
     generator = convert(checkpoint, network=network)
     generator.save_pretrained(output, dtype=torch.float16 if half else torch.float32)
     config = generator.config

@@ -11,12 +11,14 @@ from infgen.cli.progress import progress
 from infgen.engines import pick_device
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError
+from infgen.inputs import Read, check_outputs
 from infgen.model.checkpoint import file_hash, load, resolve
 from infgen.model.scales import Scale, judged_scales
 from infgen.train.data.photo_set import PhotoSet
+from infgen.train.data.sources import list_places
 from infgen.train.evaluation import Other, Request, WeightFiles, evaluate, metrics_named, open_photographs
 from infgen.train.evaluation.metrics import METRICS
-from infgen.train.evaluation.report import check_folder
+from infgen.train.evaluation.report import FILES, check_folder
 from infgen.train.evaluation.request import DEFAULT_METRICS, DEFAULT_SCALES
 
 FILE_COLUMNS = 200  # width of tables in files; a terminal has its own width
@@ -116,6 +118,9 @@ def command(
     )
     if out is not None:
         check_folder(out)
+        files: list[Read] = [("model file", model), ("model file", compare)]
+        files += [("weights", vgg_weights), ("weights", inception_weights)]
+        check_outputs([out / name for name in FILES], files, data=list_places(data))
     if threads is not None:
         torch.set_num_threads(threads)
     path, chosen = resolve(model), pick_device(device)

@@ -11,6 +11,7 @@ import click
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
 from infgen.geometry import cells_covering
+from infgen.inputs import check_outputs
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
@@ -120,6 +121,7 @@ def command(
         plan=plan,
         report=(lambda line: None) if quiet else partial(click.echo, err=True),
     )
+    check_outputs([output], [("model file", order.source)])
     click.echo(WRITERS[kind](order))
 
 

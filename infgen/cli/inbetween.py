@@ -28,6 +28,7 @@ def command(photos: tuple[Path, ...], gap: int, **values: Any) -> None:
         raise InputError(f"{len(photos)} photographs are given; allowed are 2 to {MAX_PHOTOGRAPHS}")
     if not 1 <= gap <= MAX_GAP_PX:
         raise InputError(f"--gap {gap} px is not possible; allowed are 1 to {MAX_GAP_PX} px between photographs")
+    options.check_outputs(*photos)
     placed: list[Placed] = []
     for photograph in unify_profiles([read_photograph(photo) for photo in photos]):
         x = placed[-1].x + placed[-1].region.w + gap if placed else 0

@@ -50,6 +50,7 @@ def command(
     world at any size.
     """
     options = PhotographOptions(**values)
+    options.check_outputs(photo, mask=mask, samples=samples)
     extension = Extension(left, top, right, bottom)
     photograph = read_photograph(photo)
     placed = options.place(photograph if mask is None else photograph.masked(mask))

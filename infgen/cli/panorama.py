@@ -21,6 +21,7 @@ from infgen.rendering.output_names import source_stem
 def command(photo: Path, w: int, **values: Any) -> None:
     """Make a seamless 360 degree image around PHOTO: its right edge continues at its left edge."""
     options = PhotographOptions(**values)
+    options.check_outputs(photo)
     placed = options.place(read_photograph(photo))
     studio = options.open_studio()
     config = studio.generator.config

@@ -9,6 +9,7 @@ import click
 
 from infgen.cli.options import device_option, model_option, quiet_option, threads_option
 from infgen.errors import InputError
+from infgen.inputs import Read, check_outputs
 from infgen.inversion.arrangement import FEATHER_PX
 from infgen.inversion.continuation import open_working_studio
 from infgen.inversion.invert import CONTINUING
@@ -120,6 +121,13 @@ class PhotographOptions:
             raise InputError(
                 f"--horizon {self.horizon[:40]!r} is not a number; give auto or a fraction such as 0.4"
             ) from None
+
+    def check_outputs(self, *photographs: Path, mask: Path | None = None, samples: int = 1) -> None:
+        """Raise InputError if a file that the command writes is one that it reads."""
+        reads: list[Read] = [("mask", mask), ("model file", self.model)]
+        reads += [("photograph", path) for path in photographs] + [("latents", path) for path in self.latents]
+        named = () if self.output is None else Outputs(self.output, samples).files  # a default name is free
+        check_outputs([*named, self.preview], reads)
 
     def place(self, photograph: Photograph, *, x: int = 0) -> Placed:
         """Scale the photograph to working size and place its left edge at column ``x`` of the world."""

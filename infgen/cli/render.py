@@ -21,14 +21,15 @@ from infgen.engines.onnx import PROVIDERS
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
+from infgen.inputs import check_outputs
 from infgen.model.config import parse_scale
 from infgen.rendering.job import Job, Output, Workers, prepare
 from infgen.rendering.output_names import picture_path
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
-from infgen.sinks import FORMATS, Start, find_unfinished
+from infgen.sinks import FORMATS, Start, find_unfinished, list_outputs
 from infgen.world.layout import Layout
-from infgen.world.layout_files import resolve
+from infgen.world.layout_files import list_reads, resolve
 from infgen.world.world import World
 
 EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
@@ -124,9 +125,18 @@ def command(
     interrupted render keeps its finished tiles: run it again with --resume.
     """
     region = Region(x, -(h // 2) if y is None else y, w, h)
-    world = (World() if world_file is None else World.load(world_file)).changed(
+    start = World() if world_file is None else World.load(world_file)
+    layout, folder = (None, Path()) if styles is None else (Layout.load(styles), styles.parent)
+    check_outputs(
+        [*(() if output is None else list_outputs(output, file_format)), preview_file],
+        [
+            *(("world file", world_file), ("layout file", styles), ("model file", model), ("engine file", engine_file)),
+            *(start.reads if layout is None else (*start.reads, *list_reads(layout, folder=folder))),
+        ],
+    )
+    world = start.changed(
         seed=seed,
-        layout=None if styles is None else resolve(Layout.load(styles), region, folder=styles.parent),
+        layout=None if layout is None else resolve(layout, region, folder=folder),
         style_seed=style_seed,
         mix_seed=mix_seed,
         crossover=crossover,

@@ -10,6 +10,7 @@ import click
 from infgen.atomic import check_output
 from infgen.errors import InputError
 from infgen.geometry import Region
+from infgen.inputs import check_outputs
 from infgen.model.checkpoint import SHIPPED, load
 from infgen.rendering.palette import check_world
 from infgen.world.edits import FIELDS, Edit, FieldName
@@ -50,6 +51,7 @@ def command(
     target = world_file if output is None else output
     world = World.load(world_file)
     check_output(target)
+    check_outputs([target], [*world.reads, ("model file", model)])  # WORLD itself may be replaced
     if undo:
         given = {"--region": region, "--seed": seed, "--fields": fields, "--like": like, "--model": model}
         if extra := [name for name, value in given.items() if value is not None]:

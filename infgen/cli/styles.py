@@ -10,6 +10,7 @@ from infgen.cli.progress import progress
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
+from infgen.inputs import check_outputs
 from infgen.model.config import parse_scale
 from infgen.rendering.output_names import free_path
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
@@ -61,6 +62,7 @@ def command(
     quiet: bool,
 ) -> None:
     """Render the same place in many styles, each with its seed, to choose seeds for --style-seed and layouts."""
+    check_outputs([output], [("model file", model)])
     halvings = parse_scale(scale)
     region = Region(-(w // 2), -(h // 2), w, h).coarser(halvings)
     places = World.create(seed=world_seed).changed(truncation=truncation)

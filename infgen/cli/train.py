@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from infgen.cli.progress import progress
+from infgen.inputs import check_outputs
 from infgen.train import start
+from infgen.train.checkpoint import RunFolder
 from infgen.train.judge import METRICS, make_judge_factory
 from infgen.train.loop import PRECISIONS, Schedule, StopReason
 from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, find_recipe
@@ -170,6 +172,7 @@ def command(
         threads=threads,
         tensorboard=tensorboard,
     )
+    check_outputs(RunFolder(out).outputs, [("weights", vgg_weights)])
     judge_factory = make_judge_factory(metric, recipe, n=judge_n, vgg_weights=vgg_weights) if metric else None
     is_first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
     with progress("reading photographs", unit="photographs", quiet=quiet or not is_first) as advance:

@@ -7,7 +7,7 @@ from infgen.progress import Progress
 from infgen.sinks.base import Sink
 from infgen.sinks.factory import check_picture, find_unfinished, open_sink
 from infgen.sinks.files.work_folder import Start
-from infgen.sinks.formats import FORMATS, Format, format_of
+from infgen.sinks.formats import FORMATS, Format, format_of, list_outputs
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.provenance import check_provenance
 from infgen.sinks.read import picture_size, read_provenance, read_region
@@ -24,6 +24,7 @@ __all__ = [
     "check_provenance",
     "find_unfinished",
     "format_of",
+    "list_outputs",
     "open_sink",
     "picture_size",
     "read_provenance",

@@ -63,6 +63,13 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+def list_outputs(path: str | Path, file_format: str | None = None) -> tuple[str | Path, ...]:
+    """List the files and folders that a picture ``path`` consists of. Raises as ``format_of``."""
+    if format_of(path, file_format).key == "dzi":
+        return path, Path(path).with_name(f"{Path(path).stem}_files")
+    return (path,)
+
+
 def format_of(path: str | Path, file_format: str | None = None) -> Format:
     """Return the format named ``file_format``, or chosen by the extension of ``path``.
 

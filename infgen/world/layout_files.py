@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT
+from infgen.inputs import Read
 from infgen.limits import MAX_PHOTO_MB, MIB
 from infgen.world.document import MAX_DOCUMENT_BYTES, check_file, cut, join_names, read_file, validate
 from infgen.world.layout import (
@@ -60,6 +61,14 @@ def resolve(layout: Layout, region: "Region", *, folder: Path) -> ResolvedLayout
             f"layout with its files takes {size} bytes, over {MAX_RESOLVED_BYTES}; name fewer latent files or centres"
         )
     return resolved
+
+
+def list_reads(layout: Layout, *, folder: Path) -> tuple[Read, ...]:
+    """List the painting and the latent files that ``layout`` names, relative to ``folder``."""
+    sources: list[Source] = [*layout.styles.values(), *(s.texture for s in layout.styles.values() if s.texture)]
+    latents = [("latent file", folder / source.latent) for source in sources if source.latent is not None]
+    painting = [] if layout.painting is None else [("painting", folder / layout.painting.image)]
+    return (*painting, *latents)
 
 
 def _px(place: int | str, start: int, size: int) -> int:

@@ -17,6 +17,7 @@ from pydantic import (
 from infgen.atomic import write_atomically
 from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT
+from infgen.inputs import Read, check_outputs
 from infgen.world import anchoring
 from infgen.world.anchoring import MAX_ANCHORS, Anchor, PlacedAnchor
 from infgen.world.document import MAX_DOCUMENT_BYTES, Document, Mix, Seed, VersionedDocument, one_line_error, validate
@@ -109,6 +110,13 @@ class World(VersionedDocument):
         world = self.model_copy()
         world._folder = None if folder is None else Path(folder).absolute()
         return world
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """Anchor files, which no output may replace."""
+        if self._folder is None:
+            return ()
+        return tuple(("anchor file", self._folder / anchor.file) for anchor in self.anchors)
 
     @property
     def placed_anchors(self) -> tuple[PlacedAnchor, ...]:
@@ -216,11 +224,14 @@ class World(VersionedDocument):
     def save(self, path: str | Path) -> None:
         """Write the document to ``path`` atomically, and copy its anchor files to the same folder.
 
-        Raises WorldError for a document over the size limit, or if another file has the name of an anchor file.
+        Raises WorldError for a document over the size limit, or if another file has the name of an anchor file. Raises
+        InputError if ``path`` is an anchor file.
         """
         text = self.to_json() + "\n"
         if (size := len(text.encode())) > MAX_DOCUMENT_BYTES:
             raise WorldError(f"world takes {size} bytes, over {MAX_DOCUMENT_BYTES}; keep fewer edits or anchors")
+        copies = [("anchor file", Path(path).parent / anchor.file) for anchor in self.anchors]
+        check_outputs([path], [*self.reads, *copies])
         if self._folder is not None:
             anchoring.copy_files(self.anchors, self._folder, Path(path).parent)
         with write_atomically(path) as temporary:

@@ -8,11 +8,11 @@ from PIL import Image
 
 from infgen.atomic import check_output, write_atomically
 from infgen.errors import InputError
+from infgen.inputs import check_outputs
 from infgen.photo import read_photo
 from infgen.train.data.archives import Picture
 from infgen.train.data.prefetch import map_in_order
-from infgen.train.data.sources import read_picture
-from infgen.train.data.storage import is_url
+from infgen.train.data.sources import list_places, read_picture
 
 MAX_THUMBNAILS = 400
 THUMBNAIL_PX = 128
@@ -23,11 +23,8 @@ def check_sheet(path: Path, data: str | Path) -> None:
     """Raise InputError, before any work, if a contact sheet for ``data`` cannot be written to ``path``."""
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"contact sheet {path} has an unknown extension; give one of {', '.join(FORMATS)}")
-    target = check_output(path)
-    if not is_url(data) and Path(data).is_dir() and target.is_relative_to(Path(data).resolve()):
-        raise InputError(
-            f"contact sheet {path} is inside data folder {data}, and training would use it; give another folder"
-        )
+    check_output(path)
+    check_outputs([path], [], data=list_places(data))
 
 
 def select_evenly(pictures: Sequence[Picture], most: int) -> list[Picture]:

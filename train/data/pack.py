@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 from infgen.atomic import TEMPORARY_PREFIX
 from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.inputs import check_outputs
 from infgen.limits import MIB
 from infgen.photo import read_photo
 from infgen.progress import Progress, silent
 from infgen.train.data.archives import Picture, SkippedFile
 from infgen.train.data.prefetch import map_in_order
-from infgen.train.data.sources import open_source, read_picture
-from infgen.train.data.storage import is_url
+from infgen.train.data.sources import list_places, open_source, read_picture
 
 Format = Literal["jpeg", "webp"]
 EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "webp": "webp"}
@@ -145,8 +145,7 @@ def _check_folder(out: Path, data: str | Path) -> None:
         raise InputError(f"output folder {out} exists and is not empty; give another name, or empty it")
     if not out.absolute().parent.is_dir():
         raise InputError(f"output folder {out.parent} does not exist; create it or choose another")
-    if not is_url(data) and Path(data).is_dir() and out.resolve().is_relative_to(Path(data).resolve()):
-        raise InputError(f"output folder {out} is inside data folder {data}; give another folder")
+    check_outputs([out], [], data=list_places(data))
 
 
 @contextmanager

@@ -70,6 +70,14 @@ def read_picture(picture: Picture) -> bytes:
     return content
 
 
+def list_places(data: str | Path) -> list[Path]:
+    """List the local files and folders that ``data`` names; none for URLs."""
+    if is_url(data):
+        return []
+    names = expand_braces(str(data)) if "{" in str(data) and not Path(data).exists() else [str(data)]
+    return [Path(name) for name in names]
+
+
 def open_source(data: str | Path) -> Source:
     """List the pictures of ``data``: a folder, a zip file, a tar shard, a brace pattern of shards, or a folder of shards.
 

@@ -13,7 +13,7 @@ from infgen.errors import InputError
 from infgen.train.evaluation.measurement import MODEL, Measurement, ScaleRecord
 from infgen.train.evaluation.presentation import report_figure, report_tables
 
-REPORT_FILE, PICTURE_FILE = "report.json", "report.png"
+REPORT_FILE, PICTURE_FILE = FILES = "report.json", "report.png"
 
 
 # Entries that most reports and values do without, and what they then are.
@@ -98,5 +98,5 @@ def check_folder(folder: Path) -> None:
         place = place.parent
     if not place.is_dir():
         raise InputError(f"report folder {folder} cannot be made: {place} is not a folder; give another one")
-    for name in (REPORT_FILE, PICTURE_FILE) if place == folder else (folder.name,):
+    for name in FILES if place == folder else (folder.name,):
         check_output(place / name)
