@@ -25,7 +25,7 @@ lint: .venv/dev  ## style and formatting
 types: wheel  ## type-check the installed wheel, which also shows that it is whole
 	rm -rf build/types
 	$(PYTHON) -m venv build/types
-	build/types/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt mypy types-psutil "$$(ls dist/*.whl)[serve]"
+	build/types/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt mypy types-cachetools types-psutil "$$(ls dist/*.whl)[serve]"
 	cd build/types && bin/mypy --config-file ../../pyproject.toml -p infgen
 
 wheel: .venv/dev  ## build the wheel and check what is in it

@@ -1,12 +1,17 @@
-"""Lock a file for one process. The file names the owner, and the operating system releases the lock with the process."""
+"""Lock a file for one process. The file names the owner, and the operating system releases the lock with the process.
 
-import fcntl
+Only this module imports filelock.
+"""
+
 import os
-import weakref
+from contextlib import suppress
 from errno import ENOENT
 from pathlib import Path
 
-_DIGITS = 20  # most digits of a process id
+from filelock import FileLock, Timeout
+
+_PATIENCE = 0.2  # s; another process may hold the lock for a moment, to check that it is free
+_POLL = 0.02  # s
 
 
 class TakenError(Exception):
@@ -25,26 +30,19 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        self._end = weakref.finalize(self, os.close, descriptor)
-        try:
-            _take(descriptor, fcntl.LOCK_EX)
-            if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)  # its last owner has just removed it
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        except BaseException:
-            self.close()
-            raise
+        self._lock = _acquire(path)
+        if _read_owner(path) != str(os.getpid()):
+            with suppress(PermissionError):  # Windows lets nobody write the file of a lock
+                path.write_text(f"{os.getpid()}\n", encoding="ascii")
 
     @property
     def held(self) -> bool:
         """Whether the lock is held."""
-        return self._end.alive
+        return self._lock.is_locked
 
     def close(self) -> None:
         """Release the lock. Repeated calls have no effect."""
-        self._end()
+        self._lock.release()
 
 
 def check_free(path: Path) -> None:
@@ -52,19 +50,25 @@ def check_free(path: Path) -> None:
 
     Raises OSError if the file cannot be used.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return
-    try:
-        _take(descriptor, fcntl.LOCK_SH)  # a shared lock, so that simultaneous checks do not report each other
-    finally:
-        os.close(descriptor)
+    with suppress(FileNotFoundError):
+        os.lstat(path)
+        _acquire(path).release()
 
 
-def _take(descriptor: int, kind: int) -> None:
+def _acquire(path: Path) -> FileLock:
+    os.stat(os.path.join(path.parent, os.curdir))  # filelock would create the folder
+    lock = FileLock(path, thread_local=False)
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(descriptor, _DIGITS, 0).decode("ascii", "replace").strip()
-        raise TakenError(owner or "(unknown)") from None
+        lock.acquire(timeout=_PATIENCE, poll_interval=_POLL)
+    except Timeout:
+        if not path.exists():  # its last owner has just removed it
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path) from None
+        raise TakenError(_read_owner(path) or "(unknown)") from None
+    return lock
+
+
+def _read_owner(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").partition("\n")[0].strip()
+    except OSError:
+        return ""

@@ -1,6 +1,5 @@
 """Peak memory of a process. Imports nothing large, so small processes can use it, too."""
 
-import resource
 import sys
 from pathlib import Path
 
@@ -25,5 +24,7 @@ def peak_resident_bytes() -> int:
     mark = first_value(Path("/proc/self/status"), "VmHWM")
     if mark:
         return int(mark.split()[0]) * 1024
+    import resource  # missing on Windows
+
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infgen.errors import InputError, LimitError
-from infgen.limits import MAX_RECIPE_MB, MIB
+from infgen.limits import MAX_PROVENANCE_MB, MIB
 from infgen.sinks import xmp
 
 Provenance = Mapping[str, Any]
@@ -39,7 +39,7 @@ def check_provenance(provenance: Provenance) -> None:
 def pack(provenance: Provenance) -> xmp.Properties:
     """Encode ``provenance`` as XMP properties.
 
-    Raises InputError if it cannot be written as JSON, LimitError if it is larger than INFGEN_MAX_RECIPE_MB.
+    Raises InputError if it cannot be written as JSON, LimitError if it is larger than INFGEN_MAX_PROVENANCE_MB.
     """
     try:
         text = json.dumps(provenance, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
@@ -47,10 +47,10 @@ def pack(provenance: Provenance) -> xmp.Properties:
         raise InputError(
             f"the provenance of the picture cannot be written as JSON: {error}; use plain JSON values"
         ) from None
-    limit = MAX_RECIPE_MB.value()
+    limit = MAX_PROVENANCE_MB.value()
     if len(text) > limit * MIB:
         raise LimitError(
-            f"the provenance of the picture has {len(text)} bytes; allowed are {limit} MiB; raise {MAX_RECIPE_MB.name} "
+            f"the provenance of the picture has {len(text)} bytes; allowed are {limit} MiB; raise {MAX_PROVENANCE_MB.name} "
             "or use a smaller world document"
         )
     value = base64.b64encode(zlib.compress(text, 9)).decode()
@@ -64,7 +64,7 @@ def read_embedded(path: str | Path) -> dict[str, Any] | None:
     unreadable file, another kind of file or damaged provenance, LimitError for provenance that is too large.
     """
     # Base64 takes 4/3 of the deflated bytes, and deflate adds little to incompressible data.
-    packet = xmp.read_packet(Path(path), max_bytes=2 * MAX_RECIPE_MB.value() * MIB)
+    packet = xmp.read_packet(Path(path), max_bytes=2 * MAX_PROVENANCE_MB.value() * MIB)
     if packet is None or _PROPERTY.encode() not in packet:
         return None
     found = _VALUE.search(packet)
@@ -74,7 +74,7 @@ def read_embedded(path: str | Path) -> dict[str, Any] | None:
 
 
 def _inflate(value: bytes, path: str | Path) -> bytes:
-    limit = MAX_RECIPE_MB.value()
+    limit = MAX_PROVENANCE_MB.value()
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(
@@ -84,7 +84,7 @@ def _inflate(value: bytes, path: str | Path) -> bytes:
         raise InputError(f"the provenance in {path} is damaged: {error}; use the original file") from None
     if len(text) > limit * MIB:
         raise LimitError(
-            f"the provenance in {path} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust the file"
+            f"the provenance in {path} is over {limit} MiB; raise {MAX_PROVENANCE_MB.name} if you trust the file"
         )
     if not unpacker.eof:
         raise InputError(f"the provenance in {path} is damaged: it ends early; use the original file")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from infgen.errors import InputError, LimitError
-from infgen.limits import MAX_RECIPE_MB, MIB
+from infgen.limits import MAX_PROVENANCE_MB, MIB
 from infgen.pixels import Pixels
 from infgen.sinks import xmp
 from infgen.sinks.encoders import vips
@@ -147,7 +147,7 @@ def _read_from_folder(path: Path) -> dict[str, Any] | None:
     from infgen.sinks.encoders.deepzoom import PROVENANCE, read_description, tiles_of
 
     read_description(path)
-    limit = MAX_RECIPE_MB.value()
+    limit = MAX_PROVENANCE_MB.value()
     try:
         with open(tiles_of(path) / PROVENANCE, "rb") as file:
             text = file.read(limit * MIB + 1)
@@ -157,6 +157,6 @@ def _read_from_folder(path: Path) -> dict[str, Any] | None:
         raise InputError(f"the provenance of {path} cannot be read: {error.strerror}; check its permissions") from None
     if len(text) > limit * MIB:
         raise LimitError(
-            f"the provenance of {path} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust the file"
+            f"the provenance of {path} is over {limit} MiB; raise {MAX_PROVENANCE_MB.name} if you trust the file"
         )
     return parse(text, path)

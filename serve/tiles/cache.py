@@ -9,6 +9,8 @@ from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
+from cachetools import LRUCache
+
 logger = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 16
@@ -24,26 +26,23 @@ class MemoryCache:
     """LRU cache of up to ``limit`` bytes. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
         self._lock = threading.Lock()
-        self._entries: OrderedDict[str, bytes] = OrderedDict()
-        self.size = 0
+        self._entries: LRUCache[str, bytes] = LRUCache(limit, getsizeof=len)
+
+    @property
+    def size(self) -> int:
+        """Size of the stored data in bytes."""
+        return int(self._entries.currsize)
 
     def get(self, key: str) -> bytes | None:
         """Return the data stored under ``key``, or None."""
         with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
             return self._entries.get(key)
 
     def put(self, key: str, data: bytes) -> None:
         """Store ``data`` and evict the least recently used entries over the limit."""
-        with self._lock:
-            self.size += len(data) - len(self._entries.pop(key, b""))
+        with self._lock, suppress(ValueError):  # larger than the whole cache
             self._entries[key] = data
-            while self.size > self._limit:
-                _, oldest = self._entries.popitem(last=False)
-                self.size -= len(oldest)
 
 
 class DiskCache:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+from cachetools import LRUCache
 from PIL import Image
 
 from infgen.limits import MIB, TILE_CACHE_MB, TILE_DISK_MB
@@ -20,7 +21,6 @@ from infgen.serve.metrics import Metrics
 from infgen.serve.tiles.artist import Address, TileArtist
 from infgen.serve.tiles.cache import DiskCache, MemoryCache
 from infgen.serve.tiles.queue import TileQueue
-from infgen.serve.tiles.recent import Recent
 from infgen.world.world import World
 
 GENERATION = 2  # version of tile pixels; increase it when they change, to invalidate cached tiles
@@ -87,7 +87,7 @@ class Painter:
         self._engine_lock, self._metrics = engine_lock, metrics
         self._memory = MemoryCache(TILE_CACHE_MB.value() * MIB)
         self._disk = DiskCache(folder, TILE_DISK_MB.value() * MIB)
-        self._scenes: Recent[tuple[str, int], Scene] = Recent(KEPT_SCENES)
+        self._scenes: LRUCache[tuple[str, int], Scene] = LRUCache(KEPT_SCENES)
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encoder")
         self.queue: TileQueue[TileWork | StyleWork] = TileQueue(
@@ -134,10 +134,11 @@ class Painter:
             if isinstance(first, StyleWork):
                 return {first.key: self.artist.style_picture(first.seed, first.size)}
             z = first.address.z
-            drawn_by = first.revision, self.artist.halvings(z)
-            scene = self._scenes.get(drawn_by, lambda: self.artist.scene(first.world, z))
+            key = first.revision, self.artist.halvings(z)
+            if key not in self._scenes:
+                self._scenes[key] = self.artist.scene(first.world, z)
             addresses = [work.address for work in works if isinstance(work, TileWork)]
-            drawn = self.artist.draw(scene, addresses)
+            drawn = self.artist.draw(self._scenes[key], addresses)
             return {replace(first, address=address).key: pixels for address, pixels in drawn.items()}
 
     def _finish(self, key: str, pixels: Pixels) -> bytes:

@@ -21,13 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+from cachetools import LRUCache
 from pydantic import Field
 
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import InfgenError, LimitError
 from infgen.limits import MAX_REVISIONS, MAX_WORLDS
 from infgen.serve.errors import ConflictError, NotFoundError, PreconditionError, StaleError
-from infgen.serve.tiles.recent import Recent
 from infgen.world.document import VersionedDocument
 from infgen.world.world import World
 
@@ -88,7 +88,7 @@ class WorldStore:
     def __init__(self, folder: Path, *, renderer_hash: str) -> None:
         self._folder, self._renderer_hash = folder, renderer_hash
         self._lock = threading.RLock()
-        self._documents: Recent[tuple[str, str], World] = Recent(KEPT_DOCUMENTS)
+        self._documents: LRUCache[tuple[str, str], World] = LRUCache(KEPT_DOCUMENTS)
         folder.mkdir(parents=True, exist_ok=True)
         self._histories = dict(_load_all(folder))
 
@@ -181,8 +181,10 @@ class WorldStore:
         return hashlib.sha256(f"{self._renderer_hash} {content}".encode()).hexdigest()[:20]
 
     def _document(self, id: str, content: str) -> World:
-        path = self._folder / id / f"{content}.json"
-        return self._documents.get((id, content), lambda: World.load(path))
+        key = id, content
+        if key not in self._documents:
+            self._documents[key] = World.load(self._folder / id / f"{content}.json")
+        return self._documents[key]
 
     def _get_expected(self, id: str, revision: str | None) -> Record:
         record = self.get(id)

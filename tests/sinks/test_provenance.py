@@ -166,14 +166,14 @@ def test_provenance_that_unpacks_to_more_than_the_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "a.png", {"zeros": "0" * (2 * 2**20)})
-    monkeypatch.setenv("INFGEN_MAX_RECIPE_MB", "1")
-    with pytest.raises(LimitError, match="INFGEN_MAX_RECIPE_MB"):
+    monkeypatch.setenv("INFGEN_MAX_PROVENANCE_MB", "1")
+    with pytest.raises(LimitError, match="INFGEN_MAX_PROVENANCE_MB"):
         read_provenance(tmp_path / "a.png")
 
 
 def test_provenance_over_the_limit_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INFGEN_MAX_RECIPE_MB", "1")
-    with pytest.raises(LimitError, match="INFGEN_MAX_RECIPE_MB"):
+    monkeypatch.setenv("INFGEN_MAX_PROVENANCE_MB", "1")
+    with pytest.raises(LimitError, match="INFGEN_MAX_PROVENANCE_MB"):
         check_provenance({"zeros": "0" * 2**20})
 
 

@@ -543,7 +543,7 @@ def test_two_processes_do_not_write_one_store(tmp_path: Path) -> None:
 def test_a_lock_file_of_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / ".a.zarr.infgen.lock").write_text("4711")
     with hold(str(tmp_path / "a.zarr")):
-        assert (tmp_path / ".a.zarr.infgen.lock").read_text() == str(os.getpid())
+        assert (tmp_path / ".a.zarr.infgen.lock").read_text().strip() == str(os.getpid())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -576,10 +576,10 @@ def test_a_zarr_of_another_program_has_no_provenance(tmp_path: Path) -> None:
 
 
 def test_provenance_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INFGEN_MAX_RECIPE_MB", "1")
+    monkeypatch.setenv("INFGEN_MAX_PROVENANCE_MB", "1")
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/zarr.json").write_bytes(b" " * (2**20 + 1))
-    with pytest.raises(LimitError, match="INFGEN_MAX_RECIPE_MB"):
+    with pytest.raises(LimitError, match="INFGEN_MAX_PROVENANCE_MB"):
         read_provenance(str(tmp_path / "a.zarr"))
 
 

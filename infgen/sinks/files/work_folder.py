@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from infgen.atomic import write_atomically
 from infgen.errors import InfgenError, InputError
-from infgen.limits import MAX_RECIPE_MB, MIB
+from infgen.limits import MAX_PROVENANCE_MB, MIB
 from infgen.lock import Lock, TakenError, check_free
 from infgen.sinks.files import journal
 
@@ -152,7 +152,7 @@ def _taken_error(target: Path, error: TakenError) -> InputError:
 def _compare(path: Path, document: Mapping[str, Any], target: Path) -> None:
     """Raise InputError if the file ``path`` describes another render than ``document``."""
     try:
-        if path.stat().st_size > MAX_RECIPE_MB.value() * MIB:
+        if path.stat().st_size > MAX_PROVENANCE_MB.value() * MIB:
             raise ValueError("too large")
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict) or set(found) != set(document):

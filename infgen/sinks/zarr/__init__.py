@@ -1,6 +1,5 @@
 """The sink of OME-Zarr pictures, in a folder or behind a URL: a few threads encode and store tiles in any order."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from infgen.errors import InfgenError, InputError
+from infgen.lock import Lock, TakenError
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
 from infgen.sinks import pyramid
@@ -66,42 +66,23 @@ def hold(path: str) -> Iterator[None]:
         yield
         return
     name = Path(f"{work_location(path)}.lock")
-    descriptor = _lock(name, path)
+    lock = _lock(name, path)
     try:
         yield
     finally:
         with suppress(OSError):
             os.rmdir(work_location(path))  # succeeds if the folder is empty
         name.unlink(missing_ok=True)
-        os.close(descriptor)
+        lock.close()
 
 
-def _lock(name: Path, path: str) -> int:
-    """Lock the file ``name``, write this process's id into it, and return the descriptor."""
-    while True:
-        try:
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise InputError(f"output {path} cannot be written: {error.strerror}; choose another folder") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-            os.close(descriptor)
-            raise InputError(f"{path} is being written by process {owner}; wait for it or stop it") from None
-        except OSError:  # a network file system without locks
-            return descriptor
-        if _same_file(descriptor, name):
-            os.truncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-            return descriptor
-        os.close(descriptor)  # the last owner has removed the file in between
-
-
-def _same_file(descriptor: int, name: Path) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), name.stat())
-    return False
+def _lock(name: Path, path: str) -> Lock:
+    try:
+        return Lock(name)
+    except TakenError as error:
+        raise InputError(f"{path} is being written by process {error.owner}; wait for it or stop it") from None
+    except OSError as error:
+        raise InputError(f"output {path} cannot be written: {error.strerror}; choose another folder") from None
 
 
 class ZarrSink:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infgen.errors import InfgenError, InputError, LimitError
-from infgen.limits import MAX_PHOTO_PIXELS, MAX_RECIPE_MB, MIB
+from infgen.limits import MAX_PHOTO_PIXELS, MAX_PROVENANCE_MB, MIB
 from infgen.sinks import pyramid
 from infgen.sinks.files.work_folder import Start, differences, folder_of
 from infgen.sinks.grid import Box, Grid
@@ -259,13 +259,13 @@ def _foreign_error(path: str) -> InputError:
 
 def _attributes(storage: Storage) -> dict[str, Any]:
     """Read the attributes of the root group. Raises InputError if it is missing or damaged, LimitError if too large."""
-    limit = MAX_RECIPE_MB.value()
+    limit = MAX_PROVENANCE_MB.value()
     data = storage.get(ROOT, limit=limit * MIB)
     if data is None:
         raise InputError(f"{storage.location} is not a Zarr (v3), because it has no {ROOT}; give a finished picture")
     if len(data) > limit * MIB:
         raise LimitError(
-            f"{ROOT} of {storage.location} is over {limit} MiB; raise {MAX_RECIPE_MB.name} if you trust it"
+            f"{ROOT} of {storage.location} is over {limit} MiB; raise {MAX_PROVENANCE_MB.name} if you trust it"
         )
     document = _json(data)
     attributes = document.get("attributes")
