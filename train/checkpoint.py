@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,7 +31,14 @@ _NUMBERS = {"step": int, "augment_p": list, "real_sign": list, "best": dict}  # 
 _TYPES = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
 _ONE_SCALE = 4  # version of states that have no scales
 # Recipe values that older states lack, and the value that those runs had. A new entry of Recipe belongs here, too.
-_ADDED_LATER = {"scales": [], "scale_shares": [], "fusion": 0.0, "warmup_steps": 0, "colour_jitter": 1.0}
+_ADDED_LATER = {
+    "scales": [],
+    "scale_shares": [],
+    "fusion": 0.0,
+    "warmup_steps": 0,
+    "colour_jitter": 1.0,
+    "diversity_norm": "sum",
+}
 _MAX_RECIPE = 2**20  # bytes; real files have about a thousand
 _LOG_TAIL = 2**16  # bytes, about a hundred records
 _GENERATOR = ("generator", "width", "coordinates", "structure", "padding")  # recipe values that size the generator
@@ -116,6 +124,21 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"run folder {self.path} cannot be used ({error.strerror}); give another one") from None
 
+    def keep_diversity(self, recipe: Recipe) -> Recipe:
+        """Return ``recipe`` with the diversity loss of the run in this folder, if it sums distances over cells.
+
+        Presets had such a loss until distances were divided by their numbers of elements. A run keeps its loss to the end.
+        """
+        if not self.recipe.is_file():
+            return recipe
+        saved = _ADDED_LATER | self._read_recipe()
+        weight = saved.get("diversity_weight")
+        if saved["diversity_norm"] != "sum" or not isinstance(weight, int | float):
+            return recipe
+        if not weight * recipe.diversity_weight:
+            return recipe
+        return replace(recipe, diversity_norm="sum", diversity_weight=weight)
+
     def create(self, recipe: Recipe) -> None:
         """Create the folder of a new run. Raises InputError if that fails."""
         self.check(resume=False)
@@ -136,10 +159,13 @@ class RunFolder:
         """
         if not self.recipe.is_file():
             raise InputError(f"folder {self.path} holds no training run ({self.recipe.name} is missing); give another")
-        source = f"recipe {self.recipe}"
-        recipe = parse_document(read_file(self.recipe, what="recipe", limit=_MAX_RECIPE), kind="recipe", source=source)
         model = describe(self.model) if self.model.is_file() else None
-        return {"kind": "training run", "step": self._last_step(), "recipe": recipe, "model": model}
+        return {"kind": "training run", "step": self._last_step(), "recipe": self._read_recipe(), "model": model}
+
+    def _read_recipe(self) -> dict[str, Any]:
+        """Read the recipe of the run. Raises InputError if it is damaged."""
+        source = f"recipe {self.recipe}"
+        return parse_document(read_file(self.recipe, what="recipe", limit=_MAX_RECIPE), kind="recipe", source=source)
 
     def _last_step(self) -> int:
         """Return the last step in the log, 0 if there is none."""
@@ -210,8 +236,8 @@ class RunFolder:
         Raises InputError if recipe, seed or photographs differ, naming them, and if the saved state is damaged.
         """
         content = self._read_state()
-        if content["recipe"] != recipe.to_dict():
-            changed = _list_changes(content["recipe"], recipe)
+        changed = _list_changes(content["recipe"] | {"steps": recipe.steps}, recipe)  # a run's length may change
+        if changed:
             raise InputError(f"{self.path} was trained with another recipe ({changed}); resume it unchanged")
         for name, before, now in (("seed", content["seed"], seed), ("photographs", content["data"], data)):
             if before != now:

@@ -1,14 +1,17 @@
-"""Training losses as pure functions (paper Section 3.5, Eq. 2 to 6; StyleGAN2 for the regularisers).
+"""Training losses as pure functions (paper Section 3.5, Eq. 2, 5 and 6; StyleGAN2 for the regularisers).
 
 Logits are lists: one tensor for the paper's discriminator, one per head for the projected one.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+DistanceNorm = Literal["mean", "sum"]  # of absolute differences, over the elements of one sample
 
 
 def logistic_discriminator(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
@@ -54,16 +57,20 @@ def path_penalty(lengths: Tensor, mean: Tensor, *, decay: float = 0.01) -> tuple
     return (lengths - new_mean).square().mean(), new_mean.detach()
 
 
-def diversity(z_l: Tensor, z_s: Tensor) -> Tensor:
+def diversity(z_l: Tensor, z_s: Tensor, *, norm: DistanceNorm = "mean") -> Tensor:
     """Mode-seeking diversity loss of Eq. 2: mean over pairs of |z_l1 - z_l2|_1 / |z_S1 - z_S2|_1.
 
     ``z_l`` (B, C, H, W) and ``z_s`` (B, C, h, w): samples 2k and 2k+1 are a pair that shares z_g and coordinates.
+    ``norm`` "mean" divides both distances by their numbers of elements, as the released code's L1 variant does. "sum"
+    does not: the loss is then larger by H*W / (h*w), a factor of 10 for a patch of 11 cells.
     """
-    latent = (z_l[0::2] - z_l[1::2]).abs().flatten(1).sum(1)
-    structure = (z_s[0::2] - z_s[1::2]).abs().flatten(1).sum(1)
-    return (latent / (structure + 1e-5)).mean()
+    latent = (z_l[0::2] - z_l[1::2]).abs().flatten(1)
+    structure = (z_s[0::2] - z_s[1::2]).abs().flatten(1)
+    if norm == "sum":
+        return (latent.sum(1) / (structure.sum(1) + 1e-5)).mean()
+    return (latent.mean(1) / (structure.mean(1) + 1e-5)).mean()
 
 
 def position(predicted: Tensor, target: Tensor) -> Tensor:
-    """L_ar: mean |c_y predicted - c_y|, both (B,) (paper Eq. 3 and 4)."""
+    """L_ar: mean |c_y predicted - c_y|, both (B,) (paper Eq. 5)."""
     return (predicted - target).abs().mean()

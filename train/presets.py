@@ -11,6 +11,7 @@ from typing import Any, Literal
 from infgen.errors import InputError
 from infgen.model.config import CoordinateSystem, GeneratorConfig, Structure, preset
 from infgen.model.scales import Scale, judged_scales
+from infgen.train.losses import DistanceNorm
 
 Augmentation = Literal["none", "diffaugment", "ada"]
 DiscriminatorKind = Literal["paper", "projected"]
@@ -43,6 +44,9 @@ class Recipe:
     warmup_steps: int = 0  # first steps that train only the discriminators, for a generator that is already trained
     position_weight: float = 1.0  # lambda_ar, Eq. 6; 0 if pictures have no vertical position
     diversity_weight: float = 1.0  # lambda_div, Eq. 6
+    diversity_norm: DistanceNorm = (
+        "mean"  # of the distances in L_div; "sum" weights it by cells of z_l over cells of z_S
+    )
     r1_weight: float = 10.0  # paper's discriminator only
     r1_every: int = 16  # steps between lazy R1 terms
     path_weight: float = 2.0
@@ -54,6 +58,7 @@ class Recipe:
     pre_resize: int | None = None  # resize photographs to this short side (px) first (the paper's 128)
     beyond: float = 0.0  # share of patches far above or below the strip, compared with the edges of photographs
     ema: float = 0.5 ** (32 / 10_000)  # decay per step
+    steps: int = 100_000  # length of the run, if --steps gives no other
 
     def __post_init__(self) -> None:
         for name in ("scales", "scale_shares"):  # JSON gives lists
@@ -68,6 +73,8 @@ class Recipe:
                 raise InputError(
                     f"{name} {getattr(self, name)} is out of range; allowed is more than 0 and less than 1"
                 )
+        if self.steps < 1:
+            raise InputError(f"steps {self.steps} is out of range; allowed are 1 step or more")
         if self.decay_steps is not None and self.decay_steps < 1:
             raise InputError(f"decay_steps {self.decay_steps} is out of range; allowed are 1 step or more")
         if self.discriminator == "projected" and self.r1_weight:
@@ -205,6 +212,16 @@ class Recipe:
             return self
         return replace(self, **_DISCRIMINATOR_SETTINGS[discriminator])
 
+    def with_coordinates(self, coordinates: CoordinateSystem | None) -> "Recipe":
+        """Return a copy with other coordinates, and with or without L_ar, as they have a vertical position or not.
+
+        None keeps the coordinates.
+        """
+        if coordinates is None or coordinates == self.coordinates:
+            return self
+        position = {"position_weight": Recipe.position_weight} if coordinates == "scenery" else _NO_POSITION
+        return replace(self, coordinates=coordinates, **position)
+
 
 # Settings of each discriminator. R1 penalises the gradient in the pixels of photographs. Through frozen features it
 # outweighs the adversarial loss by orders of magnitude (docs/decisions.md), and the heads would learn nothing else.
@@ -213,15 +230,19 @@ _DISCRIMINATOR_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "projected": {"discriminator": "projected", "discriminator_rate": 2e-4, "r1_weight": 0.0},
 }
 
+# Pictures without up and down have no vertical position to predict, and no sky or ground to train beyond a strip.
+_NO_POSITION: Mapping[str, Any] = {"position_weight": 0.0, "beyond": 0.0}
+
 # The paper's training (Section 3.5, Appendix) with the numbers of the released configurations: batch 16, Adam 0.002, lazy R1
 # and path length, 800,000 steps at 101 px. The authors' data: 400,000 photographs of at least 1024 px (Flickr-Landscape).
 # Their hardware: one TITAN X with 12 GB at 101 px, four V100 above. We have not repeated these runs.
-_PAPER = Recipe("scenery-101")
+_PAPER = Recipe("scenery-101", steps=800_000)
+_PAPER_LARGER: Mapping[str, Any] = {"steps": 1_600_000}  # above 101 px
 
 # For few photographs and modest hardware: a narrow generator, the projected discriminator and augmentation.
 _SMALL = Recipe(
     "scenery-101-small",
-    diversity_weight=0.1,
+    diversity_weight=0.1 * 35**2 / 11**2,  # tuned as 0.1 on distances that are summed over 35 and 11 cells a side
     path_weight=0.0,
     augment="diffaugment",
     beyond=0.25,
@@ -231,20 +252,25 @@ _SMALL = Recipe(
 
 # Landscapes at four scales: full views of 98 px, then patches of about 101 px from views of 197, 394 and 788 px.
 _SCALES = replace(
-    _SMALL, generator="scenery-small", scales=(3, 4, 5, 6), view=788, beyond=0.15, mixing=0.5, fusion=0.15
+    _SMALL,
+    generator="scenery-small",
+    scales=(3, 4, 5, 6),
+    view=788,
+    diversity_weight=0.1,
+    diversity_norm="sum",  # 0.6, 1.0, 1.6 and 2.0 per element at the four scales, whose patches have 16 to 7 cells
+    beyond=0.15,
+    mixing=0.5,
+    fusion=0.15,
 )
-
-# Pictures without up and down have no vertical position to predict, and no sky or ground to train beyond a strip.
-_NO_POSITION: Mapping[str, Any] = {"position_weight": 0.0, "beyond": 0.0}
 
 RECIPES: Mapping[str, Recipe] = {
     # Landscapes with a horizon, the paper's main setting.
     "scenery-101": _PAPER,
     # InfinityGAN-HR: 197 px in the authors' table of models, 389 px and 1,600,000 steps in their configuration.
-    "scenery-197": replace(_PAPER, generator="scenery-197"),
-    "scenery-389": replace(_PAPER, generator="scenery-389"),
+    "scenery-197": replace(_PAPER, generator="scenery-197", **_PAPER_LARGER),
+    "scenery-389": replace(_PAPER, generator="scenery-389", **_PAPER_LARGER),
     # InfinityGAN-UR: views of 1024 px, the smallest size of the authors' photographs, and 1,600,000 steps.
-    "scenery-773": replace(_PAPER, generator="scenery-773", view=1024),
+    "scenery-773": replace(_PAPER, generator="scenery-773", view=1024, **_PAPER_LARGER),
     # Bridges and towers of LSUN have ground and sky, so the settings are those of landscapes: there is no released
     # configuration for them. LSUN's pictures (256 px) are large enough for views of 197 px.
     "lsun-like": _PAPER,
@@ -265,7 +291,7 @@ RECIPES: Mapping[str, Recipe] = {
     "object-small": replace(_SMALL, coordinates="object", **_NO_POSITION),
     # For tests: trains in seconds and gives no useful model.
     "tiny": Recipe("tiny", discriminator_width=1 / 32, batch=4),
-    "tiny-scales": replace(_SMALL, generator="tiny-scales", scales=(3, 4, 5, 6), view=788, batch=2),
+    "tiny-scales": replace(_SCALES, generator="tiny-scales", beyond=0.25, mixing=0.9, fusion=0.0, batch=2),
 }
 
 # StyleGAN2 without a constant input (NCI): z_l is the input of the texture synthesizer. As in the authors'

@@ -94,6 +94,8 @@ def start(
             f"give --steps {recipe.decay_steps} or fewer"
         )
     check_outputs(folder.outputs, [("model file", init)], data=list_places(data))
+    if resume:
+        recipe = folder.keep_diversity(recipe)
     photos, skipped = PhotoPyramid.open(data, recipe.trained_scales, pre_resize_px=recipe.pre_resize, progress=progress)
     judge = judge_factory(photos, processes.device) if judge_factory and processes.is_first else None
     trainer = Trainer(recipe, photos, schedule, processes=processes, judge=judge)

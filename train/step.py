@@ -256,7 +256,9 @@ class Stepper:
             position = terms.add("g_position", losses.position(output.position, generated.target))
             loss = loss + recipe.position_weight * position
         if recipe.diversity_weight:
-            diversity = losses.diversity(generated.inputs.z_l.float(), generated.z_s.float())
+            diversity = losses.diversity(
+                generated.inputs.z_l.float(), generated.z_s.float(), norm=recipe.diversity_norm
+            )
             loss = loss + recipe.diversity_weight * terms.add("g_diversity", diversity)
         return loss
 

@@ -7,13 +7,13 @@ import click
 
 from infgen.cli.progress import progress
 from infgen.inputs import check_outputs
+from infgen.model.config import CoordinateSystem
 from infgen.train import start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.judge import METRICS, make_judge_factory
 from infgen.train.loop import PRECISIONS, Schedule, StopReason
 from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, find_recipe
 
-STEPS = 100_000
 STOP_MESSAGES = {
     StopReason.STEPS: "finished",
     StopReason.HOURS: "stopped after --hours; continue with --resume",
@@ -44,7 +44,9 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder from its last checkpoint.")
 @click.option("--init", help="Start from the networks of a run's folder, a model file or a Hugging Face hub id.")
-@click.option("--steps", type=click.IntRange(min=1), help="Train up to this step.  [default: --decay-steps, or 100000]")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Train up to this step.  [default: --decay-steps, or the preset's]"
+)
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Stop after this many hours; resume later.")
 @click.option(
     "--seed",
@@ -52,6 +54,11 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
     default=0,
     show_default=True,
     help="Seed of the initial weights and of all random draws.",
+)
+@click.option(
+    "--coordinates",
+    type=click.Choice(["scenery", "texture", "object"]),
+    help="Replace the preset's coordinates: a horizon, periodic in both axes, or constant. Only scenery trains L_ar.",
 )
 @click.option("--width", type=float, help="Multiply the generator's channels by this factor.")
 @click.option("--batch", type=int, help="Samples per step over all processes (even).")
@@ -150,6 +157,7 @@ def command(
     precision: str,
     threads: int | None,
     discriminator: DiscriminatorKind | None,
+    coordinates: CoordinateSystem | None,
     quiet: bool,
     **changes: object,
 ) -> None:
@@ -158,8 +166,10 @@ def command(
     The trained model (the EMA of the weights) is OUT/model.safetensors. To train in several processes, start this
     command with torchrun or accelerate launch.
     """
-    recipe = ablate(find_recipe(preset).with_discriminator(discriminator).with_values(**changes), ablation)
-    steps = steps or recipe.decay_steps or STEPS
+    recipe = find_recipe(preset).with_discriminator(discriminator).with_coordinates(coordinates)
+    recipe = ablate(recipe.with_values(**changes), ablation)
+    steps = steps or recipe.decay_steps or recipe.steps
+    recipe = recipe.with_values(steps=steps)
     schedule = Schedule(
         steps=steps,
         hours=hours,

@@ -231,13 +231,30 @@ def test_a_missing_feature_network_gives_one_line_that_names_the_extra(
     assert list_files(tmp_path) == []
 
 
+def test_coordinates_without_a_horizon_leave_out_the_vertical_position(
+    call: Call, photos: Path, tmp_path: Path
+) -> None:
+    assert call(photos, "--out", tmp_path / "a", "--steps", 1, "--coordinates", "texture", *TINY)[0] == 0
+    recipe = load_state(RunFolder(tmp_path / "a"))["recipe"]
+    assert (recipe["coordinates"], recipe["position_weight"], recipe["steps"]) == ("texture", 0.0, 1)
+
+
+def test_a_share_beyond_the_strip_is_refused_with_coordinates_without_a_horizon(
+    call: Call, photos: Path, tmp_path: Path
+) -> None:
+    code, _, err = call(photos, "--out", tmp_path / "a", "--coordinates", "object", "--beyond", 0.2, *TINY)
+    assert code == 2
+    assert err.startswith("Error: beyond 0.2 is not possible with coordinates 'object'")
+    assert list_files(tmp_path) == []
+
+
 # Stopping
 
 
 def test_divergence_gives_one_line_with_the_loss_term_and_exit_code_1(
     call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(losses, "diversity", lambda z_l, z_s: torch.tensor(float("nan")))
+    monkeypatch.setattr(losses, "diversity", lambda z_l, z_s, norm: torch.tensor(float("nan")))
     code, _, err = call(photos, "--out", tmp_path / "a", "--steps", 2, *TINY)
     assert code == 1
     assert err.startswith(

@@ -20,13 +20,13 @@ from tests.model.networks import official_generator, psnr, random_generator, ran
 
 CELLS = 7
 CONFIG = preset("tiny")
+COMPACT = "fusion_small_c3_k127"
 FILES = ("fusion_small_c2_k31", "fusion_small_c2_k127", "fusion_small_c3_k31", "fusion_small_c3_k127")
 
 
-def official(name: str) -> tuple[dict[str, oracle.Array], StyleWeights, list[Tensor]]:
-    data = oracle.full(name)
+def official(data: dict[str, oracle.Array]) -> tuple[StyleWeights, list[Tensor]]:
     weights = StyleWeights(tensor(data, "map_ss_0"), tuple(tensor(data, f"map_ts_{i}") for i in range(8)))
-    return data, weights, [tensor(data, f"noise_{i}") for i in range(8)]
+    return weights, [tensor(data, f"noise_{i}") for i in range(8)]
 
 
 def render(data: dict[str, oracle.Array], weights: StyleWeights, noises: list[Tensor], styles: Style) -> Tensor:
@@ -40,9 +40,17 @@ def fused(generator: Generator, styles: Style, **options: Any) -> Callable[..., 
     return partial(network, mixers=mixers(generator, styles))
 
 
+def test_a_patch_of_mixed_styles_is_the_official_one() -> None:
+    assert_official(oracle.load(COMPACT))
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_picture_of_mixed_styles_is_the_official_one(name: str) -> None:
-    data, weights, noises = official(name)
+    assert_official(oracle.full(name))
+
+
+def assert_official(data: dict[str, oracle.Array]) -> None:
+    weights, noises = official(data)
     w = tensor(data, "styles_w").transpose(0, 1)[0]  # (K, D)
     styles = Style(tensor(data, "global_latents")[:, 0], w[:, None].repeat(1, 9, 1))
     image = render(data, weights, noises, styles)
@@ -50,7 +58,8 @@ def test_a_picture_of_mixed_styles_is_the_official_one(name: str) -> None:
 
 
 def test_a_picture_of_mixed_w_plus_styles_is_the_official_one() -> None:
-    data, weights, noises = official("fusion_small_c2_k31")
+    data = oracle.full("fusion_small_c2_k31")
+    weights, noises = official(data)
     styles = Style(tensor(data, "global_latents")[:, 0], tensor(data, "wplus_styles")[:, 0])
     image = render(data, weights, noises, styles)
     torch.testing.assert_close(image, tensor(data, "meta_image_wplus"), rtol=0, atol=1e-4)

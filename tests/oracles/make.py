@@ -14,9 +14,26 @@ WHOLE: Slices = ()
 FIRST: Slices = (slice(0, 1),)
 EVERY_2ND = (slice(None), slice(None), slice(None, None, 2), slice(None, None, 2))
 EVERY_3RD = (slice(None), slice(None), slice(None, None, 3), slice(None, None, 3))
+EVERY_5TH = (slice(None), slice(None), slice(None, None, 5), slice(None, None, 5))
 STRUCTURE_CONV = "structure_synthesizer.implicit_model.conv_stack.{}.conv.conv.weight"
 
-# Left out: keys that begin so. Twins of another array of the same file, and case B of the generator.
+
+def window(start: int, size: int) -> Slices:
+    """A square part of arrays (N, C, H, W)."""
+    return (slice(None), slice(None), slice(start, start + size), slice(start, start + size))
+
+
+# The second patch of the second row of the official test-time path, in which all three styles mix.
+FUSED_PATCH: tuple[tuple[str, Slices], ...] = (
+    *((f"noise_{i}", window(12 << i // 2, size)) for i, size in enumerate((19, 17, 31, 29, 55, 53, 103, 101))),
+    *((f"map_ts_{i}", window(6 << (i + 1) // 2, size)) for i, size in enumerate((11, 19, 17, 31, 29, 55, 53, 103))),
+    *((name, window(6, 35)) for name in ("map_ss_0", "local_latent", "coords")),
+    ("structure_latent", window(6, 11)),
+    ("meta_image", window(96, 101)),
+    ("map_pixel", EVERY_5TH),
+)
+
+# Left out: keys that begin so. Twins of another array, weights of generator_small, and case B of the generator.
 DROPPED: dict[str, tuple[str, ...]] = {
     "coords": (),
     "losses": (),
@@ -24,6 +41,7 @@ DROPPED: dict[str, tuple[str, ...]] = {
     "discriminator_small": (),
     "generator_small": ("B_", "A_rgb_3", "A_ss_3"),
     "trainstep_small": (),
+    "fusion_small_c3_k127": ("sd/", "map_ss_1", "map_ss_2", "map_ss_3"),
 }
 
 # Cut: keys that begin so keep this part; the first row that fits counts. Everything else is kept whole.
@@ -37,6 +55,7 @@ CUT: dict[str, tuple[tuple[str, Slices], ...]] = {
         ("fake_image", EVERY_3RD),
         *((f"ggrad/{STRUCTURE_CONV.format(i)}", (slice(None), slice(i, None, 5))) for i in range(4)),
     ),
+    "fusion_small_c3_k127": FUSED_PATCH,
 }
 
 

@@ -142,14 +142,26 @@ def test_the_path_penalty_passes_gradients_through_the_running_mean() -> None:
 
 def test_diversity_is_equation_2(data: dict[str, oracle.Array]) -> None:
     z_l, z_s = tensor(data, "div_local_latent"), tensor(data, "div_structure_latent")
-    assert_close(losses.diversity(z_l, z_s), data["div_eq2_norms_mean"])
+    assert_close(losses.diversity(z_l, z_s, norm="sum"), data["div_eq2_norms_mean"])
 
 
 @pytest.mark.parametrize("pair", range(3))
 def test_diversity_of_one_pair_is_its_ratio_of_l1_norms(pair: int, data: dict[str, oracle.Array]) -> None:
     samples = slice(2 * pair, 2 * pair + 2)
-    ratio = losses.diversity(tensor(data, "div_local_latent")[samples], tensor(data, "div_structure_latent")[samples])
-    assert_close(ratio, data["div_eq2_norms_per_pair"][pair])
+    z_l, z_s = tensor(data, "div_local_latent")[samples], tensor(data, "div_structure_latent")[samples]
+    assert_close(losses.diversity(z_l, z_s, norm="sum"), data["div_eq2_norms_per_pair"][pair])
+
+
+def test_the_mean_norm_divides_equation_2_by_the_numbers_of_elements(data: dict[str, oracle.Array]) -> None:
+    z_l, z_s = tensor(data, "div_local_latent"), tensor(data, "div_structure_latent")
+    per_element = data["div_eq2_norms_mean"] * (z_s[0].numel() / z_l[0].numel())
+    assert_close(losses.diversity(z_l, z_s), per_element, 1e-4)  # epsilon counts more beside means
+
+
+def test_the_mean_norm_is_that_of_the_released_l1_variant(data: dict[str, oracle.Array]) -> None:
+    """The released one divides means over all pairs; ours averages the ratios of pairs."""
+    z_l, z_s = tensor(data, "div_local_latent"), tensor(data, "div_structure_latent")
+    assert float(losses.diversity(z_l, z_s)) == pytest.approx(float(data["div_code_l1"]), rel=0.01)
 
 
 def test_more_different_structures_lower_the_diversity_loss(data: dict[str, oracle.Array]) -> None:

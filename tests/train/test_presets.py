@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.errors import InputError
 from infgen.model.config import PRESETS
+from infgen.train import losses
 from infgen.train.presets import ABLATIONS, RECIPES, Recipe, ablate, find_recipe
 
 PAGE = Path(__file__).parents[2] / "docs" / "presets.md"
@@ -233,3 +235,31 @@ def test_width_scales_the_generator() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_survives_json(name: str) -> None:
     assert Recipe(**json.loads(json.dumps(find_recipe(name).to_dict()))) == find_recipe(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [("scenery-101", 800_000), ("satellite", 800_000), ("scenery-197", 1_600_000), ("scenery-773", 1_600_000)],
+)
+def test_paper_recipes_have_the_papers_length(name: str, steps: int) -> None:
+    assert find_recipe(name).steps == steps
+
+
+def test_the_small_recipes_weight_of_l_div_is_the_one_tuned_on_summed_distances() -> None:
+    recipe = find_recipe("scenery-101-small")
+    rng = torch.Generator().manual_seed(0)
+    z_l, z_s = torch.randn(4, 8, 35, 35, generator=rng), torch.randn(4, 8, 11, 11, generator=rng)
+    now = recipe.diversity_weight * losses.diversity(z_l, z_s, norm=recipe.diversity_norm)
+    torch.testing.assert_close(now, 0.1 * losses.diversity(z_l, z_s, norm="sum"))
+
+
+@pytest.mark.parametrize("name", ["scenery-small", "tiny-scales"])
+def test_recipes_with_scales_sum_the_distances_of_l_div(name: str) -> None:
+    assert (find_recipe(name).diversity_norm, find_recipe(name).diversity_weight) == ("sum", 0.1)
+
+
+@pytest.mark.parametrize(("coordinates", "weight"), [("scenery", 1.0), ("texture", 0.0), ("object", 0.0)])
+@pytest.mark.parametrize("name", ["scenery-101", "satellite"])
+def test_other_coordinates_bring_or_drop_the_vertical_position(name: str, coordinates: Any, weight: float) -> None:
+    recipe = find_recipe(name).with_coordinates(coordinates)
+    assert (recipe.coordinates, recipe.position_weight) == (coordinates, weight)

@@ -149,3 +149,17 @@ def test_the_official_diversity_term_favours_equal_structures_and_ours_different
     near, far = common[:1] + 0.1 * apart, common[:1] + 2 * apart
     assert official_diversity(z_l, near) < official_diversity(z_l, far)
     assert losses.diversity(z_l, near) > losses.diversity(z_l, far)
+
+
+def released_l1_diversity(z_l: Tensor, z_s: Tensor) -> Tensor:
+    """The diversity term of the released code with ``diversity_angular: False``: means over all elements and pairs."""
+    z, x = ((v[0::2] - v[1::2]).abs().mean() for v in (z_l, z_s))
+    return 1 / (x / z + 1e-5)
+
+
+def test_our_diversity_term_has_the_size_and_gradient_of_the_released_l1_variant(data: dict[str, oracle.Array]) -> None:
+    z_l, z_s = tensor(data, "local_latent"), tensor(data, "structure_latent").requires_grad_()
+    ours, released = losses.diversity(z_l, z_s), released_l1_diversity(z_l, z_s)
+    assert float(ours.detach()) == pytest.approx(float(released.detach()), rel=0.02)
+    norms = [torch.autograd.grad(loss, z_s)[0].norm() for loss in (ours, released)]
+    assert float(norms[0]) == pytest.approx(float(norms[1]), rel=0.1)
