@@ -36,12 +36,16 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Picture:
-    """One encoded picture: relative ``name``, ``label`` for messages, ``size`` in bytes, and a function that reads it."""
+    """One encoded picture: relative ``name``, ``label`` for messages, ``size`` in bytes, and a function that reads it.
+
+    ``version`` changes when the content does; None if that cannot be known without reading it.
+    """
 
     name: str
     label: str
     size: int
     fetch: Callable[[], bytes] = field(repr=False)
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def list_archive(file: File, title: str) -> Listing:
 
 
 def _list_zip(file: File, title: str) -> Listing:
-    stream = file.open()
+    version, stream = _version_of(file), file.open()
     try:
         archive = zipfile.ZipFile(stream)
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
@@ -91,7 +95,13 @@ def _list_zip(file: File, title: str) -> Listing:
     found = (i for i in archive.infolist() if is_picture(i.filename) and not i.filename.startswith("__MACOSX/"))
     return Listing(
         [
-            Picture(_relative_name(i.filename), _make_label(title, i.filename), i.file_size, partial(archive.read, i))
+            Picture(
+                _relative_name(i.filename),
+                _make_label(title, i.filename),
+                i.file_size,
+                partial(archive.read, i),
+                version,
+            )
             for i in found
             if not i.is_dir()
         ],
@@ -100,7 +110,7 @@ def _list_zip(file: File, title: str) -> Listing:
 
 
 def _list_tar(file: File, title: str) -> Listing:
-    listing = Listing([], [])
+    listing, version = Listing([], []), _version_of(file)
     if file.read(0, 2) == b"\x1f\x8b":
         file, damage = _decompress(file, title)
         if damage:
@@ -117,11 +127,24 @@ def _list_tar(file: File, title: str) -> Listing:
                 break
             if member is None:
                 break
-            _add_member(listing, member, file=file, title=title, length=length)
+            _add_member(listing, member, file=file, title=title, length=length, version=version)
     return listing
 
 
-def _add_member(listing: Listing, member: tarfile.TarInfo, *, file: File, title: str, length: int) -> None:
+def _version_of(file: File) -> str | None:
+    """Version of a container with its size, which its members share."""
+    return None if file.version is None else f"{file.size}-{file.version}"
+
+
+def _add_member(
+    listing: Listing,
+    member: tarfile.TarInfo,
+    *,
+    file: "File | _DecompressedShard",
+    title: str,
+    length: int,
+    version: str | None,
+) -> None:
     """Add a member of a shard of ``length`` bytes to the listing if it is a picture."""
     name, start = member.name, member.offset_data
     if not is_picture(name) or name.startswith("__"):  # WebDataset stores its own records under such names
@@ -131,7 +154,7 @@ def _add_member(listing: Listing, member: tarfile.TarInfo, *, file: File, title:
         listing.skipped.append(SkippedFile(_make_label(title, name), reason))
     elif start + member.size <= length:
         fetch = partial(file.read, start, member.size)
-        listing.pictures.append(Picture(_relative_name(name), _make_label(title, name), member.size, fetch))
+        listing.pictures.append(Picture(_relative_name(name), _make_label(title, name), member.size, fetch, version))
 
 
 class _HeaderReader:

@@ -5,6 +5,7 @@ the patches of an uninterrupted one.
 """
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +53,7 @@ class PhotoSet:
         self.source, self.view_px, self.patch_px, self.pre_resize_px = source, view_px, patch_px, pre_resize_px
         self.photos: list[Picture] = []
         self._digest = hashlib.sha256()
+        self._known_fingerprint: str | None = None
         self._views: dict[int, Tensor] = {}
         self._free_cache_bytes = DATA_CACHE_MB.value() * MIB if cache_bytes is None else cache_bytes
         self._prefetched: dict[int, Future[Tensor]] = {}
@@ -60,7 +62,7 @@ class PhotoSet:
     @property
     def fingerprint(self) -> str:
         """Hexadecimal SHA-256 of the photographs' names and views, in order."""
-        return self._digest.hexdigest()
+        return self._known_fingerprint or self._digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -106,17 +108,27 @@ class PhotoSet:
         """Add a photograph with its view (H, W, 3) uint8. Keep the view in memory if the cache has room."""
         self._digest.update(picture.name.encode("utf-8", "surrogateescape"))
         self._digest.update(view.numpy().data)
-        if view.numel() <= self._free_cache_bytes:
-            self._views[len(self.photos)] = view
-            self._free_cache_bytes -= view.numel()
+        self._keep(len(self.photos), view)
         self.photos.append(picture)
+
+    def add_known(self, pictures: Sequence[Picture], *, fingerprint: str) -> None:
+        """Add photographs that an earlier start has decoded and checked, in the order of that ``fingerprint``."""
+        self.photos.extend(pictures)
+        self._known_fingerprint = fingerprint
+
+    def _keep(self, index: int, view: Tensor) -> None:
+        if view.numel() <= self._free_cache_bytes:
+            self._views[index] = view
+            self._free_cache_bytes -= view.numel()
 
     def view(self, index: int) -> Tensor:
         """Return view ``index`` (H, W, 3) uint8, decoding it if it is not cached. Raises InputError if the file is gone."""
         if index in self._views:
             return self._views[index]
         prefetched = self._prefetched.pop(index, None)
-        return self._decode(index) if prefetched is None else prefetched.result()
+        view = self._decode(index) if prefetched is None else prefetched.result()
+        self._keep(index, view)
+        return view
 
     def _decode(self, index: int) -> Tensor:
         try:

@@ -12,6 +12,7 @@ from infgen.limits import DATA_CACHE_MB, MIB
 from infgen.model.scales import Scale
 from infgen.progress import Progress, silent
 from infgen.train.data.archives import Picture, SkippedFile
+from infgen.train.data.index import Index, index_file, lock_index, read_index, write_index
 from infgen.train.data.photo_set import PhotoSet
 from infgen.train.data.prefetch import map_in_order
 from infgen.train.data.sources import Source, open_source, read_picture
@@ -65,13 +66,35 @@ class PhotoPyramid:
             for scale, area in zip(scales, areas, strict=True)
         )
         pyramid = cls(sets)
-        skipped = list(source.skipped) + pyramid._read_photos(source, progress)
+        skipped = list(source.skipped) + pyramid._add_photos(source, progress)
         pyramid._check_scales(source, skipped)
         return pyramid, skipped
 
-    def _read_photos(self, source: Source, progress: Progress) -> list[SkippedFile]:
-        views_px = [photos.view_px for photos in self.sets]
-        pre_resize_px = self.sets[0].pre_resize_px
+    def _add_photos(self, source: Source, progress: Progress) -> list[SkippedFile]:
+        """Add the photographs of ``source``: from the index of an earlier start, or by decoding all. Returns the others."""
+        views_px, pre_resize_px = [photos.view_px for photos in self.sets], self.sets[0].pre_resize_px
+        file = index_file(source, views_px=views_px, pre_resize_px=pre_resize_px)
+        if file is None:
+            index = self._read_photos(source, views_px, pre_resize_px, progress)
+        else:
+            with lock_index(file):
+                known = read_index(file, scales=len(self.sets))
+                index = known or self._read_photos(source, views_px, pre_resize_px, progress)
+                if known is None:
+                    write_index(file, index)
+                else:
+                    self._add_known(source, known)
+        return [SkippedFile(source.pictures[number].label, reason) for number, reason in index.skipped.items()]
+
+    def _add_known(self, source: Source, index: Index) -> None:
+        for photos, too_small, fingerprint in zip(self.sets, index.too_small, index.fingerprints, strict=True):
+            usable = [p for n, p in enumerate(source.pictures) if n not in index.skipped and n not in too_small]
+            photos.add_known(usable, fingerprint=fingerprint)
+
+    def _read_photos(
+        self, source: Source, views_px: Sequence[int], pre_resize_px: int | None, progress: Progress
+    ) -> Index:
+        """Decode and add every photograph, once for all scales."""
 
         def read_or_error(picture: Picture) -> Sequence[Tensor | None] | InputError:
             try:
@@ -79,17 +102,21 @@ class PhotoPyramid:
             except InputError as error:
                 return error
 
-        skipped = []
+        skipped: dict[int, str] = {}
+        too_small: list[set[int]] = [set() for _ in self.sets]
         results = map_in_order(read_or_error, source.pictures)
-        for done, (picture, views) in enumerate(zip(source.pictures, results, strict=True), 1):
+        for number, (picture, views) in enumerate(zip(source.pictures, results, strict=True)):
             if isinstance(views, InputError):
-                skipped.append(SkippedFile(picture.label, str(views)))
+                skipped[number] = str(views)
             else:
-                for photos, view in zip(self.sets, views, strict=True):
-                    if view is not None:
+                for photos, small, view in zip(self.sets, too_small, views, strict=True):
+                    if view is None:
+                        small.add(number)
+                    else:
                         photos.add(picture, view)
-            progress(done, len(source))
-        return skipped
+            progress(number + 1, len(source))
+        fingerprints = tuple(photos.fingerprint for photos in self.sets)
+        return Index(skipped, tuple(map(frozenset, too_small)), fingerprints)
 
     def _check_scales(self, source: Source, skipped: Sequence[SkippedFile]) -> None:
         """Raise InputError if a scale has no photograph."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from infgen.errors import InfgenError, InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_SHARDS, MIB
 from infgen.train.data.archives import Listing, Picture, SkippedFile, is_archive, is_picture, list_archive
+from infgen.train.data.lmdb_set import is_lmdb, list_lmdb
 from infgen.train.data.prefetch import map_in_order
 from infgen.train.data.storage import (
     File,
@@ -81,8 +82,9 @@ def list_places(data: str | Path) -> list[Path]:
 def open_source(data: str | Path) -> Source:
     """List the pictures of ``data``: a folder, a zip file, a tar shard, a brace pattern of shards, or a folder of shards.
 
-    ``data`` is a local path or a URL that fsspec supports. Raises InputError if nothing usable is there, LimitError
-    for too many or too large shards, MissingExtraError, and InfgenError if the server does not answer.
+    A folder may also be an LMDB set of the released code, see ``lmdb_set``. ``data`` is a local path or a URL that fsspec
+    supports. Raises InputError if nothing usable is there, LimitError for too many or too large shards, MissingExtraError,
+    and InfgenError if the server does not answer.
     """
     listing = _list_data(data)
     pictures = sorted(listing.pictures, key=lambda p: (p.name, p.label))
@@ -90,6 +92,8 @@ def open_source(data: str | Path) -> Source:
 
 
 def _list_data(data: str | Path) -> Listing:
+    if not is_url(data) and is_lmdb(Path(data)):
+        return list_lmdb(Path(data))
     found = locate(data)
     if isinstance(found, Folder):
         return _list_folder(found)
@@ -124,10 +128,10 @@ def _list_folder(folder: Folder) -> Listing:
 def _make_picture(folder: Folder, name: str, file: File) -> Picture:
     label = str(Path(folder.title) / name) if not is_url(folder.title) else f"{folder.title}/{name}"
     try:
-        size = file.size
+        size, version = file.size, file.version
     except OSError:  # deleted since it was listed; reading it reports that
-        size = 0
-    return Picture(name, escape_unprintable(label), size, file.read)
+        size, version = 0, None
+    return Picture(name, escape_unprintable(label), size, file.read, version)
 
 
 def _list_archives(archives: Sequence[tuple[str, File]]) -> Listing:

@@ -8,6 +8,8 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 
 from infgen.errors import InfgenError, InputError, MissingExtraError
 
+_VERSION_ENTRIES = ("ETag", "etag", "LastModified", "mtime", "created")  # of servers' file information, best first
+
 
 class File(Protocol):
     """A file that several threads can read at any position."""
@@ -19,6 +21,10 @@ class File(Protocol):
     @property
     def size(self) -> int:
         """Size in bytes."""
+
+    @property
+    def version(self) -> str | None:
+        """A text that changes when the content does; None if the server gives no such information."""
 
     def read(self, start: int = 0, length: int | None = None) -> bytes:
         """Read ``length`` bytes from ``start``, by default to the end; fewer if the file ends earlier."""
@@ -51,6 +57,11 @@ class LocalFile:
         """Size in bytes. Raises OSError."""
         return self.path.stat().st_size
 
+    @property
+    def version(self) -> str:
+        """Time of the last change in ns. Raises OSError."""
+        return str(self.path.stat().st_mtime_ns)
+
     def read(self, start: int = 0, length: int | None = None) -> bytes:
         """Read ``length`` bytes from ``start``. Raises OSError."""
         with self.path.open("rb") as stream:
@@ -69,6 +80,7 @@ class RemoteFile:
     filesystem: Any
     path: str
     size: int
+    version: str | None = None
 
     @property
     def name(self) -> str:
@@ -171,7 +183,8 @@ def _remote_file(filesystem: Any, path: str, info: Mapping[str, Any]) -> RemoteF
         raise InputError(
             f"the server does not report the size of {display_name(path)}; download it and give its local path"
         )
-    return RemoteFile(filesystem, path, info["size"])
+    version = next((str(info[name]) for name in _VERSION_ENTRIES if info.get(name)), None)
+    return RemoteFile(filesystem, path, info["size"], version)
 
 
 def _open_filesystem(url: str) -> tuple[Any, str]:

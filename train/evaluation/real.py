@@ -1,13 +1,11 @@
 """Features of real patches, computed once and kept: photographs do not change between evaluations.
 
-The cache folder is ``INFGEN_CACHE_DIR``, else ``~/.cache/infgen``. Files are named by a hash of all that features depend on
-and may be deleted at any time; one that cannot be read is computed again, one that cannot be written is done without.
+They lie in the cache folder, see ``infgen.cache``. A file that cannot be read is computed again.
 """
 
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -18,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from infgen.atomic import write_atomically
+from infgen.cache import cache_folder
 from infgen.errors import InfgenError
 from infgen.train.evaluation.features import FeatureNetwork, collect
 
-CACHE_VARIABLE = "INFGEN_CACHE_DIR"
 LAYOUT = 1  # part of every key; changes when what is computed for a key does
 
 log = logging.getLogger(__name__)
@@ -49,12 +47,6 @@ class Photos(Protocol):
 
     def patch(self, sample: int, *, seed: int) -> tuple[Tensor, float]:
         """Patch (3, patch_px, patch_px) uint8 of sample number ``sample``, and its vertical position."""
-
-
-def cache_folder() -> Path:
-    """Where features are kept."""
-    named = os.environ.get(CACHE_VARIABLE, "").strip()
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "infgen"
 
 
 def real_patches(photos: Photos, *, n: int, seed: int) -> Iterator[Tensor]:

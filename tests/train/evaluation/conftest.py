@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from infgen.cache import CACHE_VARIABLE
 from infgen.model.config import preset
 from infgen.model.generator import Generator
-from infgen.train.evaluation.real import CACHE_VARIABLE
 from tests.model.networks import random_generator
 from tests.train.evaluation.stand_ins import Colours, Landscapes
 

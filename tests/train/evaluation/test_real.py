@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from infgen.train.evaluation.real import cache_folder, real_features
+from infgen.cache import cache_folder
+from infgen.train.evaluation.real import real_features
 from tests.train.evaluation.stand_ins import Colours, Landscapes
 
 

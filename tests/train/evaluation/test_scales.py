@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from infgen.cache import CACHE_VARIABLE
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.model.config import preset
@@ -20,7 +21,7 @@ from infgen.train.evaluation.generated import patches, wide_crops
 from infgen.train.evaluation.measurement import Measurement
 from infgen.train.evaluation.painter import Painter
 from infgen.train.evaluation.presentation import report_figure, report_tables
-from infgen.train.evaluation.real import CACHE_VARIABLE, real_features
+from infgen.train.evaluation.real import real_features
 from infgen.train.evaluation.report import Report
 from tests.train.evaluation.stand_ins import Colours, Landscapes
 
