@@ -38,7 +38,7 @@ from infgen.sinks.provenance import Provenance, pack
 from infgen.world.document import Document, Seed, cut, parse_document, validate
 from infgen.world.layout import Layout, Px, Size
 from infgen.world.layout_files import resolve
-from infgen.world.world import World
+from infgen.world.world import DEFAULT_LOCAL_TRUNCATION, DEFAULT_TRUNCATION, World
 
 CACHED_WORLDS = 16  # whose styles stay in memory, so that further windows of them need no mapping
 FAILED = "the server could not render this window; see its log"
@@ -77,8 +77,10 @@ class WindowRequest(Document):
     """Scale of the picture, rendered by a coarser level of the model."""
     styles: Layout | None = None
     """A layout document without files. Percentages refer to the window."""
-    truncation: float = 1.0
+    truncation: float = DEFAULT_TRUNCATION
     """Truncation of the styles: 1 is none, 0 is the mean style."""
+    local_truncation: float = DEFAULT_LOCAL_TRUNCATION
+    """Factor on the local latents: 1 is full variety of compositions, lower values are calmer."""
     noise: float = 1.0
     """Factor on the trained noise strengths."""
     period: Annotated[int, Field(strict=True)] | None = None
@@ -123,7 +125,8 @@ class WindowRequest(Document):
     def world(self) -> World:
         """Make the world of the window. Raises WorldError for values out of range."""
         layout = None if self.styles is None else resolve(self.styles, self.region, folder=Path())
-        values = {"seed": self.seed, "truncation": self.truncation, "noise": self.noise, "period": self.period}
+        names = ("seed", "truncation", "local_truncation", "noise", "period")
+        values = {name: getattr(self, name) for name in names}
         return validate(World, values | {"layout": layout}, source="request")
 
 

@@ -51,7 +51,12 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option("--style-seed", type=int, help="Take the style from another seed.")
 @click.option("--mix-seed", type=int, help="Take the texture style of this seed from row --crossover on.")
 @click.option("--crossover", type=int, help="First style row of --mix-seed. Rows go from coarse to fine.")
-@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 1]")
+@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 0.7]")
+@click.option(
+    "--local-truncation",
+    type=float,
+    help="1: full variety of compositions; lower values are calmer. [default: 0.6]",
+)
 @click.option("--noise", type=float, help="Multiply the strength of the fine noise. [default: 1]")
 @click.option("--period", type=int, help="Period in px after which the world repeats along x.")
 @model_option
@@ -99,6 +104,7 @@ def command(
     mix_seed: int | None,
     crossover: int | None,
     truncation: float | None,
+    local_truncation: float | None,
     noise: float | None,
     period: int | None,
     model: str | None,
@@ -141,6 +147,7 @@ def command(
         mix_seed=mix_seed,
         crossover=crossover,
         truncation=truncation,
+        local_truncation=local_truncation,
         noise=noise,
         period=period,
     )

@@ -31,7 +31,7 @@ _PART = re.compile(r"(-?[0-9]{1,20})(?:-(-?[0-9]{1,20}))?")
 @click.option("--seeds", default="0-63", show_default=True, help="Style seeds, such as 1,5,9-12 or -5--2.")
 @model_option
 @click.option("--world-seed", type=int, default=0, show_default=True, help="Seed of the world to render.")
-@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 1]")
+@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 0.7]")
 @click.option("--w", "w", type=int, default=256, show_default=True, help="Width of each picture in px.")
 @click.option("--h", "h", type=int, default=192, show_default=True, help="Height of each picture in px.")
 @scale_option

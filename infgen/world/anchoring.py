@@ -213,7 +213,8 @@ def anchor_layout(anchors: Sequence[PlacedAnchor], *, transition: int) -> Resolv
     styles, centres = [], []
     for i, anchor in enumerate(anchors, 1):
         latents, name = anchor.latents, f"anchor-{i}"
-        styles.append({"name": name, "latent": {"z_g": latents.z_g.tolist(), "w_plus": latents.world_w_plus.tolist()}})
+        latent = {"z_g": latents.z_g.tolist(), "w_plus": latents.world_w_plus.tolist()}
+        styles.append({"name": name, "latent": latent, "truncation": 1.0})  # shows the photograph as it is
         x, y = (span.start + span.size // 2 for span in (anchor.pixels.x, anchor.pixels.y))
         centres.append({"style": name, "x": x, "y": y})
     values = {"styles": styles, "centres": centres, "transition": transition | 1}

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from infgen.errors import WorldError
 from infgen.limits import MIB
 
-SCHEMA = 1
 MAX_DOCUMENT_BYTES = 16 * MIB
 
 SEED_MIN, SEED_MAX = -(2**63), 2**64 - 1
@@ -49,6 +48,7 @@ class VersionedDocument(Document):
     """A whole file. ``kind``: its name in messages."""
 
     kind: ClassVar[str]
+    schema_number: ClassVar[int] = 1  # version of documents that are written; earlier ones are read
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     """Version of this kind of document."""
@@ -69,10 +69,10 @@ class VersionedDocument(Document):
         """
         source = cls.kind if source is None else source
         data = parse_document(text, kind=cls.kind, source=source)
-        version = data.get("schema", SCHEMA)
-        if version != SCHEMA or isinstance(version, bool):
+        version = data.get("schema", cls.schema_number)
+        if isinstance(version, bool) or version not in range(1, cls.schema_number + 1):
             raise WorldError(
-                f"{source} has schema {cut(repr(version))}; this infgen reads schema {SCHEMA}: update infgen"
+                f"{source} has schema {cut(repr(version))}; this infgen reads schema {cls.schema_number}: update infgen"
             )
         if isinstance(data.get(_EDITOR), str):
             del data[_EDITOR]
@@ -89,7 +89,7 @@ class VersionedDocument(Document):
         """Return the JSON schema (draft 2020-12) of the document, with a description of every entry."""
         schema = cls.model_json_schema(by_alias=True)
         schema["properties"][_EDITOR] = {"type": "string", "description": "File with this schema, for editors."}
-        head = {_EDITOR: _DRAFT, "$id": f"urn:infgen:{cls.kind}:{SCHEMA}", "title": f"infgen {cls.kind}"}
+        head = {_EDITOR: _DRAFT, "$id": f"urn:infgen:{cls.kind}:{cls.schema_number}", "title": f"infgen {cls.kind}"}
         return head | {name: value for name, value in schema.items() if name not in head}
 
 

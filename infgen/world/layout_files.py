@@ -92,8 +92,12 @@ def _resolve_style(name: str, spec: StyleSpec, folder: Path) -> ResolvedStyle:
 
 
 def _resolve_source(spec: Source, folder: Path) -> dict[str, object]:
-    latent = None if spec.latent is None else _read_latent(folder / spec.latent)
-    return {**spec.model_dump(exclude={"latent", "texture"}), "latent": latent}
+    values = spec.model_dump(exclude={"latent", "texture"})
+    if spec.latent is None:
+        return values
+    if spec.truncation is None:
+        values["truncation"] = 1.0  # a stored latent is a style that somebody chose
+    return {**values, "latent": _read_latent(folder / spec.latent)}
 
 
 def _read_latent(path: Path) -> Latent:

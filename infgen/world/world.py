@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -33,6 +33,10 @@ if TYPE_CHECKING:  # rendering and fields import this module
 
 __all__ = ["PX_LIMIT", "Anchor", "Edit", "Mix", "StyleSource", "World"]
 
+DEFAULT_TRUNCATION = 0.7
+DEFAULT_LOCAL_TRUNCATION = 0.6
+
+_NOT_TRUNCATED = {"truncation": 1.0, "local_truncation": 1.0}  # the defaults of schema 1
 _LISTS = ("anchors", "edits")  # omitted from documents if empty
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -51,15 +55,20 @@ class World(VersionedDocument):
     """One implicit image. With a model it determines every pixel."""
 
     kind = "world"
+    schema_number = 2
 
+    schema_version: Literal[2] = Field(default=2, alias="schema")
+    """Version of this kind of document. Schema 1 has no local_truncation, and its truncation is 1 by default."""
     seed: Seed = 0
     """Any 64-bit integer: seed of local latents and noises, and of the style unless style or layout set it."""
     style: StyleSource = StyleSource()
     """The one style of the whole image."""
     layout: ResolvedLayout | None = None
     """Several styles and their positions; replaces style."""
-    truncation: Annotated[Finite, Field(ge=-2, le=2)] = 1.0
+    truncation: Annotated[Finite, Field(ge=-2, le=2)] = DEFAULT_TRUNCATION
     """1: styles as sampled, 0: the mean style."""
+    local_truncation: Annotated[Finite, Field(ge=0, le=2)] = DEFAULT_LOCAL_TRUNCATION
+    """Multiplies the local latents of seeds. 1: as sampled; lower values give calmer compositions."""
     noise: Annotated[Finite, Field(ge=0, le=10)] = 1.0
     """Multiplies the learned noise strengths."""
     period: Annotated[int, Field(strict=True, ge=1, le=PX_LIMIT)] | None = None
@@ -81,6 +90,13 @@ class World(VersionedDocument):
 
         # Marks a plain constructor for pydantic: worlds inside other documents are validated without calling it.
         __init__.__pydantic_base_init__ = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgrade(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("schema") == 1 and not isinstance(data["schema"], bool):
+            return {**_NOT_TRUNCATED, **data, "schema": 2}
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

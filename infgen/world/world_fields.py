@@ -42,9 +42,10 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
         return seeded.local_latent(seed, part, channels=sizes.local_channels, period=period, device=device)
 
     def redrawn(edit: Edit, part: Window) -> Tensor:
-        return edit.apply_statistics(draw(edit.seed, part))
+        normals = draw(edit.seed, part)
+        return normals.mul_(world.local_truncation) if edit.mean is None else edit.apply_statistics(normals)
 
-    values = draw(world.seed, window)
+    values = draw(world.seed, window).mul_(world.local_truncation)
     write_anchors(values, window, world.placed_anchors, lambda a: a.local, spacing=spacing, period=world.period)
     redraw(values, window, world.edit_tables["local"], redrawn, spacing=spacing, period=world.period)
     return values

@@ -12,7 +12,7 @@ from infgen.world.edits import FIELDS, FieldName
 from infgen.world.layout import Px, Size
 from infgen.world.world import World
 
-EXAMPLE_WORLD: dict[str, Any] = {"schema": 1, "seed": 7}
+EXAMPLE_WORLD: dict[str, Any] = {"schema": 2, "seed": 7}
 EXAMPLE_RECORD: dict[str, Any] = {
     "id": "5f3a09c1d2e4",
     "name": "World 7",
@@ -82,7 +82,7 @@ class NewWorld(Document):
 class ChangedWorld(Document):
     """A new document for a world."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"world": {"schema": 1, "seed": 7, "truncation": 0.7}}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"world": {"schema": 2, "seed": 7, "truncation": 0.5}}]})
 
     world: World
     """Complete world document."""

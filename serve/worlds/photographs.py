@@ -137,10 +137,7 @@ def add_photographs(world: World, latents: Sequence[Path], arrangement: Arrangem
     names = _name_styles(
         arrangement, alone.layout, taken=() if there is None else [style.name for style in there.styles]
     )
-    truncation = None if world.truncation == 1 else 1.0
-    styles = tuple(
-        style.model_copy(update={"name": names[style.name], "truncation": truncation}) for style in alone.layout.styles
-    )
+    styles = tuple(style.model_copy(update={"name": names[style.name]}) for style in alone.layout.styles)
     centres = tuple(centre.model_copy(update={"style": names[centre.style]}) for centre in alone.layout.centres)
     if there is None:
         layout = alone.layout.model_copy(update={"styles": styles, "centres": centres})

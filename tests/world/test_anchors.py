@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def world_of(folder: Path, names: str, positions: list[int] | None = None, **values: object) -> World:
     world = World.from_inversions([folder / name for name in names], seed=7, positions=positions)
-    return world.changed(**values)
+    return world.changed(local_truncation=1.0, **values)
 
 
 cells = st.integers(-30, 30)

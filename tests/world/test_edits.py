@@ -43,7 +43,7 @@ def worlds_and_places(draw: st.DrawFn) -> tuple[World, int]:
     px = draw(PLACES)
     edits = tuple(draw(st.lists(edits_at(px), max_size=4)))
     period = draw(st.sampled_from([None, 208, 400]))  # as wide as the widest edit, or wider
-    return World(seed=2, edits=edits, period=period), px
+    return World(seed=2, local_truncation=1.0, edits=edits, period=period), px
 
 
 def windows(px: int, spacing: int) -> st.SearchStrategy[Window]:
@@ -177,8 +177,17 @@ def test_statistics_move_the_latents():
     plain = Edit(x=0, y=0, w=2**12, h=2**12, seed=5)
     moved = Edit(x=0, y=0, w=2**12, h=2**12, seed=5, mean=mean, std=std)
     window = Window(Span(3, 4), Span(2, 5))
-    normals, values = (local(World(edits=(edit,)), window) for edit in (plain, moved))
+    normals, values = (local(World(local_truncation=1.0, edits=(edit,)), window) for edit in (plain, moved))
     assert torch.equal(values, normals * 0.5 + torch.arange(6.0).view(-1, 1, 1))
+
+
+def test_local_truncation_multiplies_the_latents_of_world_and_edits_but_no_given_statistics():
+    window = Window(Span(3, 4), Span(2, 5))
+    rectangle = {"x": 0, "y": 0, "w": 2**12, "h": 2**12, "seed": 5}
+    copied = Edit(**rectangle, mean=(1.0,) * 6, std=(0.5,) * 6)
+    for edits, factor in (((), 0.25), ((Edit(**rectangle),), 0.25), ((copied,), 1.0)):
+        calm, full = (local(World(seed=2, local_truncation=t, edits=edits), window) for t in (0.25, 1.0))
+        assert torch.equal(calm, full * factor)
 
 
 def drawn(name: str, world: World, region: Region) -> np.ndarray:

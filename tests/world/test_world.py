@@ -28,6 +28,21 @@ def test_the_page_on_worlds_names_every_entry():
     assert re.findall(r"^\| `(\w+)` \|", PAGE.read_text(), re.MULTILINE) == entries
 
 
+def test_a_world_of_schema_1_keeps_its_defaults_without_truncation():
+    world = World.from_json('{"schema": 1, "seed": 3}')
+    assert world == World(seed=3, truncation=1.0, local_truncation=1.0)
+    assert World.from_json('{"schema": 1, "truncation": 0.5}') == World(truncation=0.5, local_truncation=1.0)
+
+
+def test_a_world_of_schema_1_inside_another_document_keeps_its_defaults():
+    assert World.model_validate({"schema": 1, "seed": 3}) == World(seed=3, truncation=1.0, local_truncation=1.0)
+
+
+def test_a_new_world_is_written_with_its_schema_and_both_truncations():
+    document = World(seed=3).to_dict()
+    assert (document["schema"], document["truncation"], document["local_truncation"]) == (2, 0.7, 0.6)
+
+
 def refusal_of(text: str | bytes) -> str:
     """The message with which a document is refused, nothing for a world; any other exception is a failure."""
     try:
@@ -85,7 +100,7 @@ def test_an_illegal_layout_in_a_world_is_refused_by_name():
     [
         ('{"seed": 1, "seed": 2}', "'seed' is given twice"),
         ('{"style": {"sed": 1}}', "style: unknown entry 'sed'; allowed are seed, mix"),
-        ('{"schema": 2}', "update infgen"),
+        ('{"schema": 3}', "update infgen"),
         ('{"schema": true}', "update infgen"),
         ('{"schema": 1, "sed": 3}', "unknown entry 'sed'"),
         ('{"schema_version": 1}', "schema"),

@@ -45,7 +45,9 @@ def sample(seed: int, index: int, *, purpose: str = "patch") -> Sample:
     rng = torch.Generator().manual_seed(number >> 1)
     row = int(vertical_starts(1, 0.0, rng))
     column = int(torch.randint(0, HORIZONTAL_PERIOD, (), generator=rng))
-    return Sample(World(seed=number), column, FIRST_ROW + geometry.STRUCTURE_HALO + row)
+    return Sample(
+        World(seed=number, truncation=1.0, local_truncation=1.0), column, FIRST_ROW + geometry.STRUCTURE_HALO + row
+    )
 
 
 def patch_region(place: Sample, *, levels: int, patch_px: int) -> Region:
