@@ -115,6 +115,9 @@ MAX_CANVAS_STYLES = Limit("INFGEN_MAX_CANVAS_STYLES", 64, "styles", "styles in o
 MAX_CANVAS_CENTRES = Limit(
     "INFGEN_MAX_CANVAS_CENTRES", 1024, "centres", "style centres in one world of the canvas server"
 )
+MAX_PAINTING_PIXELS = Limit(
+    "INFGEN_MAX_PAINTING_PIXELS", 2**22, "px", "pixels of one painted style map sent to the canvas server"
+)
 MAX_WORLDS = Limit("INFGEN_MAX_WORLDS", 1000, "worlds", "worlds stored by the canvas server")
 MAX_REVISIONS = Limit("INFGEN_MAX_REVISIONS", 200, "revisions", "revisions of one world in its undo history")
 MAX_QUEUE = Limit(

@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,10 +16,9 @@ from infgen import __version__
 from infgen.errors import InfgenError
 from infgen.rendering.studio import Options, open_studio
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.errors import error_response, one_line
+from infgen.serve.errors import error_response, first_problem, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
 from infgen.serve.routes import jobs, photographs, status, tiles, worlds
-from infgen.world.document import cut
 from infgen.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -91,7 +89,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
-        return one_line(422, _first_problem(error))
+        return one_line(422, first_problem(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -100,16 +98,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def on_any_error(request: Request, error: Exception) -> JSONResponse:
         return error_response(error)
-
-
-def _first_problem(error: RequestValidationError) -> str:
-    """Describe the first validation error: its location, the value and the message."""
-    problem: dict[str, Any] = error.errors()[0]
-    where = ".".join(cut(str(part), 40) for part in problem["loc"] if part != "[key]")
-    message, value = problem["msg"].removeprefix("Value error, "), problem.get("input")
-    if value is None or isinstance(value, dict | list | tuple | bytes):
-        return f"{where}: {message}"
-    return f"{where} is {cut(repr(value))}: {message}"
 
 
 def _add_page(app: FastAPI) -> None:

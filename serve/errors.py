@@ -1,10 +1,13 @@
 """Map error classes to HTTP statuses, and build one-line error responses."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from starlette.responses import JSONResponse
 
 from infgen.errors import HTTP_STATUSES, InfgenError, InputError
+from infgen.world.document import cut
 
 
 class NotFoundError(InputError):
@@ -21,6 +24,10 @@ class ForbiddenError(InputError):
 
 class ConflictError(InputError):
     """The state of the resource does not allow the request (409)."""
+
+
+class InvalidBodyError(InputError):
+    """The body is not JSON, or has an illegal value (422)."""
 
 
 class StaleError(InputError):
@@ -52,6 +59,7 @@ STATUSES: tuple[tuple[type[InfgenError], HTTPStatus], ...] = (
     (UnauthorizedError, HTTPStatus.UNAUTHORIZED),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
     (ConflictError, HTTPStatus.CONFLICT),
+    (InvalidBodyError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (StaleError, HTTPStatus.PRECONDITION_FAILED),
     (PreconditionError, HTTPStatus.PRECONDITION_REQUIRED),
     (BusyError, HTTPStatus.TOO_MANY_REQUESTS),
@@ -84,3 +92,12 @@ def error_response(error: Exception) -> JSONResponse:
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
     return one_line(status_of(error), str(error), headers)
+
+
+def first_problem(problem: Mapping[str, Any]) -> str:
+    """Describe an error of pydantic in one line: its location, the value and the message."""
+    where = ".".join(cut(str(part), 40) for part in problem["loc"] if part != "[key]")
+    message, value = problem["msg"].removeprefix("Value error, "), problem.get("input")
+    if value is None or isinstance(value, dict | list | tuple | bytes):
+        return f"{where}: {message}"
+    return f"{where} is {cut(repr(value))}: {message}"

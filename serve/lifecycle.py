@@ -1,13 +1,16 @@
 """Run the server process: listen on an address, and shut down cleanly on SIGTERM or Ctrl-C."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+import torch
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 
 from infgen.errors import InputError
 from infgen.serve.canvas import CanvasServer
@@ -34,6 +37,8 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._stop)
+        import_lazy_modules()
+        gc.freeze()  # a full collection otherwise visits all modules, and no request is answered meanwhile
         self._on_started()
 
     def _stop(self) -> None:
@@ -48,6 +53,12 @@ class _Server(uvicorn.Server):
             await self._canvas.drain()
         finally:
             self.should_exit = True
+
+
+def import_lazy_modules() -> None:
+    """Import what PyTorch and Pillow import at their first use. Later, no request would be answered meanwhile."""
+    Image.init()
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()
 
 
 def listen(host: str, port: int) -> socket.socket:

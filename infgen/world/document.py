@@ -2,11 +2,16 @@
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin
 
+from annotated_types import MaxLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from infgen.errors import WorldError
 from infgen.limits import MIB
@@ -22,16 +27,26 @@ Seed = Annotated[int, Field(strict=True, ge=SEED_MIN, le=SEED_MAX)]
 
 
 class Document(BaseModel):
-    """A frozen part of a document. Unknown entries are rejected. Texts below fields become their JSON schema descriptions."""
+    """A frozen part of a document. Unknown entries are rejected. Texts below fields become their JSON schema descriptions.
+
+    The lengths of lists are checked before their items. Lists with many items also need ``FailFast``, so that a long
+    list of illegal items costs one error.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod
     def _known_entries(cls, data: object) -> object:
-        names = [field.alias or name for name, field in cls.model_fields.items()]
-        if isinstance(data, dict) and (unknown := [key for key in data if key not in names]):
-            raise ValueError(f"unknown entry {cut(repr(unknown[0]))}; allowed are {', '.join(names)}")
+        if not isinstance(data, dict):
+            return data
+        names = _entry_names(cls)
+        if (unknown := next((key for key in data if key not in names), None)) is not None:
+            raise ValueError(f"unknown entry {cut(repr(unknown))}; allowed are {', '.join(names)}")
+        for name, most in _longest(cls):
+            value = data.get(name)
+            if isinstance(value, list | tuple | dict) and len(value) > most:
+                raise ValueError(f"{name} has {len(value)} items; allowed are at most {most} items")
         return data
 
 
@@ -91,6 +106,28 @@ class VersionedDocument(Document):
         schema["properties"][_EDITOR] = {"type": "string", "description": "File with this schema, for editors."}
         head = {_EDITOR: _DRAFT, "$id": f"urn:infgen:{cls.kind}:{cls.schema_number}", "title": f"infgen {cls.kind}"}
         return head | {name: value for name, value in schema.items() if name not in head}
+
+
+@cache
+def _entry_names(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the names of the entries of ``model``, as written in a file."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+@cache
+def _longest(model: type[BaseModel]) -> tuple[tuple[str, int], ...]:
+    """Return (name, most items) for the entries of ``model`` that have a maximum length."""
+    limits = ((field.alias or name, _max_lengths(field)) for name, field in model.model_fields.items())
+    return tuple((name, min(found)) for name, lengths in limits if (found := list(lengths)))
+
+
+def _max_lengths(field: FieldInfo) -> Iterator[int]:
+    """Yield the maximum lengths of a field, and of the members if it is a union."""
+    is_union = get_origin(field.annotation) in (Union, UnionType)
+    members = get_args(field.annotation) if is_union else ()
+    for entry in chain(field.metadata, *(getattr(member, "__metadata__", ()) for member in members)):
+        details = entry.metadata if isinstance(entry, FieldInfo) else [entry]
+        yield from (each.max_length for each in details if isinstance(each, MaxLen))
 
 
 def parse_document(text: str | bytes, *, kind: str, source: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field, model_validator
+from pydantic import FailFast, Field, model_validator
 from torch import Tensor
 
 from infgen.geometry import PX_LIMIT, Span, Window
@@ -38,7 +38,7 @@ class Edit(Document):
     """Width in px; in a cyclic world at most the period."""
     h: Size
     """Height in px."""
-    fields: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=len(FIELDS))] = FIELDS
+    fields: Annotated[tuple[FieldName, ...], FailFast(), Field(min_length=1, max_length=len(FIELDS))] = FIELDS
     """Fields to resample: local latents (content), noise (fine detail)."""
     seed: Seed
     """Any 64-bit integer. The world's own seed restores the original."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import Field, ValidationError, WrapValidator, model_validator
+from pydantic import FailFast, Field, ValidationError, WrapValidator, model_validator
 
 from infgen.geometry import PX_LIMIT, Window
 from infgen.limits import MAX_PHOTO_PIXELS
@@ -25,6 +25,8 @@ from infgen.world.nearest_centres import copy_over_periods, nearest_at, repeat_l
 MAX_STYLES = 256  # the number of a style is one byte of the stored painting
 MAX_TRANSITION = 4096
 DEFAULT_TRANSITION = 127  # px (paper, Appendix L)
+MAX_LATENT_ROWS = 64
+MAX_LATENT_CHANNELS = 8192
 MAX_PAINTING_PX = 2**26  # stays below the number of pixels at which Pillow warns
 MAX_FLOAT = float(np.finfo(np.float32).max)
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -115,7 +117,7 @@ class Layout(VersionedDocument):
 
     styles: Annotated[dict[Name, StyleSpec], Field(min_length=1, max_length=MAX_STYLES)]
     """The styles by name."""
-    centres: tuple[CentreSpec, ...] = ()
+    centres: Annotated[tuple[CentreSpec, ...], FailFast()] = ()
     """Each pixel has the style of its nearest centre."""
     painting: Painting | None = None
     """Each pixel has the style of its colour in a picture."""
@@ -133,12 +135,15 @@ class Layout(VersionedDocument):
         return self
 
 
+_Row = Annotated[tuple[Float32, ...], FailFast(), Field(max_length=MAX_LATENT_CHANNELS)]
+
+
 class Latent(Document):
     """A stored latent, float32."""
 
-    z_g: Annotated[tuple[Float32, ...], Field(min_length=1)]
+    z_g: Annotated[tuple[Float32, ...], FailFast(), Field(min_length=1, max_length=MAX_LATENT_CHANNELS)]
     """The structure's latent (D,)."""
-    w_plus: Annotated[tuple[tuple[Float32, ...], ...], Field(min_length=1)]
+    w_plus: Annotated[tuple[_Row, ...], FailFast(), Field(min_length=1, max_length=MAX_LATENT_ROWS)]
     """The texture's latents (rows, D), coarse to fine."""
 
     @model_validator(mode="after")
@@ -208,9 +213,9 @@ class ResolvedLayout(VersionedDocument):
 
     kind = "layout"
 
-    styles: Annotated[tuple[ResolvedStyle, ...], Field(min_length=1, max_length=MAX_STYLES)]
+    styles: Annotated[tuple[ResolvedStyle, ...], FailFast(), Field(min_length=1, max_length=MAX_STYLES)]
     """The styles by number."""
-    centres: tuple[ResolvedCentre, ...] = ()
+    centres: Annotated[tuple[ResolvedCentre, ...], FailFast()] = ()
     """Each pixel has the style of its nearest centre; of equally near ones, the first."""
     painting: ResolvedPainting | None = None
     """Each pixel has the style of its sample in a picture."""

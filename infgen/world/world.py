@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
+    FailFast,
     Field,
     PrivateAttr,
     SerializerFunctionWrapHandler,
@@ -73,9 +74,9 @@ class World(VersionedDocument):
     """Multiplies the learned noise strengths."""
     period: Annotated[int, Field(strict=True, ge=1, le=PX_LIMIT)] | None = None
     """The image repeats along x after this many px, a multiple of the model's cell."""
-    anchors: Annotated[tuple[Anchor, ...], Field(max_length=MAX_ANCHORS)] = ()
+    anchors: Annotated[tuple[Anchor, ...], FailFast(), Field(max_length=MAX_ANCHORS)] = ()
     """Blocks of latents of photographs, stored next to the world file. They replace the seed's values."""
-    edits: Annotated[tuple[Edit, ...], Field(max_length=MAX_EDITS)] = ()
+    edits: Annotated[tuple[Edit, ...], FailFast(), Field(max_length=MAX_EDITS)] = ()
     """Rectangles that are resampled from other seeds, in order. The last one wins, also over anchors."""
 
     _folder: Path | None = PrivateAttr(default=None)

@@ -13,11 +13,12 @@ from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
 from infgen.serve.jobs.board import Job
 from infgen.serve.jobs.exports import MEDIA_TYPES, check_export, export_path, run_export
+from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, JobId, Responses, WorldId, errors, pictures
 from infgen.serve.routes.schemas import Export, JobRecord, Place, Progress
 from infgen.serve.routes.worlds import region_of
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=BodyRoute)
 
 POLL_SECONDS, PING_SECONDS = 0.2, 15.0  # interval of polling a followed job, interval of keep-alive comments
 STREAM_RETRY = 5

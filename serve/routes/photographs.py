@@ -15,13 +15,14 @@ from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_M
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.jobs.board import Kind
 from infgen.serve.jobs.inversions import run_inversions
+from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, WorldId, errors
 from infgen.serve.routes.jobs import job_record
 from infgen.serve.routes.schemas import JobRecord
 from infgen.serve.worlds.photographs import Placing, Upload, arrange
 from infgen.world.document import cut
 
-router = APIRouter(prefix="/worlds", tags=["jobs"])
+router = APIRouter(prefix="/worlds", tags=["jobs"], route_class=BodyRoute)
 
 STEPS = 150
 MARGIN_PX = 2**20  # far above every picture limit

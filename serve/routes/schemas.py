@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from infgen.serve.jobs.board import Kind, State
 from infgen.serve.jobs.exports import Format
@@ -93,7 +93,7 @@ class Resampling(Rectangle):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"x": 0, "y": -64, "w": 256, "h": 128, "seed": 11}]})
 
-    fields: Annotated[tuple[FieldName, ...], Field(min_length=1, max_length=len(FIELDS))] = FIELDS
+    fields: Annotated[tuple[FieldName, ...], FailFast(), Field(min_length=1, max_length=len(FIELDS))] = FIELDS
     """Inputs to resample: local latents (content), noise (fine texture)."""
     seed: Seed | None = None
     """Any 64-bit integer; by default random. The world's last edit records it."""

@@ -56,8 +56,8 @@ def info(canvas: CanvasDep) -> Info:
 
 
 @router.get("/health/live", response_class=PlainTextResponse)
-def live() -> str:
-    """Report that the process is alive."""
+async def live() -> str:
+    """Report that the process is alive. Needs no thread, because long requests may have taken all of them."""
     return "live"
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.serve.canvas import CanvasServer
+from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, IfMatch, WorldId, errors
 from infgen.serve.routes.schemas import ChangedWorld, NewWorld, Rectangle, Resampling, WorldEntry, WorldRecord
 from infgen.serve.worlds.limits import check_counts
@@ -14,14 +15,16 @@ from infgen.serve.worlds.store import Record, match
 from infgen.world.document import cut
 from infgen.world.world import World
 
-router = APIRouter(prefix="/worlds", tags=["worlds"])
+router = APIRouter(prefix="/worlds", tags=["worlds"], route_class=BodyRoute)
 CHANGES = errors(400, 404, 408, 412, 413, 428)
 
 
-def world_record(record: Record, response: Response) -> WorldRecord:
-    """Build the response body for ``record``, with its revision as the ETag for a later If-Match."""
-    response.headers["ETag"] = f'"{record.revision}"'
-    return WorldRecord(
+def world_response(record: Record, status: int = 200) -> Response:
+    """Build the response for ``record``, with its revision as the ETag for a later If-Match.
+
+    Call it on a worker thread: a large world takes long to serialize, and FastAPI would do it on the event loop.
+    """
+    body = WorldRecord(
         id=record.id,
         name=record.history.name,
         revision=record.revision,
@@ -31,6 +34,8 @@ def world_record(record: Record, response: Response) -> WorldRecord:
         can_undo=record.can_undo,
         can_redo=record.can_redo,
     )
+    headers = {"ETag": f'"{record.revision}"'}
+    return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")
 
 
 @router.get("", responses=errors())
@@ -42,27 +47,25 @@ def list_worlds(canvas: CanvasDep) -> list[WorldEntry]:
     ]
 
 
-@router.post("", status_code=201, responses=errors(400, 408, 413))
-def create_world(canvas: CanvasDep, body: NewWorld, response: Response) -> WorldRecord:
+@router.post("", status_code=201, response_model=WorldRecord, responses=errors(400, 408, 413))
+def create_world(canvas: CanvasDep, body: NewWorld) -> Response:
     """Create a world."""
     world = body.world
     if world.anchors:
         raise InputError("world: a new world cannot have anchors, the latents of photographs; leave them out")
     _check(canvas, world)
     name = f"World {world.seed}" if body.name is None else body.name
-    return world_record(canvas.worlds.create(world, name=name), response)
+    return world_response(canvas.worlds.create(world, name=name), 201)
 
 
-@router.get("/{world_id}", responses=errors(404))
-def read_world(canvas: CanvasDep, world_id: WorldId, response: Response) -> WorldRecord:
+@router.get("/{world_id}", response_model=WorldRecord, responses=errors(404))
+def read_world(canvas: CanvasDep, world_id: WorldId) -> Response:
     """Read the current state of a world."""
-    return world_record(canvas.worlds.get(world_id), response)
+    return world_response(canvas.worlds.get(world_id))
 
 
-@router.put("/{world_id}", responses=CHANGES)
-def replace_world(
-    canvas: CanvasDep, world_id: WorldId, body: ChangedWorld, response: Response, if_match: IfMatch = None
-) -> WorldRecord:
+@router.put("/{world_id}", response_model=WorldRecord, responses=CHANGES)
+def replace_world(canvas: CanvasDep, world_id: WorldId, body: ChangedWorld, if_match: IfMatch = None) -> Response:
     """Replace the document of a world. It may move or remove anchors; only jobs add them."""
     folder = canvas.worlds.folder(world_id)
 
@@ -76,7 +79,7 @@ def replace_world(
         _check(canvas, new)
         return new
 
-    return world_record(canvas.worlds.change(world_id, replace_document, expected=match(if_match)), response)
+    return world_response(canvas.worlds.change(world_id, replace_document, expected=match(if_match)))
 
 
 @router.delete("/{world_id}", status_code=204, responses=errors(404))
@@ -85,10 +88,8 @@ def delete_world(canvas: CanvasDep, world_id: WorldId) -> None:
     canvas.worlds.delete(world_id)
 
 
-@router.post("/{world_id}/resample", responses=CHANGES)
-def resample_world(
-    canvas: CanvasDep, world_id: WorldId, body: Resampling, response: Response, if_match: IfMatch = None
-) -> WorldRecord:
+@router.post("/{world_id}/resample", response_model=WorldRecord, responses=CHANGES)
+def resample_world(canvas: CanvasDep, world_id: WorldId, body: Resampling, if_match: IfMatch = None) -> Response:
     """Resample a rectangle with another seed. Earlier resampling inside the rectangle is removed first.
 
     Therefore equal requests give equal worlds, pixels and revisions, regardless of attempts in between.
@@ -100,19 +101,19 @@ def resample_world(
         config, bare = canvas.studio.generator.config, old.without_edits_inside(region, body.fields)
         return bare.resampled(region, seed=seed, sizes=config, fields=body.fields, like=like)
 
-    return world_record(canvas.worlds.change(world_id, resample, expected=match(if_match)), response)
+    return world_response(canvas.worlds.change(world_id, resample, expected=match(if_match)))
 
 
-@router.post("/{world_id}/undo", responses=CHANGES | errors(409))
-def undo_change(canvas: CanvasDep, world_id: WorldId, response: Response, if_match: IfMatch = None) -> WorldRecord:
+@router.post("/{world_id}/undo", response_model=WorldRecord, responses=CHANGES | errors(409))
+def undo_change(canvas: CanvasDep, world_id: WorldId, if_match: IfMatch = None) -> Response:
     """Return to the previous revision."""
-    return world_record(canvas.worlds.step(world_id, -1, expected=match(if_match)), response)
+    return world_response(canvas.worlds.step(world_id, -1, expected=match(if_match)))
 
 
-@router.post("/{world_id}/redo", responses=CHANGES | errors(409))
-def redo_change(canvas: CanvasDep, world_id: WorldId, response: Response, if_match: IfMatch = None) -> WorldRecord:
+@router.post("/{world_id}/redo", response_model=WorldRecord, responses=CHANGES | errors(409))
+def redo_change(canvas: CanvasDep, world_id: WorldId, if_match: IfMatch = None) -> Response:
     """Restore the last undone revision."""
-    return world_record(canvas.worlds.step(world_id, 1, expected=match(if_match)), response)
+    return world_response(canvas.worlds.step(world_id, 1, expected=match(if_match)))
 
 
 def region_of(rectangle: Rectangle) -> Region:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cachetools import LRUCache
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import InfgenError, LimitError
@@ -53,7 +53,7 @@ class History(VersionedDocument):
     """Time of creation, ISO 8601."""
     modified: str
     """Time of the last change, undo or redo, ISO 8601."""
-    revisions: Annotated[tuple[Hash, ...], Field(min_length=1)]
+    revisions: Annotated[tuple[Hash, ...], FailFast(), Field(min_length=1)]
     """Hashes of the world documents, oldest first."""
     at: Annotated[int, Field(ge=0)]
     """Index of the current revision."""
@@ -94,6 +94,10 @@ class WorldStore:
 
     def __len__(self) -> int:
         return len(self._histories)
+
+    def check(self, id: str) -> None:
+        """Raise NotFoundError for an unknown id. Never waits for a thread that changes a world."""
+        self._history(id)
 
     def entries(self) -> list[tuple[str, History, str]]:
         """List (id, history, revision) of every world, last changed first."""

@@ -3,10 +3,12 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from infgen.errors import InfgenError, WorldError
 from infgen.model.config import preset
@@ -184,6 +186,25 @@ def test_a_world_too_large_to_be_read_is_not_written(tmp_path: Path):
 @given(st.binary(max_size=200))
 def test_no_bytes_give_anything_but_a_world_or_a_refusal(data: bytes):
     assert "\n" not in refusal_of(data)
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"edits": [[]] * 20_000}, "edits has 20000 items; allowed are at most 10000 items"),
+        ({"edits": [{"mean": [[]] * 9_000}]}, "mean has 9000 items; allowed are at most 8192 items"),
+        ({"layout": {"styles": [{}] * 300, "transition": 1}}, "styles has 300 items; allowed are at most 256 items"),
+    ],
+)
+def test_a_list_that_is_too_long_is_refused_before_its_items(entries: dict[str, Any], said: str):
+    with pytest.raises(WorldError, match=said):
+        World.create(**entries)
+
+
+def test_validation_stops_at_the_first_illegal_item():
+    with pytest.raises(ValidationError) as caught:
+        World.model_validate({"edits": [[]] * 9_000})
+    assert caught.value.error_count() == 1
 
 
 def test_files_are_read_and_written(tmp_path: Path):

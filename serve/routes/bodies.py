@@ -1,0 +1,124 @@
+"""Read request bodies: check sizes first, and parse on threads of their own, so that other requests do not wait."""
+
+import base64
+import inspect
+import struct
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+
+from infgen.errors import InfgenError, LimitError
+from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_PAINTING_PIXELS
+from infgen.serve.canvas import CanvasServer
+from infgen.serve.errors import InvalidBodyError, first_problem, status_of
+from infgen.serve.worlds.limits import check_counts
+from infgen.world.document import Document, parse_document
+
+# The largest legal world has 60,000 lists and objects, 110,000 entries, and 500,000 numbers. More would only keep the parser
+# busy, during which no other thread runs.
+MAX_CONTAINERS, MAX_ENTRIES, MAX_VALUES = 100_000, 200_000, 600_000
+MAX_FIELDS = 32  # of a form, besides files
+MAX_FIELD_BYTES = 1024
+PARSERS = 2  # threads
+_HEAD_CHARS = 44  # base64 of the first 33 bytes of a PNG, which hold its size
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class BodyRoute(APIRoute):
+    """A route that rejects what cannot succeed before it reads the body, and parses JSON outside the event loop."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap the handler of FastAPI."""
+        handle, model, parsers = super().get_route_handler(), _body_model(self.endpoint), CapacityLimiter(PARSERS)
+
+        async def read_and_handle(request: Request) -> Response:
+            canvas: CanvasServer = request.app.state.canvas
+            if (id := request.path_params.get("world_id")) is not None:
+                canvas.worlds.check(id)
+            return await handle(_BodyRequest(request, model=model, parsers=parsers))
+
+        return read_and_handle
+
+
+class _BodyRequest(Request):
+    def __init__(self, request: Request, *, model: type[Document] | None, parsers: CapacityLimiter) -> None:
+        super().__init__(request.scope, request.receive)
+        self._model, self._parsers = model, parsers
+
+    async def json(self) -> Any:
+        """Return the body as an instance of the route's model. FastAPI accepts it without another validation."""
+        content = await self.body()
+        try:
+            return await anyio.to_thread.run_sync(_parse, self._model, content, limiter=self._parsers)
+        except InfgenError as error:  # FastAPI replaces other errors by a general one
+            raise HTTPException(status_of(error), str(error)) from None
+
+    def form(self, **limits: Any) -> Any:
+        """Return the form. Its numbers of files and fields are limited to those that a route can use."""
+        limits |= {"max_files": MAX_INBETWEEN_PHOTOS.value() + 1, "max_fields": MAX_FIELDS}
+        return super().form(**limits | {"max_part_size": MAX_FIELD_BYTES})
+
+
+def _body_model(endpoint: Callable[..., Any]) -> type[Document] | None:
+    """Return the type of the parameter of ``endpoint`` that is a JSON document, None if it has none."""
+    kinds = (parameter.annotation for parameter in inspect.signature(endpoint).parameters.values())
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Document)), None)
+
+
+def _parse(model: type[Document] | None, content: bytes) -> BaseModel | dict[str, Any]:
+    """Parse a body. Raises InvalidBodyError, or LimitError if it is too large to be parsed."""
+    _check_counts(content)
+    try:
+        data = parse_document(content, kind="JSON", source="body")
+    except InfgenError as error:
+        raise InvalidBodyError(str(error)) from None
+    _check_world(data.get("world"))
+    if model is None:
+        return data
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        raise InvalidBodyError(first_problem({**problem, "loc": ("body", *problem["loc"])})) from None
+
+
+def _check_counts(content: bytes) -> None:
+    """Raise LimitError for more JSON values than any legal body has. Counts characters, also those inside of texts."""
+    for characters, limit, what in (
+        (b"[{", MAX_CONTAINERS, "lists and objects"),
+        (b":", MAX_ENTRIES, "entries"),
+        (b",", MAX_VALUES, "values"),
+    ):
+        if (count := sum(content.count(character) for character in characters)) > limit:
+            raise LimitError(f"the body has {count} {what}; allowed are {limit}; send less")
+
+
+def _check_world(world: object) -> None:
+    """Raise LimitError if a world has too many styles or centres, or too large a painting. Ignores illegal documents."""
+    layout = world.get("layout") if isinstance(world, Mapping) else None
+    if not isinstance(layout, Mapping):
+        return
+    styles, centres = (len(each) if isinstance(each := layout.get(name), list) else 0 for name in ("styles", "centres"))
+    check_counts(styles=styles, centres=centres, transition=0)
+    painting = layout.get("painting")
+    png = painting.get("png") if isinstance(painting, Mapping) else None
+    if isinstance(png, str) and (pixels := _png_pixels(png)) > MAX_PAINTING_PIXELS.value():
+        raise LimitError(
+            f"the painting has {pixels} px, over this server's limit of {MAX_PAINTING_PIXELS.value()} px; scale it down, or "
+            f"raise {MAX_PAINTING_PIXELS.name}"
+        )
+
+
+def _png_pixels(text: str) -> int:
+    """Return the number of pixels in the header of a PNG in base64; 0 if it has none."""
+    with suppress(ValueError, struct.error):
+        width, height = struct.unpack(">II", base64.b64decode(text[:_HEAD_CHARS], validate=True)[16:24])
+        return int(width * height)
+    return 0
