@@ -4,7 +4,6 @@ Uses classic TensorRT, with plugins for the epilogues, if it and a GPU are avail
 builds without a GPU.
 """
 
-import os
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from infgen import __version__
 from infgen.atomic import check_output, write_atomically
+from infgen.cache import cache_folder
 from infgen.engines.tensorrt_file import EngineRecord, pack, read_engine
 from infgen.engines.tensorrt_library import INSTALL, Gpu, Library, find_gpu, find_library
 from infgen.engines.tile_file import DEFAULT_BATCH, Precision, TileFile
@@ -214,6 +214,5 @@ def _last_line(text: str) -> str:
 
 def timing_cache(library: Library, record: EngineRecord) -> Path:
     """Path of classic TensorRT's timing cache for this GPU, in the user's cache folder. It makes the next build faster."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"tensorrt {library.version} {record.gpus[0]}")
-    return folder / "infgen" / f"{name}.timings"
+    return cache_folder() / f"{name}.timings"

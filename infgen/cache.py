@@ -1,4 +1,4 @@
-"""The folder for files that infgen computes once and keeps: ``INFGEN_CACHE_DIR``, else ``~/.cache/infgen``.
+"""The folder for files that infgen computes once and keeps: ``INFGEN_CACHE_DIR``, else "infgen" in the user's cache.
 
 Files in it are named by a hash of everything that they depend on. They may be deleted at any time.
 """
@@ -10,6 +10,7 @@ CACHE_VARIABLE = "INFGEN_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """Return the folder. It need not exist."""
-    named = os.environ.get(CACHE_VARIABLE, "").strip()
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "infgen"
+    """Return the folder: ``XDG_CACHE_HOME`` moves the user's cache from ``~/.cache``. The folder need not exist."""
+    if named := os.environ.get(CACHE_VARIABLE, "").strip():
+        return Path(named).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "infgen"

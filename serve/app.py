@@ -1,7 +1,7 @@
 """Build the ASGI application: routes, error handlers and the page. ``infgen serve`` runs it; others can mount it."""
 
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,11 +34,12 @@ def create_app(
     options: Options | None = None,
     token: str | None = None,
     hosts: Collection[str] | None = LOOPBACK_NAMES,
+    report: Callable[[str], None] = logger.info,
 ) -> FastAPI:
     """Create the server. It stores worlds, tiles and jobs in the folder ``data``, which only one server may use.
 
     ``model``: a file or hub id; None loads the shipped one. ``token``: requests must carry it; None disables the check.
-    ``hosts``: allowed names in the Host header; None allows any.
+    ``hosts``: allowed names in the Host header; None allows any. ``report`` gets a line about the engine's file.
 
     Raises InputError for an unusable model, engine or folder, InfgenError if the engine fails its self-test.
     Logs a warning for a model of one scale, because its zoomed-out tiles are slow.
@@ -46,7 +47,7 @@ def create_app(
     To mount the application, enter its lifespan in the lifespan of the outer application:
     ``async with canvas.router.lifespan_context(canvas): ...``.
     """
-    studio = open_studio(World(), model=model, options=options)
+    studio = open_studio(World(), model=model, options=options, report=report)
     canvas = CanvasServer(studio, Path(data))
     artist = canvas.painter.artist
     if len(artist.pictures) == 1:

@@ -1,7 +1,7 @@
 """The configurations to measure: a model in an engine, ready to render one region of worlds with 1, 2, 4 ... styles."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from infgen.geometry import Region
 from infgen.model.checkpoint import SHIPPED, resolve
 from infgen.model.config import preset
 from infgen.model.generator import Generator
+from infgen.rendering.engine_files import FileKind
 from infgen.rendering.plan import Plan
 from infgen.rendering.preflight import Preflight, check_styles, estimate
 from infgen.rendering.render import Scene, render_tiles
@@ -34,8 +35,9 @@ HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 class Request:
     """The square of ``side`` px around the origin of world 0, with every engine, precision and number of styles.
 
-    Engines are PyTorch at each of ``precisions``, and the runtimes of ``engine_files``. With engine files, every engine
-    uses the tile of the first file. Other numbers of styles are compared with ``styles[0]``. ``write``: keys of file
+    Engines are PyTorch at each of ``precisions``, and the runtimes of ``engine_files`` and ``engines``; the latter use
+    default files. With files, every engine uses the tile of the first one. Other numbers of styles are compared with
+    ``styles[0]``. ``write``: keys of file
     formats. ``fresh``: render each configuration once more in a new process.
     """
 
@@ -50,6 +52,7 @@ class Request:
     write: tuple[str, ...] = ()
     fresh: bool = True
     engine_files: tuple[str, ...] = ()
+    engines: tuple[FileKind, ...] = ()
 
     @property
     def region(self) -> Region:
@@ -60,7 +63,9 @@ class Request:
         """List the options of each engine: PyTorch once per precision, then each engine file."""
         common = Options(self.tile_px, 1, None, self.threads, self.device)
         eager = [replace(common, precision=precision) for precision in self.precisions]
-        return eager + [replace(common, engine_file=file) for file in self.engine_files]
+        files = [replace(common, engine_file=file) for file in self.engine_files]
+        most = max(self.styles, default=1)
+        return eager + files + [replace(common, engine=name, engine_styles=most) for name in self.engines]
 
 
 @dataclass(frozen=True)
@@ -93,22 +98,25 @@ class Configuration:
         return torch.float32 if self.scene.engine.bytes_per_value == 4 else HALF[self.precision]
 
 
-def open_configurations(request: Request) -> list[Configuration]:
+def open_configurations(request: Request, *, report: Callable[[str], None] = lambda line: None) -> list[Configuration]:
     """Open every engine at every precision, with checks and estimates, before anything is measured.
 
-    Raises InputError for an unusable model, device, size or tile, LimitError if there is too little memory.
+    ``report`` gets a line about each default file. Raises InputError for an unusable model, device, size or tile,
+    LimitError if there is too little memory.
     """
-    if request.engine_files and request.tile_px is None:
-        first = open_studio(World(seed=0), model=request.model, options=request.options()[-len(request.engine_files)])
+    options = request.options()
+    if len(options) > len(request.precisions) and request.tile_px is None:
+        file = options[len(request.precisions)]
+        first = open_studio(World(seed=0), model=request.model, options=file, report=report)
         request = replace(request, tile_px=first.plan(request.region).tile_px[0])
-    return [_open_configuration(request, options) for options in request.options()]
+    return [_open_configuration(request, options, report) for options in request.options()]
 
 
-def _open_configuration(request: Request, options: Options) -> Configuration:
+def _open_configuration(request: Request, options: Options, report: Callable[[str], None]) -> Configuration:
     for styles in request.styles:
         if not 1 <= styles <= MAX_STYLES:
             raise InputError(f"styles {styles} is out of range; allowed are 1 to {MAX_STYLES}")
-    studio = open_studio(World(seed=0), model=request.model, options=options)
+    studio = open_studio(World(seed=0), model=request.model, options=options, report=report)
     plan = studio.plan(request.region)
     if plan.tile_count > MAX_TILES:
         raise LimitError(
@@ -118,7 +126,7 @@ def _open_configuration(request: Request, options: Options) -> Configuration:
     for one in studios.values():
         if isinstance(one.scene.engine, ExportedEngine):
             check_styles(one.scene, plan, one.scene.engine)
-    return Configuration(options, plan, studios, estimate(studio.scene, plan, disk=0, encode_memory=0))
+    return Configuration(studio.options, plan, studios, estimate(studio.scene, plan, disk=0, encode_memory=0))
 
 
 def ring_centres(plan: Plan, styles: int) -> tuple[ResolvedCentre, ...]:

@@ -15,11 +15,12 @@ from infgen.bench.render import measure_renders
 from infgen.bench.report import document, expected_seconds, render_table, writing_table
 from infgen.bench.writing import EXTENSIONS, check_writing, measure_writing
 from infgen.cli.options import device_option, model_option, quiet_option, threads_option, tile_option
-from infgen.cli.progress import progress
+from infgen.cli.progress import progress, report_lines
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError
 from infgen.inputs import check_outputs
 from infgen.model.config import PRESETS
+from infgen.rendering.engine_files import SUFFIXES, FileKind
 
 WIDE = 136  # characters; a narrower terminal wraps lines, but no figure is cut
 
@@ -57,6 +58,13 @@ def command() -> None:
 @click.option(
     "--engine-file", "engine_files", multiple=True, help="Also measure this file of infgen export; repeatable."
 )
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    type=click.Choice(list(SUFFIXES)),
+    help="Also measure this runtime with its default file; repeatable.",
+)
 @click.option("--write", "formats", default="", help="Also write files, such as png,tiff, to the temporary folder.")
 @click.option("--no-memory", is_flag=True, help="Skip the new processes that measure first tile and peak memory.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
@@ -72,6 +80,7 @@ def render(
     threads: int | None,
     device: str | None,
     engine_files: tuple[str, ...],
+    engines: tuple[FileKind, ...],
     formats: str,
     no_memory: bool,
     json_file: Path | None,
@@ -80,7 +89,7 @@ def render(
     """Render one square in several precisions, with several styles in every tile.
 
     Compares the speed with plain convolutions on the same machine, measured between the tiles. Compares numbers of
-    styles tile by tile. With engine files, all engines use the tile of the first file. docs/benchmarks.md explains
+    styles tile by tile. With --engine or --engine-file, all engines use the tile of the first file. docs/benchmarks.md explains
     every figure.
     """
     if json_file is not None:
@@ -99,12 +108,13 @@ def render(
             write=split_list("--write", formats, list(EXTENSIONS)) if formats else (),
             fresh=not no_memory,
             engine_files=engine_files,
+            engines=engines,
         )
         _measure(request, json_file, quiet=quiet)
 
 
 def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
-    configurations = open_configurations(request)
+    configurations = open_configurations(request, report=report_lines(quiet=quiet))
     check_writing(configurations, request)
     where = machine(configurations[0].scene.engine.device)
     if not quiet:

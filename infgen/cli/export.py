@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,20 @@ import click
 
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
-from infgen.geometry import cells_covering
 from infgen.inputs import check_outputs
 from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.model.config import SCALE_NAMES, parse_scale
-from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
+from infgen.model.generator import Generator
+from infgen.rendering.engine_files import (
+    DEFAULT_TILE_PX,
+    SUFFIXES,
+    default_stem,
+    default_tile_cells,
+    remember_export,
+)
+from infgen.rendering.output_names import free_path, source_stem
+from infgen.rendering.plan import tile_option_cells
 
-DEFAULT_TILE_PX = 485  # or the next smaller size of the model
 TILES = ("onnx", "trt", "triton")  # kinds that render tiles of one size
 # Options that only some kinds have: name -> kinds.
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
@@ -36,7 +43,7 @@ class Order:
 
     model: str | None
     source: Path
-    output: Path
+    output: Path | None
     tile: int | None
     styles: int
     precision: Precision
@@ -48,9 +55,7 @@ class Order:
 
     def tiles(self) -> dict[str, Any]:
         """Return the arguments of every export of tiles: model, window, styles, precision."""
-        generator = load(self.source).coarser(self.halvings)
-        levels = generator.config.levels
-        cells = default_tile_cells(levels) if self.tile is None else tile_option_cells(self.tile, levels=levels)
+        generator, cells = self.network
         return {
             "generator": generator,
             "model_sha256": file_hash(self.source),
@@ -58,6 +63,29 @@ class Order:
             "styles": self.styles,
             "precision": self.precision,
         }
+
+    @cached_property
+    def network(self) -> tuple[Generator, int]:
+        """The model at its scale, and the cells of a side of its tiles."""
+        generator = load(self.source).coarser(self.halvings)
+        levels = generator.config.levels
+        cells = default_tile_cells(levels) if self.tile is None else tile_option_cells(self.tile, levels=levels)
+        return generator, cells
+
+    def path(self, suffix: str) -> Path:
+        """Return the file of tiles to write. Without -o it is named after its content."""
+        if self.output is not None:
+            return self.output
+        generator, cells = self.network
+        stem = default_stem(
+            self.source,
+            levels=generator.config.levels,
+            cells=cells,
+            styles=self.styles,
+            precision=self.precision,
+            halvings=self.halvings,
+        )
+        return free_path(stem, suffix)
 
 
 @click.command("export")
@@ -68,7 +96,12 @@ class Order:
     "--triton", "kind", flag_value="triton", help="Write a model into a repository folder of Triton Inference Server."
 )
 @click.option("--torchserve", "kind", flag_value="torchserve", help="Write a TorchServe archive (.mar); legacy.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File or folder to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File or folder to write. [default: named after the content]",
+)
 @click.option("--tile", type=int, help=f"Side of the tiles in px. [default: about {DEFAULT_TILE_PX}]")
 @click.option(
     "--styles",
@@ -88,7 +121,7 @@ class Order:
 def command(
     model: str | None,
     kind: str | None,
-    output: Path,
+    output: Path | None,
     tile: int | None,
     styles: int | None,
     precision: Precision | None,
@@ -142,28 +175,33 @@ def _flags(kinds: tuple[str, ...]) -> str:
 def _onnx(order: Order) -> Path:
     from infgen.export.onnx import export_onnx
 
-    file = export_onnx(path=order.output, **order.tiles())
-    order.report(describe(file, order.output))
-    return order.output
+    path = order.path(SUFFIXES["onnx"])
+    file = export_onnx(path=path, **order.tiles())
+    remember_export(path)
+    order.report(describe(file, path))
+    return path
 
 
 def _trt(order: Order) -> Path:
     from infgen.export.tensorrt import export_tensorrt
 
+    path = order.path(SUFFIXES["trt"])
     engine = export_tensorrt(
-        path=order.output, batch=order.batch, workspace_mb=order.workspace, report=order.report, **order.tiles()
+        path=path, batch=order.batch, workspace_mb=order.workspace, report=order.report, **order.tiles()
     )
+    remember_export(path)
     order.report(engine.describe())
-    order.report(describe(engine.record.tile, order.output))
-    return order.output
+    order.report(describe(engine.record.tile, path))
+    return path
 
 
 def _triton(order: Order) -> Path:
     from infgen.export.triton_repository import export_triton, model_name
 
     name = model_name(str(order.model or SHIPPED), halvings=order.halvings)
-    file = export_triton(repository=order.output, name=name, batch=order.batch, plan=order.plan, **order.tiles())
-    written = next((order.output / name / "1").iterdir())
+    folder = free_path("triton-repository") if order.output is None else order.output
+    file = export_triton(repository=folder, name=name, batch=order.batch, plan=order.plan, **order.tiles())
+    written = next((folder / name / "1").iterdir())
     order.report(describe(file, written))
     return written
 
@@ -171,9 +209,10 @@ def _triton(order: Order) -> Path:
 def _torchserve(order: Order) -> Path:
     from infgen.export.torchserve import export_torchserve
 
-    name = export_torchserve(order.source, order.output)
-    order.report(f"model {name!r} for TorchServe, {order.output.stat().st_size / 2**20:.1f} MiB")
-    return order.output
+    path = order.output or free_path(source_stem(order.source), ".mar")
+    name = export_torchserve(order.source, path)
+    order.report(f"model {name!r} for TorchServe, {path.stat().st_size / 2**20:.1f} MiB")
+    return path
 
 
 WRITERS: Mapping[str, Callable[[Order], Path]] = {
@@ -182,11 +221,6 @@ WRITERS: Mapping[str, Callable[[Order], Path]] = {
     "triton": _triton,
     "torchserve": _torchserve,
 }
-
-
-def default_tile_cells(levels: int) -> int:
-    """Return the cells of the largest valid tile of at most ``DEFAULT_TILE_PX`` px, or else of the smallest tile."""
-    return max(MIN_TILE_CELLS, cells_covering(DEFAULT_TILE_PX + 1, levels=levels) - 1)
 
 
 def describe(file: TileFile, path: Path) -> str:

@@ -11,7 +11,10 @@ device_option = click.option("--device", help="cpu, cuda, cuda:1 ... [default: a
 engine_option = click.option(
     "--engine", default=AUTO, show_default=True, help=f"Runtime of the model: {', '.join(NAMES)}."
 )
-engine_file_option = click.option("--engine-file", help="Engine file of infgen export: .onnx or .engine.")
+engine_file_option = click.option(
+    "--engine-file",
+    help="Engine file of infgen export: .onnx or .engine. [default: made if missing]",
+)
 tile_option = click.option("--tile", type=int, help="Side of a tile in px. [default: the largest that fits memory]")
 scale_option = click.option(
     "--scale",

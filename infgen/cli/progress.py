@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import click
 from rich.console import Console
@@ -42,6 +43,11 @@ def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) 
             yield lambda done, total: live.update(task, completed=done, total=total)
     else:
         yield _print_lines(title, unit, scale)
+
+
+def report_lines(*, quiet: bool) -> Callable[[str], None]:
+    """Return a callback that prints a line to standard error; nothing if ``quiet``."""
+    return (lambda line: None) if quiet else partial(click.echo, err=True)
 
 
 def _print_lines(title: str, unit: str, scale: float) -> Advance:

@@ -16,7 +16,7 @@ from infgen.cli.options import (
     scale_option,
     tile_option,
 )
-from infgen.cli.progress import progress
+from infgen.cli.progress import progress, report_lines
 from infgen.engines.onnx import PROVIDERS
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
@@ -160,7 +160,7 @@ def command(
         at_origin = x == 0 and y is None
         output = str(picture_path(world, region, source=styles or world_file, file_format=chosen, at_origin=at_origin))
     target = Output(output, _start(resume, restart), file_format)
-    studio = open_studio(world, model=model, options=options)
+    studio = open_studio(world, model=model, options=options, report=report_lines(quiet=quiet))
     job = prepare(studio, region, target, workers=Workers(devices, scheduler))
     if not quiet:
         click.echo(describe(job), err=True)

@@ -10,11 +10,13 @@ from urllib.parse import quote
 import click
 
 from infgen.cli.options import engine_file_option, engine_option, model_option, threads_option
+from infgen.cli.progress import report_lines
 from infgen.errors import InputError
 from infgen.rendering.studio import Options
 
 TOKEN_VARIABLE = "INFGEN_TOKEN"
 LEAST_TOKEN = 16  # characters
+ENGINE_STYLES = 4  # that may meet in a tile of an engine file made for the canvas
 
 
 @click.command("serve")
@@ -74,8 +76,9 @@ def command(
         app = create_app(
             default_data() if data is None else data,
             model=model,
-            options=Options(threads=threads, engine=engine, engine_file=engine_file),
+            options=Options(threads=threads, engine=engine, engine_file=engine_file, engine_styles=ENGINE_STYLES),
             token=token,
+            report=report_lines(quiet=False),
             hosts=LOOPBACK_NAMES if is_loopback(host) else None,
         )
         url = page_url(host, listener.getsockname()[1], token)

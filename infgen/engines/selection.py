@@ -18,8 +18,8 @@ SUFFIXES: dict[str, Kind] = {".onnx": "onnx", ".engine": "trt"}
 def engine_kind(name: str, file: str | None, *, provider: str | None = None) -> Kind:
     """Return the kind of the engine ``name``. "auto" selects it by the extension of ``file``, and PyTorch without a file.
 
-    Raises InputError for an unknown name, for a file that is missing, superfluous or of another kind, and for a
-    ``provider`` with an engine other than ONNX Runtime.
+    Raises InputError for an unknown name, for a file that is superfluous or of another kind, and for a ``provider`` with
+    an engine other than ONNX Runtime.
     """
     if name.startswith(TRITON):
         kind: Kind = "triton"
@@ -29,13 +29,7 @@ def engine_kind(name: str, file: str | None, *, provider: str | None = None) -> 
         kind = cast(Kind, name)
     else:
         raise InputError(f"engine {name!r} is unknown; choose one of {', '.join(NAMES)}")
-    needed = kind in SUFFIXES.values()
-    if needed and file is None:
-        option = "--onnx" if kind == "onnx" else "--trt"
-        raise InputError(
-            f"engine {name} needs a file; make one with: infgen export {option}, and give it with --engine-file"
-        )
-    if not needed and file is not None:
+    if kind not in SUFFIXES.values() and file is not None:
         raise InputError(f"engine {name} takes no file, and --engine-file {file} is given; leave one of them out")
     if provider is not None and kind != "onnx":
         raise InputError(f"provider {provider} is given and the engine is not ONNX Runtime; leave --provider out")

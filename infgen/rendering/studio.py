@@ -1,5 +1,7 @@
 """A studio: a loaded model, an engine that runs it, and a world, ready to render any region."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,12 +19,15 @@ from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
 from infgen.model.config import scale_name
 from infgen.model.generator import Generator
 from infgen.pixels import Pixels
+from infgen.rendering.engine_files import EngineNeeds, default_engine_file
 from infgen.rendering.palette import check_anchors, world_palette
 from infgen.rendering.plan import Plan, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Scene, render_array
 from infgen.rendering.selftest import check_engine, is_reference
 from infgen.world.world import World
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Options:
     engine_file: str | None = None  # made by infgen export
     provider: str | None = None  # of ONNX Runtime; None: that of the device
     halvings: int = 0  # render at scale 1 / 2**halvings, with the model's coarser levels
+    engine_styles: int | None = None  # styles of a file that is made for the engine; None: those of the world
 
 
 @dataclass(frozen=True)
@@ -109,15 +115,23 @@ class Studio:
         }
 
 
-def open_studio(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
+def open_studio(
+    world: World,
+    *,
+    model: str | Path | None = None,
+    options: Options | None = None,
+    report: Callable[[str], None] = logger.info,
+) -> Studio:
     """Load ``model`` (None: the shipped model) for ``world``.
 
-    Raises InputError for unusable models or devices, InfgenError if the engine fails its self-test.
+    An engine that needs a file and has none takes the default one, which is made if missing; ``report`` gets a line about
+    it. Raises InputError for unusable models or devices, InfgenError if the engine fails its self-test.
     """
     options = Options() if options is None else options
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     path = SHIPPED if model is None else resolve(model)
+    options = _with_engine_file(options, path, world, report)
     generator, engine = _engine(path, options)
     model_hash = file_hash(path)
     check_anchors(world, model_sha256=model_hash)
@@ -126,6 +140,28 @@ def open_studio(world: World, *, model: str | Path | None = None, options: Optio
     if not is_reference(engine):
         check_engine(engine, generator, model=path.name)
     return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, model_hash)
+
+
+def _with_engine_file(options: Options, model: Path, world: World, report: Callable[[str], None]) -> Options:
+    """Add the default file of an engine that needs one."""
+    kind = engine_kind(options.engine, options.engine_file, provider=options.provider)
+    if (kind != "onnx" and kind != "trt") or options.engine_file is not None:
+        return options
+    needs = EngineNeeds(
+        kind,
+        model,
+        tile_px=options.tile_px,
+        styles=options.engine_styles or count_styles(world),
+        precision=options.precision or "fp32",
+        halvings=options.halvings,
+    )
+    file = default_engine_file(needs, gpu=pick_device(options.device).index or 0, report=report)
+    return replace(options, engine_file=str(file))
+
+
+def count_styles(world: World) -> int:
+    """Return the number of styles in the layout of ``world``, or 1 without a layout."""
+    return 1 if world.layout is None else len(world.layout.styles)
 
 
 def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:

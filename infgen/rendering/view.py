@@ -2,7 +2,7 @@
 
 import io
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from infgen.engines.selection import AUTO
 from infgen.errors import MissingExtraError
 from infgen.geometry import Region
 from infgen.pixels import Pixels
-from infgen.rendering.studio import Options, Studio, open_studio
+from infgen.rendering.studio import Options, Studio, count_styles, open_studio
 from infgen.world.world import World
 
 CHUNK_PX = 1024
@@ -29,7 +30,10 @@ def _load_studio(model: str | None, options: Options) -> Studio:
 
 def studio_of(world: World, *, model: str | Path | None = None, options: Options | None = None) -> Studio:
     """Open a studio for ``world``. The two most recent models stay loaded. Raises what ``open_studio`` raises."""
-    return _load_studio(None if model is None else str(model), options or Options()).with_world(world)
+    options = options or Options()
+    if options.engine not in (AUTO, "eager") and options.engine_file is None:
+        options = replace(options, engine_styles=count_styles(world))
+    return _load_studio(None if model is None else str(model), options).with_world(world)
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infgen.cache import CACHE_VARIABLE
 from tests.cli.conftest import Call
 from tests.export.files import onnx_file, tiny_file
 from tests.rendering.test_seams import assert_same_picture
@@ -27,6 +28,14 @@ def test_an_engine_file_draws_what_pytorch_draws(draw: Call, tmp_path: Path):
     assert_same_picture(one, other)
 
 
+def test_an_engine_without_a_file_makes_one(draw: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    code, _, said = draw("onnx.png", "--engine", "onnx", "--tile", 101)
+    assert code == 0
+    assert "tiles of 101 x 101 px, batches of 1, engine onnx-cpu" in said
+    assert [path.suffix for path in (tmp_path / "cache" / "engines").iterdir()] == [".onnx"]
+
+
 def test_a_picture_of_one_engine_is_verified_by_another(draw: Call, call: Call, tmp_path: Path):
     draw("onnx.png", "--engine-file", onnx_file(), "--quiet")
     code, said, _ = call("verify", tmp_path / "onnx.png", "--model", tiny_file(), "--threads", 1)
@@ -46,8 +55,7 @@ def test_a_picture_in_half_precision_is_verified_with_its_own_file(draw: Call, c
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--engine", "onnx"), "needs a file; make one with: infgen export --onnx"),
-        (("--engine", "trt"), "needs a file; make one with: infgen export --trt"),
+        (("--engine", "trt"), "needs an NVIDIA GPU"),
         (
             ("--engine", "abacus"),
             "engine 'abacus' is unknown; choose one of auto, eager, onnx, trt, triton://host:8001",

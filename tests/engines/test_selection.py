@@ -37,8 +37,6 @@ def test_the_engine_goes_by_name_and_file(name: str, file: str | None, kind: str
     ("name", "file", "message"),
     [
         ("abacus", None, "choose one of auto, eager, onnx, trt, triton://host:8001"),
-        ("onnx", None, "infgen export --onnx"),
-        ("trt", None, "infgen export --trt"),
         ("eager", "a.onnx", "takes no file"),
         ("triton://host", "a.onnx", "takes no file"),
         ("auto", "a.bin", "ends in '.bin'; allowed are .onnx, .engine"),

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from infgen.cli.export import command, default_tile_cells
+from infgen.cache import CACHE_VARIABLE
+from infgen.cli.export import command
 from infgen.errors import InputError, exit_code
 from infgen.geometry import tile_px
+from infgen.rendering.engine_files import default_tile_cells
 from tests.export.files import onnx_file, tiny_file
 
 
@@ -22,6 +24,24 @@ def test_the_command_writes_what_the_library_writes(tmp_path: Path):
     assert path.read_bytes() == onnx_file().read_bytes()
     assert "tiles of 101 x 101 px, one style, fp32" in result.stderr
     assert result.stdout.split() == [str(path)]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("--onnx", "--tile", 101, "--styles", 4), "tiny-101px-fp32-4styles.onnx"),
+        (("--torchserve",), "tiny.mar"),
+        (("--triton", "--tile", 101), "triton-repository/tiny/1/model.onnx"),
+    ],
+)
+def test_a_file_without_a_name_is_named_after_its_content(
+    words: tuple[object, ...], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    result = run(tiny_file(), *words)
+    assert result.stdout == f"{name}\n"
+    assert Path(name).stat().st_size
 
 
 @pytest.mark.parametrize(
