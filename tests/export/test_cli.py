@@ -29,7 +29,7 @@ def test_the_command_writes_what_the_library_writes(tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (("--onnx", "--tile", 101, "--styles", 4), "tiny-101px-fp32-4styles.onnx"),
+        (("--onnx", "--tile", 101), "tiny-101px-fp32.onnx"),
         (("--torchserve",), "tiny.mar"),
         (("--triton", "--tile", 101), "triton-repository/tiny/1/model.onnx"),
     ],
