@@ -15,15 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from infgen.errors import MissingExtraError
 from infgen.export import epilogues
+from infgen.extras import require_extra
 from infgen.model.layers import LEAK
 
-try:
+with require_extra("kernels", "a GPU kernel"):
     import triton
     import triton.language as tl
-except ImportError as error:
-    raise MissingExtraError("GPU kernels need the package triton; run: pip install 'infgen[kernels]'") from error
 
 # Adjacent threads must access adjacent memory. In channels-last layout, 64 channels of a 16-bit type fill a cache line of
 # 128 bytes, which 8 threads read with 16 bytes each. In NCHW layout, a block has 128 neighbours of a row, read one by one:

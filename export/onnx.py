@@ -13,9 +13,10 @@ from infgen import __version__
 from infgen.atomic import check_output, write_atomically
 from infgen.engines.onnx_file import OPEN_SEAL, SEAL_KEY, seal
 from infgen.engines.tile_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, StylesPer, TileFile
-from infgen.errors import InputError, MissingExtraError
+from infgen.errors import InputError
 from infgen.export import functions
 from infgen.export.graph import TileGraph
+from infgen.extras import require_extra
 from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
@@ -64,11 +65,9 @@ def _check_options(config: GeneratorConfig, cells: tuple[int, int], styles: int,
 
 def _build_model(generator: Generator, file: TileFile) -> bytes:
     """Build and check the model with its metadata and an open seal."""
-    try:
+    with require_extra("cpu", "ONNX export"):
         import onnx
         import onnxscript  # noqa: F401 -- the exporter needs it
-    except ImportError as error:
-        raise MissingExtraError(f"ONNX export needs {error.name}; run: pip install 'infgen[cpu]'") from None
     model = _translate(generator, file)
     model.functions.extend(functions.function_protos(functions.OPSETS[file.precision]))
     _remove_source_notes(model)

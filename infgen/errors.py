@@ -5,6 +5,8 @@ A message names the problem, the value, the allowed values and a remedy. It is s
 
 from http import HTTPStatus
 
+_LONGEST = 300  # characters of a foreign message
+
 
 class InfgenError(Exception):
     """Base of all deliberate errors: the work failed with acceptable input (exit code 1)."""
@@ -46,6 +48,11 @@ EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (InfgenError, 1),
     (KeyboardInterrupt, 130),
 )
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of ``error``, made by another library, as one short line; its type if it has no message."""
+    return " ".join(str(error).split())[:_LONGEST] or type(error).__name__
 
 
 def exit_code(error: BaseException) -> int:

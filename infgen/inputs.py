@@ -10,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 from infgen.errors import InputError
+from infgen.urls import is_url
 
 Read = tuple[str, str | Path | None]  # (what the file is, its path); None: the option was not given
 MODEL_IN_FOLDER = "model.safetensors"  # a folder given as model stands for this file
@@ -24,16 +25,16 @@ def check_outputs(
     directly or through a document; missing ones and URLs are skipped. ``data``: files and folders of photographs; an
     output inside such a folder is refused, because training would use it.
     """
-    targets = [Path(output) for output in outputs if output is not None and not _is_url(output)]
+    targets = [Path(output) for output in outputs if output is not None and not is_url(output)]
     for one, other in combinations(targets, 2):
         if _same(one, other):
             raise InputError(f"output {one} and output {other} are the same file; give each another name")
-    sources = [(what, Path(path)) for what, path in reads if path is not None and not _is_url(path)]
+    sources = [(what, Path(path)) for what, path in reads if path is not None and not is_url(path)]
     for target in targets:
         for what, path in sources:
             _check_read(target, path if os.path.isfile(path) else path / MODEL_IN_FOLDER, what)
         for place in data:
-            if not _is_url(place):
+            if not is_url(place):
                 _check_data(target, Path(place))
 
 
@@ -90,7 +91,3 @@ def _same(one: Path, other: Path) -> bool:
 
 def _is_inside(path: Path, folder: Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
-def _is_url(path: str | Path) -> bool:
-    return isinstance(path, str) and "://" in path

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from infgen import colour
-from infgen.errors import InputError, LimitError
+from infgen.errors import InputError, LimitError, one_line
 from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
@@ -162,7 +162,7 @@ def _one_line_errors(name: str | None = None) -> Iterator[None]:
     except UnidentifiedImageError:
         raise InputError(f"{begin}it cannot be read (no JPEG, PNG, WebP or TIFF picture, or a torn one)") from None
     except Exception as error:  # Pillow raises many kinds
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise InputError(f"{begin}it cannot be read ({reason})") from None
 
 

@@ -1,14 +1,13 @@
 """The infinite canvas: a tile server and its web page (installed as ``infgen.serve``)."""
 
-from infgen.errors import MissingExtraError
+from infgen.extras import require_extra
 
-try:
+with require_extra("serve", "the canvas server"):
+    import cachetools  # noqa: F401
     import fastapi  # noqa: F401
     import prometheus_client  # noqa: F401
     import python_multipart  # noqa: F401  # FastAPI needs it to parse forms
     import uvicorn  # noqa: F401
-except ImportError as missing:
-    raise MissingExtraError(f"{missing.name} is not installed; run: pip install 'infgen[serve]'") from None
 
 from infgen.serve.app import create_app
 from infgen.serve.lifecycle import serve

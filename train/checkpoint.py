@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
-from infgen.errors import DivergenceError, InfgenError, InputError
+from infgen.errors import DivergenceError, InfgenError, InputError, one_line
 from infgen.inspect import describe
 from infgen.lock import Lock, TakenError, check_free
 from infgen.model.generator import Generator
@@ -227,7 +227,7 @@ class RunFolder:
         try:
             yield
         except (RuntimeError, SafetensorError) as error:
-            reason = f"the disk did not accept it ({_one_line(error)})"
+            reason = f"the disk did not accept it ({one_line(error)})"
             raise InfgenError(f"checkpoint in {self.path} was not written: {reason}; free some disk space") from error
 
     def load(self, state: "TrainingState", recipe: Recipe, *, seed: int, data: str) -> None:
@@ -248,7 +248,7 @@ class RunFolder:
                 getattr(state, name).load_state_dict(content[name])
         except Exception as error:  # torch raises many kinds for states that do not match
             raise InputError(
-                f"training state {self.state} does not match its recipe ({_one_line(error)}); {_START_AGAIN}"
+                f"training state {self.state} does not match its recipe ({one_line(error)}); {_START_AGAIN}"
             ) from None
         self._make_folders()
         for name in _NUMBERS:
@@ -276,7 +276,7 @@ class RunFolder:
                     saved = {**saved, "param_groups": part.state_dict()["param_groups"]}  # with the new learning rates
                 part.load_state_dict(saved)
         except Exception as error:  # torch raises many kinds for states that do not match
-            reason = _list_changes(saved_recipe, recipe, _GENERATOR) or _one_line(error)
+            reason = _list_changes(saved_recipe, recipe, _GENERATOR) or one_line(error)
             raise InputError(
                 f"the run in {self.path} does not match this recipe ({reason}); start from one of the same preset"
             ) from None
@@ -289,7 +289,7 @@ class RunFolder:
             generator.load_state_dict(content["ema"])
         except Exception as error:  # torch and Recipe raise many kinds for states that do not match
             raise InputError(
-                f"training state {self.state} does not match its recipe ({_one_line(error)}); {_START_AGAIN}"
+                f"training state {self.state} does not match its recipe ({one_line(error)}); {_START_AGAIN}"
             ) from None
         return generator
 
@@ -371,7 +371,3 @@ def _list_changes(saved: Mapping[str, Any], recipe: Recipe, names: Iterable[str]
         for name in names or dict.fromkeys((*current, *saved))
         if saved.get(name) != current.get(name)
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

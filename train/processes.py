@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from infgen.engines.eager import pick_device
-from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.errors import InfgenError, InputError, one_line
+from infgen.extras import require_extra
 
 TIMEOUT = timedelta(minutes=30)  # for the other processes while the first one measures a model or writes files
 
@@ -51,13 +52,9 @@ class ProcessGroup(Processes):
     """
 
     def __init__(self, device: str | None = None) -> None:
-        try:
+        with require_extra("train", "training in several processes"):
             from accelerate import PartialState
             from accelerate.utils import reduce
-        except ImportError:
-            raise MissingExtraError(
-                "training in several processes needs accelerate, which is not installed; run: pip install 'infgen[train]'"
-            ) from None
         if device not in {None, "cpu", "cuda"}:
             raise InputError(f"device {device!r} cannot be used in several processes; give cpu, cuda, or leave it out")
         os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -85,7 +82,7 @@ class ProcessGroup(Processes):
         try:
             return self._reduce(values, reduction=kind)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)
             raise InfgenError(
                 f"process {self.index} of {self.count} lost the connection to another process ({reason}); "
                 "start all of them again with --resume"

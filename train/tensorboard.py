@@ -5,19 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from infgen.errors import MissingExtraError
+from infgen.extras import require_extra
 
 
 class TensorBoardWriter:
     """Writes scalars and sample sheets of a run. Steps that a resumed run repeats replace the earlier ones."""
 
     def __init__(self, folder: Path, *, from_step: int) -> None:
-        try:
+        with require_extra("train", "--tensorboard"):
             from tensorboardX import SummaryWriter
-        except ImportError:
-            raise MissingExtraError(
-                "--tensorboard needs tensorboardX, which is not installed; run: pip install 'infgen[train]'"
-            ) from None
+
         # File names contain the second: without the suffix, a run resumed within one second would overwrite its file.
         self._writer = SummaryWriter(str(folder), purge_step=from_step + 1, filename_suffix=f".from-{from_step}")
 

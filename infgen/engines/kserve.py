@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.errors import InfgenError, InputError
+from infgen.extras import require_extra
 
 SCHEME, PORT = "triton", 8001
 EXAMPLE = f"{SCHEME}://host:{PORT}/model"
@@ -111,14 +112,10 @@ class Server:
     """A client of one server. It connects on the first request. Raises MissingExtraError if gRPC is not installed."""
 
     def __init__(self, url: ServerUrl) -> None:
-        try:
+        with require_extra("triton", f"server {url.target}"):
             import grpc
 
             self.messages = messages()
-        except ImportError as error:
-            raise MissingExtraError(
-                f"server {url.target} needs {error.name or 'grpcio'}; run: pip install 'infgen[triton]'"
-            ) from None
         options = [("grpc.max_send_message_length", MAX_MESSAGE), ("grpc.max_receive_message_length", MAX_MESSAGE)]
         self._grpc, self._url = grpc, url
         self._channel = (

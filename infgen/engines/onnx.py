@@ -12,7 +12,8 @@ from torch import Tensor
 from infgen.engines.exported import ExportedEngine, Feed, OutOfDeviceMemory
 from infgen.engines.onnx_file import read_onnx
 from infgen.engines.tile_file import OUTPUT
-from infgen.errors import InputError, MissingExtraError, ModelFileError
+from infgen.errors import InputError, ModelFileError, one_line
+from infgen.extras import require_extra
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
 PROVIDERS: dict[Provider, str] = {
@@ -84,12 +85,8 @@ class OnnxEngine(ExportedEngine):
 
 def _session(data: bytes, path: Path, provider: Provider, threads: int | None, device_index: int) -> Any:
     """Open an ONNX Runtime session and check that it uses ``provider``."""
-    try:
+    with require_extra("cpu", f"ONNX file {path}", otherwise="pip install 'infgen[gpu]' on a machine with a GPU"):
         import onnxruntime
-    except ImportError:
-        raise MissingExtraError(
-            f"ONNX file {path} needs ONNX Runtime; run: pip install 'infgen[cpu]' (or 'infgen[gpu]' on a machine with a GPU)"
-        ) from None
     name, available = PROVIDERS[provider], onnxruntime.get_available_providers()
     if name not in available:
         raise InputError(
@@ -105,7 +102,7 @@ def _session(data: bytes, path: Path, provider: Provider, threads: int | None, d
     try:
         session = onnxruntime.InferenceSession(data, options, providers=chain, enable_fallback=0)
     except Exception as error:  # of many kinds without a common base
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)
         raise ModelFileError(f"ONNX file {path} does not run with provider {provider}: {reason}") from None
     running = session.get_providers()
     if running[0] != name:

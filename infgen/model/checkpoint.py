@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from infgen.atomic import write_atomically
-from infgen.errors import InputError, MissingExtraError, ModelFileError
+from infgen.errors import InputError, ModelFileError, one_line
+from infgen.extras import require_extra
 from infgen.limits import MAX_MODEL_MB
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
@@ -72,7 +73,7 @@ def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator
             _check_shapes(config, {name: tuple(file.get_slice(name).get_shape()) for name in names}, path)
             tensors = {name: _as_float32(name, file.get_tensor(name), path) for name in names}
     except (SafetensorError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         message = f"model file {path} is damaged or not a safetensors file ({reason}); get it again"
         raise ModelFileError(message) from None
     _check_finite(tensors, path)
@@ -105,14 +106,10 @@ def _looks_like_hub_id(source: str) -> bool:
 
 
 def _from_hub(repository: str) -> Path:
-    try:
+    subject = f"model {repository} is not a file; as a hub id it"
+    with require_extra("hub", subject, otherwise="give a .safetensors file"):
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError:
-        raise MissingExtraError(
-            f"model {repository} is no file here and looks like a hub id, for which huggingface_hub is needed; "
-            "run: pip install 'infgen[hub]', or give a .safetensors file"
-        ) from None
     try:
         return Path(hf_hub_download(repository, HUB_FILE))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

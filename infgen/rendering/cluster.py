@@ -17,17 +17,17 @@ import torch
 
 from infgen import __version__
 from infgen.engines import pick_device
-from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.errors import InfgenError, InputError
+from infgen.extras import require_extra
 from infgen.progress import Progress, silent
 from infgen.rendering.plan import Plan
-from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
+from infgen.rendering.remote import TRIES, StudioSpec, describe_error, failure
 from infgen.rendering.render import render_batch
 from infgen.rendering.studio import Studio
 from infgen.sinks import pyramid
 from infgen.sinks.files.work_folder import Start
 from infgen.sinks.provenance import Provenance
 from infgen.sinks.zarr import hold
-from infgen.sinks.zarr.storage import is_url
 from infgen.sinks.zarr.store import (
     create,
     discard_empty,
@@ -38,6 +38,7 @@ from infgen.sinks.zarr.store import (
     target,
     write_chunk,
 )
+from infgen.urls import is_url
 
 CONNECT_S = 10.0
 WORKERS_S = 10.0  # timeout in s for the first worker
@@ -231,14 +232,12 @@ def _reason(future: Any) -> str | None:
     error = future.exception() if future.status == "error" else InfgenError("the scheduler lost or cancelled it")
     if isinstance(error, InputError):
         raise error
-    return str(error) if isinstance(error, InfgenError) else one_line(error)
+    return str(error) if isinstance(error, InfgenError) else describe_error(error)
 
 
 def _import_distributed() -> Any:
-    try:
+    with require_extra("cluster", "a scheduler"):
         return importlib.import_module("distributed")
-    except ImportError as error:
-        raise MissingExtraError("a scheduler needs dask.distributed; run: pip install 'infgen[cluster]'") from error
 
 
 @contextlib.contextmanager
@@ -251,7 +250,7 @@ def _connect(scheduler: str) -> Iterator[Any]:
         client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False, name="infgen")
     except (OSError, TimeoutError, ValueError, ImportError) as error:
         raise InputError(
-            f"no dask scheduler answers at {scheduler} ({one_line(error)}); start one with: dask scheduler"
+            f"no dask scheduler answers at {scheduler} ({describe_error(error)}); start one with: dask scheduler"
         ) from None
     with client:
         try:
@@ -269,7 +268,9 @@ def _common_environment(client: Any, spec: StudioSpec) -> WorkerEnvironment:
     failures = {worker: answer for worker, answer in answers.items() if not isinstance(answer, WorkerEnvironment)}
     if failures:
         worker, error = next(iter(failures.items()))
-        raise InputError(f"worker {worker} cannot run infgen {__version__} ({one_line(error)}); install the same there")
+        raise InputError(
+            f"worker {worker} cannot run infgen {__version__} ({describe_error(error)}); install the same there"
+        )
     environments = sorted(set(answers.values()), key=str)
     environment = WorkerEnvironment(__version__, torch.__version__, environments[0].device)
     for worker, answer in answers.items():

@@ -15,7 +15,7 @@ from typing import Any
 from infgen.errors import InfgenError, InputError
 from infgen.pixels import Pixels
 from infgen.rendering.plan import Plan
-from infgen.rendering.remote import TRIES, StudioSpec, failure, one_line
+from infgen.rendering.remote import TRIES, StudioSpec, describe_error, failure
 from infgen.rendering.render import render_batch
 from infgen.sinks.base import Sink
 
@@ -43,7 +43,7 @@ def serve(connection: Connection, spec: StudioSpec, plan: Plan, device: str) -> 
             try:
                 answer: Tiles | str = [(tile.number, px) for tile, px in render_batch(studio.scene, plan, index)]
             except Exception as error:  # of any kind: the parent retries the batch
-                answer = one_line(error)
+                answer = describe_error(error)
             connection.send((index, answer))
 
 

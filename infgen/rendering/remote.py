@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from infgen.errors import InfgenError
+from infgen.errors import InfgenError, one_line
 from infgen.model.checkpoint import SHIPPED
 from infgen.rendering.plan import Plan
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -59,6 +59,6 @@ def _tiles(plan: Plan, index: int) -> str:
     return f"tile {first}" if first == last else f"tiles {first} to {last}"
 
 
-def one_line(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return type and message of ``error`` without line breaks."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")
+    return f"{type(error).__name__}: {one_line(error)}"

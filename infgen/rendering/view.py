@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from infgen.engines.selection import AUTO
-from infgen.errors import MissingExtraError
+from infgen.extras import require_extra
 from infgen.geometry import Region
 from infgen.pixels import Pixels
 from infgen.rendering.studio import Options, Studio, count_styles, open_studio
@@ -125,10 +125,8 @@ class View:
 
         Raises MissingExtraError if dask is not installed.
         """
-        try:
+        with require_extra("cluster", "to_dask"):
             import dask.array as da
-        except ImportError:
-            raise MissingExtraError("dask is not installed; run: pip install 'infgen[cluster]'") from None
         chunks = (min(chunk_px, self.region.h), min(chunk_px, self.region.w), CHANNELS)
         from_array: Any = da.from_array
         return from_array(self, chunks=chunks, lock=True, meta=np.empty((0, 0, 0), np.uint8))

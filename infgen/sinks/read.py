@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from infgen.errors import InputError, LimitError
+from infgen.errors import InputError, LimitError, one_line
 from infgen.limits import MAX_PROVENANCE_MB, MIB
 from infgen.pixels import Pixels
 from infgen.sinks import xmp
@@ -108,7 +108,7 @@ def _crop(image: Any, box: Box, path: Path) -> Pixels:
 
 
 def _damage_error(path: Path, error: BaseException) -> InputError:
-    return InputError(f"picture {path} is damaged: {vips.one_line(error)}; use the original file")
+    return InputError(f"picture {path} is damaged: {one_line(error)}; use the original file")
 
 
 def _read_tiles(path: Path, box: Box) -> Pixels:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from infgen.atomic import write_atomically
-from infgen.errors import WorldError
+from infgen.errors import WorldError, one_line
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, layer_spans, tile_px
 from infgen.limits import MAX_ANCHOR_MB, MIB
 from infgen.world.document import check_file, cut, join_names
@@ -121,7 +121,7 @@ class AnchoredLatents:
                 _check_names({name: file.get_slice(name).get_dtype() for name in names}, path)
                 tensors = {name: file.get_tensor(name) for name in names}
         except (SafetensorError, OSError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise WorldError(
                 f"anchor file {path} is damaged or not a safetensors file ({reason}); get it again"
             ) from None

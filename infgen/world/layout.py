@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import FailFast, Field, ValidationError, WrapValidator, model_validator
 
+from infgen.errors import one_line
 from infgen.geometry import PX_LIMIT, Window
 from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.world.document import Document, Mix, Seed, VersionedDocument, cut, join_names
@@ -302,7 +303,7 @@ def decode_png(content: bytes, *, mode: str) -> Image.Image:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             image.load()
     except Exception as error:  # Pillow raises many kinds for damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise ValueError(f"cannot be decoded ({reason}); save it again as PNG") from None
     if kind & 4 or "transparency" in image.info:
         raise ValueError("has transparency; save it without an alpha channel")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from infgen.errors import WorldError
+from infgen.errors import WorldError, one_line
 from infgen.geometry import PX_LIMIT
 from infgen.inputs import Read
 from infgen.limits import MAX_PHOTO_MB, MIB
@@ -113,7 +113,7 @@ def _read_latent(path: Path) -> Latent:
                 )
             values = {name: file.get_tensor(name).tolist() for name in found}
     except (SafetensorError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise WorldError(f"latent file {path} is not a safetensors file ({reason}); write it again") from None
     return validate(Latent, values, source=f"latent file {path}")
 

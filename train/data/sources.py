@@ -18,12 +18,9 @@ from infgen.train.data.prefetch import map_in_order
 from infgen.train.data.storage import (
     File,
     Folder,
-    display_name,
-    escape_unprintable,
-    is_url,
     locate,
-    one_line_reason,
 )
+from infgen.urls import display_name, escape_unprintable, is_url, one_line_reason
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)

@@ -1,12 +1,12 @@
-"""Local and remote files behind one interface. The only module that imports fsspec."""
+"""Local and remote files behind one interface."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 
-from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.errors import InfgenError, InputError
+from infgen.urls import display_name, escape_unprintable, is_url, one_line_reason, open_file_system
 
 _VERSION_ENTRIES = ("ETag", "etag", "LastModified", "mtime", "created")  # of servers' file information, best first
 
@@ -134,11 +134,6 @@ def _connection_error(action: str, name: str, error: Exception) -> InfgenError:
     )
 
 
-def is_url(data: str | Path) -> bool:
-    """Whether ``data`` is a URL for fsspec (``s3://bucket/photos``) and not a local path."""
-    return isinstance(data, str) and ("://" in data or "::" in data)
-
-
 def locate(data: str | Path) -> File | Folder | None:
     """Find the file at ``data`` (local path or URL), or the folder with all files below it; None if neither exists.
 
@@ -158,7 +153,7 @@ def _locate_local(path: Path) -> File | Folder | None:
 
 
 def _locate_remote(url: str) -> File | Folder | None:
-    filesystem, root = _open_filesystem(url)
+    filesystem, root = open_file_system(url, extra="train", what="data")
     try:
         if filesystem.isdir(root):
             found = {
@@ -185,41 +180,3 @@ def _remote_file(filesystem: Any, path: str, info: Mapping[str, Any]) -> RemoteF
         )
     version = next((str(info[name]) for name in _VERSION_ENTRIES if info.get(name)), None)
     return RemoteFile(filesystem, path, info["size"], version)
-
-
-def _open_filesystem(url: str) -> tuple[Any, str]:
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        raise MissingExtraError(
-            f"data {display_name(url)} needs fsspec, which is not installed; run: pip install 'infgen[train]'"
-        ) from None
-    try:
-        filesystem, path = url_to_fs(url)
-    except ImportError as error:  # fsspec knows the protocol, but its package is missing
-        raise MissingExtraError(
-            f"data {display_name(url)} needs one more package besides the extra 'train': {one_line_reason(error)}"
-        ) from None
-    except Exception as error:
-        raise InputError(
-            f"data {display_name(url)} cannot be used ({one_line_reason(error)}); give a path, or a URL such as "
-            "s3://bucket/folder"
-        ) from None
-    return filesystem, path
-
-
-def escape_unprintable(text: str) -> str:
-    """Escape the characters of ``text`` that could break a line or control a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def display_name(data: str | Path) -> str:
-    """Format ``data`` for messages: printable, and without the passwords and signatures of a URL."""
-    text = escape_unprintable(str(data))
-    return re.sub(r"//[^/@]*@", "//***@", text).split("?", 1)[0] if is_url(data) else text
-
-
-def one_line_reason(error: BaseException) -> str:
-    """Format the message of ``error`` as one printable line, without the secrets of URLs."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r"//[^/@\s]*@", "//***@", re.sub(r"\?\S+", "", escape_unprintable(text)))

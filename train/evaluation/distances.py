@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from infgen.errors import InputError, MissingExtraError
+from infgen.errors import InputError
+from infgen.extras import require_extra
 
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 100
 IS_SPLITS = 10
@@ -39,14 +40,11 @@ class _Identity(nn.Module):
 
 def _image_metrics() -> tuple[type, type, type]:
     """The three torchmetrics classes. Raises MissingExtraError where the package is missing."""
-    try:
+    with require_extra("train", "evaluation"):
         from torchmetrics.image.fid import FrechetInceptionDistance
         from torchmetrics.image.inception import InceptionScore
         from torchmetrics.image.kid import KernelInceptionDistance
-    except ImportError:
-        raise MissingExtraError(
-            "evaluation needs torchmetrics, which is not installed; run: pip install 'infgen[train]'"
-        ) from None
+
     return FrechetInceptionDistance, KernelInceptionDistance, InceptionScore
 
 

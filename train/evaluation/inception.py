@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from infgen.errors import InputError, MissingExtraError, ModelFileError
+from infgen.errors import InputError, ModelFileError, one_line
+from infgen.extras import require_extra
 from infgen.perceptual import fetch_weights, read_weights
 from infgen.train.evaluation.features import weights_key
 
@@ -15,12 +16,8 @@ from infgen.train.evaluation.features import weights_key
 def _library() -> Any:
     """torch-fidelity's module of the network. Raises MissingExtraError, and InputError where its torchvision is broken."""
     try:
-        from torch_fidelity import feature_extractor_inceptionv3
-    except ImportError as error:
-        raise MissingExtraError(
-            f"FID, KID and IS need torch-fidelity, which is not installed ({error}); run: pip install 'infgen[fid]', "
-            "or ask for fd-vgg instead"
-        ) from None
+        with require_extra("fid", "each of FID, KID and IS", otherwise="choose fd-vgg instead"):
+            from torch_fidelity import feature_extractor_inceptionv3
     except RuntimeError as error:  # a torchvision built for another PyTorch
         raise InputError(
             f"torch-fidelity cannot be imported ({str(error).splitlines()[0][:200]}); install the torchvision that "
@@ -53,7 +50,7 @@ class InceptionFeatures:
                     "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(copy)
                 )
             except RuntimeError as error:
-                reason = " ".join(str(error).split())[:200]
+                reason = one_line(error)
                 raise ModelFileError(
                     f"weights {path} do not fit torch-fidelity's Inception-v3 ({reason}); give its weight file"
                 ) from None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from infgen.errors import MissingExtraError
+from infgen.extras import require_extra
 from infgen.train.evaluation.measurement import FLOOR, MODEL, OTHER, Measurement
 
 if TYPE_CHECKING:
@@ -112,13 +112,10 @@ def report_figure(report: "Report") -> "Figure | None":
     distances = [m for m in report.measurements if m.metric.endswith(("fid", "fd-vgg", "fd-effnet"))]
     if not distances:
         return None
-    try:
+    with require_extra("train", "the figure of a report"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError(
-            "a report's picture needs matplotlib, which is not installed; run: pip install 'infgen[train]'"
-        ) from None
+
     wide = [m for m in distances if report.scales and m.metric.startswith("scaleinv-")]
     panels: list[tuple[Sequence[Measurement], Callable[[Axes, Report, Sequence[Measurement]], None]]] = [
         ([m for m in distances if m not in wide], _over_scales if report.scales else _over_factors),

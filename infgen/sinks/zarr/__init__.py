@@ -17,7 +17,6 @@ from infgen.sinks.files.work_folder import Start
 from infgen.sinks.formats import FORMATS, Format
 from infgen.sinks.grid import Grid
 from infgen.sinks.provenance import Provenance
-from infgen.sinks.zarr.storage import is_url
 from infgen.sinks.zarr.store import (
     check_store,
     check_tile,
@@ -35,6 +34,7 @@ from infgen.sinks.zarr.store import (
     work_location,
     write_chunk,
 )
+from infgen.urls import is_url
 
 __all__ = [
     "Start",

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from infgen.errors import InfgenError, MissingExtraError
+from infgen.errors import InfgenError
+from infgen.extras import require_extra
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.pyramid import Planes
 from infgen.sinks.zarr.storage import Storage
@@ -26,12 +27,8 @@ _SMALLEST_BYTES = 12  # lower bound of an encoded chunk; a smaller one is incomp
 @functools.cache
 def library(name: str) -> Any:
     """Import the module ``name``. Raises MissingExtraError without it."""
-    try:
+    with require_extra("zarr", "Zarr"):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Zarr needs the package {name.split('.')[0]}; run: pip install 'infgen[zarr]'"
-        ) from error
 
 
 def list_chunks(storage: Storage, grid: Grid) -> Iterator[int]:

@@ -1,22 +1,21 @@
 """Storage of named bytes in a folder or below a URL (s3://, gs://, memory:// ...), as chunks need it.
 
-Only this module of the sinks imports fsspec, and only for a URL.
+fsspec is imported only for a URL.
 """
 
 import errno
-import importlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from infgen.errors import InfgenError, InputError, MissingExtraError
+from infgen.errors import InfgenError
+from infgen.urls import display_name, is_url, one_line_reason, open_file_system
 
 PARTIAL = ".partial"  # end of the names of incomplete files
-_LIBRARIES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 
 
 class Storage(Protocol):
@@ -40,11 +39,6 @@ class Storage(Protocol):
 
     def remove(self, key: str) -> None:
         """Remove ``key`` and everything below it, if it exists."""
-
-
-def is_url(path: str) -> bool:
-    """Whether ``path`` is a URL."""
-    return "://" in path
 
 
 def open_storage(location: str) -> Storage:
@@ -125,7 +119,8 @@ class _RemoteStorage:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._files, self._root = _file_system(self._url)
+        self._files, root = open_file_system(self._url, extra="zarr", what="picture")
+        self._root = root.rstrip("/")
 
     @property
     def location(self) -> str:
@@ -183,25 +178,7 @@ class _RemoteStorage:
             raise self._error(f"{prefix} cannot be listed", error) from error
 
     def _error(self, what: str, error: Exception) -> InfgenError:
-        reason = " ".join(str(error).split())[:300] or os.strerror(getattr(error, "errno", None) or errno.EIO)
-        return InfgenError(f"{self._url}: {what} ({reason}); check the address, your credentials and the network")
-
-
-def _file_system(url: str) -> tuple[Any, str]:
-    """Return the fsspec file system of ``url`` and the path in it."""
-    try:
-        fsspec = importlib.import_module("fsspec")
-    except ImportError as error:
-        raise MissingExtraError(f"{url} needs fsspec; run: pip install 'infgen[zarr]'") from error
-    protocol = url.split("://", 1)[0]
-    try:
-        files, root = fsspec.url_to_fs(url)
-    except ImportError as error:
-        library = _LIBRARIES.get(protocol, "the library of its protocol")
-        raise MissingExtraError(f"{protocol}:// addresses need {library}; run: pip install {library}") from error
-    except Exception as error:  # an unknown protocol, or a library that refuses the address
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{url} is not an address that this installation opens ({reason}); give a path or s3://bucket/name"
-        ) from error
-    return files, str(root).rstrip("/")
+        reason = one_line_reason(error) if str(error) else os.strerror(getattr(error, "errno", None) or errno.EIO)
+        return InfgenError(
+            f"{display_name(self._url)}: {what} ({reason}); check the address, your credentials and the network"
+        )

@@ -23,7 +23,8 @@ from infgen.sinks.grid import Box, Grid
 from infgen.sinks.provenance import Provenance
 from infgen.sinks.pyramid import Planes
 from infgen.sinks.zarr.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, list_chunks, put_chunk, read_planes
-from infgen.sinks.zarr.storage import PARTIAL, Storage, is_url, open_storage
+from infgen.sinks.zarr.storage import PARTIAL, Storage, open_storage
+from infgen.urls import is_url
 
 ROOT = "zarr.json"
 FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group with the provenance

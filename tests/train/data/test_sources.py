@@ -22,7 +22,7 @@ from infgen.train.data import archives
 from infgen.train.data.archives import SkippedFile
 from infgen.train.data.photo_set import PhotoSet
 from infgen.train.data.sources import expand_braces, open_source, read_picture
-from infgen.train.data.storage import display_name
+from infgen.urls import display_name
 from tests.train.photos import files, landscape, plain, save, tar_of, zip_of
 
 fsspec = pytest.importorskip("fsspec")
@@ -467,7 +467,7 @@ def test_an_unknown_protocol_gives_a_one_line_error() -> None:
 
 def test_a_missing_package_of_a_protocol_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(MissingExtraError, match=r"s3://bucket/a needs one more package .*s3fs"):
+    with pytest.raises(MissingExtraError, match=r"s3://bucket/a needs s3fs; run: pip install s3fs"):
         open_source("s3://bucket/a")
 
 
