@@ -255,7 +255,7 @@ def between(bench: Bench, left: Path, right: Path) -> Pixels:
 def rolled(bench: Bench, path: Path) -> Pixels:
     """A cyclic panorama of 2080 px, rolled by half: its ends meet in the middle, the photograph lies across the edge."""
     placed = known_half(path)
-    arrangement = panorama(placed, period=PANORAMA_PX)
+    arrangement = panorama(placed, width=PANORAMA_PX, config=bench.studio.generator.config)
     picture = bench.drawn(arrangement, [bench.inverted(f"{path.stem}-cyclic", placed, period=PANORAMA_PX)])
     return np.roll(picture, PANORAMA_PX // 2, axis=1)
 

@@ -8,8 +8,7 @@ import click
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
 from infgen.errors import InputError
-from infgen.inversion.arrangement import inbetweening
-from infgen.inversion.placing import Placed
+from infgen.inversion.arrangement import inbetweening, place_row
 from infgen.photo import unify_profiles
 from infgen.rendering.output_names import source_stem
 
@@ -29,15 +28,14 @@ def command(photos: tuple[Path, ...], gap: int, **values: Any) -> None:
     if not 1 <= gap <= MAX_GAP_PX:
         raise InputError(f"--gap {gap} px is not possible; allowed are 1 to {MAX_GAP_PX} px between photographs")
     options.check_outputs(*photos)
-    placed: list[Placed] = []
-    for photograph in unify_profiles([read_photograph(photo) for photo in photos]):
-        x = placed[-1].x + placed[-1].region.w + gap if placed else 0
-        placed.append(options.place(photograph, x=x))
+    photographs = unify_profiles([read_photograph(photo) for photo in photos])
+    placed = place_row(photographs, gap=gap, scale=options.scale, height=options.height, horizon=options.fraction)
     studio = options.open_studio()
-    arrangement = inbetweening(placed, config=studio.generator.config)
+    arrangement = inbetweening(placed, config=studio.generator.config, scale=options.scale, gap=gap)
     heights = sorted({photo.photograph.image.height for photo in placed})
-    notes = [f"styles blend over {arrangement.transition} px in the middle of each gap"]
+    notes = [f"styles blend over {arrangement.output_transition} px in the middle of each gap"]
+    height = options.height if options.scale == "work" else heights[-1]
     if len(heights) > 1:
-        notes.insert(0, f"heights of {heights[0]} to {heights[-1]} px are scaled to {options.height} px")
+        notes.insert(0, f"heights of {heights[0]} to {heights[-1]} px are scaled to {height} px")
     stem = f"{source_stem(photos[0])}-to-{source_stem(photos[-1])}"
     make(arrangement, options, studio=studio, stem=stem, notes=notes)

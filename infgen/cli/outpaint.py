@@ -1,13 +1,13 @@
 """``infgen outpaint``: continue a photograph on any side."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
-from infgen.inversion.arrangement import Extension, Scale, outpainting
+from infgen.inversion.arrangement import Extension, outpainting
 from infgen.rendering.output_names import source_stem
 
 
@@ -25,13 +25,6 @@ from infgen.rendering.output_names import source_stem
     type=click.Path(path_type=Path),
     help="Picture of the photograph's size. White pixels are kept, black ones generated.",
 )
-@click.option(
-    "--scale",
-    type=click.Choice(get_args(Scale)),
-    default="work",
-    show_default=True,
-    help="work: output at working size; source: at the photograph's own resolution.",
-)
 @photograph_options
 def command(
     photo: Path,
@@ -41,7 +34,6 @@ def command(
     bottom: int,
     samples: int,
     mask: Path | None,
-    scale: Scale,
     **values: Any,
 ) -> None:
     """Continue the photograph PHOTO on any side. Its transparent parts are generated, too.
@@ -55,5 +47,5 @@ def command(
     photograph = read_photograph(photo)
     placed = options.place(photograph if mask is None else photograph.masked(mask))
     studio = options.open_studio()
-    arrangement = outpainting(placed, extension, scale=scale, halvings=studio.options.halvings)
+    arrangement = outpainting(placed, extension, scale=options.scale, config=studio.generator.config)
     make(arrangement, options, studio=studio, stem=f"{source_stem(photo)}-outpainted", samples=samples)

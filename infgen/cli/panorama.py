@@ -5,10 +5,9 @@ from typing import Any
 
 import click
 
-from infgen import geometry
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
-from infgen.inversion.arrangement import cyclic_period, panorama
+from infgen.inversion.arrangement import panorama
 from infgen.rendering.output_names import source_stem
 
 
@@ -24,9 +23,7 @@ def command(photo: Path, w: int, **values: Any) -> None:
     options.check_outputs(photo)
     placed = options.place(read_photograph(photo))
     studio = options.open_studio()
-    config = studio.generator.config
-    cell_px = geometry.cell_px(config.levels)  # at the scale of the studio
-    period = cyclic_period(w, cell_px=cell_px)
-    notes = [] if period == w else [f"width {w} px is rounded to {period} px, whole cells of {cell_px} px"]
-    arrangement = panorama(placed, period=period, halvings=config.halvings)
+    arrangement = panorama(placed, width=w, config=studio.generator.config, scale=options.scale)
+    width = arrangement.size[0]
+    notes = [] if width == w else [f"width {w} px is rounded to {width} px, whole cells of the model"]
     make(arrangement, options, studio=studio, stem=f"{source_stem(photo)}-panorama", notes=notes)

@@ -3,21 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from infgen.cli.options import device_option, model_option, quiet_option, threads_option
 from infgen.errors import InputError
 from infgen.inputs import Read, check_outputs
-from infgen.inversion.arrangement import FEATHER_PX
-from infgen.inversion.continuation import open_working_studio
+from infgen.inversion.arrangement import FEATHER_PX, Scale
 from infgen.inversion.invert import CONTINUING
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
 from infgen.photo import Photograph
 from infgen.rendering.output_names import free_path
-from infgen.rendering.studio import Studio
+from infgen.rendering.studio import Options, Studio, open_studio
+from infgen.world.world import World
 
 AUTO = "auto"
 
@@ -35,8 +35,14 @@ _OPTIONS = (
     click.option(
         "--feather",
         type=click.IntRange(0, 10_000),
-        help="Width in px of the feathered blend at the photograph's edges. "
-        f"[default: {FEATHER_PX} px at working size]",
+        help=f"Width in px of the blend around photographs. [default: {FEATHER_PX} px at working size]",
+    ),
+    click.option(
+        "--scale",
+        type=click.Choice(get_args(Scale)),
+        default="source",
+        show_default=True,
+        help="source: output at the photograph's own size; work: at the working height, which is faster.",
     ),
     click.option(
         "--height",
@@ -98,6 +104,7 @@ class PhotographOptions:
     output: Path | None
     keep_original: bool
     feather: int | None
+    scale: Scale
     height: int
     horizon: str
     seed: int
@@ -140,8 +147,8 @@ class PhotographOptions:
         return Outputs(free_path(stem, ".png", companions=lambda path: Outputs(path, samples).files), samples)
 
     def open_studio(self) -> Studio:
-        """Load the model at the scale of inversion."""
-        return open_working_studio(model=self.model, threads=self.threads, device=self.device)
+        """Load the model."""
+        return open_studio(World(), model=self.model, options=Options(threads=self.threads, device=self.device))
 
     def report(self, text: str) -> None:
         """Print a line to standard error, unless ``quiet``."""

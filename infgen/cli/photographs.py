@@ -22,7 +22,7 @@ from infgen.inversion.continuation import Joining, invert_photograph
 from infgen.inversion.invert import CONTINUING, SMALLEST_PX, check_latents
 from infgen.inversion.optimise import Inversion, Step
 from infgen.inversion.outputs import Outputs, draw
-from infgen.inversion.placing import Placed
+from infgen.inversion.placing import Placed, working_config
 from infgen.inversion.window import Cover
 from infgen.model.config import scale_name
 from infgen.photo import Photograph, open_photograph
@@ -80,7 +80,7 @@ def make(
 def _check_latents(arrangement: Arrangement, options: PhotographOptions, studio: Studio) -> None:
     """Check everything that could otherwise fail after the first inversion."""
     arrangement.check_size()
-    studio.plan(arrangement.region)
+    studio.coarser(arrangement.rendered_halvings).plan(arrangement.rendered_region)
     if options.preview is not None:
         check_output(options.preview)
     if len(options.latents) > len(arrangement.photographs):
@@ -88,7 +88,7 @@ def _check_latents(arrangement: Arrangement, options: PhotographOptions, studio:
             f"{len(options.latents)} --latents files are given for {len(arrangement.photographs)} photographs; "
             "give at most one for each, in their order"
         )
-    config, period = studio.generator.config, arrangement.period
+    config, period = working_config(studio.generator.config), arrangement.period
     for photo in arrangement.photographs:
         Cover.of(photo.target(), config, period=period)
     for path, photo in zip(options.latents, arrangement.photographs, strict=False):
@@ -119,18 +119,19 @@ def _describe_photographs(arrangement: Arrangement) -> list[str]:
 def _describe_work(arrangement: Arrangement, options: PhotographOptions, studio: Studio, samples: int) -> list[str]:
     """Describe the output and estimate the time."""
     width, height = arrangement.size
-    region = arrangement.region
+    region = arrangement.rendered_region
     window = f"({region.x}, {region.y}), {region.w} x {region.h} px, of the world"
-    if arrangement.halvings:
-        window += f" at scale {scale_name(arrangement.halvings)}"
+    if arrangement.rendered_halvings:
+        window += f" at scale {scale_name(arrangement.rendered_halvings)}"
     many = f"{samples} pictures" if samples > 1 else "a picture"
-    drawing = estimate(studio.scene, studio.plan(region), disk=0, encode_memory=0)
+    rendering = studio.coarser(arrangement.rendered_halvings)
+    drawing = estimate(rendering.scene, rendering.plan(region), disk=0, encode_memory=0)
     seconds = drawing.seconds * samples
     lines = [f"{many} of {width} x {height} px: the window {window}; about {seconds:.0f} s to render"]
     left = arrangement.photographs[len(options.latents) :]
     if not left:
         return lines
-    config, period = studio.generator.config, arrangement.period
+    config, period = working_config(studio.generator.config), arrangement.period
     flops = sum(tile_flops(config, Cover.of(p.target(), config, period=period).cells) for p in left)
     longest = STEP_COST * options.steps * flops * drawing.seconds / drawing.flops
     if options.seconds is not None:

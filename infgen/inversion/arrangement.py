@@ -3,25 +3,32 @@
 ``outpainting``, ``inbetweening`` and ``panorama`` differ only in this plan. It allows all checks before any work starts.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from infgen import geometry
 from infgen.errors import InputError, LimitError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
-from infgen.inversion.compositing import enlarge, match_colours, paste
-from infgen.inversion.placing import Placed
+from infgen.inversion.compositing import FINEST_REACHES_PX, REACHES_PX, enlarge, insert, match_colours
+from infgen.inversion.detail import match_detail
+from infgen.inversion.framing import Frame, frame_circle, frame_one, frame_row
+from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, resize, working_config
 from infgen.limits import MAX_JOINED_PIXELS
 from infgen.model.config import GeneratorConfig
+from infgen.photo import Known, Photograph
 from infgen.pixels import Pixels
 from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
 from infgen.world.world import World
 
 Scale = Literal["work", "source"]
-FEATHER_PX = 32  # at working size
+FEATHER_PX = 8  # at working size
+_MARGIN_PX = 1  # of the working scale
 SIDES = ("left", "top", "right", "bottom")
 # Reach of a style around its own cell, in cells: the halo of G_S plus the halo of G_T (just under 2 cells).
 _STYLE_REACH_CELLS = STRUCTURE_HALO + 2
@@ -43,39 +50,51 @@ class Extension:
 
 
 @dataclass(frozen=True)
-class SourceFrame:
-    """The output at the photograph's own resolution.
-
-    ``box``: crop of the working window (left, top, right, bottom; px of the window). ``size``: (w, h) of the output in px.
-    ``x``, ``y``: the photograph's upper left corner in the output.
-    """
-
-    box: tuple[float, float, float, float]
-    size: tuple[int, int]
-    x: int
-    y: int
-
-
-@dataclass(frozen=True)
 class Arrangement:
     """Placed ``photographs`` and the ``region`` to render around them, in px of the working scale.
 
     A px of the working scale covers 2**``halvings`` px of the world. ``transition``: width in px of the blend between
-    styles. ``period``: of a cyclic world, in px of the world. ``source``: crop and size of the output; None: the region.
+    styles. ``period``: of a cyclic world, in px of the world. ``source``: the output at the photographs' own size; None:
+    the region itself.
     """
 
     photographs: tuple[Placed, ...]
     region: Region
     transition: int = 1
     period: int | None = None
-    source: SourceFrame | None = None
+    source: Frame | None = None
     halvings: int = 0
 
     @property
     def world_region(self) -> Region:
         """``region`` in px of the world."""
-        region, halvings = self.region, self.halvings
-        return Region(region.x << halvings, region.y << halvings, region.w << halvings, region.h << halvings)
+        return _doubled(self.region, self.halvings)
+
+    @property
+    def rendered_halvings(self) -> int:
+        """The generated pixels are rendered at scale 1 / 2**``rendered_halvings`` of the world."""
+        return self.halvings - self._doublings
+
+    @property
+    def rendered_region(self) -> Region:
+        """``region`` in px of the scale at which it is rendered, with a margin that resampling reads.
+
+        The pixel of a coarse scale lies on the first of the finer pixels that it covers, not in their middle.
+        """
+        if not self._doublings:
+            return self.region
+        x, y, w, h = self.region.x, self.region.y, self.region.w, self.region.h
+        margin = 0 if self.period is not None else _MARGIN_PX
+        return _doubled(Region(x - margin, y - _MARGIN_PX, w + margin, h + _MARGIN_PX), self._doublings)
+
+    @property
+    def _doublings(self) -> int:
+        return 0 if self.source is None else self.source.doublings
+
+    @property
+    def output_transition(self) -> int:
+        """``transition`` in px of the output."""
+        return self.transition if self.source is None else round(self.transition * self.source.scale)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,49 +124,79 @@ class Arrangement:
         )
         return world.changed(layout=world.layout.model_copy(update={"centres": centres}))
 
-    def compose(self, generated: Pixels, *, keep: bool = True, feather: int | None = None) -> Pixels:
-        """Compose the output (h, w, 3) uint8 from the ``generated`` region (H, W, 3) uint8.
+    def compose(self, generated: Pixels, *, keep: bool = True, feather: int | None = None, seed: int = 0) -> Pixels:
+        """Compose the output (h, w, 3) uint8 from the ``rendered_region`` (H, W, 3) uint8.
 
         ``keep``: insert the photographs' own pixels; otherwise return the model's pixels. ``feather``: width in px of the
-        output of the blend at open edges; None: 32 px at working size.
+        output of the blend around the photographs; None: 8 px at working size. ``seed``: of the grain at source size.
         """
-        picture = generated
-        for photo in self.photographs if keep else ():
-            picture = match_colours(
-                picture, photo.pixels, photo.known, x=photo.x - self.region.x, y=photo.y - self.region.y
-            )
-        if self.source is not None:
-            return self._at_source(picture, self.source, keep=keep, feather=feather)
-        for photo in self.photographs if keep else ():
-            x, y = photo.x - self.region.x, photo.y - self.region.y
-            width = FEATHER_PX if feather is None else feather
-            picture = paste(picture, photo.pixels, photo.known, x=x, y=y, feather=width)
-        return picture
-
-    def _at_source(self, picture: Pixels, source: SourceFrame, *, keep: bool, feather: int | None) -> Pixels:
-        large = enlarge(picture, source.box, size=source.size)
+        picture = self._match_colours(generated) if keep else generated
+        frame = self.source
+        if frame is not None:
+            picture = self._crop(picture, frame)
         if not keep:
-            return large
-        (photo,) = self.photographs
-        pixels, known = photo.photograph.pixels()
-        width = round(FEATHER_PX * max(photo.scale)) if feather is None else feather
-        return paste(large, pixels, known, x=source.x, y=source.y, feather=width)
+            return picture
+        width = round(FEATHER_PX * (1 if frame is None else frame.scale)) if feather is None else feather
+        mask = np.zeros(picture.shape[:2], np.bool_)
+        for pixels, known, spot in self._copies():
+            picture = insert(picture, pixels, known, x=spot.x, y=spot.y, feather=width)
+            mask[spot.y : spot.y + spot.h, spot.x : spot.x + spot.w] |= known
+        if frame is None:
+            return picture
+        px = frame.scale / 2**frame.doublings
+        return match_detail(picture, mask, px=px, seed=seed, cyclic=self.period is not None)
+
+    def _crop(self, picture: Pixels, frame: Frame) -> Pixels:
+        """Crop the rendered ``picture`` to the output, and resize it."""
+        factor, off = 1 << self._doublings, ((1 << self._doublings) - 1) / 2
+        x = ((self.region.x << self._doublings) - self.rendered_region.x) - off
+        y = ((self.region.y << self._doublings) - self.rendered_region.y) - off
+        left, top, right, bottom = frame.box
+        box = left * factor + x, top * factor + y, right * factor + x, bottom * factor + y
+        return enlarge(picture, box, size=frame.size, cyclic=self.period is not None)
+
+    def _match_colours(self, generated: Pixels) -> Pixels:
+        doublings, region = self._doublings, self.rendered_region
+        finest = FINEST_REACHES_PX if doublings else ()
+        reaches = (*(reach << doublings for reach in REACHES_PX), *finest)
+        for photo in self.photographs:
+            pixels, known = photo.finer(doublings)
+            off = ((1 << doublings) - 1) // 2
+            x, y = (photo.x << doublings) - region.x - off, (photo.y << doublings) - region.y - off
+            generated = match_colours(generated, pixels, known, x=x, y=y, reaches=reaches)
+        return generated
+
+    def _copies(self) -> Iterator[tuple[Pixels, Known, Region]]:
+        """Yield the pixels, mask and place of each photograph in the output."""
+        if self.source is None:
+            for photo in self.photographs:
+                x, y = photo.x - self.region.x, photo.y - self.region.y
+                yield photo.pixels, photo.known, Region(x, y, photo.region.w, photo.region.h)
+            return
+        for photo, spot in zip(self.photographs, self.source.places, strict=True):
+            yield *resize(photo.photograph, (spot.w, spot.h)), spot
 
     def check_size(self) -> None:
         """Raise LimitError if the output has more px than INFGEN_MAX_JOINED_PIXELS, since it is held in memory."""
         width, height = self.size
         limit = MAX_JOINED_PIXELS.value()
-        if max(width * height, self.region.pixels) > limit:
+        if max(width * height, self.rendered_region.pixels) > limit:
             raise LimitError(
                 f"{width} x {height} px are over the limit of {limit} px for pictures made of photographs; request less, "
                 f"or raise {MAX_JOINED_PIXELS.name} (infgen render can render the world of a smaller picture at any size)"
             )
 
 
-def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work", halvings: int = 0) -> Arrangement:
+def _doubled(region: Region, doublings: int) -> Region:
+    return Region(region.x << doublings, region.y << doublings, region.w << doublings, region.h << doublings)
+
+
+def outpainting(
+    photo: Placed, extension: Extension, *, scale: Scale = "work", config: GeneratorConfig | None = None
+) -> Arrangement:
     """Plan to extend one photograph. ``scale`` "source": the output has the photograph's own resolution.
 
-    ``halvings``: of the working scale. Raises InputError if there is nothing to add.
+    ``config``: of the whole model; None: of a model with one scale. Raises InputError if there is nothing to add.
     """
     if extension == Extension() and photo.known.all():
         raise InputError(
@@ -158,34 +207,58 @@ def outpainting(photo: Placed, extension: Extension, *, scale: Scale = "work", h
     top, bottom = (-int(-px // down) for px in (extension.top, extension.bottom))
     window = photo.region
     region = Region(window.x - left, window.y - top, left + window.w + right, top + window.h + bottom)
-    if scale == "work":
-        return Arrangement((photo,), region, halvings=halvings)
-    box = (
-        left - extension.left / across,
-        top - extension.top / down,
-        left + window.w + extension.right / across,
-        top + window.h + extension.bottom / down,
-    )
-    image = photo.photograph.image
-    size = extension.left + image.width + extension.right, extension.top + image.height + extension.bottom
-    source = SourceFrame(box, size, extension.left, extension.top)
-    return Arrangement((photo,), region, source=source, halvings=halvings)
+    added = extension.left, extension.top, extension.right, extension.bottom
+    source = frame_one(photo, region, added=added, config=config) if scale == "source" else None
+    return Arrangement((photo,), region, source=source, halvings=_working_halvings(config))
 
 
-def inbetweening(photos: Sequence[Placed], *, config: GeneratorConfig) -> Arrangement:
+def _working_halvings(config: GeneratorConfig | None) -> int:
+    return 0 if config is None else working_config(config).halvings
+
+
+def place_row(
+    photographs: Sequence[Photograph],
+    *,
+    gap: int,
+    scale: Scale = "work",
+    height: int = WORKING_HEIGHT_PX,
+    horizon: float | None = None,
+) -> list[Placed]:
+    """Place ``photographs`` from left to right, ``gap`` px of the output apart.
+
+    ``height``, ``horizon`` and errors as for ``place``. The output at ``scale`` "source" has the height of the largest file.
+    """
+    px = max(photograph.image.height for photograph in photographs) / height if scale == "source" else 1.0
+    placed: list[Placed] = []
+    x = 0.0
+    for photograph in photographs:
+        placed.append(place(photograph, height=height, horizon=horizon, x=round(x)))
+        x = placed[-1].x + placed[-1].region.w + gap / px
+    return placed
+
+
+def inbetweening(
+    photos: Sequence[Placed], *, config: GeneratorConfig, scale: Scale = "work", gap: int | None = None
+) -> Arrangement:
     """Plan to join photographs in a row. The region spans the rows of all photographs.
 
-    ``config``: of the generator at the working scale. The style transition is as wide as the narrowest gap allows without
-    reaching into the photographs, and at least half that gap.
+    ``config``: of the whole model. ``scale`` "source": the output has the height of the largest file, and photographs are
+    ``gap`` px of the output apart. The style transition is as wide as the narrowest gap allows without reaching into the
+    photographs, and at least half that gap.
     """
+    working = working_config(config)
     right = max(p.x + p.region.w for p in photos)
     top, bottom = min(p.y for p in photos), max(p.y + p.region.h for p in photos)
-    gap = min(after.x - before.x - before.region.w for before, after in pairwise(photos))
-    reach = _STYLE_REACH_CELLS * geometry.cell_px(config.levels)
-    transition = min(max(gap - 2 * reach, gap // 2, 1), MAX_TRANSITION >> config.halvings) | 1
+    between = min(after.x - before.x - before.region.w for before, after in pairwise(photos))
+    reach = _STYLE_REACH_CELLS * geometry.cell_px(working.levels)
+    transition = min(max(between - 2 * reach, between // 2, 1), MAX_TRANSITION >> working.halvings) | 1
     left = photos[0].x
     region = Region(left, top, right - left, bottom - top)
-    return Arrangement(tuple(photos), region, transition=transition, halvings=config.halvings)
+    frame = None
+    if scale == "source" and gap is not None:
+        frame = frame_row(photos, region, gap=gap, config=config)
+        region = Region(left, top, math.ceil(frame.box[2]), math.ceil(frame.box[3]))
+    return Arrangement(tuple(photos), region, transition=transition, source=frame, halvings=working.halvings)
 
 
 def cyclic_period(width: int, *, cell_px: int) -> int:
@@ -193,16 +266,22 @@ def cyclic_period(width: int, *, cell_px: int) -> int:
     return max(1, (width + cell_px // 2) // cell_px) * cell_px
 
 
-def panorama(photo: Placed, *, period: int, halvings: int = 0) -> Arrangement:
-    """Plan a seamless 360 degree image of ``period`` px with the photograph in the middle.
+def panorama(photo: Placed, *, width: int, config: GeneratorConfig, scale: Scale = "work") -> Arrangement:
+    """Plan a seamless 360 degree image, ``width`` px of the output rounded to whole cells, around the photograph.
 
-    ``halvings``: of the working scale. Raises InputError if the photograph is wider than the image.
+    ``config``: of the whole model. Raises InputError if the photograph is wider than the image.
     """
+    working = working_config(config)
     window = photo.region
+    px = photo.scale[1] if scale == "source" else 1.0
+    working_width = width if scale == "work" else width * window.h // photo.photograph.image.height
+    period = cyclic_period(working_width, cell_px=geometry.cell_px(working.levels))
     if period < window.w:
+        shown = f"{round(period * px)} px"
         raise InputError(
-            f"width {period} px is too short for a panorama: the photograph alone is {window.w} px wide at its working height "
-            f"of {window.h} px; give a larger --w or a smaller --height"
+            f"width {shown} is too short for a panorama: the photograph alone is {round(window.w * px)} px wide; "
+            "give a larger --w or a smaller --height"
         )
     region = Region(window.x - (period - window.w) // 2, window.y, period, window.h)
-    return Arrangement((photo,), region, period=period << halvings, halvings=halvings)
+    source = frame_circle(photo, region, config=config) if scale == "source" else None
+    return Arrangement((photo,), region, period=period << working.halvings, source=source, halvings=working.halvings)

@@ -4,6 +4,7 @@ Masks are blurred with integer box sums. So weights of 1 are exact for any image
 depend on the feather width.
 """
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -13,11 +14,15 @@ from PIL import Image
 from infgen.photo import Known
 from infgen.pixels import Pixels
 
-REACHES_PX = (96, 32, 10)  # how far colour differences extend outwards: coarse differences far, fine ones less
+# How far colour differences extend outwards, px at working size: coarse differences far, fine ones less.
+REACHES_PX = (96, 32, 10)
+FINEST_REACHES_PX = (12, 4)  # px of the drawn picture, added where it is finer than the working size
 _STRIP_PX = 512  # rows blended at a time, to bound memory
+_WRAPPED_PX = 16  # more than Lanczos reads beyond a border
 
 Values = npt.NDArray[np.float32]  # (H, W, 3)
 Weights = npt.NDArray[np.float32]  # (H, W), 0 to 1
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 _Number = TypeVar("_Number", np.int64, np.float64)
 
 
@@ -37,19 +42,21 @@ def ramp(known: Known, reach: int) -> Weights:
     return (counts / area).astype(np.float32)
 
 
-def match_colours(generated: Pixels, photo: Pixels, known: Known, *, x: int, y: int) -> Pixels:
+def match_colours(
+    generated: Pixels, photo: Pixels, known: Known, *, x: int, y: int, reaches: Sequence[int] = REACHES_PX
+) -> Pixels:
     """Match the colours of ``generated`` (H, W, 3) uint8 near ``photo`` (h, w, 3), placed at column ``x`` and row ``y``.
 
     ``known`` (h, w): mask of the photograph. Measures smooth colour differences inside the mask and extends them outwards,
-    fading within ``REACHES_PX``. This removes the colour step at the edge; pixels farther away do not change. Raises
-    ValueError if the photograph does not lie inside.
+    fading within ``reaches`` (px, falling). This removes the colour step at the edge; pixels farther away do not change.
+    Raises ValueError if the photograph does not lie inside.
     """
-    rows, columns = _around(generated, known, x=x, y=y, margin=max(REACHES_PX) + 1)
+    rows, columns = _around(generated, known, x=x, y=y, margin=max(reaches) + 1)
     part = generated[rows, columns]
     canvas, mask = _place(photo, known, size=part.shape[:2], x=x - columns.start, y=y - rows.start)
     result = generated.copy()
     result[rows, columns] = _to_uint8(
-        part + _spread(np.where(mask[:, :, None], canvas.astype(np.float32) - part, 0), mask)
+        part + _spread(np.where(mask[:, :, None], canvas.astype(np.float32) - part, 0), mask, reaches)
     )
     return result
 
@@ -73,6 +80,56 @@ def paste(background: Pixels, photo: Pixels, known: Known, *, x: int, y: int, fe
     return result
 
 
+def insert(background: Pixels, photo: Pixels, known: Known, *, x: int, y: int, feather: int) -> Pixels:
+    """Insert ``photo`` with mask ``known`` into ``background`` at (``x``, ``y``), and blend both over ``feather`` px.
+
+    A whole photograph keeps all pixels and is blended outside its edges, with its mirror image. One with unknown pixels is
+    blended inside the edges of its mask.
+    """
+    if not known.all():
+        return paste(background, photo, known, x=x, y=y, feather=feather)
+    result = mirror_edges(background, photo, x=x, y=y, reach=feather)
+    result[y : y + photo.shape[0], x : x + photo.shape[1]] = photo
+    return result
+
+
+def mirror_edges(picture: Pixels, photo: Pixels, *, x: int, y: int, reach: int) -> Pixels:
+    """Blend the mirrored ``photo`` (h, w, 3) at (``x``, ``y``) into the ``reach`` px of ``picture`` around it.
+
+    The weight of the mirror image falls from 1 at the edge to 0. Pixels of the photograph's place do not change.
+    """
+    result = picture.copy()
+    (height, width), (h, w) = picture.shape[:2], photo.shape[:2]
+    top, bottom, left, right = (
+        max(0, y - reach),
+        min(height, y + h + reach),
+        max(0, x - reach),
+        min(width, x + w + reach),
+    )
+    strips = ((top, y, left, right), (y + h, bottom, left, right), (y, y + h, left, x), (y, y + h, x + w, right))
+    for first, last, start, stop in strips:
+        rows, columns = np.arange(first, last) - y, np.arange(start, stop) - x
+        if not rows.size or not columns.size:
+            continue
+        mirrored = photo[_mirror(rows, h)[:, None], _mirror(columns, w)]
+        away = np.hypot(_outside(rows, h)[:, None], _outside(columns, w)) / (reach + 1)
+        weight = (0.5 + 0.5 * np.cos(np.pi * away.clip(0, 1))).astype(np.float32)[:, :, None]
+        part = result[first:last, start:stop]
+        part[:] = _to_uint8(weight * mirrored + (1 - weight) * part)
+    return result
+
+
+def _mirror(positions: npt.NDArray[np.int_], size: int) -> npt.NDArray[np.int_]:
+    """Mirror positions at both ends of 0 .. ``size`` - 1."""
+    folded = positions % (2 * size)
+    return np.minimum(folded, 2 * size - 1 - folded)
+
+
+def _outside(positions: npt.NDArray[np.int_], size: int) -> npt.NDArray[np.int_]:
+    """Distance in px of positions from 0 .. ``size`` - 1."""
+    return np.maximum(np.maximum(-positions, positions - size + 1), 0)
+
+
 def _around(picture: Pixels, known: Known, *, x: int, y: int, margin: int) -> tuple[slice, slice]:
     """Return the rows and columns of the photograph at (``x``, ``y``) plus ``margin`` px, cropped to ``picture``."""
     (height, width), (h, w) = picture.shape[:2], known.shape
@@ -90,18 +147,24 @@ def _place(photo: Pixels, known: Known, *, size: tuple[int, ...], x: int, y: int
     return canvas, mask
 
 
-def _spread(difference: Values, known: Known) -> Values:
+def _spread(difference: Values, known: Known, reaches: Sequence[int]) -> Values:
     """Extend the smooth parts of ``difference`` (H, W, 3; 0 where not ``known``) beyond the mask."""
     carried = np.zeros_like(difference)
-    for reach in REACHES_PX:
+    for reach in reaches:
         part = _local_mean(difference, known, -(-reach // 3)) * (1 - ramp(~known, reach))[:, :, None]
         carried += part
         difference = np.where(known[:, :, None], difference - part, 0)
     return carried
 
 
-def enlarge(picture: Pixels, box: tuple[float, float, float, float], *, size: tuple[int, int]) -> Pixels:
-    """Crop ``box`` (left, top, right, bottom; px) of ``picture`` (H, W, 3) and resize it to ``size`` (w, h) by Lanczos."""
+def enlarge(picture: Pixels, box: Box, *, size: tuple[int, int], cyclic: bool = False) -> Pixels:
+    """Crop ``box`` (left, top, right, bottom; px) of ``picture`` (H, W, 3) and resize it to ``size`` (w, h) by Lanczos.
+
+    ``cyclic``: the right edge continues at the left edge.
+    """
+    if cyclic:
+        picture = np.pad(picture, ((0, 0), (_WRAPPED_PX, _WRAPPED_PX), (0, 0)), "wrap")
+        box = (box[0] + _WRAPPED_PX, box[1], box[2] + _WRAPPED_PX, box[3])
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, box=box))
 
 

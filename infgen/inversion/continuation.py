@@ -14,24 +14,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from infgen import geometry
 from infgen.errors import InputError
 from infgen.inversion.arrangement import (
     Arrangement,
     Extension,
     Scale,
-    cyclic_period,
     inbetweening,
     outpainting,
+    place_row,
 )
 from infgen.inversion.arrangement import panorama as arrange_panorama
 from infgen.inversion.invert import CONTINUING, SMALLEST_PX
 from infgen.inversion.optimise import Inversion, Settings, Step, optimise
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_scale
-from infgen.model.checkpoint import SHIPPED, load, resolve
 from infgen.photo import PhotoSource, open_photograph, unify_profiles
 from infgen.pixels import Pixels
-from infgen.rendering.studio import Options, Studio, open_studio
+from infgen.rendering.studio import Studio, open_studio
 from infgen.world.anchoring import file_sha256
 from infgen.world.anchors import AnchoredLatents
 from infgen.world.world import World
@@ -79,18 +77,6 @@ class Result:
         return Image.fromarray(np.ascontiguousarray(self.picture))
 
 
-def open_working_studio(
-    *, model: str | Path | None = None, threads: int | None = None, device: str | None = None
-) -> Studio:
-    """Load ``model`` (None: the shipped one) to render the scale at which photographs are inverted.
-
-    Raises InputError for a model or device that cannot be used.
-    """
-    path = SHIPPED if model is None else resolve(model)
-    halvings = working_scale(load(path).config).halvings
-    return open_studio(World(), model=path, options=Options(threads=threads, device=device, halvings=halvings))
-
-
 def invert_photograph(
     photo: Placed,
     *,
@@ -102,15 +88,16 @@ def invert_photograph(
     stop: Callable[[], bool] | None = None,
     lock: AbstractContextManager[object] | None = None,
 ) -> Inversion:
-    """Find the latents of one placed photograph at the scale of ``studio``.
+    """Find the latents of one placed photograph with the model of ``studio``, at the working scale.
 
     ``period``: of the world, px of the world. ``lock``: held while the network computes, for callers that share it.
     Other arguments and errors as for ``optimise``.
     """
+    generator = studio.generator
     with lock or nullcontext():
         return optimise(
             photo.target(),
-            studio.generator,
+            generator.coarser(working_scale(generator.config).halvings),
             model_sha256=studio.model_hash,
             settings=settings,
             period=period,
@@ -134,10 +121,11 @@ def draw_samples(
     ``files``: latents, one per photograph. Sample i uses the world of seed ``seed`` + i. Raises InputError if the
     latents do not fit the model.
     """
+    rendering = studio.coarser(arrangement.rendered_halvings)
     for i in range(samples):
         world = arrangement.world(files, seed=(seed + i) % SEEDS)
-        generated = studio.with_world(world).array(arrangement.region)
-        yield world, arrangement.compose(generated, keep=joining.keep, feather=joining.feather)
+        generated = rendering.with_world(world).array(arrangement.rendered_region)
+        yield world, arrangement.compose(generated, keep=joining.keep, feather=joining.feather, seed=world.seed)
 
 
 def continue_photographs(
@@ -192,7 +180,7 @@ def outpaint(
     right: int = 0,
     bottom: int = 0,
     mask: PhotoSource | None = None,
-    scale: Scale = "work",
+    scale: Scale = "source",
     height: int = WORKING_HEIGHT_PX,
     horizon: float | None = None,
     model: str | Path | None = None,
@@ -212,9 +200,9 @@ def outpaint(
     if mask is not None:
         photograph = photograph.masked(mask)
     placed = place(photograph, height=height, horizon=horizon)
-    studio = open_working_studio(model=model)
+    studio = open_studio(World(), model=model)
     extension = Extension(left, top, right, bottom)
-    arrangement = outpainting(placed, extension, scale=scale, halvings=studio.options.halvings)
+    arrangement = outpainting(placed, extension, scale=scale, config=studio.generator.config)
     return continue_photographs(
         arrangement, studio=studio, steps=steps, seconds=seconds, seed=seed, samples=samples, progress=progress
     )
@@ -224,6 +212,7 @@ def inbetween(
     photos: Sequence[PhotoSource],
     *,
     gap: int,
+    scale: Scale = "source",
     height: int = WORKING_HEIGHT_PX,
     model: str | Path | None = None,
     steps: int | None = None,
@@ -233,18 +222,17 @@ def inbetween(
 ) -> Result:
     """Join ``photos`` in a row, ``gap`` px of the output apart, and generate the pixels between them.
 
-    Arguments as for ``outpaint``. Raises InputError for fewer than two photographs and unusable input.
+    Arguments as for ``outpaint``. At ``scale`` "source", all photographs get the height of the largest. Raises InputError
+    for fewer than two photographs and unusable input.
     """
     if len(photos) < 2 or gap < 1:
         raise InputError(
             f"{len(photos)} photographs with a gap of {gap} px cannot be joined; give 2 or more, and 1 px or more"
         )
-    placed: list[Placed] = []
-    for photograph in unify_profiles([open_photograph(photo, short_px=SMALLEST_PX) for photo in photos]):
-        x = placed[-1].x + placed[-1].region.w + gap if placed else 0
-        placed.append(place(photograph, height=height, x=x))
-    studio = open_working_studio(model=model)
-    arrangement = inbetweening(placed, config=studio.generator.config)
+    photographs = unify_profiles([open_photograph(photo, short_px=SMALLEST_PX) for photo in photos])
+    placed = place_row(photographs, gap=gap, scale=scale, height=height)
+    studio = open_studio(World(), model=model)
+    arrangement = inbetweening(placed, config=studio.generator.config, scale=scale, gap=gap)
     return continue_photographs(arrangement, studio=studio, steps=steps, seconds=seconds, seed=seed, progress=progress)
 
 
@@ -252,6 +240,7 @@ def panorama(
     photo: PhotoSource,
     *,
     width: int,
+    scale: Scale = "source",
     height: int = WORKING_HEIGHT_PX,
     horizon: float | None = None,
     model: str | Path | None = None,
@@ -265,8 +254,6 @@ def panorama(
     Arguments as for ``outpaint``. Raises InputError if the width is less than the photograph's.
     """
     placed = place(open_photograph(photo, short_px=SMALLEST_PX), height=height, horizon=horizon)
-    studio = open_working_studio(model=model)
-    config = studio.generator.config
-    period = cyclic_period(width, cell_px=geometry.cell_px(config.levels))
-    arrangement = arrange_panorama(placed, period=period, halvings=config.halvings)
+    studio = open_studio(World(), model=model)
+    arrangement = arrange_panorama(placed, width=width, config=studio.generator.config, scale=scale)
     return continue_photographs(arrangement, studio=studio, steps=steps, seconds=seconds, seed=seed, progress=progress)

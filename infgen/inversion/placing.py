@@ -63,6 +63,13 @@ class Placed:
         image = self.photograph.image
         return image.width / self.known.shape[1], image.height / self.known.shape[0]
 
+    def finer(self, doublings: int) -> tuple[Pixels, Known]:
+        """Scale the file to 2**``doublings`` times the working size: pixels (h, w, 3) uint8 and mask (h, w)."""
+        if not doublings:
+            return self.pixels, self.known
+        height, width = self.known.shape
+        return resize(self.photograph, (width << doublings, height << doublings))
+
     def target(self) -> Target:
         """Build the target of the inversion: picture (3, h, w) in [-1, 1] and mask."""
         picture = torch.from_numpy(self.pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1).contiguous()
@@ -82,13 +89,18 @@ def place(
     width = round(image.width * height / image.height)
     _check_size(photograph, width, height)
     found = find_horizon(photograph) if horizon is None else Horizon(_check_horizon(horizon))
-    pixels, known = _scale(photograph, (width, height))
+    pixels, known = resize(photograph, (width, height))
     return Placed(photograph, pixels, known, x, -round(found.fraction * height), found)
 
 
 def working_scale(config: GeneratorConfig) -> Scale:
     """Return the scale for inversion: the model's view height nearest to the working height."""
     return nearest_scale(judged_scales(config), WORKING_HEIGHT_PX)
+
+
+def working_config(config: GeneratorConfig) -> GeneratorConfig:
+    """Return the configuration of the first levels of the model ``config``, which invert photographs."""
+    return config.coarser(working_scale(config).halvings)
 
 
 def find_horizon(photograph: Photograph) -> Horizon:
@@ -153,7 +165,8 @@ def _residuals(profile: _Profile) -> _Profile:
     return np.concatenate([[0.0], error])
 
 
-def _scale(photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, Known]:
+def resize(photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, Known]:
+    """Resize ``photograph`` to ``size`` (w, h): pixels (h, w, 3) uint8 and mask (h, w). Its own size changes no pixel."""
     if photograph.image.size == size:
         return photograph.pixels()
     image, known = _resize(photograph, size, Image.Resampling.LANCZOS)

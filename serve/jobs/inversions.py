@@ -30,18 +30,18 @@ def run_inversions(
     """Invert each photograph in ``steps`` steps, add all to the world in one revision, and render the region."""
     world, photographs = store.get(job.world).world, arrangement.photographs
     settings = replace(CONTINUING, steps=steps, seed=world.seed)
-    working = studio.coarser(arrangement.halvings)
     found: list[AnchoredLatents] = []
     for i, photo in enumerate(photographs):
         report = partial(_report, job, engine_lock, before=i * steps, total=len(photographs) * steps)
         found.append(
-            _invert(photo, job, settings, studio=working, period=world.period, engine_lock=engine_lock, report=report)
+            _invert(photo, job, settings, studio=studio, period=world.period, engine_lock=engine_lock, report=report)
         )
     outputs = Outputs(store.folder(job.world) / "photo.png")
     latents = [outputs.save_latents(each) for each in found]
     record = store.change(job.world, lambda now: add_photographs(now, latents, arrangement))
     job.region, job.revision = arrangement.world_region, record.revision
-    generated = _draw_region(job, working.with_world(record.world), arrangement, engine_lock)
+    rendering = studio.coarser(arrangement.rendered_halvings).with_world(record.world)
+    generated = _draw_region(job, rendering, arrangement, engine_lock)
     picture = job.folder / f"{job.kind}.png"
     picture.write_bytes(encode(arrangement.compose(generated), "png"))
     job.result = picture.name
@@ -86,7 +86,7 @@ def _pixels(step: Step) -> Pixels:
 
 
 def _draw_region(job: Job, studio: Studio, arrangement: Arrangement, engine_lock: FairLock) -> Pixels:
-    plan = studio.plan(arrangement.region)
+    plan = studio.plan(arrangement.rendered_region)
     picture = np.empty((plan.region.h, plan.region.w, 3), np.uint8)
     with engine_lock:
         for tile, pixels in render_tiles(studio.scene, plan):

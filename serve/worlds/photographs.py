@@ -10,7 +10,7 @@ from PIL import Image
 from infgen.errors import InputError
 from infgen.inversion.arrangement import SIDES, Arrangement, Extension, inbetweening, outpainting
 from infgen.inversion.invert import SMALLEST_PX
-from infgen.inversion.placing import Placed, place, working_scale
+from infgen.inversion.placing import Placed, place, working_config
 from infgen.inversion.window import Cover
 from infgen.limits import MAX_REQUEST_TRANSITION
 from infgen.model.config import GeneratorConfig
@@ -54,13 +54,13 @@ def arrange(uploads: Sequence[Upload], placing: Placing, *, world: World, config
     Raises InputError or LimitError if a photograph cannot be read, placed or inverted, or the region is too large.
     """
     _check_room(world, len(uploads))
-    working = config.coarser(working_scale(config).halvings)
+    working = working_config(config)
     placed: list[Placed] = []
     x = (_next_free_x(world) if placing.x is None else placing.x) >> working.halvings
     for upload in uploads:
         placed.append(_open_upload(upload, x=x))
         x += placed[-1].region.w + (placing.gap >> working.halvings)
-    arrangement = _arrange_placed(placed, placing, config=working)
+    arrangement = _arrange_placed(placed, placing, config=config)
     arrangement.check_size()
     _check_period(arrangement, world.period, working)
     return arrangement
@@ -81,7 +81,7 @@ def _open_upload(upload: Upload, *, x: int) -> Placed:
 
 
 def _arrange_placed(placed: Sequence[Placed], placing: Placing, *, config: GeneratorConfig) -> Arrangement:
-    halvings = config.halvings
+    halvings = working_config(config).halvings
     if len(placed) > 1:
         joined = inbetweening(placed, config=config)
         widest = ((MAX_REQUEST_TRANSITION.value() >> halvings) - 1) | 1  # transitions are odd
@@ -91,7 +91,7 @@ def _arrange_placed(placed: Sequence[Placed], placing: Placing, *, config: Gener
     if placing.extension == NOTHING_AROUND:
         return Arrangement((photo,), photo.region, transition=transition, halvings=halvings)
     around = Extension(**{side: getattr(placing.extension, side) >> halvings for side in SIDES})
-    return replace(outpainting(photo, around, halvings=halvings), transition=transition)
+    return replace(outpainting(photo, around, config=config), transition=transition)
 
 
 def _check_room(world: World, photographs: int) -> None:

@@ -35,7 +35,7 @@ def studio(done: Path, tiny_model: Path) -> Studio:
 
 def test_the_width_is_rounded_to_cells_and_that_is_said(done: Path) -> None:
     assert pixels(done / "out.png").shape == (40, PERIOD, 3)
-    assert "width 590 px is rounded to 592 px, whole cells of 16 px" in (done / "said").read_text()
+    assert "width 590 px is rounded to 592 px, whole cells of the model" in (done / "said").read_text()
 
 
 def test_the_photograph_stands_once_in_the_middle(done: Path) -> None:

@@ -1,5 +1,7 @@
 """Plans of outpainting, inbetweening and panoramas, and the composition of their output."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,10 +16,11 @@ from infgen.inversion.arrangement import (
     inbetweening,
     outpainting,
     panorama,
+    place_row,
 )
 from infgen.inversion.placing import Placed, place
 from infgen.limits import MAX_JOINED_PIXELS
-from infgen.model.config import preset
+from infgen.model.config import preset, scale_name
 from infgen.photo import open_photograph
 from tests.train.photos import landscape
 
@@ -60,10 +63,7 @@ def test_the_photograph_stands_in_the_output_bit_for_bit(
     photo = placed()
     arrangement = outpainting(photo, Extension(left, top, right, bottom))
     output = arrangement.compose(drawn(arrangement), feather=feather)
-    inside = [0 if side == 0 else feather for side in (left, top, right, bottom)]
-    rows, columns = slice(inside[1], 80 - inside[3]), slice(inside[0], 120 - inside[2])
-    kept = output[top : top + 80, left : left + 120][rows, columns]
-    assert np.array_equal(kept, photo.pixels[rows, columns])
+    assert np.array_equal(output[top : top + 80, left : left + 120], photo.pixels)
 
 
 def test_without_keeping_the_output_is_what_was_drawn() -> None:
@@ -71,10 +71,10 @@ def test_without_keeping_the_output_is_what_was_drawn() -> None:
     assert np.array_equal(arrangement.compose(drawn(arrangement), keep=False), drawn(arrangement))
 
 
-def test_the_feather_is_32_px_of_working_size_where_none_is_given() -> None:
+def test_the_feather_is_8_px_of_working_size_where_none_is_given() -> None:
     arrangement = outpainting(placed(), Extension(right=50))
     output = arrangement.compose(drawn(arrangement))
-    assert np.array_equal(output, arrangement.compose(drawn(arrangement), feather=32))
+    assert np.array_equal(output, arrangement.compose(drawn(arrangement), feather=8))
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(150, 300), st.integers(40, 150), st.integers(0, 60))
@@ -86,10 +86,7 @@ def test_at_source_scale_the_files_own_pixels_stand_bit_for_bit(
     arrangement = outpainting(photo, Extension(left, top, 5, 0), scale="source")
     output = arrangement.compose(drawn(arrangement), feather=feather)
     assert output.shape == (top + height, left + width + 5, 3)
-    first = (feather if top else 0, feather if left else 0)
-    rows, columns = slice(first[0], None), slice(first[1], max(first[1], width - feather))
-    kept = output[top:, left : left + width]
-    assert np.array_equal(kept[rows, columns], np.asarray(photo.photograph.image)[rows, columns])
+    assert np.array_equal(output[top:, left : left + width], np.asarray(photo.photograph.image))
 
 
 @given(st.integers(0, 300), st.integers(1, 300), st.integers(150, 300), st.integers(40, 150))
@@ -191,7 +188,7 @@ def test_the_period_is_the_multiple_of_a_cell_that_is_nearest(width: int, period
 
 
 def test_the_photograph_stands_in_the_middle_of_the_circle() -> None:
-    arrangement = panorama(placed(), period=1024)
+    arrangement = panorama(placed(), width=1024, config=preset("tiny"))
     assert arrangement.region == Region(-452, -40, 1024, 80)
     assert arrangement.period == 1024
     output = arrangement.compose(drawn(arrangement), feather=0)
@@ -202,4 +199,68 @@ def test_a_circle_shorter_than_the_photograph_is_refused() -> None:
     with pytest.raises(
         InputError, match="width 112 px is too short for a panorama: the photograph alone is 120 px wide"
     ):
-        panorama(placed(), period=112)
+        panorama(placed(), width=112, config=preset("tiny"))
+
+
+# Several scales
+
+SCALES = preset("tiny-scales")
+
+
+@pytest.mark.parametrize(
+    ("height", "rendered"), [(100, "1/4"), (240, "1/4"), (300, "1/2"), (490, "1/2"), (500, "1"), (3000, "1")]
+)
+def test_the_region_is_rendered_at_the_coarsest_scale_that_needs_little_enlargement(height: int, rendered: str) -> None:
+    photo = placed(height, height, working=197)
+    arrangement = outpainting(photo, Extension(right=60), scale="source", config=SCALES)
+    assert scale_name(arrangement.rendered_halvings) == rendered
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (30, 0), (17, 23)])
+def test_finer_pixels_lie_where_the_coarse_ones_are(left: int, top: int) -> None:
+    """A ramp over world positions, rendered at both scales, must give the same output."""
+    photo = placed(800, 600, working=197)
+    fine = outpainting(photo, Extension(left, top, 40, 0), scale="source", config=SCALES)
+    coarse = outpainting(photo, Extension(left, top, 40, 0), scale="source", config=replace(SCALES, scales=(6,)))
+    coarse = replace(coarse, halvings=2)
+    assert (fine.rendered_halvings, coarse.rendered_halvings) == (0, 2)
+    outputs = [a.compose(ramp_over_world(a), keep=False)[20:-20, 20:-20] for a in (fine, coarse)]
+    assert np.abs(outputs[0].astype(float) - outputs[1]).max() <= 1
+
+
+def ramp_over_world(arrangement: Arrangement) -> np.ndarray:
+    """Render world column / 8 and row / 8 as colours."""
+    region, step = arrangement.rendered_region, 1 << arrangement.rendered_halvings
+    x, y = np.meshgrid(*(step * np.arange(a, a + n) for a, n in ((region.x, region.w), (region.y, region.h))))
+    return np.stack([x / 8 + 60, y / 8 + 60, x * 0], 2).round().clip(0, 255).astype(np.uint8)
+
+
+def test_joined_photographs_keep_their_own_pixels_at_source_size() -> None:
+    files = [open_photograph(landscape(i, height=300, width=width)) for i, width in enumerate((310, 407))]
+    photos = place_row(files, gap=77, scale="source", height=100, horizon=0.5)
+    arrangement = inbetweening(photos, config=preset("tiny"), scale="source", gap=77)
+    assert arrangement.size == (310 + 77 + 407, 300)
+    output = arrangement.compose(drawn(arrangement))
+    assert np.array_equal(output[:, :310], np.asarray(files[0].image))
+    assert np.array_equal(output[:, 387:], np.asarray(files[1].image))
+
+
+def test_joined_photographs_get_the_height_of_the_largest() -> None:
+    files = [open_photograph(landscape(i, height=height, width=2 * height)) for i, height in enumerate((100, 200))]
+    photos = place_row(files, gap=50, scale="source", height=50, horizon=0.5)
+    arrangement = inbetweening(photos, config=preset("tiny"), scale="source", gap=50)
+    assert arrangement.size == (400 + 50 + 400, 200)
+
+
+def test_a_panorama_at_source_size_keeps_the_photograph_and_closes() -> None:
+    photo = placed(300, 200, working=50)
+    arrangement = panorama(photo, width=1300, config=preset("tiny"), scale="source")
+    assert arrangement.size == (1280, 200)
+    period = arrangement.region.w
+    columns = np.sin(np.arange(period) * 2 * np.pi / period) * 100 + 120
+    waves = np.repeat(np.repeat(columns[None, :, None], 50, 0), 3, 2).round().astype(np.uint8)
+    assert np.abs(np.diff(arrangement.compose(waves, keep=False)[:, [-1, 0], 0].astype(int))).max() <= 1
+    output = arrangement.compose(waves)
+    assert arrangement.source is not None
+    (place,) = arrangement.source.places
+    assert np.array_equal(output[:, place.x : place.x + 300], np.asarray(photo.photograph.image))
