@@ -126,7 +126,19 @@ def test_joined_photographs_are_what_the_command_line_draws(
     _, now, job = joined
     for i, photo in enumerate((photograph(), photograph(100, 80))):
         (tmp_path / f"{i}.png").write_bytes(photo)
-    words = ["inbetween", tmp_path / "0.png", tmp_path / "1.png", "--gap", 64, "--steps", 2, "--seed", 3]
+    words = [
+        "inbetween",
+        tmp_path / "0.png",
+        tmp_path / "1.png",
+        "--gap",
+        64,
+        "--scale",
+        "work",
+        "--steps",
+        2,
+        "--seed",
+        3,
+    ]
     with pytest.raises(SystemExit) as leave:
         main([str(word) for word in (*words, "--model", tiny_model, "--quiet", "-o", tmp_path / "out.png")])
     assert leave.value.code == 0
