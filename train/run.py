@@ -15,7 +15,7 @@ from infgen.progress import Progress, silent
 from infgen.train.checkpoint import RunFolder, grow_from
 from infgen.train.data.archives import SkippedFile
 from infgen.train.data.pyramid import PhotoPyramid
-from infgen.train.data.sources import list_places
+from infgen.train.data.sources import RUN_FOLDER, list_places
 from infgen.train.loop import Judge, Schedule, StepReport, StopReason, Trainer
 from infgen.train.presets import Recipe
 from infgen.train.processes import join_processes
@@ -72,13 +72,15 @@ def start(
     resume: bool = False,
     init: str | Path | None = None,
     judge_factory: JudgeFactory | None = None,
+    least_photographs: int = 1,
     progress: Progress = silent,
 ) -> TrainingRun:
     """Read ``data``, and make a new run in folder ``out``, or resume the run in it from its last checkpoint.
 
     ``init``: a model, or the folder of another run, whose networks a new run starts from. ``judge_factory``: makes the
-    measure that selects the best model. Raises InputError for unusable data, folder or device, for steps after the end
-    of the learning rate decay, if the saved run has another configuration, and if another process trains it.
+    measure that selects the best model. Raises InputError for unusable data, for fewer than ``least_photographs``, for an
+    unusable folder or device, for steps after the end of the learning rate decay, if the saved run has another
+    configuration, and if another process trains it.
     """
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
@@ -93,10 +95,16 @@ def start(
             f"--steps {schedule.steps} goes past step {recipe.decay_steps}, where the learning rates decay to zero; "
             f"give --steps {recipe.decay_steps} or fewer"
         )
-    check_outputs(folder.outputs, [("model file", init)], data=list_places(data))
+    places = [] if out.resolve() == Path(data).resolve() / RUN_FOLDER else list_places(data)
+    check_outputs(folder.outputs, [("model file", init)], data=places)
     if resume:
         recipe = folder.keep_diversity(recipe)
     photos, skipped = PhotoPyramid.open(data, recipe.trained_scales, pre_resize_px=recipe.pre_resize, progress=progress)
+    if len(photos) < least_photographs:
+        raise InputError(
+            f"{Path(data).resolve()} holds {len(photos)} usable photographs; training needs at least {least_photographs}, "
+            "better some hundreds: add photographs, or give another folder as DATA"
+        )
     judge = judge_factory(photos, processes.device) if judge_factory and processes.is_first else None
     trainer = Trainer(recipe, photos, schedule, processes=processes, judge=judge)
     if init is not None:

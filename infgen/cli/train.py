@@ -10,10 +10,12 @@ from infgen.inputs import check_outputs
 from infgen.model.config import CoordinateSystem
 from infgen.train import start
 from infgen.train.checkpoint import RunFolder
+from infgen.train.data.sources import RUN_FOLDER
 from infgen.train.judge import METRICS, make_judge_factory
 from infgen.train.loop import PRECISIONS, Schedule, StopReason
 from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, find_recipe
 
+LEAST_PHOTOGRAPHS = 16  # of a run that was started without DATA
 STOP_MESSAGES = {
     StopReason.STEPS: "finished",
     StopReason.HOURS: "stopped after --hours; continue with --resume",
@@ -32,7 +34,7 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
 
 
 @click.command("train")
-@click.argument("data")
+@click.argument("data", required=False)
 @click.option(
     "--preset",
     type=click.Choice(list(RECIPES)),
@@ -41,7 +43,9 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
     help="Training recipe: generator, discriminator, losses and rates.",
 )
 @click.option("--ablation", type=click.Choice(list(ABLATIONS)), help="Leave out a part of the method, for comparison.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=RUN_FOLDER, show_default=True, help="Folder of the run."
+)
 @click.option("--resume", is_flag=True, help="Continue the run in the folder from its last checkpoint.")
 @click.option("--init", help="Start from the networks of a run's folder, a model file or a Hugging Face hub id.")
 @click.option(
@@ -137,7 +141,7 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
 @click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
 @click.option("--quiet", is_flag=True, help="Print no progress.")
 def command(
-    data: str,
+    data: str | None,
     preset: str,
     ablation: str | None,
     out: Path,
@@ -163,6 +167,8 @@ def command(
 ) -> None:
     """Train a model on DATA: photographs in a folder, a zip file or tar shards, local or behind a URL.
 
+    Without DATA, it trains on the photographs below the current folder.
+
     The trained model (the EMA of the weights) is OUT/model.safetensors. To train in several processes, start this
     command with torchrun or accelerate launch.
     """
@@ -187,11 +193,25 @@ def command(
     is_first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
     with progress("reading photographs", unit="photographs", quiet=quiet or not is_first) as advance:
         run = start(
-            data, recipe, schedule, out=out, resume=resume, init=init, judge_factory=judge_factory, progress=advance
+            "." if data is None else data,
+            recipe,
+            schedule,
+            out=out,
+            resume=resume,
+            init=init,
+            judge_factory=judge_factory,
+            least_photographs=LEAST_PHOTOGRAPHS if data is None else 1,
+            progress=advance,
         )
     if is_first:
         for skip in run.skipped:
             click.echo(f"skipped {skip.name}: {skip.reason}", err=True)
+        if data is None:
+            click.echo(
+                f"found {len(run.trainer.photos)} photographs below {Path.cwd()}: training {preset} to step {steps} in "
+                f"{out}; Ctrl-C stops, --resume continues",
+                err=True,
+            )
         if not quiet:
             click.echo(run.summary(), err=True)
     done = run.trainer.state.step

@@ -198,6 +198,31 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     assert [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)] == stamps
 
 
+def test_without_data_the_photographs_below_the_current_folder_are_trained_and_resumed(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_landscapes(Path("trip"), count=16)
+    code, out, err = call("--steps", 1, *TINY)
+    assert (code, out) == (0, "infgen-run/model.safetensors: step 1, finished\n")
+    assert err == (
+        f"found 16 photographs below {tmp_path}: training tiny to step 1 in infgen-run; Ctrl-C stops, --resume continues\n"
+    )
+    save_landscapes(Path("infgen-run", "samples"), count=1)  # sample sheets are no photographs
+    assert call("--steps", 2, "--resume", *TINY)[0] == 0
+
+
+def test_too_few_photographs_below_the_current_folder_are_refused(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_landscapes(Path("trip"), count=15)
+    code, out, err = call(*TINY)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"{tmp_path} holds 15 usable photographs; training needs at least 16" in err
+    assert not Path("infgen-run").exists()
+
+
 @pytest.mark.parametrize("resume", [(), ("--resume",)])
 def test_a_folder_in_use_is_refused_with_the_number_of_its_process(
     resume: tuple[str, ...], call: Call, photos: Path, tmp_path: Path

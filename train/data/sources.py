@@ -22,6 +22,7 @@ from infgen.train.data.storage import (
 )
 from infgen.urls import display_name, escape_unprintable, is_url, one_line_reason
 
+RUN_FOLDER = "infgen-run"  # default folder of a run; below DATA it is not read, because it holds sample sheets
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})", re.ASCII)
 
@@ -114,8 +115,9 @@ def _find_shard(name: str) -> File:
 
 
 def _list_folder(folder: Folder) -> Listing:
-    archives = [(escape_unprintable(name), file) for name, file in folder.files.items() if is_archive(name)]
-    pictures = [_make_picture(folder, name, file) for name, file in folder.files.items() if is_picture(name)]
+    files = {name: file for name, file in folder.files.items() if not name.startswith(f"{RUN_FOLDER}/")}
+    archives = [(escape_unprintable(name), file) for name, file in files.items() if is_archive(name)]
+    pictures = [_make_picture(folder, name, file) for name, file in files.items() if is_picture(name)]
     if archives and not pictures:
         return _list_archives(archives)
     ignored = "archives next to photographs are not read; move it to another folder, or give it as DATA"
