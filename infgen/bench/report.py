@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from infgen import __version__
+from infgen.bench.batches import BatchRequest, BatchRow
 from infgen.bench.configurations import Configuration, Request
 from infgen.bench.render import Row
 from infgen.bench.writing import Written
@@ -51,6 +52,34 @@ def render_table(rows: Sequence[Row], request: Request) -> Table:
             NONE if row.peak_bytes is None else f"{row.peak_bytes / 2**20:.0f}",
         )
     return table
+
+
+def batch_table(rows: Sequence[BatchRow], request: BatchRequest) -> Table:
+    """Build a table with one line per way to compute the image, and its speed against the first way."""
+    table = Table("image in", title=f"{request.side} x {request.side} px, {request.precision}", box=SIMPLE_HEAD)
+    for heading in ("batch", "devices", "tiles", "seconds", "vs first", "GFLOP", "GFLOP/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    first = rows[0].seconds
+    for row in rows:
+        found = (row.reason, NONE, NONE)
+        if row.seconds is not None:
+            ratio = NONE if first is None else f"{row.seconds / first:.2f}"
+            found = (f"{row.seconds:.3g}", ratio, f"{row.flops / row.seconds / 1e9:.3g}")
+        tiles, gflop = f"{row.tiles} x {row.tile_px}", f"{row.flops / 1e9:.4g}"
+        table.add_row(row.kind, str(row.batch), str(row.devices), tiles, *found[:2], gflop, found[2])
+    return table
+
+
+def batch_document(rows: Sequence[BatchRow], request: BatchRequest, *, machine: str) -> dict[str, Any]:
+    """Collect the rows as values for JSON: times in seconds, flops in operations."""
+    options = asdict(request) | {"model": request.model.name}
+    return {
+        "schema": SCHEMA,
+        "infgen": __version__,
+        "machine": machine,
+        "options": options,
+        "rows": [asdict(row) for row in rows],
+    }
 
 
 def writing_table(found: Sequence[Written]) -> Table:

@@ -9,18 +9,21 @@ import click
 from rich.console import Console
 
 from infgen.atomic import check_output, write_atomically
+from infgen.bench.batches import BatchRequest, measure_batches
 from infgen.bench.configurations import MAX_STYLES, Request, model_file, open_configurations
 from infgen.bench.machine import machine
 from infgen.bench.render import measure_renders
-from infgen.bench.report import document, expected_seconds, render_table, writing_table
+from infgen.bench.report import batch_document, batch_table, document, expected_seconds, render_table, writing_table
 from infgen.bench.writing import EXTENSIONS, check_writing, measure_writing
 from infgen.cli.options import device_option, model_option, quiet_option, threads_option, tile_option
 from infgen.cli.progress import progress, report_lines
+from infgen.engines import pick_device
 from infgen.engines.eager import DTYPES, Precision
 from infgen.errors import InputError
 from infgen.inputs import check_outputs
 from infgen.model.config import PRESETS
 from infgen.rendering.engine_files import SUFFIXES, FileKind
+from infgen.rendering.plan import MAX_BATCH
 
 WIDE = 136  # characters; a narrower terminal wraps lines, but no figure is cut
 
@@ -132,3 +135,60 @@ def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
         found = document(rows, written, configurations, request=request, machine=where)
         with write_atomically(json_file) as temporary:
             temporary.write_text(json.dumps(found, indent=2) + "\n")
+
+
+@command.command("batches")
+@model_option
+@click.option(
+    "--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
+)
+@click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the image in px.")
+@click.option("--batch", default="1,2,4,8,16", show_default=True, help="Tiles computed together, separated by commas.")
+@click.option("--devices", help="Devices such as cuda:0,cuda:1: measure the first, two, four ... and all of them.")
+@click.option("--tile", type=int, help="Side of a tile in px.  [default: the training patch]")
+@click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True, help="Precision.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Images of each.")
+@threads_option
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@quiet_option
+def batches(
+    model: str | None,
+    preset_name: str | None,
+    side: int,
+    batch: str,
+    devices: str | None,
+    tile: int | None,
+    precision: Precision,
+    repeats: int,
+    threads: int | None,
+    json_file: Path | None,
+    quiet: bool,
+) -> None:
+    """Render one image in training patches, with several batch sizes and numbers of devices.
+
+    Compares them with the image in one piece, and with a generator like StyleGAN2's: zero padding and one piece. These
+    are the paper's Tables 3 and 5.
+    """
+    if json_file is not None:
+        check_output(json_file)
+        check_outputs([json_file], [("model file", model)])
+    allowed = [str(n) for n in range(1, MAX_BATCH + 1)]
+    with model_file(model=model, preset_name=preset_name) as path:
+        request = BatchRequest(
+            model=path,
+            side=side,
+            batches=tuple(int(n) for n in split_list("--batch", batch, allowed)),
+            devices=tuple(part.strip() for part in devices.split(",")) if devices else (),
+            tile_px=tile,
+            precision=precision,
+            repeats=repeats,
+            threads=threads,
+        )
+        rows = measure_batches(request, phase=lambda title: progress(title, unit="images", quiet=quiet))
+    where = machine(pick_device(request.devices[0] if request.devices else None))
+    console = Console(width=WIDE)
+    console.print(f"{path.name}; {where}", highlight=False, soft_wrap=True)
+    console.print(batch_table(rows, request))
+    if json_file is not None:
+        with write_atomically(json_file) as temporary:
+            temporary.write_text(json.dumps(batch_document(rows, request, machine=where), indent=2) + "\n")

@@ -124,3 +124,36 @@ def test_a_failed_measurement_leaves_no_document(tiny_model: Path, tmp_path: Pat
     with pytest.raises(InputError):
         bench("--model", tiny_model, *words)
     assert not list(tmp_path.iterdir())
+
+
+def test_batches_prints_and_writes_every_way_to_compute_the_image(tiny_model: Path, tmp_path: Path):
+    path = tmp_path / "batches.json"
+    words = ["batches", "--model", tiny_model, "--side", 150, "--batch", "1,4", "--repeats", 1, "--json", path]
+    result = CliRunner().invoke(command, [str(w) for w in words], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert [(r["kind"], r["batch"]) for r in json.loads(path.read_text())["rows"]] == [
+        ("tiles", 1),
+        ("tiles", 4),
+        ("one piece", 1),
+        ("one piece, zero padding", 1),
+    ]
+    assert "GFLOP" in result.stdout
+
+
+BAD_BATCHES = [
+    (("--batch", "1,0"), "--batch '0' is not possible"),
+    (("--tile", 100), "nearest: 85 and 101"),
+    (("--devices", "abacus"), "abacus"),
+    (("--devices", "cpu,cpu"), "name one device twice"),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), BAD_BATCHES, ids=[" ".join(map(str, w)) for w, _ in BAD_BATCHES])
+def test_bad_options_of_batches_give_one_line_and_exit_code_2(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str], words, expected
+):
+    with pytest.raises(SystemExit) as leave:
+        main(["bench", "batches", "--model", str(tiny_model), "--side", "150", *map(str, words)])
+    captured = capsys.readouterr()
+    assert (leave.value.code, captured.err.count("\n"), captured.out) == (2, 1, "")
+    assert expected in captured.err
