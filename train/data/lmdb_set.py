@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infgen.errors import InputError, MissingExtraError
+from infgen.errors import InputError
+from infgen.extras import require_extra
 from infgen.train.data.archives import Listing, Picture
-from infgen.train.data.storage import display_name, one_line_reason
+from infgen.urls import display_name, one_line_reason
 
 DATA_FILE = "data.mdb"
 _LENGTH = b"length"
@@ -58,12 +59,8 @@ def _fetch(environment: Any, key: bytes) -> bytes:
 
 
 def _open(folder: Path) -> Any:
-    try:
+    with require_extra("lmdb", f"LMDB set {display_name(folder)}"):
         import lmdb
-    except ImportError:
-        raise MissingExtraError(
-            f"data folder {display_name(folder)} is an LMDB set, and lmdb is not installed; run: pip install 'infgen[lmdb]'"
-        ) from None
     try:
         return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False, create=False)
     except lmdb.Error as error:
