@@ -1,4 +1,4 @@
-"""``infgen data``: check photographs before training, and pack them into shards."""
+"""``infgen data``: check photographs before training, pack them into shards, and cut maps into tiles."""
 
 import json
 from pathlib import Path
@@ -12,6 +12,7 @@ from rich.table import Table
 from infgen.cli.progress import progress
 from infgen.train.data.check import DataReport, check_data
 from infgen.train.data.contact_sheet import check_sheet, write_sheet
+from infgen.train.data.map_tiles import Tiling, cut_tiles
 from infgen.train.data.pack import EXTENSIONS, Format, pack
 from infgen.train.presets import RECIPES, find_recipe
 
@@ -20,7 +21,7 @@ DEFAULT_PRESET = "scenery-101-small"
 
 @click.group("data", no_args_is_help=False)
 def command() -> None:
-    """Check photographs before training, or pack them into shards.
+    """Check photographs before training, pack them into shards, or cut a map into tiles.
 
     DATA is a folder of photographs, a zip file, tar shards, or a URL such as s3://bucket/photos. Name one shard, a folder
     of them, or shards/{0000..0009}.tar.
@@ -105,6 +106,45 @@ def pack_command(
         click.echo(f"skipped {skip.name}: {skip.reason}", err=True)
     shards = "1 shard" if packed.shards == 1 else f"{packed.shards} shards"
     click.echo(f"{packed.pattern}: {packed.photos} photographs in {shards}, {len(packed.skipped)} skipped")
+
+
+@command.command("tiles")
+@click.argument("map_file", metavar="MAP", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="New folder for the tiles.")
+@click.option("--size", type=click.IntRange(16, 8192), required=True, help="Side of a tile in px.")
+@click.option(
+    "--step", type=click.IntRange(min=1), help="Distance of neighbouring tiles in px. [default: half of --size]"
+)
+@click.option("--rows", type=(int, int), metavar="TOP BOTTOM", help="Use only these rows of the map.")
+@click.option("--wrap", is_flag=True, help="Let tiles cross the left and right edges, which meet on a world map.")
+@click.option(
+    "--balance",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Keep at most this share of tiles of open sea.",
+)
+@click.option("--quiet", is_flag=True, help="Print no progress.")
+def tiles_command(
+    map_file: Path,
+    output: Path,
+    size: int,
+    step: int | None,
+    rows: tuple[int, int] | None,
+    wrap: bool,
+    balance: float,
+    quiet: bool,
+) -> None:
+    """Cut a large MAP into overlapping tiles, to train a model of lands seen from above.
+
+    MAP is a picture of any size: JPEG, PNG, TIFF or GeoTIFF. Tiles that are transparent in part are left out.
+    """
+    tiling = Tiling(size=size, step=step or max(1, size // 2), rows=rows, wraps=wrap, balance=balance)
+    with progress("cutting tiles", unit="tiles", quiet=quiet) as advance:
+        result = cut_tiles(map_file, output, tiling, progress=advance)
+    click.echo(
+        f"{output}: {result.written} tiles; left out: {result.sea} of open sea, {result.transparent} transparent"
+    )
 
 
 def print_report(report: DataReport) -> None:

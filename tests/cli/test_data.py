@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from infgen.cli import data as module
@@ -132,3 +134,28 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     assert err.count("\n") == 1
     assert message in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.fixture
+def map_file(tmp_path: Path) -> Path:
+    """A map of 128 x 64 px: land on the left, sea on the right."""
+    pixels = np.empty((64, 128, 3), np.uint8)
+    pixels[:, :64], pixels[:, 64:] = (150, 130, 70), (10, 20, 90)
+    path = tmp_path / "map.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_tiles_says_what_it_wrote(call: Call, map_file: Path, tmp_path: Path):
+    words = ("tiles", map_file, "--size", 32, "--balance", 0.2, "-o", tmp_path / "tiles", "--quiet")
+    assert call(*words) == (0, f"{tmp_path / 'tiles'}: 15 tiles; left out: 6 of open sea, 0 transparent\n", "")
+    code, _, line = call(*words)
+    assert (code, "exists and is not empty" in line) == (2, True)
+
+
+@pytest.mark.parametrize(("name", "words"), [("missing.jpg", "is not a file"), ("text.jpg", "cannot be read")])
+def test_tiles_refuses_what_is_no_map_in_one_line(call: Call, tmp_path: Path, name: str, words: str):
+    (tmp_path / "text.jpg").write_text("no picture")
+    code, _, line = call("tiles", tmp_path / name, "--size", 32, "-o", tmp_path / "tiles", "--quiet")
+    assert (code, words in line, line.count("\n")) == (2, True, 1)
+    assert not (tmp_path / "tiles").exists()

@@ -5,24 +5,20 @@ Shards are written to a temporary folder, which is renamed when all of them are 
 
 import io
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from infgen.atomic import TEMPORARY_PREFIX
-from infgen.errors import InfgenError, InputError
+from infgen.errors import InputError
 from infgen.extras import require_extra
-from infgen.inputs import check_outputs
 from infgen.limits import MIB
 from infgen.photo import read_photo
 from infgen.progress import Progress, silent
 from infgen.train.data.archives import Picture, SkippedFile
+from infgen.train.data.new_folder import check_folder, write_folder
 from infgen.train.data.prefetch import map_in_order
-from infgen.train.data.sources import list_places, open_source, read_picture
+from infgen.train.data.sources import open_source, read_picture
 
 Format = Literal["jpeg", "webp"]
 EXTENSIONS: dict[Format, str] = {"jpeg": "jpg", "webp": "webp"}
@@ -55,7 +51,7 @@ def pack(
     if it is neither or no photograph is usable, InfgenError if the disk is full, MissingExtraError without webdataset.
     """
     tar_writer = _import_tar_writer()
-    _check_folder(out, data)
+    check_folder(out, data)
     source = open_source(data)
     skipped = list(source.skipped)
 
@@ -69,7 +65,7 @@ def pack(
                 yield member_key(picture.name, names), content
             progress(done, len(source))
 
-    with _write_folder(out) as folder:
+    with write_folder(out) as folder:
         photos, shards = _write_shards(
             encode_usable(), folder, tar_writer, extension=EXTENSIONS[image_format], limit=shard_mb * MIB
         )
@@ -136,30 +132,3 @@ def _write_shards(
             os.fsync(stream.fileno())
         shards += 1
     return photos, shards
-
-
-def _check_folder(out: Path, data: str | Path) -> None:
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"output folder {out} exists and is not empty; give another name, or empty it")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"output folder {out.parent} does not exist; create it or choose another")
-    check_outputs([out], [], data=list_places(data))
-
-
-@contextmanager
-def _write_folder(out: Path) -> Iterator[Path]:
-    """Yield a temporary folder next to ``out``. Rename it to ``out`` if the block succeeds, else delete it."""
-    target = Path(os.path.realpath(out))
-    temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
-    try:
-        temporary.mkdir()
-        yield temporary
-        if target.exists():
-            target.rmdir()  # fails if it is no longer empty
-        os.replace(temporary, target)
-    except OSError as error:
-        raise InfgenError(
-            f"{out} was not written: {error.strerror}; free some disk space or choose another folder"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
