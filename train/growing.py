@@ -19,7 +19,7 @@ NEW_RGB = 0.1  # factor on the initial RGB weights of a new level, so that its c
 
 def check_growth(old: GeneratorConfig, new: GeneratorConfig, *, source: str) -> None:
     """Raise InputError if a generator of ``old`` cannot grow into one of ``new``. Messages call the model ``source``."""
-    for name in ("coordinates", "structure", "padding", "global_channels"):
+    for name in ("structure", "padding", "global_channels"):
         if getattr(old, name) != getattr(new, name):
             raise InputError(
                 f"model {source} has {name} {getattr(old, name)!r} and this recipe {getattr(new, name)!r}; choose the preset "
@@ -44,12 +44,14 @@ def check_growth(old: GeneratorConfig, new: GeneratorConfig, *, source: str) -> 
 def grow(old: Generator, new: Generator) -> None:
     """Copy the weights of ``old`` into ``new``, which has at least as many levels and channels (see ``check_growth``).
 
-    With equal levels ``new`` then computes the same as ``old``; with more, its coarser level does.
+    With equal levels ``new`` then computes the same as ``old``; with more, its coarser level does. A structure
+    synthesizer for another coordinate system keeps its initial weights: it has other inputs.
     """
     values = old.state_dict()
+    same_system = old.config.coordinates == new.config.coordinates
     channels = (old.config.local_channels, new.config.local_channels)
     for name, target in new.state_dict().items():  # these tensors are the network's own
-        if name in values:
+        if name in values and (same_system or not name.startswith("structure.")):
             _copy_into(name, target, values[name], channels)
     for level in range(old.config.levels, new.config.levels):
         cast("ToRGB", new.texture.to_rgbs[level]).conv.weight.mul_(NEW_RGB)

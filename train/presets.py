@@ -56,6 +56,7 @@ class Recipe:
     colour_jitter: float = 1.0  # factor on DiffAugment's ranges of brightness, saturation and contrast
     ada_target: float = 0.6  # ADA's target for the mean sign of the discriminator's logits on real images
     pre_resize: int | None = None  # resize photographs to this short side (px) first (the paper's 128)
+    turns: bool = False  # turn photographs by quarters, for pictures without up and down
     beyond: float = 0.0  # share of patches far above or below the strip, compared with the edges of photographs
     ema: float = 0.5 ** (32 / 10_000)  # decay per step
     steps: int = 100_000  # length of the run, if --steps gives no other
@@ -286,6 +287,8 @@ RECIPES: Mapping[str, Recipe] = {
     "scenery-101-small": _SMALL,
     # The same with patches of four times as many pixels, from photographs of at least 389 px: for a small GPU.
     "scenery-197-small": replace(_SMALL, generator="scenery-197-small"),
+    # The shipped models of lands seen from above: four scales, all eight orientations of the photographs.
+    "planet": replace(_SCALES, coordinates="texture", turns=True, **_NO_POSITION),
     # The small settings for the other two kinds of picture. Not measured.
     "satellite-small": replace(_SMALL, coordinates="texture", **_NO_POSITION),
     "object-small": replace(_SMALL, coordinates="object", **_NO_POSITION),

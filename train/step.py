@@ -168,7 +168,8 @@ class Stepper:
         full_view = len(self.scales) > 1 and self._scale_index == 0  # a patch of the coarsest scale fills its view
         beyond = 0.0 if full_view else self.recipe.beyond
         photos = self.photos.sets[self._scale_index]
-        return photos.batch(range(first, first + size), seed=self.seed, device=self.device, beyond=beyond)
+        samples, turns = range(first, first + size), self.recipe.turns
+        return photos.batch(samples, seed=self.seed, device=self.device, beyond=beyond, turns=turns)
 
     def _prefetch(self) -> None:
         """Start decoding the photographs of the next step."""

@@ -55,6 +55,14 @@ def test_added_levels_leave_the_picture_as_a_coarser_scale() -> None:
     )
 
 
+def test_another_coordinate_system_keeps_only_mapping_and_texture() -> None:
+    old, config = random_generator(OLD, seed=1), replace(OLD, coordinates="texture")
+    new, fresh = make_grown(old, config), random_generator(config, seed=9)
+    for name, values in new.state_dict().items():
+        source = fresh if name.startswith("structure.") else old
+        assert torch.equal(values, source.state_dict()[name]), name
+
+
 def test_every_new_channel_gets_a_gradient() -> None:
     new = make_grown(random_generator(OLD, seed=1), WIDER).requires_grad_(True)
     picture(new, OLD).square().mean().backward()
@@ -67,7 +75,6 @@ def test_every_new_channel_gets_a_gradient() -> None:
     ("new", "message"),
     [
         (replace(OLD, global_channels=8), "has global_channels 16 and this recipe 8"),
-        (replace(OLD, coordinates="texture"), "has coordinates 'scenery' and this recipe 'texture'"),
         (replace(OLD, local_channels=4), "has 6 local_channels and this recipe 4"),
         (replace(OLD, texture_channels=OLD.texture_channels[:6]), "has 4 levels and this recipe 3"),
         (replace(OLD, texture_channels=(8, 8, 8, 8, 6, 6, 4, 3)), "has 4 texture_channels and this recipe 3"),

@@ -165,12 +165,13 @@ class PhotoSet:
             self._orders[seed, epoch] = torch.randperm(len(self), generator=_make_rng(seed, epoch, "epoch"))
         return int(self._orders[seed, epoch][position])
 
-    def patch(self, sample: int, *, seed: int, beyond: float = 0.0) -> tuple[Tensor, float]:
+    def patch(self, sample: int, *, seed: int, beyond: float = 0.0, turns: bool = False) -> tuple[Tensor, float]:
         """Cut patch (3, patch_px, patch_px) uint8 of sample number ``sample``. Also returns its vertical position in [-1, 1].
 
         A square view of side ``view_px`` is placed at random along the long side, and the patch at random inside it.
         Half of all patches are mirrored (paper Section 4: random crops of 197 px views with their vertical position).
-        A share ``beyond`` of all patches touches the top or bottom edge of its view.
+        A share ``beyond`` of all patches touches the top or bottom edge of its view. ``turns``: turn patches by 0 to 3
+        quarters, for pictures that have no up.
         """
         view = self.view(self._photo_index(sample, seed))
         rng = _make_rng(seed, sample, "patch")
@@ -182,15 +183,18 @@ class PhotoSet:
         y, x = top + row, left + column
         patch = view[y : y + self.patch_px, x : x + self.patch_px].permute(2, 0, 1)
         position = 2 * row / room - 1 if room else 0.0  # a patch as large as the view has no position
-        return (patch.flip(2) if _random_int(1, rng) else patch), position
+        patch = patch.flip(2) if _random_int(1, rng) else patch
+        return (patch.rot90(_random_int(3, rng), (1, 2)) if turns else patch), position
 
-    def batch(self, samples: range, *, seed: int, device: torch.device, beyond: float = 0.0) -> Batch:
+    def batch(
+        self, samples: range, *, seed: int, device: torch.device, beyond: float = 0.0, turns: bool = False
+    ) -> Batch:
         """Return the patches of ``samples``, which depend only on ``samples``, ``seed`` and the photographs; see ``patch``.
 
         Raises InputError if a photograph is gone, and InfgenError if a connection is lost.
         """
         self.prefetch(samples, seed=seed)
-        patches, positions = zip(*(self.patch(i, seed=seed, beyond=beyond) for i in samples), strict=True)
+        patches, positions = zip(*(self.patch(i, seed=seed, beyond=beyond, turns=turns) for i in samples), strict=True)
         images = torch.stack(patches).to(device)  # copied as bytes: a quarter of the size of floats
         return Batch(images.float().div_(127.5).sub_(1), torch.tensor(positions, device=device))
 

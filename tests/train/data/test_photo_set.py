@@ -92,6 +92,18 @@ def test_a_patch_is_a_piece_of_the_photograph_or_its_mirror_image(located_photo:
         assert patch.equal(piece.flip(2) if mirrored else piece)
 
 
+def test_patches_without_an_up_have_all_eight_orientations(located_photo: PhotoSet) -> None:
+    upright = {located_photo.patch(sample, seed=1)[0].shape for sample in range(4)}
+    corners = set()
+    for sample in range(100):
+        rows, green, blue = located_photo.patch(sample, seed=1, turns=True)[0].int()
+        columns = green + 256 * blue
+        across, down = (values[0, -1] - values[0, 0] for values in (columns, rows))
+        along = (columns[-1, 0] - columns[0, 0], rows[-1, 0] - rows[0, 0])
+        corners.add(tuple(int(torch.sign(v)) for v in (across, down, *along)))
+    assert (len(upright), len(corners)) == (1, 8)
+
+
 def test_half_of_all_patches_are_mirrored(located_photo: PhotoSet) -> None:
     mirrored = sum(place(located_photo.patch(sample, seed=1)[0])[2] for sample in range(200))
     assert 70 < mirrored < 130
