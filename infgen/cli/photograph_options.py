@@ -1,7 +1,7 @@
 """Options of ``outpaint``, ``inbetween`` and ``panorama``, as one decorator, and their values."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,9 +11,10 @@ from infgen.cli.options import device_option, model_option, quiet_option, thread
 from infgen.errors import InputError
 from infgen.inputs import Read, check_outputs
 from infgen.inversion.arrangement import FEATHER_PX, Scale
-from infgen.inversion.invert import CONTINUING
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
+from infgen.inversion.recipes import DEFAULT_RECIPE, RECIPES
+from infgen.inversion.settings import Settings
 from infgen.photo import Photograph
 from infgen.rendering.output_names import free_path
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -65,11 +66,22 @@ _OPTIONS = (
         help="Seed of the world around the photographs.",
     ),
     click.option(
+        "--recipe",
+        type=click.Choice(list(RECIPES)),
+        default=DEFAULT_RECIPE,
+        show_default=True,
+        help="Settings of the inversion: for continuation, those of the paper, or the closest reconstruction.",
+    ),
+    click.option(
+        "--vgg-weights",
+        type=click.Path(path_type=Path),
+        help="VGG16 file for --recipe paper. [default: PyTorch's cache]",
+    ),
+    click.option(
         "--steps",
         type=click.IntRange(1, 100_000),
-        default=CONTINUING.steps,
-        show_default=True,
-        help="Limit of steps of an inversion.",
+        help="Limit of steps of an inversion. "
+        f"[default: {', '.join(f'{found.steps} for {name}' for name, found in RECIPES.items())}]",
     ),
     click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion."),
     click.option(
@@ -108,7 +120,9 @@ class PhotographOptions:
     height: int
     horizon: str
     seed: int
-    steps: int
+    recipe: str
+    vgg_weights: Path | None
+    steps: int | None
     seconds: float | None
     latents: tuple[Path, ...]
     preview: Path | None
@@ -116,6 +130,17 @@ class PhotographOptions:
     threads: int | None
     device: str | None
     quiet: bool
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the inversions. Raises InputError for VGG16 weights that the recipe does not use."""
+        chosen = RECIPES[self.recipe]
+        if self.vgg_weights is not None and chosen.lpips != "vgg":
+            raise InputError(
+                f"--vgg-weights {self.vgg_weights} is given, and --recipe {self.recipe} uses AlexNet; give --recipe paper"
+            )
+        steps = chosen.steps if self.steps is None else self.steps
+        return replace(chosen, steps=steps, seed=self.seed, lpips_weights=self.vgg_weights)
 
     @property
     def fraction(self) -> float | None:

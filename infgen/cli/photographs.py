@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ from infgen.engines.base import to_pixels
 from infgen.errors import InputError
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import Joining, invert_photograph
-from infgen.inversion.invert import CONTINUING, SMALLEST_PX, check_latents
+from infgen.inversion.invert import SMALLEST_PX, check_latents
 from infgen.inversion.optimise import Inversion, Step
 from infgen.inversion.outputs import Outputs, draw
 from infgen.inversion.placing import Placed, working_config
@@ -133,10 +132,12 @@ def _describe_work(arrangement: Arrangement, options: PhotographOptions, studio:
         return lines
     config, period = working_config(studio.generator.config), arrangement.period
     flops = sum(tile_flops(config, Cover.of(p.target(), config, period=period).cells) for p in left)
-    longest = STEP_COST * options.steps * flops * drawing.seconds / drawing.flops
+    longest = STEP_COST * options.settings.steps * flops * drawing.seconds / drawing.flops
     if options.seconds is not None:
         longest = min(longest, options.seconds * len(left))
-    lines.append(f"inversion of {_count(len(left))} in up to {options.steps} steps each: about {longest:.0f} s")
+    lines.append(
+        f"inversion of {_count(len(left))} in up to {options.settings.steps} steps each: about {longest:.0f} s"
+    )
     return lines
 
 
@@ -172,7 +173,7 @@ def _invert(photo: Placed, options: PhotographOptions, *, studio: Studio, period
         return invert_photograph(
             photo,
             studio=studio,
-            settings=replace(CONTINUING, steps=options.steps, seed=options.seed),
+            settings=options.settings,
             period=period,
             seconds=options.seconds,
             progress=_Watcher(report, options.preview, photo.photograph.profile),

@@ -51,6 +51,11 @@ def root_mean_square(z: Tensor) -> Tensor:
     return (z.square().mean() + _ROOT_EPSILON).sqrt()
 
 
+def deviation(z: Tensor) -> Tensor:
+    """|std(z) - 1| over all values: 0 for latents as wide as normal samples (the released code's prior)."""
+    return (z.std() - 1).abs()
+
+
 def excess(z: Tensor) -> Tensor:
     """(mean z^2 - 1)^2: 0 for latents with the energy of a normal sample. Smooth, unlike |std - 1|."""
     return (z.square().mean() - 1).square()

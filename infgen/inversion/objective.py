@@ -113,6 +113,10 @@ class Objective:
             terms["z_g"] = losses.root_mean_square(latents.z_g)
         if weights.z_l:
             terms["z_l"] = losses.root_mean_square(latents.z_l)
+        if weights.z_g_std:
+            terms["z_g_std"] = losses.deviation(latents.z_g)
+        if weights.z_l_std:
+            terms["z_l_std"] = losses.deviation(latents.z_l)
         if weights.z_l_excess:
             terms["z_l_excess"] = losses.excess(latents.z_l)
         if weights.style:

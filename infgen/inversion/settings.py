@@ -13,7 +13,8 @@ class Weights:
     """Weights of the loss terms.
 
     ``pixel``, ``lpips``: reconstruction. ``noise``: keeps noises white. ``z_g``, ``z_l``: the paper's d_M, which pulls
-    them to 0. ``z_l_excess``: keeps the energy of z_l at 1. ``style``: Mahalanobis distance of W+.
+    them to 0. ``z_g_std``, ``z_l_std``: keep their standard deviation at 1. ``z_l_excess``: keeps the energy of z_l at 1.
+    ``style``: Mahalanobis distance of W+.
     """
 
     pixel: float = 1000.0
@@ -21,12 +22,14 @@ class Weights:
     noise: float = 0.1
     z_g: float = 0.0
     z_l: float = 0.0
+    z_g_std: float = 0.0
+    z_l_std: float = 0.0
     z_l_excess: float = 1.0
     style: float = 0.01
 
 
-# Terms from Appendix K, values from the released configuration.
-PAPER_WEIGHTS = Weights(pixel=10, lpips=10, noise=1000, z_g=10, z_l=10, z_l_excess=0, style=0.01)
+# Terms from Eq. 7 and 8 in Appendix K, values from the released configuration. It has 0 for the deviations, the paper 1.
+PAPER_WEIGHTS = Weights(pixel=10, lpips=10, noise=1000, z_g=10, z_l=10, z_g_std=1, z_l_std=1, z_l_excess=0, style=0.01)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Settings:
 
     @classmethod
     def paper(cls) -> Self:
-        """Return Adam for 1000 steps with the paper's rates and weights (Appendix K; released configuration: 3000)."""
+        """Return Adam for 1000 steps with the paper's rates, weights and VGG16 (Appendix K; released configuration: 3000)."""
         return cls(
             steps=1000,
             adam_steps=None,
@@ -87,4 +90,5 @@ class Settings:
             row_rate=1.0,
             weights=PAPER_WEIGHTS,
             patience=1000,
+            lpips="vgg",
         )

@@ -56,6 +56,10 @@ def test_the_distance_of_z_g_is_the_papers_and_not_the_mean_that_the_code_takes(
     close(losses.root_mean_square(z_g), data["zg_prior_l2_mode"])
 
 
+def test_the_deviation_of_z_l_is_the_official_one(data: dict[str, oracle.Array]) -> None:
+    close(losses.deviation(tensor(data, "zl")), data["zl_std_loss"])
+
+
 def test_the_excess_follows_from_the_official_distance(data: dict[str, oracle.Array]) -> None:
     close(losses.excess(tensor(data, "zl")), (data["zl_prior_l2_mode"] ** 2 - 1) ** 2, 1e-4)
 

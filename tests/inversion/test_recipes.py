@@ -1,0 +1,25 @@
+"""Named settings of an inversion."""
+
+import pytest
+
+from infgen.inversion.invert import CONTINUING
+from infgen.inversion.recipes import DEFAULT_RECIPE, RECIPES
+from infgen.inversion.settings import Settings, Weights
+
+
+def test_the_commands_continue_by_default() -> None:
+    assert RECIPES[DEFAULT_RECIPE] is CONTINUING
+
+
+def test_the_papers_recipe_has_vgg16_and_unit_weights_for_the_deviations() -> None:
+    paper = RECIPES["paper"]
+    assert (paper.lpips, paper.weights.z_g_std, paper.weights.z_l_std) == ("vgg", 1, 1)
+
+
+@pytest.mark.parametrize("name", ["continue", "reconstruct"])
+def test_other_recipes_need_no_file(name: str) -> None:
+    assert RECIPES[name].lpips == "alex"
+
+
+def test_the_library_reconstructs_by_default() -> None:
+    assert RECIPES["reconstruct"] == Settings() == Settings(weights=Weights())
