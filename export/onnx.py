@@ -43,6 +43,16 @@ def export_onnx(
     styles and one noise strength per batch, or "tile" for one per tile: (B, K, D), (B, K, rows, D) and (B, 1, 1, 1), for
     servers that join batches.
     Raises InputError for cells that give no pixels, an unknown precision or too many styles, and MissingExtraError.
+
+    >>> from infgen import Generator, World
+    >>> from infgen.export import export_onnx
+    >>> from infgen.model.checkpoint import file_hash
+    >>> generator = Generator.from_pretrained("tiny.safetensors")
+    >>> file = export_onnx(generator, "tiny.onnx", model_sha256=file_hash("tiny.safetensors"), cells=(9, 9))
+    >>> file.tile_px
+    (21, 21)
+    >>> World(seed=7).render(0, 0, 96, 64, model="tiny.safetensors", engine_file="tiny.onnx").shape
+    (64, 96, 3)
     """
     check_output(path, extensions=(".onnx",))
     _check_options(generator.config, cells, styles, precision)

@@ -77,6 +77,14 @@ def export_tensorrt(
     differences if an existing file is rebuilt.
     Raises whatever ``export_onnx`` raises; MissingExtraError without any TensorRT; InputError for a value out of range, a GPU
     that is too old, or a precision that the GPU or TensorRT-RTX does not support; InfgenError if TensorRT fails.
+
+    >>> from infgen import Generator
+    >>> from infgen.export import export_tensorrt
+    >>> from infgen.model.checkpoint import file_hash
+    >>> generator = Generator.from_pretrained("tiny.safetensors")
+    >>> sha256 = file_hash("tiny.safetensors")
+    >>> export_tensorrt(generator, "tiny.engine", model_sha256=sha256, cells=(9, 9), batch=4).record.tile.tile_px
+    (21, 21)
     """
     _check_options(batch, workspace_mb)
     library, gpu = choose_library(), find_gpu()

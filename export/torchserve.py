@@ -60,6 +60,10 @@ def export_torchserve(model: str | Path, path: str | Path) -> str:
 
     Returns the name under which TorchServe serves it: the file name without ".mar". Raises InputError for a name that
     TorchServe does not accept and for models that cannot be rendered in tiles, and whatever ``load`` raises.
+
+    >>> from infgen.export import export_torchserve
+    >>> export_torchserve("tiny.safetensors", "meadows.mar")
+    'meadows'
     """
     name = _parse_name(Path(path))
     source = resolve(model)

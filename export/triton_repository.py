@@ -50,6 +50,14 @@ def export_triton(
     Raises whatever ``export_onnx`` raises; InputError for a name or batch out of range, a folder that cannot be written, or an
     existing model ``name`` that infgen did not make. With ``plan``: MissingExtraError without TensorRT, InputError without a
     GPU, InfgenError if TensorRT fails.
+
+    >>> from infgen import Generator
+    >>> from infgen.export import export_triton
+    >>> from infgen.model.checkpoint import file_hash
+    >>> generator = Generator.from_pretrained("tiny.safetensors")
+    >>> sha256 = file_hash("tiny.safetensors")
+    >>> export_triton(generator, "repository", name="tiny", model_sha256=sha256, cells=(9, 9)).tile_px
+    (21, 21)
     """
     if not _NAME.fullmatch(name):
         raise InputError(

@@ -9,11 +9,27 @@ _LONGEST = 300  # characters of a foreign message
 
 
 class InfgenError(Exception):
-    """Base of all deliberate errors: the work failed with acceptable input (exit code 1)."""
+    """Base of all deliberate errors: the work failed with acceptable input (exit code 1).
+
+    >>> from infgen import InfgenError, World
+    >>> try:
+    ...     World().without_last_edit()
+    ... except InfgenError as error:
+    ...     print(error)
+    world has no edits; there is nothing to undo
+    """
 
 
 class InputError(InfgenError):
-    """A value, file or option given by the user is not acceptable (exit code 2)."""
+    """A value, file or option given by the user is not acceptable (exit code 2).
+
+    >>> from infgen import InputError, Region
+    >>> try:
+    ...     Region(0, 0, 0, 64)
+    ... except InputError as error:
+    ...     print(error)
+    width 0 px is not possible; give 1 or more
+    """
 
 
 class LimitError(InputError):

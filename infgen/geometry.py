@@ -45,7 +45,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the implicit image, px: left edge ``x``, top edge ``y``, width ``w``, height ``h``."""
+    """A rectangle of the implicit image, px: left edge ``x``, top edge ``y``, width ``w``, height ``h``.
+
+    >>> from infgen import Region
+    >>> Region(-256, -128, 512, 256).pixels
+    131072
+    """
 
     x: int
     y: int

@@ -10,6 +10,6 @@ with require_extra("serve", "the canvas server"):
     import uvicorn  # noqa: F401
 
 from infgen.serve.app import create_app
-from infgen.serve.lifecycle import serve
+from infgen.serve.lifecycle import listen, serve
 
-__all__ = ["create_app", "serve"]
+__all__ = ["create_app", "listen", "serve"]

@@ -46,6 +46,12 @@ def create_app(
 
     To mount the application, enter its lifespan in the lifespan of the outer application:
     ``async with canvas.router.lifespan_context(canvas): ...``.
+
+    >>> from fastapi.testclient import TestClient
+    >>> from infgen.serve import create_app
+    >>> with TestClient(create_app("canvas"), base_url="http://localhost") as client:
+    ...     client.post("/api/v1/worlds", json={"name": "Meadows", "world": {"seed": 7}}).status_code
+    201
     """
     studio = open_studio(World(), model=model, options=options, report=report)
     canvas = CanvasServer(studio, Path(data))

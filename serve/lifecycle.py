@@ -62,7 +62,13 @@ def import_lazy_modules() -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open a listening socket. Raises InputError if the address is unavailable."""
+    """Open a listening socket. Raises InputError if the address is unavailable.
+
+    >>> from infgen.serve import listen
+    >>> with listen("127.0.0.1", 0) as listener:  # port 0: the system chooses a free one
+    ...     listener.getsockname()[0]
+    '127.0.0.1'
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
@@ -79,6 +85,11 @@ def serve(app: FastAPI, listener: socket.socket, *, started: Callable[[], None] 
     """Serve on ``listener`` until SIGTERM or Ctrl-C. Then finish queued tiles, cancel jobs, and return.
 
     Calls ``started`` once the server accepts requests. Must run in the main thread.
+
+    >>> import signal
+    >>> from infgen.serve import create_app, listen, serve
+    >>> app = create_app("canvas-served")
+    >>> serve(app, listen("127.0.0.1", 0), started=lambda: signal.raise_signal(signal.SIGTERM))
     """
     config = uvicorn.Config(
         app,

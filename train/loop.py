@@ -25,7 +25,12 @@ TENSORBOARD_EVERY = 10  # steps between points of the curves in TensorBoard
 
 @dataclass(frozen=True)
 class Schedule:
-    """Length of a run, how often it writes, and the hardware settings."""
+    """Length of a run, how often it writes, and the hardware settings.
+
+    >>> from infgen.train import Schedule
+    >>> Schedule(steps=10_000, hours=1.5).checkpoint_every
+    500
+    """
 
     steps: int
     hours: float | None = None  # of this call, resumed or not

@@ -22,7 +22,12 @@ BEYOND_CELLS = 24  # farther than this from the trained strip all coordinates ar
 
 @dataclass(frozen=True)
 class Recipe:
-    """Configuration of one training run. A weight of 0 switches its loss term off."""
+    """Configuration of one training run. A weight of 0 switches its loss term off.
+
+    >>> from infgen.train import Recipe
+    >>> Recipe("scenery-101", batch=8).view_px
+    197
+    """
 
     generator: str  # name of a generator preset
     width: float = 1.0  # multiplies the generator's channels
@@ -314,7 +319,12 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the recipe called ``name``. Raises InputError for an unknown name."""
+    """Return the recipe called ``name``. Raises InputError for an unknown name.
+
+    >>> from infgen.train import find_recipe
+    >>> find_recipe("scenery-101").batch
+    16
+    """
     if name not in RECIPES:
         raise InputError(f"preset {name!r} is unknown; choose one of {', '.join(RECIPES)}")
     return RECIPES[name]

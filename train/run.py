@@ -26,7 +26,13 @@ JudgeFactory = Callable[[PhotoPyramid, torch.device], Judge]
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run that is ready to train."""
+    """A run that is ready to train.
+
+    >>> from infgen.train import Schedule, find_recipe, start
+    >>> run = start("photos", find_recipe("tiny"), Schedule(steps=1), out="runs/b")
+    >>> print(run.summary().splitlines()[0])
+    3 photographs, 0 skipped
+    """
 
     trainer: Trainer
     folder: RunFolder
@@ -68,7 +74,7 @@ def start(
     recipe: Recipe,
     schedule: Schedule,
     *,
-    out: Path,
+    out: str | Path,
     resume: bool = False,
     init: str | Path | None = None,
     judge_factory: JudgeFactory | None = None,
@@ -81,11 +87,18 @@ def start(
     measure that selects the best model. Raises InputError for unusable data, for fewer than ``least_photographs``, for an
     unusable folder or device, for steps after the end of the learning rate decay, if the saved run has another
     configuration, and if another process trains it.
+
+    >>> from infgen.train import Schedule, find_recipe, start
+    >>> run = start("photos", find_recipe("tiny"), Schedule(steps=1), out="runs/a")
+    >>> reason = run.train(lambda step, terms: print(f"step {step}, generator loss {terms['g_adversarial']:.0f}"))
+    step 1, generator loss 1
+    >>> run.folder.model.name
+    'model.safetensors'
     """
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
     processes = join_processes(schedule.device)  # fails for a missing device before photographs are read
-    folder = RunFolder(out)
+    folder = RunFolder(Path(out))
     folder.check_free()
     folder.check(resume=resume)
     if resume and init is not None:

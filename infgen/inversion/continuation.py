@@ -195,6 +195,13 @@ def outpaint(
     ``photo``: a file, a Pillow image, or an array (H, W, 3) uint8. ``mask``: an image of the same size, white where pixels
     are kept. ``scale``: "source" for an output at the photograph's own size. ``height``: working height in px for the
     inversion. ``horizon``: a fraction of the height; None estimates it. Raises InputError for unusable input.
+
+    >>> from infgen import outpaint
+    >>> result = outpaint("photo.jpg", right=32, height=64, steps=1)  # more steps give a better likeness
+    >>> result.image.size
+    (112, 64)
+    >>> result.image.save("wide.png")
+    >>> result.world.save("wide.world.json")
     """
     photograph = open_photograph(photo, short_px=SMALLEST_PX)
     if mask is not None:
@@ -224,6 +231,10 @@ def inbetween(
 
     Arguments as for ``outpaint``. At ``scale`` "source", all photographs get the height of the largest. Raises InputError
     for fewer than two photographs and unusable input.
+
+    >>> from infgen import inbetween
+    >>> inbetween(["photo.jpg", "photo.jpg"], gap=48, height=64, steps=1).image.size
+    (208, 64)
     """
     if len(photos) < 2 or gap < 1:
         raise InputError(
@@ -252,6 +263,10 @@ def panorama(
     """Make a seamless 360 degree image around ``photo``, ``width`` px wide, rounded to whole cells of the model.
 
     Arguments as for ``outpaint``. Raises InputError if the width is less than the photograph's.
+
+    >>> from infgen import panorama
+    >>> panorama("photo.jpg", width=768, height=64, steps=1).image.size
+    (768, 64)
     """
     placed = place(open_photograph(photo, short_px=SMALLEST_PX), height=height, horizon=horizon)
     studio = open_studio(World(), model=model)

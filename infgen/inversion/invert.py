@@ -42,6 +42,13 @@ def invert(
     file. ``mask``: an image of the same size, white where pixels are used. ``height``: working height in px. ``horizon``:
     a fraction of the height; None estimates it. ``x``: left edge in world px. ``period``: of a cyclic world, px. Other
     arguments as for ``optimise``. Raises InputError for unusable input.
+
+    >>> from infgen import World, invert
+    >>> from infgen.inversion.settings import Settings
+    >>> found = invert("photo.jpg", height=64, settings=Settings(steps=1))
+    >>> found.latents.save("photo.safetensors")
+    >>> len(World.from_inversions(["photo.safetensors"], seed=7).anchors)
+    1
     """
     photograph = open_photograph(photo, short_px=SMALLEST_PX)
     if mask is not None:

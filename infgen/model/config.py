@@ -19,7 +19,13 @@ MAX_VIEW_PX = 2**20
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Sizes of one generator. ``texture_channels`` has two entries per level: upsampling convolution, plain convolution."""
+    """Sizes of one generator. ``texture_channels`` has two entries per level: upsampling convolution, plain convolution.
+
+    >>> from infgen import GeneratorConfig
+    >>> config = GeneratorConfig((8, 8, 4, 4), local_channels=4, global_channels=8)
+    >>> config.levels, config.cell_px
+    (2, 4)
+    """
 
     texture_channels: tuple[int, ...]
     local_channels: int  # channels of z_l and of z_S

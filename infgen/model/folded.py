@@ -16,7 +16,8 @@ from infgen.errors import InputError
 from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
-from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop, upsample_skip
+from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop
+from infgen.model.levels import run_levels
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
@@ -144,13 +145,12 @@ class FoldedGenerator:
         for layer in self.structure:
             x = trim(x, layer.margin)
             x = layer(torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1))
-        rgb = None
-        for level, to_rgb in enumerate(self.to_rgbs):
-            for i in (2 * level, 2 * level + 1):
-                x = self.texture[i](x, noises[i].to(weight))
-            rgb = to_rgb(x) if rgb is None else upsample_skip(rgb) + to_rgb(x)
-        assert rgb is not None
-        return rgb
+        return run_levels(
+            x,
+            levels=len(self.to_rgbs),
+            convolve=lambda i, x: self.texture[i](x, noises[i].to(weight)),
+            to_rgb=lambda level, x: self.to_rgbs[level](x),
+        )
 
 
 def check_seamless(config: GeneratorConfig) -> None:

@@ -23,8 +23,8 @@ from infgen.model.layers import (
     StyleWeights,
     ToRGB,
     centre_crop,
-    upsample_skip,
 )
+from infgen.model.levels import run_levels
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 STRIP_VALUES = 2**20  # values of a layer per strip
@@ -200,14 +200,13 @@ class FusedGenerator:
             x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
             here = centre_crop(weights.structure, *x.shape[-2:])
             x = layer(x, mixers.structure[i], here) if isinstance(layer, FusedConv) else layer(x)
-        rgb = None
-        for level, bias in enumerate(self.rgb_biases):
-            for i in (2 * level, 2 * level + 1):
-                x = self.texture[i](x, mixers.texture[i], weights.texture[i], noises[i].to(kind))
-            contribution = _mixed_rgb(x, mixers.to_rgbs[level], weights.texture[2 * level + 1], bias)
-            rgb = contribution if rgb is None else upsample_skip(rgb) + contribution
-        assert rgb is not None
-        return rgb
+        shares, to_rgbs, biases = weights.texture, mixers.to_rgbs, self.rgb_biases
+        return run_levels(
+            x,
+            levels=len(biases),
+            convolve=lambda i, x: self.texture[i](x, mixers.texture[i], shares[i], noises[i].to(kind)),
+            to_rgb=lambda level, x: _mixed_rgb(x, to_rgbs[level], shares[2 * level + 1], biases[level]),
+        )
 
 
 @torch.inference_mode()

@@ -28,7 +28,14 @@ class Style:
 
 
 class Generator(nn.Module):
-    """InfinityGAN's generator (paper Section 3). ``config`` defines all sizes."""
+    """InfinityGAN's generator (paper Section 3). ``config`` defines all sizes.
+
+    >>> from infgen import Generator, GeneratorConfig
+    >>> generator = Generator(GeneratorConfig((8, 8, 4, 4), local_channels=4, global_channels=8))
+    >>> generator.save_pretrained("model.safetensors")
+    >>> Generator.from_pretrained("model.safetensors").config.cell_px
+    4
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()

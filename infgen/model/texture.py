@@ -17,6 +17,7 @@ from infgen.model.layers import (
     pixel_norm,
     upsample_skip,
 )
+from infgen.model.levels import run_levels
 
 MAPPING_LAYERS = 8
 MAPPING_LEARNING_RATE_FACTOR = 0.01
@@ -69,16 +70,17 @@ class TextureSynthesizer(nn.Module):
         ``weights[i]`` (B, K, h, w) on the input lattice of convolution ``i`` mix styles (B, K, rows, D) over space.
         """
         height, width = z_s.shape[-2:]
-        x, rgb = self._crop_cells(z_s), None
-        enlarged = padded_upsample_skip if self.config.padding else upsample_skip
-        for level, to_rgb in enumerate(self.to_rgbs):
-            for i in (2 * level, 2 * level + 1):
-                here = weights[i] if weights else None
-                x = self.convs[i](x, styles[..., i, :], noises[i].to(x.dtype), here)
-            inner = centre_crop(here, *x.shape[-2:]) if here is not None else None
-            contribution = to_rgb(x, styles[..., self.rgb_row(level), :], inner)
-            rgb = contribution if rgb is None else enlarged(rgb) + contribution
-        assert rgb is not None
+
+        def convolve(i: int, x: Tensor) -> Tensor:
+            return self.convs[i](x, styles[..., i, :], noises[i].to(x.dtype), weights[i] if weights else None)
+
+        def to_rgb(level: int, x: Tensor) -> Tensor:
+            inner = centre_crop(weights[2 * level + 1], *x.shape[-2:]) if weights else None
+            return self.to_rgbs[level](x, styles[..., self.rgb_row(level), :], inner)
+
+        upsample = padded_upsample_skip if self.config.padding else upsample_skip
+        levels = len(self.to_rgbs)
+        rgb = run_levels(self._crop_cells(z_s), levels=levels, convolve=convolve, to_rgb=to_rgb, upsample=upsample)
         return self._crop_rgb(rgb, height, width)
 
     def _crop_cells(self, z_s: Tensor) -> Tensor:

@@ -183,6 +183,11 @@ class World(VersionedDocument):
         """Read a world file. Its anchor files must be in the same folder.
 
         Raises WorldError if the file is missing, too large or not a world.
+
+        >>> from infgen import World
+        >>> World(seed=7).save("world.json")
+        >>> World.load("world.json").seed
+        7
         """
         return super().load(path).in_folder(Path(path).parent)
 
@@ -221,6 +226,13 @@ class World(VersionedDocument):
         ``sizes``: the model's configuration, or an anchor's latents. ``fields``: "local" and "noise", or one of them.
         ``like``: a region (px) whose mean and standard deviation per channel of z_l are copied. Raises WorldError for a
         region without a cell, for a ``like`` of less than 2 cells, and for too many edits.
+
+        >>> from infgen import Generator, Region, World
+        >>> from infgen.model.checkpoint import SHIPPED
+        >>> sizes = Generator.from_pretrained(SHIPPED).config
+        >>> world = World(seed=7).resampled(Region(0, 0, 256, 256), seed=8, sizes=sizes)
+        >>> len(world.edits), len(world.without_last_edit().edits)
+        (1, 0)
         """
         from infgen.world.world_fields import resampling
 
@@ -272,7 +284,12 @@ class World(VersionedDocument):
         engine_file: str | Path | None = None,
         provider: str | None = None,
     ) -> "Pixels":
-        """Render the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8. Parameters and errors as in ``view``."""
+        """Render the window of ``w`` x ``h`` px at (``x``, ``y``), (h, w, 3) uint8. Parameters and errors as in ``view``.
+
+        >>> from infgen import World
+        >>> World(seed=7, truncation=0.8).render(0, -32, 96, 64).shape
+        (64, 96, 3)
+        """
         view = self.view(
             x,
             y,
@@ -314,6 +331,11 @@ class World(VersionedDocument):
         ``model``: a file or hub id; None is the shipped model. ``scale``: "1", "1/2", "1/4" ..., the size of the result relative
         to the window, rendered by a coarser level of the model. The other options are those of
         ``infgen.rendering.studio.Options``. Raises InputError for an illegal window, model, scale or option.
+
+        >>> from infgen import World
+        >>> view = World(seed=7).view(0, 0, 10**6, 10**6)
+        >>> view[500_000:500_020, :30].shape
+        (20, 30, 3)
         """
         from infgen.geometry import Region
         from infgen.model.config import parse_scale
@@ -355,6 +377,11 @@ class World(VersionedDocument):
         """Open the window as a lazy ``dask.array`` (h, w, 3) uint8. Parameters and errors as in ``view``.
 
         Raises MissingExtraError if dask is not installed.
+
+        >>> from infgen import World
+        >>> array = World(seed=7).to_dask(0, 0, 10**6, 10**6)
+        >>> array[:20, :30].compute().shape
+        (20, 30, 3)
         """
         view = self.view(
             x,
