@@ -14,9 +14,7 @@ from infgen.engines.onnx_file import read_onnx
 from infgen.geometry import Region
 from infgen.inspect import describe
 from infgen.inversion.arrangement import Extension, outpainting
-from infgen.inversion.continuation import draw_samples, open_working_studio
 from infgen.inversion.invert import SMALLEST_PX
-from infgen.inversion.outputs import Joining
 from infgen.inversion.placing import place
 from infgen.model.checkpoint import file_hash
 from infgen.photo import open_photograph
@@ -121,9 +119,9 @@ def test_info_describes_an_old_picture_by_its_provenance(name: str, old: Path) -
 def test_old_latents_of_a_photograph_continue_it_to_the_same_picture(old: Path) -> None:
     photograph = place(open_photograph(old / "photo.png", short_px=SMALLEST_PX), height=36, horizon=0.5)
     arrangement = outpainting(photograph, Extension(right=16))
-    renderer = open_working_studio(model=old / "model.safetensors")
-    files = list(old.glob("anchors.*.safetensors"))
-    ((_, drawn),) = draw_samples(arrangement, files, studio=renderer, seed=0, samples=1, joining=Joining())
+    (latents,) = old.glob("anchors.*.safetensors")
+    world = arrangement.world([latents], seed=0).changed(truncation=1.0, local_truncation=1.0)
+    drawn = arrangement.compose(open_studio(world, model=old / "model.safetensors").array(arrangement.region))
     assert_same_picture(drawn, read(old / "anchors.png", Region(0, 0, 56, 36)))
 
 

@@ -109,8 +109,13 @@ class World(VersionedDocument):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_empty_lists(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
+    def _shortest(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit empty lists, and use schema 1 if it can express the world: renders of older versions can then be resumed."""
+        values = {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
+        if values.get("local_truncation") == _NOT_TRUNCATED["local_truncation"] and "schema" in values:
+            del values["local_truncation"]
+            values["schema"] = 1
+        return values
 
     def __eq__(self, other: object) -> bool:
         """Compare the fields of two worlds; their folders may differ."""

@@ -40,6 +40,13 @@ def test_a_world_of_schema_1_inside_another_document_keeps_its_defaults():
     assert World.model_validate({"schema": 1, "seed": 3}) == World(seed=3, truncation=1.0, local_truncation=1.0)
 
 
+def test_a_world_that_schema_1_can_express_is_written_in_schema_1():
+    text = World(seed=3, truncation=0.5, local_truncation=1.0).to_json()
+    assert '"schema": 1' in text
+    assert "local_truncation" not in text
+    assert World.from_json(text).changed(local_truncation=0.5) == World(seed=3, truncation=0.5, local_truncation=0.5)
+
+
 def test_a_new_world_is_written_with_its_schema_and_both_truncations():
     document = World(seed=3).to_dict()
     assert (document["schema"], document["truncation"], document["local_truncation"]) == (2, 0.7, 0.6)
