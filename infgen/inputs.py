@@ -62,15 +62,22 @@ def _check_data(target: Path, place: Path) -> None:
             raise InputError(f"output {target} is the photograph {file} of the data; give another name")
 
 
-def walk_files(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path, *, unusable: dict[str, str] | None = None) -> Iterator[Path]:
     """Yield all names below ``folder`` that are no folders, in no particular order.
 
-    Links to folders are followed, but no folder is entered twice. Dangling links are yielded.
+    Links to folders are followed, but no folder is entered twice. Dangling links are yielded. ``unusable`` receives the
+    relative names of folders that cannot be read, or are entered already, with the reasons.
     """
+    refused: dict[str, str] = {} if unusable is None else unusable
     entered: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        refused[os.path.relpath(error.filename, folder)] = f"the folder cannot be read ({error.strerror})"
+
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
         status = os.stat(place)
         if (status.st_dev, status.st_ino) in entered:
+            refused[os.path.relpath(place, folder)] = "the folder is a link to one that is read already"
             folders.clear()
             continue
         entered.add((status.st_dev, status.st_ino))

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from infgen import photo
+from infgen import colour, decoding
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS, MIB
 from infgen.photo import Photograph, open_photograph, read_photo, unify_profiles
 from tests.profiles import profile
-from tests.train.data.test_views import KINDS, STORED, encode_photo, png
+from tests.train.data.test_views import ENCODED, KINDS, STORED, png
 from tests.train.photos import coordinates_image, landscape, load, plain, save
 
 RED = (200, 30, 40)
@@ -107,17 +107,6 @@ def test_nothing_is_said_of_an_ordinary_photograph(tmp_path: Path) -> None:
     assert open_photograph(save(tmp_path, "a.jpg", landscape(0))).remarks == ()
 
 
-def test_an_animation_of_another_format_is_refused(tmp_path: Path) -> None:
-    Image.new("P", (60, 50)).save(tmp_path / "a.gif")
-    assert "no JPEG, PNG, WebP or TIFF picture" in refusal(tmp_path / "a.gif")
-
-
-@pytest.mark.parametrize("mode", ["I;16", "I", "F", "LAB"])
-def test_a_colour_mode_that_cannot_be_used_is_refused_by_name(mode: str, tmp_path: Path) -> None:
-    Image.new(mode, (60, 50)).save(tmp_path / "a.tif")
-    assert f"a.tif: colour mode {mode} is not supported" in refusal(tmp_path / "a.tif")
-
-
 @pytest.mark.parametrize("name", ["none.jpg", "", "a" * 5000, "a\0b"])
 def test_a_file_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
     assert "cannot be read (" in refusal(tmp_path / name)
@@ -138,7 +127,7 @@ def test_a_file_over_the_limit_of_bytes_is_not_read(tmp_path: Path, monkeypatch:
 
 
 @given(
-    source=st.sampled_from([encode_photo(kind) for kind in photo.FORMATS]),
+    source=st.sampled_from(ENCODED),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=8),
     length=st.integers(0, 2**14),
 )
@@ -233,7 +222,7 @@ def test_a_shrunk_photograph_keeps_the_profile_of_rgb(
     embedded = profile("p3" if kept else "cmyk")
     image = Image.fromarray(landscape(0)).convert(mode)
     found = large(tmp_path, "a.tif", image, monkeypatch, icc_profile=embedded)
-    assert (found.profile, len(found.remarks)) == (embedded if kept else None, 1)
+    assert (found.profile, len(found.remarks)) == (embedded if kept else None, 1 if kept else 2)
 
 
 def test_a_broken_profile_of_a_shrunk_photograph_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +261,7 @@ def test_where_no_conversion_is_possible_that_is_said(monkeypatch: pytest.Monkey
     def fail(*_: object) -> None:
         raise InputError("no such direction")
 
-    monkeypatch.setattr(photo.colour, "_transform", fail)
+    monkeypatch.setattr(colour, "_transform", fail)
     _, other = unify_profiles([of_profile("p3"), of_profile(None)])
     assert other.profile == profile("p3")
     assert other.remarks == ("cannot be converted into the colour profile of p3; its colours will look different",)
@@ -317,8 +306,7 @@ def test_a_photograph_of_any_kind_is_shrunk_to_rgb(mode: str, tmp_path: Path, mo
     image = Image.new("RGB", (60, 50), RED).convert(mode, palette=Image.Palette.ADAPTIVE)
     expected = np.asarray(image.convert("RGB"))[0, 0].astype(int)
     found = large(tmp_path, "a.tif" if mode == "CMYK" else "a.png", image, monkeypatch)
-    tolerance = 40 if mode == "CMYK" else 3  # libvips converts CMYK as a printer would
-    assert np.abs(np.asarray(found.image).astype(int) - expected).max() <= tolerance
+    assert np.abs(np.asarray(found.image).astype(int) - expected).max() <= 3
 
 
 def test_what_is_transparent_stays_unknown_when_it_is_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,14 +401,14 @@ def test_only_large_photographs_are_decoded_one_at_a_time(
 ) -> None:
     path = save(tmp_path, "a.png", landscape(0))
     seen: list[bool] = []
-    decode = photo._rotate_upright
+    decode = decoding._rotate_upright
 
     def noted(image: Image.Image) -> Image.Image:
-        seen.append(photo._one_large_at_a_time.locked())
+        seen.append(decoding._one_large_at_a_time.locked())
         return decode(image)
 
-    monkeypatch.setattr(photo, "LARGE_PIXELS", limit)
-    monkeypatch.setattr(photo, "_rotate_upright", noted)
+    monkeypatch.setattr(decoding, "LARGE_PIXELS", limit)
+    monkeypatch.setattr(decoding, "_rotate_upright", noted)
     read_photo(path.read_bytes(), short_px=40)
     open_photograph(path)
     assert seen == [alone, alone]

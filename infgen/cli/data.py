@@ -160,6 +160,8 @@ def print_report(report: DataReport) -> None:
             click.echo(f"{title}: {value}")
     for skip in report.skipped:
         click.echo(f"skipped {skip.name}: {skip.reason}")
+    for note in report.notes:
+        click.echo(f"note {note.name} {note.reason}")
     for name in report.grey:
         click.echo(f"grey {name}")
     for pair in report.copies:

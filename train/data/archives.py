@@ -4,13 +4,13 @@ Reads with the standard library: it reports sizes before contents, positions, an
 """
 
 import gzip
+import os
 import tarfile
 import tempfile
-import threading
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
@@ -18,8 +18,8 @@ from typing import BinaryIO
 
 from infgen.errors import InfgenError, LimitError
 from infgen.limits import MAX_SHARD_MB, MIB
-from infgen.photo import SUFFIXES
-from infgen.train.data.storage import File
+from infgen.picture_kinds import SNIFF_BYTES, SUFFIXES, sniff
+from infgen.train.data.storage import File, RemoteFile
 from infgen.urls import escape_unprintable, one_line_reason
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -57,9 +57,30 @@ class Listing:
     skipped: list[SkippedFile]
 
 
-def is_picture(name: str) -> bool:
-    """Whether ``name`` has the suffix of a photograph."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+def is_picture(name: str, read_head: Callable[[], bytes]) -> bool:
+    """Whether the file ``name`` is a picture: by its suffix, or else by the first bytes that ``read_head`` returns."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES or sniff(read_head()) is not None
+
+
+def read_head(file: File, start: int = 0) -> bytes:
+    """Read the first bytes of a picture at ``start``. Those of remote files are not read: each would be one request."""
+    try:
+        return b"" if isinstance(file, RemoteFile) else file.read(start, SNIFF_BYTES)
+    except OSError:  # reading the whole picture reports it
+        return b""
+
+
+def list_others(names: Iterable[str], title: str) -> list[SkippedFile]:
+    """List the files that are no pictures, one entry for each extension. ``title``: prefix of the names in messages."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(PurePosixPath(name).suffix.lower(), []).append(name)
+    found = []
+    for extension, members in sorted(groups.items()):
+        more = f"{len(members) - 1} more {escape_unprintable(extension) or 'without extension'}"
+        reason = "it is no picture" if len(members) == 1 else f"it and {more} are no pictures"
+        found.append(SkippedFile(f"{title}{escape_unprintable(members[0])}", reason))
+    return found
 
 
 def is_archive(name: str) -> bool:
@@ -93,21 +114,37 @@ def _list_zip(file: File, title: str) -> Listing:
         stream.close()
         return Listing([], [SkippedFile(title, f"it is not a complete zip file ({one_line_reason(error)})")])
     weakref.finalize(archive, stream.close)
-    found = (i for i in archive.infolist() if is_picture(i.filename) and not i.filename.startswith("__MACOSX/"))
-    return Listing(
-        [
-            Picture(
-                _relative_name(i.filename),
-                _make_label(title, i.filename),
-                i.file_size,
-                partial(archive.read, i),
-                version,
-            )
-            for i in found
-            if not i.is_dir()
-        ],
-        [],
-    )
+    pictures, others = [], []
+    for member in archive.infolist():
+        name = member.filename
+        if not name or name.endswith("/") or name.startswith("__MACOSX/"):  # records of macOS next to the files
+            continue
+        if is_picture(name, partial(_read_zip_head, archive, member, isinstance(file, RemoteFile))):
+            fetch = partial(_read_member, archive, member)
+            label = _make_label(title, name)
+            pictures.append(Picture(_relative_name(name), label, member.file_size, fetch, version))
+        else:
+            others.append(_relative_name(name))
+    return Listing(pictures, list_others(others, f"{title}:"))
+
+
+def _read_zip_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, is_remote: bool) -> bytes:
+    if is_remote:
+        return b""
+    try:
+        with archive.open(member) as stream:
+            return stream.read(SNIFF_BYTES)
+    except Exception:  # zipfile raises many kinds for damaged and encrypted members
+        return b""
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Read a member, but no more than its header claims: a crafted one may unpack to gigabytes."""
+    with archive.open(member) as stream:
+        content = stream.read(member.file_size + 1)
+    if len(content) > member.file_size:
+        raise zipfile.BadZipFile("it is larger than its header says")
+    return content
 
 
 def _list_tar(file: File, title: str) -> Listing:
@@ -117,6 +154,7 @@ def _list_tar(file: File, title: str) -> Listing:
         if damage:
             listing.skipped.append(SkippedFile(title, damage))
     length = file.size
+    others: list[str] = []
     with file.open() as stream:
         members = _read_members(stream)
         while True:
@@ -128,7 +166,12 @@ def _list_tar(file: File, title: str) -> Listing:
                 break
             if member is None:
                 break
-            _add_member(listing, member, file=file, title=title, length=length, version=version)
+            if (
+                not _add_member(listing, member, file=file, title=title, length=length, version=version)
+                and not member.isdir()
+            ):
+                others.append(_relative_name(member.name))
+    listing.skipped.extend(list_others(others, f"{title}:"))
     return listing
 
 
@@ -145,17 +188,20 @@ def _add_member(
     title: str,
     length: int,
     version: str | None,
-) -> None:
-    """Add a member of a shard of ``length`` bytes to the listing if it is a picture."""
+) -> bool:
+    """Add a member of a shard of ``length`` bytes to the listing if it is a picture. Returns whether it is one."""
     name, start = member.name, member.offset_data
-    if not is_picture(name) or name.startswith("__"):  # WebDataset stores its own records under such names
-        return
+    if name.startswith("__"):  # WebDataset stores its own records under such names
+        return True
+    if not is_picture(name, partial(read_head, file, start) if member.isreg() else bytes):
+        return False
     if not member.isreg() or member.issparse():
         reason = "it is a link or a sparse file; store its content"
         listing.skipped.append(SkippedFile(_make_label(title, name), reason))
     elif start + member.size <= length:
         fetch = partial(file.read, start, member.size)
         listing.pictures.append(Picture(_relative_name(name), _make_label(title, name), member.size, fetch, version))
+    return True
 
 
 class _HeaderReader:
@@ -193,7 +239,6 @@ class _DecompressedShard:
     def __init__(self, name: str) -> None:
         self.name, self.size = name, 0
         self._stream = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed with this object
-        self._lock = threading.Lock()
         weakref.finalize(self, self._stream.close)
 
     def append(self, chunk: bytes) -> None:
@@ -204,12 +249,10 @@ class _DecompressedShard:
 
     def read(self, start: int = 0, length: int | None = None) -> bytes:
         """Read ``length`` bytes from ``start``."""
-        with self._lock:
-            self._stream.seek(start)
-            return self._stream.read(-1 if length is None else length)
+        return os.pread(self._stream.fileno(), self.size - start if length is None else length, start)
 
     def open(self) -> BinaryIO:
-        """Open the content as a stream. It shares its position with ``read``: do not use both at once."""
+        """Open the content as a stream. Streams share one position, which ``read`` leaves alone."""
         self._stream.seek(0)
         return open(self._stream.fileno(), "rb", closefd=False)
 

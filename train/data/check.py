@@ -62,6 +62,7 @@ class DataReport:
     copies: list[DuplicatePair]
     copies_found: int
     skipped: list[SkippedFile]
+    notes: list[SkippedFile]  # used photographs, and what their reader left out or changed
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready mapping."""
@@ -79,6 +80,7 @@ class DataReport:
             ("pictures found", str(self.found)),
             (f"usable, short side {self.least_px} px or more", str(self.usable)),
             ("skipped", str(len(self.skipped))),
+            ("used with a note", str(len(self.notes))),
             *sides,
             ("shape", shapes),
             ("grey", str(len(self.grey))),
@@ -108,6 +110,7 @@ class _PhotoFacts:
     height: int
     bits: Bits
     grey: bool
+    remarks: tuple[str, ...]
 
 
 def check_data(
@@ -141,7 +144,7 @@ def _examine(picture: Picture, least_px: int) -> _PhotoFacts | InputError:
         photo = read_photo(read_picture(picture), short_px=least_px)
     except InputError as error:
         return error
-    return _PhotoFacts(photo.width, photo.height, difference_hash(photo.image), is_grey(photo.image))
+    return _PhotoFacts(photo.width, photo.height, difference_hash(photo.image), is_grey(photo.image), photo.remarks)
 
 
 def _make_report(
@@ -162,6 +165,7 @@ def _make_report(
         copies=[DuplicatePair(usable[i].label, usable[j].label, bits) for i, j, bits in pairs],
         copies_found=pair_count,
         skipped=skipped,
+        notes=[SkippedFile(p.label, remark) for p, f in zip(usable, facts, strict=True) for remark in f.remarks],
     )
 
 

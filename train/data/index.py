@@ -20,12 +20,14 @@ import PIL
 from infgen.atomic import write_atomically
 from infgen.cache import cache_folder
 from infgen.errors import InfgenError
-from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS
+from infgen.heif import is_available
+from infgen.limits import MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS
 from infgen.lock import Lock, TakenError
 from infgen.train.data.sources import Source
 
 FROM_PICTURES = 1000  # smaller sets are decoded in seconds
-LAYOUT = 1  # part of every name; changes when the content for the same data does
+LAYOUT = 2  # part of every name; changes when the content for the same data does
+_LIMITS = (MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS)
 _WAIT_S = 0.5  # between two looks at another process that decodes the same data
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,7 @@ def index_file(source: Source, *, views_px: Sequence[int], pre_resize_px: int | 
     """Return where the index of these views is kept; None for a small set, or one whose changes cannot be noticed."""
     if len(source) < FROM_PICTURES or any(picture.version is None for picture in source.pictures):
         return None
-    limits = (MAX_PHOTO_MB.value(), MAX_PHOTO_PIXELS.value())
+    limits = (*(limit.value() for limit in _LIMITS), is_available())
     digest = hashlib.sha256(repr((LAYOUT, PIL.__version__, tuple(views_px), pre_resize_px, limits)).encode())
     for picture in source.pictures:
         entry = f"{picture.name}\0{picture.label}\0{picture.size}\0{picture.version}\n"

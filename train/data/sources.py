@@ -12,7 +12,16 @@ from pathlib import Path
 
 from infgen.errors import InfgenError, InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MAX_SHARDS, MIB
-from infgen.train.data.archives import Listing, Picture, SkippedFile, is_archive, is_picture, list_archive
+from infgen.train.data.archives import (
+    Listing,
+    Picture,
+    SkippedFile,
+    is_archive,
+    is_picture,
+    list_archive,
+    list_others,
+    read_head,
+)
 from infgen.train.data.lmdb_set import is_lmdb, list_lmdb
 from infgen.train.data.prefetch import map_in_order
 from infgen.train.data.storage import (
@@ -117,11 +126,17 @@ def _find_shard(name: str) -> File:
 def _list_folder(folder: Folder) -> Listing:
     files = {name: file for name, file in folder.files.items() if not name.startswith(f"{RUN_FOLDER}/")}
     archives = [(escape_unprintable(name), file) for name, file in files.items() if is_archive(name)]
-    pictures = [_make_picture(folder, name, file) for name, file in files.items() if is_picture(name)]
+    rest = {name: file for name, file in files.items() if not is_archive(name)}
+    names = [name for name, file in rest.items() if is_picture(name, partial(read_head, file))]
+    pictures = [_make_picture(folder, name, rest[name]) for name in names]
+    prefix = f"{folder.title}/"
+    skipped = list_others(rest.keys() - names, prefix)
+    skipped += [SkippedFile(prefix + escape_unprintable(name), why) for name, why in folder.unusable.items()]
     if archives and not pictures:
-        return _list_archives(archives)
+        listing = _list_archives(archives)
+        return Listing(listing.pictures, [*listing.skipped, *skipped])
     ignored = "archives next to photographs are not read; move it to another folder, or give it as DATA"
-    return Listing(pictures, [SkippedFile(f"{folder.title}/{name}", ignored) for name, _ in archives])
+    return Listing(pictures, [*(SkippedFile(prefix + name, ignored) for name, _ in archives), *skipped])
 
 
 def _make_picture(folder: Folder, name: str, file: File) -> Picture:

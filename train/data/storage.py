@@ -1,11 +1,13 @@
 """Local and remote files behind one interface."""
 
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 
 from infgen.errors import InfgenError, InputError
+from infgen.inputs import walk_files
 from infgen.urls import display_name, escape_unprintable, is_url, one_line_reason, open_file_system
 
 _VERSION_ENTRIES = ("ETag", "etag", "LastModified", "mtime", "created")  # of servers' file information, best first
@@ -35,10 +37,14 @@ class File(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """All files below a folder: relative name with forward slashes -> file, sorted by name. Messages use ``title``."""
+    """All files below a folder: relative name with forward slashes -> file, sorted by name. Messages use ``title``.
+
+    ``unusable``: names that cannot be read, such as dangling links, with the reasons.
+    """
 
     title: str
     files: Mapping[str, File]
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,8 +154,25 @@ def _locate_local(path: Path) -> File | Folder | None:
         return LocalFile(path)
     if not path.is_dir():
         return None
-    found = {p.relative_to(path).as_posix(): LocalFile(p) for p in path.rglob("*") if p.is_file()}
-    return Folder(str(path), dict(sorted(found.items())))
+    files: dict[str, File] = {}
+    unusable: dict[str, str] = {}
+    seen: dict[tuple[int, int], str] = {}
+    # Links last, so that a photograph and a link to it count once, by the photograph's own name.
+    for found in sorted(walk_files(path, unusable=unusable), key=lambda p: (p.is_symlink(), p.as_posix())):
+        name = found.relative_to(path).as_posix()
+        try:
+            status = found.stat()
+        except OSError as error:
+            unusable[name] = f"it is a link that leads nowhere ({error.strerror})"
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            unusable[name] = "it is a pipe, socket or device"
+        elif found.is_symlink() and (identity := (status.st_dev, status.st_ino)) in seen:
+            unusable[name] = f"it is a link to {seen[identity]}, which is used already"
+        else:
+            seen.setdefault((status.st_dev, status.st_ino), escape_unprintable(name))
+            files[name] = LocalFile(found)
+    return Folder(str(path), dict(sorted(files.items())), dict(sorted(unusable.items())))
 
 
 def _locate_remote(url: str) -> File | Folder | None:

@@ -1,18 +1,17 @@
 """Photographs for every scale that a model is judged at, and the two halves of them whose distance is the floor."""
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from infgen.decoding import read_size
 from infgen.errors import InputError
 from infgen.model.scales import Scale
-from infgen.photo import FORMATS
 from infgen.train.data.archives import SkippedFile
 from infgen.train.data.photo_set import PhotoSet
 from infgen.train.data.pyramid import PhotoPyramid
@@ -46,11 +45,8 @@ def _short_sides(data: str | Path) -> list[int]:
     """Short sides in px of all pictures of ``data`` whose headers can be read."""
     sides = []
     for picture in open_source(data).pictures:
-        try:
-            with Image.open(io.BytesIO(read_picture(picture)), formats=FORMATS) as image:
-                sides.append(min(image.size))
-        except Exception:  # Pillow raises many kinds; why a picture is unusable has been said elsewhere
-            continue
+        with suppress(InputError):  # the list of skipped files has the reason
+            sides.append(min(read_size(read_picture(picture))))
     return sides
 
 
