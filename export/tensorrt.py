@@ -141,9 +141,12 @@ def choose_library() -> Library:
             f"{classic.title} builds on the GPU that will run the engine, and PyTorch finds none here; export on that machine, "
             f"or build without a GPU after: {INSTALL['rtx']}"
         )
-    raise MissingExtraError(
-        f"no TensorRT is installed; run: {INSTALL['rtx']}, or {INSTALL['classic']} (for any GPU, built on its machine)"
-    )
+    gpu = find_gpu()
+    if gpu is not None and gpu.capability_text not in RTX_TARGETS:  # such as 9.0 and 10.0
+        raise MissingExtraError(
+            f"no TensorRT is installed, and TensorRT-RTX does not know {gpu}; run: {INSTALL['classic']}"
+        )
+    raise MissingExtraError(f"no TensorRT is installed; run: {INSTALL['rtx']}, or {INSTALL['classic']}")
 
 
 def _capabilities(library: Library, gpu: Gpu | None, targets: tuple[str, ...] | None) -> tuple[str, ...]:

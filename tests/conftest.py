@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Generator as Steps
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,19 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     os.environ[SHARED] = folder = tempfile.mkdtemp(prefix="infgen-files-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Steps[None, pytest.TestReport, pytest.TestReport]:
+    """Fail ``gpu`` tests that are skipped where a GPU is: something that they need is missing."""
+    return without_silent_skip((yield), is_gpu_test=item.get_closest_marker("gpu") is not None)
+
+
+def without_silent_skip(report: pytest.TestReport, *, is_gpu_test: bool) -> pytest.TestReport:
+    """Change a skipped report of a GPU test to a failed one, if there is a GPU."""
+    if report.skipped and is_gpu_test and torch.cuda.is_available():
+        report.outcome, report.longrepr = "failed", f"skipped although a GPU is here: {report.longrepr}"
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

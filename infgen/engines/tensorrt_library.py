@@ -18,7 +18,7 @@ BUILDERS: tuple[Builder, ...] = get_args(Builder)
 MODULES: dict[Builder, str] = {"classic": "tensorrt", "rtx": "tensorrt_rtx"}
 TITLES: dict[Builder, str] = {"classic": "TensorRT", "rtx": "TensorRT-RTX"}
 INSTALL: dict[Builder, str] = {
-    "classic": "pip install tensorrt",
+    "classic": "pip install 'infgen[trt-classic]' (TensorRT, for any card from 8.0 on, built on its machine)",
     "rtx": "pip install 'infgen[trt]' (TensorRT-RTX, for RTX cards and A100)",
 }
 _KEPT_LINES = 20  # error lines that a logger keeps

@@ -237,7 +237,7 @@ def test_the_child_writes_down_what_it_refuses(tmp_path: Path, monkeypatch: pyte
     tensorrt_build.main(str(tmp_path / "job.json"))
     result = BuildResult.read(tmp_path / "result.json")
     assert result.refused
-    assert "pip install tensorrt" in (result.error or "")
+    assert "infgen[trt-classic]" in (result.error or "")
 
 
 def child(

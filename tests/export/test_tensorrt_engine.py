@@ -67,7 +67,8 @@ def test_a_classic_engine_of_another_gpu_is_refused_with_both(tmp_path: Path, ma
 
 
 @pytest.mark.parametrize(
-    ("builder", "advice"), [("rtx", r"pip install 'infgen\[trt\]'"), ("classic", "pip install tensorrt")]
+    ("builder", "advice"),
+    [("rtx", r"pip install 'infgen\[trt\]'"), ("classic", r"pip install 'infgen\[trt-classic\]'")],
 )
 def test_a_missing_tensorrt_names_what_to_install(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, builder: Any, advice: str

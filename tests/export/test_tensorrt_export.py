@@ -50,7 +50,7 @@ def test_classic_builds_where_it_and_a_gpu_are_here_and_rtx_elsewhere(
 
 def test_no_tensorrt_names_the_extra_and_the_other_way(monkeypatch: pytest.MonkeyPatch):
     machine(monkeypatch)
-    with pytest.raises(MissingExtraError, match=r"pip install 'infgen\[trt\]'.*pip install tensorrt"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'infgen\[trt\]'.*infgen\[trt-classic\]"):
         choose_library()
 
 
@@ -102,7 +102,7 @@ def test_a_gpu_that_rtx_does_not_build_for_is_refused_with_the_way_out(
     quick: list[EngineRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     machine(monkeypatch, rtx=True, here=H200)
-    with pytest.raises(InputError, match=r"compute capability 9\.0; choose one of .*8\.9.*pip install tensorrt"):
+    with pytest.raises(InputError, match=r"compute capability 9\.0; choose one of .*8\.9.*infgen\[trt-classic\]"):
         export(tmp_path / "a.engine")
 
 
