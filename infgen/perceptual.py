@@ -5,6 +5,7 @@ The AlexNet version is part of the package; VGG16 comes from a local file or fro
 in float16 and computed in float32; everything is differentiable in the images.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,6 +237,16 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     if not isinstance(data, dict) or not all(isinstance(t, Tensor) for t in data.values()):
         raise ModelFileError(f"weights {path} are no state dictionary of tensors; give the right file")
     return data
+
+
+def hash_weights(*modules: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers of ``modules``, in hexadecimal."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _fill_trunk(trunk: Trunk, weights: Mapping[str, Tensor], *, source: str) -> None:

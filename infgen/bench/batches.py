@@ -7,9 +7,8 @@ StyleGAN2's: zero padding, no structure synthesizer, one piece.
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -22,7 +21,7 @@ from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
-from infgen.progress import Progress, silent
+from infgen.progress import Phase, Progress, silent_phase
 from infgen.rendering.cost import peak_bytes, tile_flops
 from infgen.rendering.plan import MAX_BATCH, MIN_TILE_CELLS, Plan, make_plan
 from infgen.rendering.preflight import tile_memory
@@ -32,7 +31,6 @@ from infgen.world.world import World
 
 TILES, ONE_PIECE, PADDED = "tiles", "one piece", "one piece, zero padding"
 TOO_LARGE = "too large"  # for the memory of a batch of tiles
-Phase = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,7 @@ class BatchRow:
     reason: str = ""
 
 
-def measure_batches(
-    request: BatchRequest, *, phase: Phase = lambda title: nullcontext(silent), baselines: bool = True
-) -> list[BatchRow]:
+def measure_batches(request: BatchRequest, *, phase: Phase = silent_phase, baselines: bool = True) -> list[BatchRow]:
     """Measure every batch on every number of devices, then the two baselines on the first device.
 
     Raises InputError for an unusable model, device, size or tile. What needs more memory than a batch of tiles may take

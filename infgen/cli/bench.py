@@ -15,7 +15,7 @@ from infgen.bench.machine import machine
 from infgen.bench.render import measure_renders
 from infgen.bench.report import batch_document, batch_table, document, expected_seconds, render_table, writing_table
 from infgen.bench.writing import EXTENSIONS, check_writing, measure_writing
-from infgen.cli.options import device_option, model_option, quiet_option, threads_option, tile_option
+from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option, tile_option
 from infgen.cli.progress import progress, report_lines
 from infgen.engines import pick_device
 from infgen.engines.eager import DTYPES, Precision
@@ -146,7 +146,7 @@ def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
 @click.option("--batch", default="1,2,4,8,16", show_default=True, help="Tiles computed together, separated by commas.")
 @click.option("--devices", help="Devices such as cuda:0,cuda:1: measure the first, two, four ... and all of them.")
 @click.option("--tile", type=int, help="Side of a tile in px.  [default: the training patch]")
-@click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True, help="Precision.")
+@precision_option
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Images of each.")
 @threads_option
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")

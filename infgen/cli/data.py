@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from infgen.cli.options import quiet_option
 from infgen.cli.progress import progress
 from infgen.train.data.check import DataReport, check_data
 from infgen.train.data.contact_sheet import check_sheet, write_sheet
@@ -36,7 +37,7 @@ def command() -> None:
 )
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet: .png, .jpg or .webp.")
 @click.option("--json", "as_json", is_flag=True, help="Print the full report as JSON.")
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@quiet_option
 def check_command(
     data: str, size: int | None, preset: str | None, sheet: Path | None, as_json: bool, quiet: bool
 ) -> None:
@@ -84,7 +85,7 @@ def check_command(
     "--quality", type=click.IntRange(1, 100), default=92, show_default=True, help="Compression quality, 1 to 100."
 )
 @click.option("--shard-mb", type=click.IntRange(1, 65_536), default=256, show_default=True, help="Shard size in MiB.")
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@quiet_option
 def pack_command(
     data: str, output: Path, size: int, image_format: str, quality: int, shard_mb: int, quiet: bool
 ) -> None:
@@ -124,7 +125,7 @@ def pack_command(
     show_default=True,
     help="Keep at most this share of tiles of open sea.",
 )
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@quiet_option
 def tiles_command(
     map_file: Path,
     output: Path,

@@ -7,18 +7,28 @@ import click
 import torch
 from rich.console import Console
 
+from infgen.cli.options import device_option, precision_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.engines import pick_device
-from infgen.engines.eager import DTYPES, Precision
+from infgen.engines.eager import Precision
 from infgen.errors import InputError
 from infgen.inputs import Read, check_outputs
 from infgen.model.checkpoint import file_hash, load, resolve
 from infgen.model.scales import Scale, judged_scales
 from infgen.train.data.photo_set import PhotoSet
 from infgen.train.data.sources import list_places
-from infgen.train.evaluation import Other, Request, WeightFiles, evaluate, metrics_named, open_photographs
+from infgen.train.evaluation import (
+    Other,
+    Request,
+    WeightFiles,
+    evaluate,
+    metrics_named,
+    open_photographs,
+    report_tables,
+    write_report,
+)
 from infgen.train.evaluation.metrics import METRICS
-from infgen.train.evaluation.report import FILES, check_folder
+from infgen.train.evaluation.report_files import FILES, check_folder
 from infgen.train.evaluation.request import DEFAULT_METRICS, DEFAULT_SCALES
 
 FILE_COLUMNS = 200  # width of tables in files; a terminal has its own width
@@ -71,16 +81,10 @@ def _read(data: str, scales: Sequence[Scale], *, quiet: bool) -> tuple[PhotoSet,
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write report.json and report.png to this folder.")
 @click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: torchvision's cache]")
 @click.option("--inception-weights", type=click.Path(path_type=Path), help="Inception file. [default: PyTorch's cache]")
-@click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU if there is one]")
-@click.option(
-    "--precision",
-    type=click.Choice(list(DTYPES)),
-    default="fp32",
-    show_default=True,
-    help="Precision of the generator.",
-)
-@click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
-@click.option("--quiet", is_flag=True, help="Print no estimates and no progress.")
+@device_option
+@precision_option
+@threads_option
+@quiet_option
 def command(
     model: str,
     data: str,
@@ -142,9 +146,9 @@ def command(
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, FILE_COLUMNS)
-    console.print(report.table())
+    console.print(*report_tables(report), sep="\n")
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
     if out is not None:
-        for file in report.write(out):
+        for file in write_report(report, out):
             click.echo(file)

@@ -2,12 +2,20 @@
 
 import click
 
+from infgen.engines.eager import DTYPES
 from infgen.engines.selection import AUTO, NAMES
 from infgen.model.config import SCALE_NAMES
 
 model_option = click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
 device_option = click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU if there is one]")
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(list(DTYPES)),
+    default="fp32",
+    show_default=True,
+    help="Precision of the generator.",
+)
 engine_option = click.option(
     "--engine", default=AUTO, show_default=True, help=f"Runtime of the model: {', '.join(NAMES)}."
 )

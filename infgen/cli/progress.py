@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-PLAIN_LINE_SECONDS = 15.0
+from infgen.progress import Progress as ProgressCallback
+from infgen.progress import silent
 
-Advance = Callable[[int, int], None]  # (done, total)
+PLAIN_LINE_SECONDS = 15.0
 
 
 class _Rate(ProgressColumn):
@@ -28,14 +29,14 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) -> Iterator[Advance]:
+def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) -> Iterator[ProgressCallback]:
     """Yield a callback ``advance(done, total)`` that shows the progress; nothing if ``quiet``.
 
     ``scale`` converts the counts to ``unit``, such as 1e-6 for megapixels.
     """
     console = Console(stderr=True)
     if quiet:
-        yield lambda done, total: None
+        yield silent
     elif console.is_terminal:
         columns = (TextColumn(title), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Rate(unit, scale))
         with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as live:
@@ -50,7 +51,7 @@ def report_lines(*, quiet: bool) -> Callable[[str], None]:
     return (lambda line: None) if quiet else partial(click.echo, err=True)
 
 
-def _print_lines(title: str, unit: str, scale: float) -> Advance:
+def _print_lines(title: str, unit: str, scale: float) -> ProgressCallback:
     start = last = time.monotonic()
 
     def advance(done: int, total: int) -> None:

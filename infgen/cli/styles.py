@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from infgen.cli.options import device_option, model_option, quiet_option, scale_option, threads_option
+from infgen.cli.options import device_option, model_option, precision_option, quiet_option, scale_option, threads_option
 from infgen.cli.progress import progress
-from infgen.engines.eager import DTYPES, Precision
+from infgen.engines.eager import Precision
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.inputs import check_outputs
@@ -36,13 +36,7 @@ _PART = re.compile(r"(-?[0-9]{1,20})(?:-(-?[0-9]{1,20}))?")
 @click.option("--h", "h", type=int, default=192, show_default=True, help="Height of each picture in px.")
 @scale_option
 @click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures in a row.")
-@click.option(
-    "--precision",
-    type=click.Choice(list(DTYPES)),
-    default="fp32",
-    show_default=True,
-    help="Precision of weights and activations.",
-)
+@precision_option
 @threads_option
 @device_option
 @quiet_option

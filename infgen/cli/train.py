@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from infgen.cli.options import device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.inputs import check_outputs
 from infgen.model.config import CoordinateSystem
@@ -130,7 +131,7 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
     "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 weights for fd-vgg.  [default: torch's cache]"
 )
 @click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUT/tensorboard.")
-@click.option("--device", help="cpu, cuda, cuda:1 ...  [default: a GPU if there is one]")
+@device_option
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -138,8 +139,8 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
     show_default=True,
     help="Number format of the activations.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
-@click.option("--quiet", is_flag=True, help="Print no progress.")
+@threads_option
+@quiet_option
 def command(
     data: str | None,
     preset: str,

@@ -14,6 +14,7 @@ from typing import Any
 
 from infgen.errors import InfgenError, InputError
 from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 from infgen.rendering.plan import Plan
 from infgen.rendering.remote import TRIES, StudioSpec, describe_error, failure
 from infgen.rendering.render import render_batch
@@ -78,7 +79,7 @@ def render_with_pool(
     sink: Sink,
     *,
     devices: Sequence[str],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> None:
     """Render the missing tiles of ``sink`` with one process for each of ``devices`` ("cuda:0", "cuda:1", "cpu" ...).
 
@@ -97,9 +98,7 @@ def render_with_pool(
 class _Pool:
     """State of one render: queued batches, worker processes, failures."""
 
-    def __init__(
-        self, spec: StudioSpec, plan: Plan, sink: Sink, progress: Callable[[int, int], None], serve_batches: Serve
-    ) -> None:
+    def __init__(self, spec: StudioSpec, plan: Plan, sink: Sink, progress: Progress, serve_batches: Serve) -> None:
         self._spec, self._plan, self._sink, self._progress, self._serve = spec, plan, sink, progress, serve_batches
         self._waiting: deque[int] = deque()
         self._failures: Counter[int] = Counter()

@@ -1,6 +1,6 @@
 """The render loop: compute the tiles of a plan with an engine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 
 from infgen.engines.base import Engine, TileBatch, to_pixels
 from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 from infgen.rendering.palette import Palette
 from infgen.rendering.plan import Plan, PlannedTile
 from infgen.rendering.tile_inputs import tile_batch
@@ -62,9 +63,7 @@ def render_array(scene: Scene, plan: Plan) -> Pixels:
     return picture
 
 
-def render_to(
-    scene: Scene, plan: Plan, sink: Sink, *, progress: Callable[[int, int], None] = lambda done, total: None
-) -> None:
+def render_to(scene: Scene, plan: Plan, sink: Sink, *, progress: Progress = silent) -> None:
     """Render the missing tiles of ``sink``, and call ``progress(pixels done, pixels in all)`` after each batch."""
     done = 0
     for index in range(plan.batch_count):

@@ -1,6 +1,6 @@
 """Draw contact sheets: labelled pictures of one size in rows."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from infgen.atomic import check_output, write_atomically
 from infgen.errors import InputError, LimitError
 from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 
 MAX_SHEET_PX = 10**8  # the sheet is held in memory, 3 bytes per px
 LABEL_PX = 18
@@ -59,7 +60,7 @@ def draw_sheet(
     sheet: Sheet,
     pictures: Iterable[tuple[str, Pixels]],
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Image.Image:
     """Draw (label, (h, w, 3) uint8) pairs in order; call ``progress(pictures done, pictures in all)`` after each."""
     image = Image.new("RGB", sheet.size, "white")

@@ -1,7 +1,6 @@
 """Verify a picture file against its provenance: render some tiles again and compare them with the file."""
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.config import parse_scale
 from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 from infgen.rendering.plan import Plan, same_plan
 from infgen.rendering.render import Scene, render_batch
 from infgen.rendering.studio import Options, open_studio
@@ -63,7 +63,7 @@ def verify(
     tiles: int = 8,
     seed: int | None = None,
     options: Options | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Verification:
     """Render ``tiles`` random tiles of the picture file ``path`` again and compare them with it.
 

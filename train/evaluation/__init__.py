@@ -4,8 +4,10 @@ from infgen.train.evaluation.features import FeatureNetwork, WeightFiles, load_n
 from infgen.train.evaluation.measurement import Measurement
 from infgen.train.evaluation.metrics import METRICS, Metric, metrics_named
 from infgen.train.evaluation.photographs import open_photographs
+from infgen.train.evaluation.presentation import report_tables
 from infgen.train.evaluation.real import real_features
 from infgen.train.evaluation.report import Report
+from infgen.train.evaluation.report_files import write_report
 from infgen.train.evaluation.request import Request
 from infgen.train.evaluation.run import Other, evaluate, frechet
 
@@ -24,4 +26,6 @@ __all__ = [
     "metrics_named",
     "open_photographs",
     "real_features",
+    "report_tables",
+    "write_report",
 ]

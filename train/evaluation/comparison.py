@@ -1,13 +1,13 @@
 """All distances at one scale of a model: pictures of every column of the report against photographs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
+from infgen.progress import Phase
 from infgen.train.evaluation.distances import frechet, inception_score, kernel
 from infgen.train.evaluation.features import FeatureNetwork, collect
 from infgen.train.evaluation.generated import patches, strip_crops, wide_crops
@@ -19,8 +19,6 @@ from infgen.train.evaluation.photographs import halves
 from infgen.train.evaluation.real import Photos, real_features
 from infgen.train.evaluation.request import PATCH_KINDS, Request
 
-Progress = Callable[[int, int], None]
-Phase = Callable[[str], AbstractContextManager[Progress]]
 Features = Mapping[str, Tensor]  # network -> (N, D)
 
 

@@ -3,17 +3,18 @@
 ``vgg`` and ``effnet`` work offline; ``inception`` is the standard one, the only one whose distance is called FID.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from infgen.errors import InputError
-from infgen.perceptual import vgg_trunk
+from infgen.perceptual import hash_weights, vgg_trunk
+from infgen.progress import Progress, silent
+from infgen.train.evaluation.inception import InceptionFeatures
 from infgen.train.networks import efficientnet
 
 BATCH = 32  # pictures that pass through a network together; always the same, since libraries choose kernels by shape
@@ -53,8 +54,6 @@ def load_network(name: str, files: WeightFiles = USUAL_FILES, *, device: torch.d
     """The network ``name``. Raises InputError where the name is unknown or weights cannot be had, and where a package is
     missing (MissingExtraError) or a file is not what it should be (ModelFileError).
     """
-    from infgen.train.evaluation.inception import InceptionFeatures
-
     makers: Mapping[str, Callable[[], FeatureNetwork]] = {
         "vgg": lambda: VggFeatures(files.vgg, device=device),
         "effnet": lambda: EffNetFeatures(device=device),
@@ -63,16 +62,6 @@ def load_network(name: str, files: WeightFiles = USUAL_FILES, *, device: torch.d
     if name not in makers:
         raise InputError(f"feature network {name!r} is unknown; choose one of {', '.join(makers)}")
     return makers[name]()
-
-
-def weights_key(*modules: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers, hexadecimal."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for name, tensor in sorted(module.state_dict().items()):
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 class VggFeatures:
@@ -86,7 +75,7 @@ class VggFeatures:
     def __init__(self, path: Path | None = None, *, device: torch.device | str = "cpu") -> None:
         self._trunk = vgg_trunk(path).to(device)
         self._device = torch.device(device)
-        self.key = weights_key(self._trunk)
+        self.key = hash_weights(self._trunk)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
@@ -109,7 +98,7 @@ class EffNetFeatures:
         network: Any = efficientnet.load("FD-EffNet")
         self._network = network.requires_grad_(False).to(device)
         self._device = torch.device(device)
-        self.key = weights_key(self._network)
+        self.key = hash_weights(self._network)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
@@ -124,7 +113,7 @@ def collect(
     networks: Iterable[FeatureNetwork],
     *,
     count: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Tensor]:
     """Features of ``count`` pictures (3, H, W) uint8 of one size through every network: name -> (count, D) float32.
 

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from infgen.errors import InputError, ModelFileError, one_line
 from infgen.extras import require_extra
-from infgen.perceptual import fetch_weights, read_weights
-from infgen.train.evaluation.features import weights_key
+from infgen.perceptual import fetch_weights, hash_weights, read_weights
 
 
 def _library() -> Any:
@@ -56,7 +55,7 @@ class InceptionFeatures:
                 ) from None
         self._network = network.eval().requires_grad_(False).to(device)
         self._device = torch.device(device)
-        self.key = weights_key(self._network)
+        self.key = hash_weights(self._network)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Photographs for every scale that a model is judged at, and the two halves of them whose distance is the floor."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from torch import Tensor
 from infgen.decoding import read_size
 from infgen.errors import InputError
 from infgen.model.scales import Scale
+from infgen.progress import Progress, silent
 from infgen.train.data.archives import SkippedFile
 from infgen.train.data.photo_set import PhotoSet
 from infgen.train.data.pyramid import PhotoPyramid
@@ -20,7 +21,7 @@ from infgen.train.evaluation.real import Photos
 
 
 def open_photographs(
-    data: str | Path, scales: Sequence[Scale], *, progress: Callable[[int, int], None] = lambda done, total: None
+    data: str | Path, scales: Sequence[Scale], *, progress: Progress = silent
 ) -> tuple[tuple[PhotoSet, ...], list[SkippedFile]]:
     """The photographs of ``data`` that are large enough for the view of each scale, and those that are of no use at any.
 

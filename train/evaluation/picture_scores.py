@@ -1,6 +1,5 @@
 """What single pictures show without any photograph beside them: seams, repetition, diversity."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from infgen import geometry
 from infgen.geometry import Region
 from infgen.perceptual import Lpips
 from infgen.pixels import Pixels
+from infgen.progress import Progress, silent
 from infgen.rendering.plan import SPACING_CELLS
 from infgen.train.evaluation.painter import Painter
 from infgen.train.evaluation.places import place, sample
@@ -22,12 +22,7 @@ REPETITION_PX = (256, 9984)  # height, width of the strip in the paper's Figure 
 ROWS_AT_A_TIME = 64  # of the strip that are transformed together: 64 MiB
 DIVERSITY_PAIRS = 100
 
-Progress = Callable[[int, int], None]
 Floats = npt.NDArray[np.float64]
-
-
-def _silent(done: int, total: int) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class Diversity:
     pairs: int
 
 
-def seam_score(painter: Painter, *, seed: int, progress: Progress = _silent) -> float:
+def seam_score(painter: Painter, *, seed: int, progress: Progress = silent) -> float:
     """Mean step of brightness across tile borders, divided by that at the same places without a border: 1 without seams.
 
     Four worlds, each drawn twice: in 5 x 5 tiles of one training window, and in tiles one cell larger, whose borders lie
@@ -125,7 +120,7 @@ def _high_pass(rows: npt.NDArray[np.uint8], width: int) -> Floats:
     return exact[:, first : first + average.shape[1]] - average
 
 
-def diversity(painter: Painter, *, n: int, seed: int, progress: Progress = _silent) -> Diversity:
+def diversity(painter: Painter, *, n: int, seed: int, progress: Progress = silent) -> Diversity:
     """LPIPS of pairs of training patches at the same coordinates, ``n`` pairs of each kind.
 
     A low ``same_style`` says that the local latents hardly change the picture (what Eq. 2 of the paper works against), a

@@ -7,12 +7,11 @@ from rich.table import Table
 
 from infgen.extras import require_extra
 from infgen.train.evaluation.measurement import FLOOR, MODEL, OTHER, Measurement
+from infgen.train.evaluation.report import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from infgen.train.evaluation.report import Report
 
 # ScaleInv FID of InfinityGAN on Flickr-Landscape beyond the size of training (paper, Table 1): other photographs and more
 # of them, and whole views instead of patches. Drawn for orientation beside a ScaleInv FID, and only there.
@@ -20,7 +19,7 @@ PAPER_SCALEINV_FID = ((4, 61.41), (8, 121.18))
 PANEL_INCHES = (6, 4)
 
 
-def report_tables(report: "Report") -> tuple[Table, ...]:
+def report_tables(report: Report) -> tuple[Table, ...]:
     """The values of ``report``, a row for each metric and scale.
 
     Where there are several columns, distances have a table with all of them, and what is measured of MODEL alone another one.
@@ -35,7 +34,7 @@ def report_tables(report: "Report") -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _table(report: "Report", measurements: Sequence[Measurement], *, several: bool) -> Table:
+def _table(report: Report, measurements: Sequence[Measurement], *, several: bool) -> Table:
     """One table: with a column for each model or kind of pictures, or with what is better and details."""
     columns = list(dict.fromkeys(m.column for m in measurements))
     ends = () if several else ("better", "detail")
@@ -58,7 +57,7 @@ def _table(report: "Report", measurements: Sequence[Measurement], *, several: bo
     return table
 
 
-def _photographs(report: "Report") -> str | None:
+def _photographs(report: Report) -> str | None:
     """How many photographs take part at each scale; None for a model with one scale."""
     parts = [
         f"{s.name}: {s.photographs}" + (f" ({s.too_small} too small)" if s.too_small else "") for s in report.scales
@@ -66,7 +65,7 @@ def _photographs(report: "Report") -> str | None:
     return "photographs at " + ", ".join(parts) if parts else None
 
 
-def _heading(report: "Report", column: str) -> str:
+def _heading(report: Report, column: str) -> str:
     names = {MODEL: report.model or "model", OTHER: report.other or "other model"}
     return names.get(column, column)
 
@@ -92,7 +91,7 @@ def _views(scale: int) -> str:
     return "1 view wide" if scale == 1 else f"{scale} views wide"
 
 
-def _view(report: "Report", m: Measurement) -> str:
+def _view(report: Report, m: Measurement) -> str:
     """Patch and view of a value, px; those of the coarsest scale are whole views, but for what is no whole cell."""
     if m.at is None:
         return ""
@@ -104,7 +103,7 @@ def _detail(m: Measurement) -> str:
     return ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in (m.detail or {}).items())
 
 
-def report_figure(report: "Report") -> "Figure | None":
+def report_figure(report: Report) -> "Figure | None":
     """Frechet distances over the scale of the pictures, one curve for each metric and column; None where none was measured.
 
     For a model with several scales ScaleInv distances have a panel of their own. Raises MissingExtraError without matplotlib.
@@ -132,7 +131,7 @@ def report_figure(report: "Report") -> "Figure | None":
     return figure
 
 
-def _over_factors(axes: "Axes", report: "Report", distances: Sequence[Measurement]) -> None:
+def _over_factors(axes: "Axes", report: Report, distances: Sequence[Measurement]) -> None:
     """Over the factors of ScaleInv distances, of a model with one scale."""
     points = _curves(axes, report, distances, lambda m: m.scale)
     if any(m.metric == "scaleinv-fid" for m in distances):
@@ -144,7 +143,7 @@ def _over_factors(axes: "Axes", report: "Report", distances: Sequence[Measuremen
     axes.set(xlabel="scale of the picture", title=f"N = {report.n}, patches of {report.patch_px} px")
 
 
-def _over_scales(axes: "Axes", report: "Report", distances: Sequence[Measurement]) -> None:
+def _over_scales(axes: "Axes", report: Report, distances: Sequence[Measurement]) -> None:
     """Over the scales of a model with several."""
     names = [scale.name for scale in report.scales]
     _curves(axes, report, distances, lambda m: names.index(m.at or names[0]))
@@ -153,14 +152,14 @@ def _over_scales(axes: "Axes", report: "Report", distances: Sequence[Measurement
     axes.set(xlabel="scale, patch of view", title=f"N = {report.n}")
 
 
-def _over_widths(axes: "Axes", report: "Report", distances: Sequence[Measurement]) -> None:
+def _over_widths(axes: "Axes", report: Report, distances: Sequence[Measurement]) -> None:
     """Over the width of windows that are shrunk to the coarsest scale."""
     _ticks(axes, _curves(axes, report, distances, lambda m: m.scale))
     axes.set(xlabel="width of the window in views", title=f"drawn at full size, shrunk to {report.view_px} px")
 
 
 def _curves(
-    axes: "Axes", report: "Report", distances: Sequence[Measurement], position: Callable[[Measurement], int]
+    axes: "Axes", report: Report, distances: Sequence[Measurement], position: Callable[[Measurement], int]
 ) -> set[int]:
     """Draw one curve for each metric and column; returns all positions."""
     curves: dict[tuple[str, str], list[tuple[int, float]]] = {}

@@ -6,7 +6,7 @@ They lie in the cache folder, see ``infgen.cache``. A file that cannot be read i
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from infgen.atomic import write_atomically
 from infgen.cache import cache_folder
 from infgen.errors import InfgenError
+from infgen.progress import Progress, silent
 from infgen.train.evaluation.features import FeatureNetwork, collect
 
 LAYOUT = 1  # part of every key; changes when what is computed for a key does
@@ -61,7 +62,7 @@ def real_features(
     *,
     n: int,
     seed: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Tensor]:
     """Features (n, D) float32 of ``n`` random patches through each network, from the cache where they are in it."""
     names = {network.name: _file(photos, network, n=n, seed=seed) for network in networks}

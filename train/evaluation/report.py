@@ -1,20 +1,10 @@
-"""The result of an evaluation: a record, its file, a table and a picture."""
+"""The result of an evaluation: all measured values and everything they depend on."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from rich.console import Group
-
-from infgen.atomic import check_output, write_atomically
-from infgen.errors import InputError
 from infgen.train.evaluation.measurement import MODEL, Measurement, ScaleRecord
-from infgen.train.evaluation.presentation import report_figure, report_tables
-
-REPORT_FILE, PICTURE_FILE = FILES = "report.json", "report.png"
-
 
 # Entries that most reports and values do without, and what they then are.
 _OF_SOME_REPORTS: Mapping[str, Any] = {"scales": (), "other": None, "other_hash": None}
@@ -62,41 +52,7 @@ class Report:
         everything["measurements"] = [_without(m, _OF_SOME_VALUES) for m in everything["measurements"]]
         return _without(everything, _OF_SOME_REPORTS)
 
-    def table(self) -> Group:
-        """The values for people: one table, or two where there are several columns."""
-        return Group(*report_tables(self))
-
-    def write(self, folder: Path) -> tuple[Path, ...]:
-        """Write ``report.json`` and, where a distance was measured, ``report.png``, each whole or not at all.
-
-        Raises InputError where the folder cannot be used, MissingExtraError where matplotlib is missing.
-        """
-        figure = report_figure(self)  # first: a missing package leaves no half of a report
-        check_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [folder / REPORT_FILE]
-        with write_atomically(files[0]) as temporary:
-            temporary.write_text(json.dumps(self.to_dict(), indent=2) + "\n")
-        if figure is not None:
-            files.append(folder / PICTURE_FILE)
-            with write_atomically(files[1]) as temporary:
-                figure.savefig(temporary, format="png")
-        return tuple(files)
-
 
 def _without(entries: Mapping[str, Any], empty: Mapping[str, Any]) -> dict[str, Any]:
     """``entries`` without those that have the value of ``empty``."""
     return {name: value for name, value in entries.items() if name not in empty or value != empty[name]}
-
-
-def check_folder(folder: Path) -> None:
-    """Raise InputError where reports cannot be written into ``folder``, which need not exist."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"report folder {folder} is not a folder; give another one")
-    place = folder
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise InputError(f"report folder {folder} cannot be made: {place} is not a folder; give another one")
-    for name in FILES if place == folder else (folder.name,):
-        check_output(place / name)

@@ -3,7 +3,6 @@
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +14,9 @@ from infgen.errors import InputError
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
+from infgen.progress import Phase, silent_phase
 from infgen.train.evaluation import picture_scores
-from infgen.train.evaluation.comparison import Comparison, Phase, Progress, measurement
+from infgen.train.evaluation.comparison import Comparison, measurement
 from infgen.train.evaluation.distances import frechet as frechet_distance
 from infgen.train.evaluation.features import USUAL_FILES, FeatureNetwork, WeightFiles, collect, load_network
 from infgen.train.evaluation.generated import patches
@@ -38,10 +38,6 @@ class Other:
     sha256: str | None = None
 
 
-def _silent(title: str) -> AbstractContextManager[Progress]:
-    return nullcontext(lambda done, total: None)
-
-
 def evaluate(
     generator: Generator,
     photos: Photos | Sequence[Photos],
@@ -51,7 +47,7 @@ def evaluate(
     model: str | None = None,
     model_hash: str | None = None,
     other: Other | None = None,
-    phase: Phase = _silent,
+    phase: Phase = silent_phase,
 ) -> Report:
     """Measure ``generator`` against ``photos``, on the device where its weights are, at every scale that it has.
 

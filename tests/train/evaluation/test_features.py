@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infgen.errors import InputError, MissingExtraError
-from infgen.perceptual import TRUNKS, Trunk
+from infgen.perceptual import TRUNKS, Trunk, hash_weights
 from infgen.train.evaluation import features
-from infgen.train.evaluation.features import BATCH, EffNetFeatures, VggFeatures, collect, load_network, weights_key
+from infgen.train.evaluation.features import BATCH, EffNetFeatures, VggFeatures, collect, load_network
 from tests.train.evaluation.stand_ins import Colours, Landscapes
 
 
@@ -73,10 +73,10 @@ def test_features_do_not_depend_on_the_batch(name: str, request: pytest.FixtureR
 
 
 def test_the_key_is_that_of_the_weights(vgg: VggFeatures) -> None:
-    before = weights_key(vgg._trunk)
+    before = hash_weights(vgg._trunk)
     assert vgg.key == before
     vgg._trunk.convs[5].bias.data[0] += 1
-    assert weights_key(vgg._trunk) != before
+    assert hash_weights(vgg._trunk) != before
 
 
 def test_collecting_fills_whole_batches_and_one_rest() -> None:

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from infgen.errors import InputError, MissingExtraError
 from infgen.train.evaluation.measurement import Measurement
-from infgen.train.evaluation.presentation import report_figure
-from infgen.train.evaluation.report import Report, check_folder
+from infgen.train.evaluation.presentation import report_figure, report_tables
+from infgen.train.evaluation.report import Report
+from infgen.train.evaluation.report_files import check_folder, write_report
 
 VALUES = (
     Measurement("scaleinv-fd-vgg", "ScaleInv FD-VGG", 118.7, "lower", 1),
@@ -48,27 +49,27 @@ def test_a_value_that_was_not_measured_is_an_error() -> None:
 
 
 def test_the_file_holds_everything(tmp_path: Path) -> None:
-    report(*VALUES).write(tmp_path / "out")
+    write_report(report(*VALUES), tmp_path / "out")
     stored = json.loads((tmp_path / "out" / "report.json").read_text())
     assert stored == json.loads(json.dumps(report(*VALUES).to_dict()))
     assert stored["measurements"][3]["detail"] == {"shift_px": 139}
 
 
 def test_the_picture_is_a_png(tmp_path: Path) -> None:
-    files = report(*VALUES).write(tmp_path)
+    files = write_report(report(*VALUES), tmp_path)
     with Image.open(files[1]) as image:
         assert (image.format, image.size) == ("PNG", (600, 400))
 
 
 def test_without_a_distance_there_is_no_picture(tmp_path: Path) -> None:
-    report(VALUES[3]).write(tmp_path)
+    write_report(report(VALUES[3]), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
 
 
 def test_the_table_shows_value_spread_and_detail() -> None:
     console = Console(width=120)
     with console.capture() as capture:
-        console.print(report(*VALUES).table())
+        console.print(*report_tables(report(*VALUES)))
     text = capture.get()
     assert all(part in text for part in ("118.7", "1.5 ± 0.25", "shift px 139", "N = 1000"))
 
@@ -76,7 +77,7 @@ def test_the_table_shows_value_spread_and_detail() -> None:
 def test_a_missing_matplotlib_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"infgen\[train\]"):
-        report(*VALUES).write(tmp_path / "out")
+        write_report(report(*VALUES), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

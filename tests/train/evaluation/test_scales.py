@@ -23,6 +23,7 @@ from infgen.train.evaluation.painter import Painter
 from infgen.train.evaluation.presentation import report_figure, report_tables
 from infgen.train.evaluation.real import real_features
 from infgen.train.evaluation.report import Report
+from infgen.train.evaluation.report_files import write_report
 from tests.train.evaluation.stand_ins import Colours, Landscapes
 
 FOUR = judged_scales(preset("tiny-scales"))
@@ -269,7 +270,7 @@ def full(measure: Measure, tiny: Generator) -> Report:
 def test_the_table_names_scales_views_and_columns(full: Report) -> None:
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(full.table())
+        console.print(*report_tables(full))
     text = capture.get()
     expected = ("93 of 98 px, whole", "101 of 788 px", "1/8, 2 views wide", "(enlarged x4)", "(shrunk x2.01)")
     expected += ("four.safetensors", "one.safetensors", "2 styles", "floor", "1: 3 (97 too small)")
@@ -288,12 +289,12 @@ def test_a_score_that_should_be_high_says_so_where_there_are_several_columns(ful
     scores = [replace(DIVERSITY, metric="is", label="IS", column=column) for column in ("model", "other")]
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(replace(full, measurements=tuple(scores)).table())
+        console.print(*report_tables(replace(full, measurements=tuple(scores))))
     assert "IS (higher is better)" in capture.get()
 
 
 def test_the_file_can_be_loaded_and_names_scales_and_columns(full: Report, tmp_path: Path) -> None:
-    path, _ = full.write(tmp_path)
+    path, _ = write_report(full, tmp_path)
     stored = json.loads(path.read_text())
     assert [scale["name"] for scale in stored["scales"]] == NAMES
     assert {m.get("column") for m in stored["measurements"]} == {None, "other", "2 styles", "floor"}
