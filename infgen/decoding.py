@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError, features
@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError, featur
 from infgen import colour
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS
+from infgen.metadata import NO_METADATA, Metadata, make_metadata, read_metadata
 from infgen.picture_kinds import KINDS_TEXT, READABLE, SNIFF_BYTES, sniff
 
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
@@ -32,6 +33,7 @@ _UPRIGHT: Mapping[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 _PROFILE, _VIPS_PROFILE = "icc_profile", "icc-profile-data"  # Pillow's name and libvips' of a file's colour profile
+_VIPS_BLOCKS = ("exif-data", "iptc-data", "xmp-data")
 _LOADERS = {"JPEG": "jpegload", "PNG": "pngload", "WebP": "webpload", "TIFF": "tiffload"}  # libvips' names
 _MODE_NAMES = {"I;16": "grey with 16 bits", "I;16B": "grey with 16 bits", "I": "grey with 32 bits", "LAB": "Lab colour"}
 _VIPS_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -44,6 +46,7 @@ class Decoded:
     """A decoded photograph: upright ``image``, RGB or RGBA; ``width``, ``height``: px in the file, after rotation.
 
     ``profile``: colour profile (ICC) of the pixels; None: sRGB. ``remarks``: what the reader left out or changed.
+    ``metadata``: as in the file.
     """
 
     image: Image.Image
@@ -51,6 +54,7 @@ class Decoded:
     height: int
     profile: bytes | None
     remarks: tuple[str, ...]
+    metadata: Metadata = NO_METADATA
 
 
 def decode(content: bytes, *, short_px: int = 1, fit_px: int | None = None) -> Decoded:
@@ -126,13 +130,14 @@ def _decode_opened(image: Image.Image, *, short_px: int, fit_px: int | None = No
         remarks.append(f"holds {frames} pictures; the first is used")
     if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         remarks.append("has 16 bits per channel; the upper 8 are used")
+    metadata = read_metadata(image)
     if fit_px is not None and image.format in ("JPEG", "MPO"):
         image.draft("RGB", (fit_px, fit_px))
     with _one_large_at_a_time if image.width * image.height > LARGE_PIXELS else nullcontext():
         upright = _rotate_upright(image)
         turned = (upright.width > upright.height) != (width > height)
         size = (height, width) if turned else (width, height)
-        return _to_rgb(upright, size, image.info.get(_PROFILE), remarks)
+        return replace(_to_rgb(upright, size, image.info.get(_PROFILE), remarks), metadata=metadata)
 
 
 def _decode(content: bytes, kind: str, *, short_px: int, fit_px: int | None) -> Decoded:
@@ -216,11 +221,14 @@ def _decode_shrunk(content: bytes, kind: str, *, short_px: int) -> Decoded:
     turned = (small.width > small.height) != (across > down)
     mode = "CMYK" if small.interpretation == "cmyk" else _VIPS_MODES[small.bands]
     pixels = Image.frombytes(mode, (small.width, small.height), small.write_to_memory())
-    profile = image.get(_VIPS_PROFILE) if _VIPS_PROFILE in image.get_fields() else None
+    profile, *blocks = (
+        image.get(name) if name in image.get_fields() else None for name in (_VIPS_PROFILE, *_VIPS_BLOCKS)
+    )
     shrunk = (
         f"has {width} x {height} px, over the limit of {limit} pixels; resized to {small.width} x {small.height} px"
     )
-    return _to_rgb(pixels, (height, width) if turned else (width, height), profile, [*remarks, shrunk])
+    decoded = _to_rgb(pixels, (height, width) if turned else (width, height), profile, [*remarks, shrunk])
+    return replace(decoded, metadata=make_metadata(*blocks))
 
 
 def _describe_vips(image: Any) -> list[str]:

@@ -13,6 +13,7 @@ from infgen import colour
 from infgen.decoding import Decoded, decode, decode_image
 from infgen.errors import InputError, LimitError
 from infgen.limits import MAX_PHOTO_MB, MIB
+from infgen.metadata import NO_METADATA, Metadata
 
 HALF = 128  # smallest value of alpha and masks that means "known"
 
@@ -38,7 +39,7 @@ class Photograph:
     """A photograph at full size: upright RGB ``image``, and the mask of ``known`` pixels (H, W); None: all.
 
     ``name``: name in messages. ``remarks``: notes for the user about decoding. ``profile``: colour profile (ICC) of
-    ``image``; None: sRGB.
+    ``image``; None: sRGB. ``metadata``: as in the file.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Photograph:
     known: Known | None = None
     remarks: tuple[str, ...] = ()
     profile: bytes | None = None
+    metadata: Metadata = NO_METADATA
 
     def pixels(self) -> tuple[npt.NDArray[np.uint8], Known]:
         """Return pixels (H, W, 3) uint8 and the mask of known pixels (H, W)."""
@@ -140,11 +142,12 @@ def _split(decoded: Decoded, name: str) -> Photograph:
     """Split colours and transparency: pixels at least half opaque are known."""
     image = decoded.image
     if image.mode == "RGB":
-        return Photograph(name, image, None, decoded.remarks, decoded.profile)
+        return Photograph(name, image, None, decoded.remarks, decoded.profile, decoded.metadata)
     known = np.asarray(image.getchannel("A")) >= HALF
     if not known.any():
         raise InputError("it is transparent all over; give one with opaque pixels")
-    return Photograph(name, image.convert("RGB"), None if known.all() else known, decoded.remarks, decoded.profile)
+    mask = None if known.all() else known
+    return Photograph(name, image.convert("RGB"), mask, decoded.remarks, decoded.profile, decoded.metadata)
 
 
 def read_photo(content: bytes, *, short_px: int) -> Photo:

@@ -46,6 +46,9 @@ _OPTIONS = (
         help="source: output at the photograph's own size; work: at the working height, which is faster.",
     ),
     click.option(
+        "--strip", is_flag=True, help="Write no metadata of the photograph, such as camera, date, copyright and place."
+    ),
+    click.option(
         "--height",
         type=int,
         default=WORKING_HEIGHT_PX,
@@ -116,6 +119,7 @@ class PhotographOptions:
     output: Path | None
     keep_original: bool
     feather: int | None
+    strip: bool
     scale: Scale
     height: int
     horizon: str

@@ -70,6 +70,7 @@ def make(
             outputs=outputs,
             seed=options.seed,
             joining=Joining(options.keep_original, options.feather),
+            strip=options.strip,
             progress=advance,
         )
     for path in written:

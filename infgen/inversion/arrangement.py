@@ -20,6 +20,7 @@ from infgen.inversion.detail import match_detail
 from infgen.inversion.framing import Frame, frame_circle, frame_one, frame_row
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, resize, working_config
 from infgen.limits import MAX_JOINED_PIXELS
+from infgen.metadata import Metadata
 from infgen.model.config import GeneratorConfig
 from infgen.photo import Known, Photograph
 from infgen.pixels import Pixels
@@ -106,6 +107,11 @@ class Arrangement:
         """ICC profile of the output, if all photographs share one; None: sRGB."""
         profiles = {photo.photograph.profile for photo in self.photographs}
         return profiles.pop() if len(profiles) == 1 else None
+
+    @property
+    def metadata(self) -> Metadata:
+        """Metadata of the photograph; none if there are several."""
+        return self.photographs[0].photograph.metadata if len(self.photographs) == 1 else Metadata()
 
     def world(self, files: Sequence[Path], *, seed: int) -> World:
         """Build the world with the latents in ``files`` as anchors, one per photograph; ``seed`` determines the rest.

@@ -19,6 +19,7 @@ from infgen.atomic import TEMPORARY_PREFIX, check_output, write_atomically
 from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import Joining, draw_samples
+from infgen.metadata import Metadata, save_options
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
@@ -107,18 +108,20 @@ def draw(
     outputs: Outputs,
     seed: int,
     joining: Joining,
+    strip: bool = False,
     progress: Progress = silent,
 ) -> list[Path]:
     """Render and write all pictures, their worlds and the sheet. Returns the paths of pictures, the sheet last.
 
-    ``latents``: files, one per photograph. Sample i uses the world of seed ``seed`` + i. Calls ``progress(samples done,
+    ``latents``: files, one per photograph. Sample i uses the world of seed ``seed`` + i. ``strip``: write no metadata of
+    the photograph. Calls ``progress(samples done,
     samples in total)``. Raises InputError if a file cannot be written or latents do not fit the model.
     """
     shown: list[tuple[str, Pixels]] = []
     drawn = draw_samples(arrangement, latents, studio=studio, seed=seed, samples=outputs.samples, joining=joining)
     for i, (path, (world, picture)) in enumerate(zip(outputs.pictures, drawn, strict=True)):
         world.save(_world_file(path))
-        _save(picture, path, arrangement.profile)
+        _save(picture, path, arrangement.profile, Metadata() if strip else arrangement.metadata)
         if outputs.sheet is not None:
             shown.append((f"{path.name}, seed {world.seed}", _thumbnail(picture)))
         progress(i + 1, outputs.samples)
@@ -134,10 +137,12 @@ def _world_file(picture: Path) -> Path:
     return picture.with_name(f"{picture.stem}.world.json")
 
 
-def _save(pixels: Pixels, path: Path, profile: bytes | None) -> None:
+def _save(pixels: Pixels, path: Path, profile: bytes | None, metadata: Metadata) -> None:
     name, _, options = _SAVERS[path.suffix.lower()]
+    picture = Image.fromarray(pixels)
+    kept = save_options(metadata, file_format=name, size=picture.size)
     with write_atomically(path) as temporary:
-        Image.fromarray(pixels).save(temporary, name, icc_profile=profile, **options)
+        picture.save(temporary, name, icc_profile=profile, **options, **kept)
 
 
 def _sheet_size(width: int, height: int) -> tuple[int, int]:
