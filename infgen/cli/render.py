@@ -1,7 +1,8 @@
 """``infgen render``: render a region of a world to a picture."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -21,15 +22,17 @@ from infgen.engines.onnx import PROVIDERS
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
-from infgen.inputs import check_outputs
+from infgen.inputs import Read, check_outputs
 from infgen.model.config import parse_scale
+from infgen.rendering.batch import FIELD, MAX_WORLDS, Batch, check_pattern, file_of, folder_of
 from infgen.rendering.job import Job, Output, Workers, prepare
-from infgen.rendering.output_names import picture_path
+from infgen.rendering.output_names import free_path, picture_stem, picture_suffix
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, Start, find_unfinished, list_outputs
 from infgen.world.layout import Layout
 from infgen.world.layout_files import list_reads, resolve
+from infgen.world.seeds import parse_seeds
 from infgen.world.world import World
 
 EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
@@ -47,6 +50,9 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option("--y", type=int, help="Upper edge in px. The horizon is row 0. [default: half of --h above the horizon]")
 @click.option("--world", "world_file", type=click.Path(path_type=Path), help="World file. Other options change it.")
 @click.option("--seed", type=int, help="Seed of the world, any 64-bit integer. [default: 0]")
+@click.option(
+    "--seeds", metavar="LIST", help="Render one picture for each seed, such as 0-99. The name given with -o has {seed}."
+)
 @click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several styles and their places.")
 @click.option("--style-seed", type=int, help="Take the style from another seed.")
 @click.option("--mix-seed", type=int, help="Take the texture style of this seed from row --crossover on.")
@@ -99,6 +105,7 @@ def command(
     y: int | None,
     world_file: Path | None,
     seed: int | None,
+    seeds: str | None,
     styles: Path | None,
     style_seed: int | None,
     mix_seed: int | None,
@@ -133,15 +140,14 @@ def command(
     region = Region(x, -(h // 2) if y is None else y, w, h)
     start = World() if world_file is None else World.load(world_file)
     layout, folder = (None, Path()) if styles is None else (Layout.load(styles), styles.parent)
-    check_outputs(
-        [*(() if output is None else list_outputs(output, file_format)), preview_file],
-        [
-            *(("world file", world_file), ("layout file", styles), ("model file", model), ("engine file", engine_file)),
-            *(start.reads if layout is None else (*start.reads, *list_reads(layout, folder=folder))),
-        ],
-    )
+    reads: list[Read] = [
+        *(("world file", world_file), ("layout file", styles), ("model file", model), ("engine file", engine_file)),
+        *(start.reads if layout is None else (*start.reads, *list_reads(layout, folder=folder))),
+    ]
+    check_outputs([*(() if output is None else list_outputs(output, file_format)), preview_file], reads)
+    many = _parse_many(seeds, seed)
     world = start.changed(
-        seed=seed,
+        seed=many[0] if many else seed,
         layout=None if layout is None else resolve(layout, region, folder=folder),
         style_seed=style_seed,
         mix_seed=mix_seed,
@@ -152,25 +158,48 @@ def command(
         period=period,
     )
     devices = _devices(device, scheduler)
+    if many and (len(devices) > 1 or scheduler is not None):
+        raise InputError("--seeds renders on one device; omit --scheduler, and give one --device")
     first, halvings = devices[0] if devices else None, parse_scale(scale)
     options = Options(tile, batch, precision, threads, first, engine, engine_file, provider, halvings)
     region = region.coarser(halvings)
     if output is None:
-        chosen = "zarr" if scheduler is not None and file_format is None else file_format
-        at_origin = x == 0 and y is None
-        output = str(picture_path(world, region, source=styles or world_file, file_format=chosen, at_origin=at_origin))
+        suffix = picture_suffix(region.w, region.h, "zarr" if scheduler and file_format is None else file_format)
+        named = FIELD if many else world.seed
+        stem = picture_stem(region, seed=named, source=styles or world_file, at_origin=x == 0 and y is None)
+        output = f"{stem}{suffix}" if many else str(free_path(stem, suffix))
     target = Output(output, _start(resume, restart), file_format)
+    if many:
+        target = replace(target, path=file_of(check_pattern(output), many[0]))
     studio = open_studio(world, model=model, options=options, report=report_lines(quiet=quiet))
-    job = prepare(studio, region, target, workers=Workers(devices, scheduler))
+    with folder_of(output) if many else nullcontext():
+        job = prepare(studio, region, target, workers=Workers(devices, scheduler))
+        pictures = Batch(job, output, many)
+        if many:
+            pictures.check(reads)
     if not quiet:
+        if many:
+            click.echo(f"{len(many)} pictures, each:", err=True)
         click.echo(describe(job), err=True)
     if preview_file is not None:
         _write_preview(studio, region, preview_file)
     if dry_run:
         return
+    if many:
+        with progress("rendering", unit="pictures", quiet=quiet) as advance:
+            for path in pictures.run(progress=advance):
+                click.echo(path)
+        return
     with _report_kept_tiles(target):
         job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))
     click.echo(output)
+
+
+def _parse_many(seeds: str | None, seed: int | None) -> tuple[int, ...]:
+    """Parse --seeds. Returns none without it."""
+    if seeds is not None and seed is not None:
+        raise InputError("--seed and --seeds are both given; give one of them")
+    return () if seeds is None else tuple(parse_seeds(seeds, most=MAX_WORLDS))
 
 
 def _devices(device: str | None, scheduler: str | None) -> tuple[str, ...]:

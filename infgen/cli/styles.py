@@ -1,6 +1,5 @@
 """``infgen styles``: render a contact sheet of styles to choose from."""
 
-import re
 from pathlib import Path
 
 import click
@@ -8,17 +7,16 @@ import click
 from infgen.cli.options import device_option, model_option, precision_option, quiet_option, scale_option, threads_option
 from infgen.cli.progress import progress
 from infgen.engines.eager import Precision
-from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.inputs import check_outputs
 from infgen.model.config import parse_scale
 from infgen.rendering.output_names import free_path
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Options, open_studio
+from infgen.world.seeds import parse_seeds
 from infgen.world.world import World
 
 MAX_SEEDS = 1024
-_PART = re.compile(r"(-?[0-9]{1,20})(?:-(-?[0-9]{1,20}))?")
 
 
 @click.command("styles")
@@ -60,7 +58,7 @@ def command(
     halvings = parse_scale(scale)
     region = Region(-(w // 2), -(h // 2), w, h).coarser(halvings)
     places = World.create(seed=world_seed).changed(truncation=truncation)
-    worlds = [places.changed(style_seed=seed) for seed in parse_seeds(seeds)]
+    worlds = [places.changed(style_seed=seed) for seed in parse_seeds(seeds, most=MAX_SEEDS)]
     sheet = Sheet(len(worlds), columns, region.w, region.h)
     if output is None:
         output = free_path(f"styles-{worlds[0].style_seed}-to-{worlds[-1].style_seed}", ".png")
@@ -72,25 +70,3 @@ def command(
         image = draw_sheet(sheet, pictures, progress=advance)
     save_sheet(image, output)
     click.echo(output)
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Parse seeds such as "0-63", "1,5,9-12" or "-5--2". Keeps the order and drops duplicates.
-
-    Raises InputError for anything else, LimitError for more than ``MAX_SEEDS`` seeds.
-    """
-    found: dict[int, None] = {}
-    for part in text.split(","):
-        match = _PART.fullmatch(part.strip())
-        if match is None:
-            raise InputError(
-                f"seeds {part.strip()[:40]!r} is neither a seed nor a range; give for example 0-63 or 1,5,9-12"
-            )
-        first = int(match[1])
-        last = first if match[2] is None else int(match[2])
-        if last < first:
-            raise InputError(f"seeds {part.strip()} runs backwards; give the smaller seed first")
-        if last - first + 1 + len(found) > MAX_SEEDS:
-            raise LimitError(f"seeds {text[:40]!r} has more than {MAX_SEEDS} seeds; make several sheets")
-        found |= dict.fromkeys(range(first, last + 1))
-    return list(found)

@@ -1,6 +1,7 @@
 """Render one picture to a file. All checks and estimates come before the first tile."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from infgen.engines import pick_device
 from infgen.engines.exported import ExportedEngine
@@ -44,6 +45,11 @@ class Job:
     workers: Workers
     preflight: Preflight
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The provenance that the picture gets."""
+        return self.studio.provenance(self.plan)
+
     def run(self, *, phase: Phase = silent_phase) -> None:
         """Render and write the file. Finished tiles are kept for ``start="resume"`` if it fails.
 
@@ -53,9 +59,9 @@ class Job:
             with phase("rendering") as progress:
                 self._run_on_cluster(self.workers.scheduler, progress)
             return
-        provenance, output = self.studio.provenance(self.plan), self.output
+        output = self.output
         with open_sink(
-            output.path, self.plan.grid, provenance, start=output.start, file_format=output.file_format
+            output.path, self.plan.grid, self.provenance, start=output.start, file_format=output.file_format
         ) as sink:
             with phase("rendering") as progress:
                 self._fill(sink, progress)
@@ -81,7 +87,7 @@ class Job:
             self.plan,
             self.output.path,
             scheduler=scheduler,
-            provenance=self.studio.provenance(self.plan),
+            provenance=self.provenance,
             start=self.output.start,
             progress=progress,
         )

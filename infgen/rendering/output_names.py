@@ -8,7 +8,6 @@ from pathlib import Path
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.sinks.formats import FORMATS
-from infgen.world.world import World
 
 # Larger PNG files are legal, but programs refuse them: Firefox above this side, Pillow above this number of pixels.
 PNG_SIDE_PX, PNG_PIXELS = 32_767, 178_956_970
@@ -38,23 +37,21 @@ def source_stem(path: str | Path) -> str:
     return stem or "picture"
 
 
-def picture_path(
-    world: World, region: Region, *, source: Path | None = None, file_format: str | None = None, at_origin: bool = True
-) -> Path:
-    """Name a rendered picture, such as "layout-8192x8192-seed0.png".
+def picture_stem(region: Region, *, seed: int | str, source: Path | None = None, at_origin: bool = True) -> str:
+    """Name a rendered picture without extension, such as "layout-8192x8192-seed0".
 
-    ``source``: the layout or world file. ``file_format``: a key of ``FORMATS``; None selects PNG, or BigTIFF for
-    pictures that PNG readers refuse. ``at_origin``: False adds the position. Raises InputError as ``free_path``.
+    ``source``: the layout or world file. ``at_origin``: False adds the position.
     """
     place = "" if at_origin else f"-x{region.x}-y{region.y}"
     stem = "world" if source is None else source_stem(source)
-    return free_path(
-        f"{stem}-{region.w}x{region.h}{place}-seed{world.seed}", picture_suffix(region.w, region.h, file_format)
-    )
+    return f"{stem}-{region.w}x{region.h}{place}-seed{seed}"
 
 
 def picture_suffix(width: int, height: int, file_format: str | None = None) -> str:
-    """Return the extension of ``file_format``, or of the first format that programs open at this size (px)."""
+    """Return the extension of a picture of ``width`` x ``height`` px.
+
+    ``file_format``: a key of ``FORMATS``; None selects PNG, or BigTIFF for pictures that PNG readers refuse.
+    """
     if file_format is not None:
         return next(f.extensions[0] for f in FORMATS if f.key == file_format)
     if max(width, height) <= PNG_SIDE_PX and width * height <= PNG_PIXELS:
