@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from infgen.engines.eager import DTYPES
 from infgen.errors import DivergenceError, InputError
@@ -229,8 +230,9 @@ class Stepper:
         images, target = self._augment(batch.images, batch.position, REAL_AUGMENT, index)
         with torch.no_grad():
             real_features = self._extract_features(images)
-        real = discriminator.classify(real_features)
-        fake = discriminator.classify([f.detach() for f in generated.features])
+        with parametrize.cached():  # both calls read the same normalised weights
+            real = discriminator.classify(real_features)
+            fake = discriminator.classify([f.detach() for f in generated.features])
         adversarial = terms.add("d_adversarial", self.adversarial.discriminator(real.logits, fake.logits))
         if self.recipe.augment == "ada":
             terms.add("d_real_sign", torch.cat([r.flatten() for r in real.logits]).sign().mean())

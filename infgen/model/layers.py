@@ -38,6 +38,15 @@ def leaky_relu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, LEAK) * GAIN
 
 
+def activate_(x: Tensor, bias: Tensor) -> Tensor:
+    """Add GAIN * ``bias`` (C,) to (B, C, H, W) in place, and apply the leaky ReLU in place.
+
+    ``x`` contains GAIN already, so this equals ``leaky_relu(x / GAIN + bias)`` without a pass over memory for the factor.
+    """
+    x += (bias * GAIN).to(x.dtype)[:, None, None]
+    return F.leaky_relu_(x, LEAK)
+
+
 def blur(x: Tensor) -> Tensor:
     """Binomial 3x3 filter outer([1,2,1])/16 * 4 without padding, (B, C, H, W) -> (B, C, H-2, W-2).
 
@@ -84,6 +93,12 @@ def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
     """Crop the middle (height, width) of (B, C, H, W); an odd difference removes one more at the bottom and right."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
+
+
+def mix_planes(planes: Tensor, values: Tensor) -> Tensor:
+    """Sum planes (B, K, H, W) times values (B, K, C) over K, giving (B, C, H, W) in channels-last memory order."""
+    rows = planes.flatten(2).transpose(1, 2) @ values  # (B, H * W, C)
+    return rows.unflatten(1, planes.shape[2:]).permute(0, 3, 1, 2)
 
 
 class EqualizedLinear(nn.Module):
@@ -146,28 +161,36 @@ class ModulatedConv(nn.Module):
             return F.conv2d(x, weight, padding=weight.shape[-1] // 2 if self.padding else 0)
         return F.conv_transpose2d(x, weight.transpose(0, 1), stride=2, padding=0 if self.padding else 1)
 
-    def demodulation_map(self, s: Tensor, height: int, width: int) -> Tensor:
-        """Return factors (B, O, height, width) for scales ``s`` (B, I, H, W) on the input lattice.
+    def demodulation_map(self, s: Tensor, weights: Tensor, height: int, width: int) -> Tensor:
+        """Return factors (B, O, height, width) for K styles' scales ``s`` (B, K, I) and ``weights`` (B, K, H, W).
 
-        An upsampling convolution interpolates them between its inputs; the others read them at the middle of the kernel.
+        The energy of mixed scales is a quadratic polynomial in the weights: no product of channels per position. An
+        upsampling convolution interpolates factors between its inputs; the others read them at the middle of the kernel.
         """
         energy = (self.weight * self.scale).square().sum((2, 3))  # (O, I)
-        factors = torch.rsqrt(F.conv2d(s.square(), energy[:, :, None, None]) + EPS)
+        first, second = torch.triu_indices(s.shape[1], s.shape[1], device=s.device)
+        twice = torch.where(first == second, 1.0, 2.0)[:, None]
+        coefficients = F.linear(s[:, first] * s[:, second] * twice, energy)  # (B, pairs, O)
+        inputs = weights if self.up else centre_crop(weights, height, width)
+        factors = torch.rsqrt(mix_planes(inputs[:, first] * inputs[:, second], coefficients) + EPS)
         if not self.up:
-            return centre_crop(factors, height, width)
+            return factors
         return F.interpolate(factors, size=(height, width), mode="bilinear", align_corners=True)
 
-    def forward(self, x: Tensor, style: Tensor, weights: Tensor | None = None) -> Tensor:
-        """(B, I, H, W) and style (B, D) -> (B, O, H', W').
+    def forward(self, x: Tensor, style: Tensor, weights: Tensor | None = None, *, gain: float = 1.0) -> Tensor:
+        """(B, I, H, W) and style (B, D) -> (B, O, H', W'), times ``gain``.
 
         With ``weights`` (B, K, H, W), which sum to 1 over K, K styles (B, K, D) are mixed over space (paper Appendix L).
         """
         s = self.modulation(style)
-        maps = s[:, :, None, None] if weights is None else torch.einsum("bki,bkhw->bihw", s, weights)
-        out = self.convolve(x * maps.to(x.dtype), (self.weight * self.scale).to(x.dtype))
+        scales = s[:, :, None, None] if weights is None else mix_planes(weights.to(x.dtype), s.to(x.dtype))
+        out = self.convolve(x * scales.to(x.dtype), (self.weight * (self.scale * gain)).to(x.dtype))
         if self.demodulate:
-            mixed = weights is not None
-            factors = self.demodulation_map(maps, *out.shape[-2:]) if mixed else self.demodulation(s)[:, :, None, None]
+            factors = (
+                self.demodulation(s)[:, :, None, None]
+                if weights is None
+                else self.demodulation_map(s, weights, *out.shape[-2:])
+            )
             out = out * factors.to(x.dtype)
         if not self.up:
             return out
@@ -202,11 +225,11 @@ class StyledConv(nn.Module):
 
         ``weights`` (B, K, H, W) mix styles (B, K, D), see ``ModulatedConv``.
         """
-        out = self.conv(x, style, weights)
+        out = self.conv(x, style, weights, gain=GAIN)
         if noise.shape[-2:] != out.shape[-2:]:
             raise ValueError(f"noise has size {tuple(noise.shape[-2:])}, its layer gives {tuple(out.shape[-2:])}")
-        out = out + self.noise_strength.to(x.dtype) * noise
-        return leaky_relu(out + self.bias.to(x.dtype)[:, None, None])
+        out += (self.noise_strength * GAIN).to(x.dtype) * noise
+        return activate_(out, self.bias)
 
 
 class ToRGB(nn.Module):

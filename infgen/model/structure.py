@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
-from infgen.model.layers import ModulatedConv, centre_crop, leaky_relu, standard_normal
+from infgen.model.layers import GAIN, ModulatedConv, activate_, centre_crop, standard_normal
 
 LAYERS = 4
 KERNEL = 7
@@ -44,7 +44,7 @@ class CoordinateConv(nn.Module):
         x = trim(x, self.margin)
         x = torch.cat([x, centre_crop(coordinates, *x.shape[-2:])], dim=1)
         here = None if weights is None else centre_crop(weights, *x.shape[-2:])
-        return leaky_relu(self.conv(x, z_g, here) + self.bias.to(x.dtype)[:, None, None])
+        return activate_(self.conv(x, z_g, here, gain=GAIN), self.bias)
 
 
 class StructureSynthesizer(nn.Module):

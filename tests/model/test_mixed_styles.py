@@ -7,7 +7,7 @@ from torch import Tensor
 from infgen.model.config import preset
 from infgen.model.fused import fuse, mixers
 from infgen.model.generator import Generator, Style
-from infgen.model.layers import StyleWeights
+from infgen.model.layers import StyledConv, StyleWeights
 from infgen.rendering.tile_inputs import TilePosition, styles_of_tiles
 from infgen.world.layout import ResolvedLayout
 from tests.model.networks import random_generator
@@ -81,3 +81,23 @@ def test_gradients_reach_every_style(generator: Generator) -> None:
     generator(z_l, coordinates, Style(three.z_g[None], w_plus), noises, maps(generator)).square().mean().backward()
     assert w_plus.grad is not None
     assert bool((w_plus.grad.abs().amax((0, 2, 3)) > 0).all())
+
+
+@pytest.mark.parametrize("up", [False, True], ids=["same size", "doubled"])
+@pytest.mark.parametrize("count", [1, 2], ids=["one style", "two styles"])
+def test_gradients_of_a_styled_layer_are_those_of_finite_differences(count: int, up: bool) -> None:
+    rng = torch.Generator().manual_seed(3)
+    layer = StyledConv(2, 3, style_dim=2, up=up).double()
+    weight = torch.rand(1, 2, 5, 5, generator=rng, dtype=torch.float64)
+    weights = None if count == 1 else weight / weight.sum(1, keepdim=True)
+    side = 7 if up else 3
+    noise = torch.randn(1, 1, side, side, generator=rng, dtype=torch.float64)
+    shapes = ((1, 2, 5, 5), (1, 2) if count == 1 else (1, 2, 2), (3, 2, 3, 3), (), (3,))
+    given = [torch.randn(shape, generator=rng, dtype=torch.float64).requires_grad_() for shape in shapes]
+
+    def draw(x: Tensor, style: Tensor, kernel: Tensor, strength: Tensor, bias: Tensor) -> Tensor:
+        values = {"conv.weight": kernel, "noise_strength": strength, "bias": bias}
+        result: Tensor = torch.func.functional_call(layer, values, (x, style, noise, weights))
+        return result
+
+    assert torch.autograd.gradcheck(draw, given)

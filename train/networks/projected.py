@@ -62,11 +62,58 @@ def _fold_batch_norm(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     return conv
 
 
-def _fold_block(block: nn.Module) -> None:
+def _fold_block(block: Any) -> None:
     for conv, norm in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")):
         if hasattr(block, conv):
             _fold_batch_norm(getattr(block, conv), getattr(block, norm))
             setattr(block, norm, nn.Identity())
+    block._depthwise_conv = FrozenDepthwiseConv(block._depthwise_conv)
+
+
+class FrozenDepthwiseConv(nn.Module):
+    """A folded depthwise convolution whose padding, if equal on all sides, is a part of the convolution."""
+
+    def __init__(self, conv: Any) -> None:
+        super().__init__()
+        self.weight, self.bias, self.stride = conv.weight, conv.bias, conv.stride[0]
+        left, right, top, bottom = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
+        even = left == right == top == bottom
+        self.padding = left if even else 0
+        self.margin = None if even else (left, right, top, bottom)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, ceil(H / stride), ceil(W / stride))."""
+        if self.margin is not None:
+            x = F.pad(x, self.margin)
+        if self.stride > 1 and x.device.type == "cpu" and x.dtype != torch.float32:
+            output: Tensor = StridedDepthwise.apply(x, self.weight, self.bias, self.stride)  # type: ignore[no-untyped-call]
+            return output
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=x.shape[1])
+
+
+class StridedDepthwise(torch.autograd.Function):
+    """A depthwise convolution with stride whose input gradient is computed in float32.
+
+    oneDNN has no fast kernel for it in bfloat16: it is ten times as slow as in float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+        """(B, C, H, W) -> (B, C, H', W'), without padding."""
+        ctx.save_for_backward(weight)
+        ctx.size, ctx.stride = x.shape, stride
+        return F.conv2d(x, weight, bias, stride, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        """Return the gradient of the input; the weights are frozen."""
+        (weight,), (gradient,) = ctx.saved_tensors, gradients
+        wide = gradient.float().contiguous(memory_format=torch.channels_last)
+        like = torch.empty(ctx.size, memory_format=torch.channels_last)  # gives the layout; its values are not read
+        stride, groups = [ctx.stride] * 2, weight.shape[0]
+        wanted, layout = [True, False, False], ([0, 0], [1, 1], False, [0, 0], groups)
+        found = torch.ops.aten.convolution_backward(wide, like, weight.float(), None, stride, *layout, wanted)
+        return found[0].to(gradient.dtype), None, None, None
 
 
 class RandomProjection(nn.Module):

