@@ -8,7 +8,6 @@ Random weights; full-width scenery-101, fp32 and bf16, unless said otherwise.
 """
 
 import itertools
-import os
 import statistics
 import time
 
@@ -21,13 +20,13 @@ from torch import Tensor
 from infgen.bench.configurations import random_generator
 from infgen.bench.machine import machine
 from infgen.bench.timing import Ratio, Work, lockstep, seconds_of
-from infgen.cli.main import LARGE_PAGES
 from infgen.engines import EagerEngine
 from infgen.engines.eager import DTYPES, Precision
 from infgen.geometry import Region
 from infgen.model.config import PRESETS
 from infgen.model.folded import fold
 from infgen.model.generator import Generator
+from infgen.process import use_large_pages
 from infgen.rendering.cost import layer_costs
 from infgen.rendering.palette import world_palette
 from infgen.rendering.plan import Plan, make_plan
@@ -154,7 +153,7 @@ def main(
     """Measure; see the module's docstring."""
     if not (scaling or layers or models):
         raise click.UsageError("give --scaling, --layers or --model; speed is measured by: infgen bench render")
-    os.environ.setdefault(*LARGE_PAGES)  # as the command line does, before the first allocation
+    use_large_pages()  # as the command line does, before the first allocation
     generator = random_generator(name)
     console.print(f"{name}; {machine()}")
     for precision in precisions:

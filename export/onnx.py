@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import torch
 
-from infgen import __version__
 from infgen.atomic import check_output, write_atomically
 from infgen.engines.onnx_file import OPEN_SEAL, SEAL_KEY, seal
 from infgen.engines.tile_file import MAX_STYLES, OUTPUT, PRECISIONS, Precision, StylesPer, TileFile
@@ -20,6 +19,7 @@ from infgen.extras import require_extra
 from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
+from infgen.version import __version__
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 EXAMPLE_BATCH = 2  # the exporter would treat 1 as a constant

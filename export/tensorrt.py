@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from infgen import __version__
 from infgen.atomic import check_output, write_atomically
 from infgen.cache import cache_folder
 from infgen.engines.tensorrt_file import EngineRecord, pack, read_engine
@@ -24,6 +23,7 @@ from infgen.export.onnx import export_onnx
 from infgen.export.tensorrt_build import BuildJob, BuildResult
 from infgen.model.generator import Generator
 from infgen.rendering.plan import MAX_BATCH
+from infgen.version import __version__
 
 # Compute capabilities of TensorRT-RTX. For 7.5 it has no float32 matrix products.
 RTX_TARGETS = ("8.0", "8.6", "8.9", "12.0", "12.1")

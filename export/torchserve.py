@@ -14,11 +14,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from infgen import __version__
 from infgen.atomic import write_atomically
 from infgen.errors import InputError, ModelFileError
 from infgen.model.checkpoint import load, resolve
 from infgen.model.folded import check_seamless
+from infgen.version import __version__
 
 SUFFIX = ".mar"
 MANIFEST = "MAR-INF/MANIFEST.json"

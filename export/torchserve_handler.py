@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import Field, field_validator
 
+from infgen import vips
 from infgen.errors import HTTP_STATUSES, InputError, LimitError
 from infgen.geometry import Region
 from infgen.limits import (
@@ -32,7 +33,6 @@ from infgen.pixels import Pixels
 from infgen.rendering.plan import Plan
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, xmp
-from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.raster import DOTS_PER_MM, OPERATIONS
 from infgen.sinks.provenance import Provenance, pack
 from infgen.world.document import Document, Seed, cut, parse_document, validate

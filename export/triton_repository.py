@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from infgen import __version__
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.engines.tensorrt_file import EngineRecord
 from infgen.engines.tensorrt_library import find_gpu, require_library
@@ -23,6 +22,7 @@ from infgen.export.onnx import example_inputs, export_onnx
 from infgen.export.tensorrt import build_engine
 from infgen.model.generator import Generator
 from infgen.rendering.plan import MAX_BATCH
+from infgen.version import __version__
 
 QUEUE_DELAY_US = 2000  # maximum wait for other tiles of a batch; short compared with computing a tile
 CONFIG = "config.pbtxt"

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from infgen.errors import InfgenError, InputError
+from infgen.version import __version__
 
 if TYPE_CHECKING:
     from infgen.geometry import Region
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from infgen.model.config import GeneratorConfig
     from infgen.model.generator import Generator
     from infgen.world.world import World
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Generator",

@@ -202,7 +202,7 @@ def _check_profile(embedded: object, mode: str) -> tuple[bytes | None, tuple[str
 
 def _decode_shrunk(content: bytes, kind: str, *, short_px: int) -> Decoded:
     """Downsample a photograph over the limit with libvips, which reads most files row by row."""
-    from infgen.sinks.encoders import vips
+    from infgen import vips
 
     limit = MAX_PHOTO_PIXELS.value()
     if kind not in _LOADERS:
@@ -248,7 +248,7 @@ def _describe_vips(image: Any) -> list[str]:
 def _unidentified_reason(content: bytes, kind: str) -> str:
     """Explain why Pillow does not open a file of a known ``kind``: it is damaged, or a TIFF of rare numbers."""
     if kind == "TIFF":
-        from infgen.sinks.encoders import vips
+        from infgen import vips
 
         library: Any = vips.load()
         try:

@@ -12,13 +12,13 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from infgen import __version__
 from infgen.errors import InfgenError
 from infgen.rendering.studio import Options, open_studio
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import error_response, first_problem, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
 from infgen.serve.routes import jobs, photographs, status, tiles, worlds
+from infgen.version import __version__
 from infgen.world.world import World
 
 logger = logging.getLogger(__name__)

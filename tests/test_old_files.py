@@ -12,12 +12,12 @@ import pytest
 from infgen import Generator, World
 from infgen.engines.onnx_file import read_onnx
 from infgen.geometry import Region
-from infgen.inspect import describe
 from infgen.inversion.arrangement import Extension, outpainting
 from infgen.inversion.invert import SMALLEST_PX
 from infgen.inversion.placing import place
 from infgen.model.checkpoint import file_hash
 from infgen.photo import open_photograph
+from infgen.rendering.inspect import describe
 from infgen.rendering.job import Output, prepare
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.rendering.verify import verify

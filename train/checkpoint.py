@@ -14,9 +14,9 @@ from torch import Tensor
 
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import DivergenceError, InfgenError, InputError, one_line
-from infgen.inspect import describe
 from infgen.lock import Lock, TakenError, check_free
 from infgen.model.generator import Generator
+from infgen.rendering.inspect import describe
 from infgen.train.growing import check_growth, grow
 from infgen.train.presets import Recipe
 from infgen.world.document import parse_document, read_file

@@ -7,7 +7,6 @@ Prints one JSON object: the Unix time at which each part ended (seconds), and th
 
 import importlib
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from infgen.bench.memory import peak_resident_bytes
-from infgen.cli.main import COMMANDS, LARGE_PAGES
 from infgen.errors import InfgenError
 from infgen.geometry import Region
+from infgen.process import use_large_pages
 from infgen.progress import Progress
 from infgen.rendering.job import Output, prepare
 from infgen.rendering.studio import Options, open_studio
@@ -43,7 +42,7 @@ class Clock:
 def run(order: dict[str, Any]) -> dict[str, float]:
     """Run ``order``. Returns the time of each part and the peak memory."""
     clock = Clock()
-    importlib.import_module(COMMANDS["render"][0])  # imports everything that the command line needs
+    importlib.import_module("infgen.cli.render")  # imports everything that the command line needs
     clock.mark("imported")
     world = World.load(Path(order["world"]))
     studio = open_studio(world, model=order["model"], options=Options(**order["options"]))
@@ -69,7 +68,7 @@ def run(order: dict[str, Any]) -> dict[str, float]:
 
 def main(order: str) -> None:
     """Run ``order`` (JSON) and print the measurements. Prints one line and exits with code 1 if it fails."""
-    os.environ.setdefault(*LARGE_PAGES)  # as the command line does, before the first allocation
+    use_large_pages()  # as the command line does, before the first allocation
     try:
         found = run(json.loads(order))
     except InfgenError as error:

@@ -7,11 +7,11 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from infgen import __version__
 from infgen.bench.batches import BatchRequest, BatchRow
 from infgen.bench.configurations import Configuration, Request
 from infgen.bench.render import Row
 from infgen.bench.writing import Written
+from infgen.version import __version__
 
 SCHEMA = 1
 NONE = "-"

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from infgen.inspect import describe
+from infgen.rendering.inspect import describe
 from infgen.sinks.read import is_store
 
 

@@ -1,14 +1,14 @@
 """The ``infgen`` command group. It turns exceptions into one line and an exit code."""
 
 import importlib
-import os
 import sys
 import traceback
 
 import click
 
-from infgen import __version__
 from infgen.errors import exit_code
+from infgen.process import use_large_pages
+from infgen.version import __version__
 
 # name -> (module, one line of help). The modules import PyTorch. With this table, ``infgen --help`` stays fast.
 COMMANDS = {
@@ -29,9 +29,6 @@ COMMANDS = {
     "export": ("infgen.cli.export", "Export a model for other runtimes."),
     "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
 }
-
-# PyTorch reads this variable at its first allocation. With huge pages, new memory for a large tile takes less time.
-LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 
 
 class LazyGroup(click.Group):
@@ -64,7 +61,7 @@ def cli(debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Exits with code 0, 1 (failed), 2 (bad usage or input) or 130 (interrupted)."""
     words = sys.argv[1:] if arguments is None else arguments
-    os.environ.setdefault(*LARGE_PAGES)
+    use_large_pages()
     try:
         sys.exit(cli.main(words, prog_name="infgen", standalone_mode=False) or 0)
     except (click.Abort, KeyboardInterrupt):

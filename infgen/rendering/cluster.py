@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from infgen import __version__
 from infgen.engines import pick_device
 from infgen.errors import InfgenError, InputError
 from infgen.extras import require_extra
@@ -39,6 +38,7 @@ from infgen.sinks.zarr.store import (
     write_chunk,
 )
 from infgen.urls import is_url
+from infgen.version import __version__
 
 CONNECT_S = 10.0
 WORKERS_S = 10.0  # timeout in s for the first worker

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infgen import __version__
 from infgen.cache import cache_folder
 from infgen.engines.onnx_file import read_onnx
 from infgen.engines.tensorrt_file import check_runs, read_engine
@@ -24,6 +23,7 @@ from infgen.model.checkpoint import file_hash, load
 from infgen.model.generator import Generator
 from infgen.rendering.output_names import source_stem
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
+from infgen.version import __version__
 
 FileKind = Literal["onnx", "trt"]
 SUFFIXES: dict[FileKind, str] = {"onnx": ".onnx", "trt": ".engine"}

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import torch
 
-from infgen import __version__
 from infgen.engines import EagerEngine, Engine, pick_device
 from infgen.engines.exported import ExportedEngine
 from infgen.engines.selection import AUTO, engine_kind, open_exported
@@ -25,6 +24,7 @@ from infgen.rendering.plan import Plan, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Scene, render_array
 from infgen.rendering.selftest import check_engine, is_reference
+from infgen.version import __version__
 from infgen.world.world import World
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from infgen import __version__
 from infgen.engines.eager import DTYPES
 from infgen.engines.selection import engine_kind
 from infgen.engines.tile_file import PRECISIONS
@@ -20,6 +19,7 @@ from infgen.rendering.plan import Plan, same_plan
 from infgen.rendering.render import Scene, render_batch
 from infgen.rendering.studio import Options, open_studio
 from infgen.sinks import picture_size, read_provenance, read_region
+from infgen.version import __version__
 from infgen.world.world import World
 
 CLOSE = 1  # largest difference of 255 between two engines ...

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from infgen import vips
 from infgen.errors import InputError, LimitError, one_line
 from infgen.limits import MAX_PROVENANCE_MB, MIB
 from infgen.pixels import Pixels
 from infgen.sinks import xmp
-from infgen.sinks.encoders import vips
 from infgen.sinks.files.work_file import CHANNELS
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.provenance import parse, read_embedded

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from infgen import __version__
 from infgen.limits import (
     MAX_CANVAS_CENTRES,
     MAX_CANVAS_STYLES,
@@ -21,6 +20,7 @@ from infgen.serve.metrics import CONTENT_TYPE
 from infgen.serve.routes.common import CanvasDep, errors
 from infgen.serve.routes.schemas import Info, Model, Zoom
 from infgen.serve.tiles.artist import TILE_PX
+from infgen.version import __version__
 
 api = APIRouter(tags=["server"])
 router = APIRouter(tags=["server"])

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infgen import __version__
 from infgen.engines.onnx_file import OPEN_SEAL, SEAL_KEY, read_onnx, seal
 from infgen.engines.tile_file import TileFile
 from infgen.errors import InputError
@@ -22,6 +21,7 @@ from infgen.model.checkpoint import file_hash
 from infgen.model.config import preset
 from infgen.train.checkpoint import RunFolder
 from infgen.train.presets import find_recipe
+from infgen.version import __version__
 from tests.cli.conftest import Call
 from tests.export.files import tiny_file
 from tests.export.tensorrt_double import engine_file

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from infgen import vips
 from infgen.errors import InputError, LimitError, MissingExtraError
 from infgen.sinks import FORMATS, Format, Grid, check_picture, format_of, open_sink, picture_size
-from infgen.sinks.encoders import vips
 from infgen.sinks.files.work_folder import folder_of
 from tests.sinks.pictures import FILES, GRID, PROVENANCE, begin, names, noise, save
 

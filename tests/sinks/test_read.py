@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from infgen.errors import InputError
-from infgen.inspect import describe
+from infgen.rendering.inspect import describe
 from infgen.sinks import Box, Grid, open_sink, picture_size, read_region
 from tests.sinks.pictures import FILES, PROVENANCE, noise, save, write
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from infgen.errors import InputError
 from infgen.progress import Progress, silent
-from infgen.sinks.encoders.vips import load as load_vips
 from infgen.train.data.new_folder import check_folder, write_folder
+from infgen.vips import load as load_vips
 
 SEA_SHARE = 0.9  # a tile with at least this share of water is open sea
 _BLUE_EXCESS = 8  # of 255: water is bluer than red by at least this

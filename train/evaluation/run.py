@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from infgen import __version__
 from infgen.engines.eager import Precision
 from infgen.errors import InputError
 from infgen.model.config import GeneratorConfig
@@ -27,6 +26,7 @@ from infgen.train.evaluation.photographs import halves
 from infgen.train.evaluation.real import Photos
 from infgen.train.evaluation.report import Report
 from infgen.train.evaluation.request import Request
+from infgen.version import __version__
 
 
 @dataclass(frozen=True)

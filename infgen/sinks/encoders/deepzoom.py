@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from infgen import vips
 from infgen.errors import InputError
 from infgen.pixels import Pixels
-from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.cascade import TILE, Cascade, levels
 from infgen.sinks.encoders.encoder import replace, sync_folder
 from infgen.sinks.files.row_reader import RowReader

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from infgen import vips
 from infgen.errors import InfgenError, one_line
 from infgen.sinks import xmp
-from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.encoder import replace
 from infgen.sinks.files.row_reader import RowReader
 from infgen.sinks.provenance import Provenance, pack

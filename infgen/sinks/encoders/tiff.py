@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from infgen import vips
 from infgen.pixels import Pixels
 from infgen.sinks import xmp
-from infgen.sinks.encoders import vips
 from infgen.sinks.encoders.cascade import TILE, Cascade, levels
 from infgen.sinks.encoders.encoder import replace
 from infgen.sinks.encoders.tiff_layout import Level, directories, header
