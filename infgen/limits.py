@@ -110,6 +110,15 @@ MAX_UPLOAD_MB = Limit("INFGEN_MAX_UPLOAD_MB", 64, "MiB", "size of one photograph
 REQUEST_SECONDS = Limit(
     "INFGEN_REQUEST_SECONDS", 30, "s", "time until the next part of a request must reach the canvas server"
 )
+HEADER_SECONDS = Limit(
+    "INFGEN_HEADER_SECONDS", 10, "s", "time until the header of a request must have reached the canvas server"
+)
+MAX_CONNECTIONS = Limit(
+    "INFGEN_MAX_CONNECTIONS",
+    1000,
+    "connections",
+    "open connections of the canvas server; fewer if descriptors are short",
+)
 MAX_CANVAS_STYLES = Limit("INFGEN_MAX_CANVAS_STYLES", 64, "styles", "styles in one world of the canvas server")
 MAX_CANVAS_CENTRES = Limit(
     "INFGEN_MAX_CANVAS_CENTRES", 1024, "centres", "style centres in one world of the canvas server"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -17,6 +18,8 @@ from infgen.rendering.studio import Options, open_studio
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import error_response, first_problem, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
+from infgen.serve.head import AnswerHead
+from infgen.serve.proxy import Proxied, check_prefix, parse_networks
 from infgen.serve.routes import jobs, photographs, status, tiles, worlds
 from infgen.version import __version__
 from infgen.world.world import World
@@ -34,14 +37,18 @@ def create_app(
     options: Options | None = None,
     token: str | None = None,
     hosts: Collection[str] | None = LOOPBACK_NAMES,
+    root_path: str = "",
+    proxies: Collection[str] = (),
     report: Callable[[str], None] = logger.info,
 ) -> FastAPI:
     """Create the server. It stores worlds, tiles and jobs in the folder ``data``, which only one server may use.
 
     ``model``: a file or hub id; None loads the shipped one. ``token``: requests must carry it; None disables the check.
-    ``hosts``: allowed names in the Host header; None allows any. ``report`` gets a line about the engine's file.
+    ``hosts``: allowed names in the Host header; None allows any. ``root_path``: prefix of all addresses, such as "/canvas".
+    ``proxies``: addresses or networks of reverse proxies whose X-Forwarded-* headers are used. ``report`` gets a line about
+    the engine's file.
 
-    Raises InputError for an unusable model, engine or folder, InfgenError if the engine fails its self-test.
+    Raises InputError for an unusable model, engine, folder, prefix or address, InfgenError if the engine fails its self-test.
     Logs a warning for a model of one scale, because its zoomed-out tiles are slow.
 
     To mount the application, enter its lifespan in the lifespan of the outer application:
@@ -53,6 +60,7 @@ def create_app(
     ...     client.post("/api/v1/worlds", json={"name": "Meadows", "world": {"seed": 7}}).status_code
     201
     """
+    prefix, networks = check_prefix(root_path), parse_networks(proxies)
     studio = open_studio(World(), model=model, options=options, report=report)
     canvas = CanvasServer(studio, Path(data))
     artist = canvas.painter.artist
@@ -76,6 +84,7 @@ def create_app(
         openapi_url=f"{API}/openapi.json",
         docs_url=None,  # FastAPI's page loads scripts from another site
         redoc_url=None,
+        redirect_slashes=False,  # these redirects name a host, which is wrong behind a proxy
         lifespan=lifespan,
     )
     app.state.canvas = canvas
@@ -85,14 +94,19 @@ def create_app(
     app.include_router(status.router)
     _add_errors(app)
     _add_page(app)
+    app.add_middleware(AnswerHead)
     app.add_middleware(Guard, token=token, hosts=hosts, metrics=canvas.metrics)
+    app.add_middleware(Proxied, root_path=prefix, networks=networks)  # the last one added is the first to run
     return app
 
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(InfgenError)
     async def on_infgen_error(request: Request, error: Exception) -> JSONResponse:
-        return error_response(error)
+        answer = error_response(error)
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("%s %s: %d: %s", request.method, request.url.path, answer.status_code, error)
+        return answer
 
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -101,10 +115,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
         return one_line(error.status_code, str(error.detail), dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def on_any_error(request: Request, error: Exception) -> JSONResponse:
-        return error_response(error)
 
 
 def _add_page(app: FastAPI) -> None:

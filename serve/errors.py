@@ -18,6 +18,10 @@ class UnauthorizedError(InputError):
     """The token is missing or wrong (401)."""
 
 
+class WrongTokenError(UnauthorizedError):
+    """A token was given and is wrong (401)."""
+
+
 class ForbiddenError(InputError):
     """The Host or Origin header is not allowed (403)."""
 

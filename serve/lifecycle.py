@@ -14,6 +14,8 @@ from PIL import Image
 
 from infgen.errors import InputError
 from infgen.serve.canvas import CanvasServer
+from infgen.serve.connections import BACKLOG, limited_protocol, on_loop_error
+from infgen.serve.starting import Starting
 
 LINGER_SECONDS = 2  # grace period for open connections after all work is done
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -22,43 +24,62 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class _Server(uvicorn.Server):
     """uvicorn server that keeps listening while it drains, so that readiness probes get an answer."""
 
-    def __init__(self, config: uvicorn.Config, canvas: CanvasServer, started: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._canvas, self._on_started = canvas, started
+    def __init__(
+        self, make: Callable[[], FastAPI], *, listening: Callable[[], None], ready: Callable[[], None]
+    ) -> None:
+        self.starting = Starting(make, ready=ready, ended=self._leave)
+        self._on_listening = listening
         self._drain: asyncio.Task[None] | None = None
+        super().__init__(_config(self.starting))
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         """Do nothing: ``startup`` installs the signal handlers."""
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, install signal handlers, and call ``started``."""
+        """Start listening, install signal handlers, and call ``listening``."""
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(on_loop_error)
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._stop)
-        import_lazy_modules()
-        gc.freeze()  # a full collection otherwise visits all modules, and no request is answered meanwhile
-        self._on_started()
+        self._on_listening()
 
     def _stop(self) -> None:
-        """Drain on the first signal; exit immediately on the second."""
-        if self._drain is None:
-            self._drain = asyncio.ensure_future(self._drain_and_exit())
+        """Drain on the first signal; exit immediately on the second, or if the model is still being opened."""
+        app = self.starting.app
+        if app is None:
+            self._leave()
+        elif self._drain is None:
+            self._drain = asyncio.ensure_future(self._drain_and_exit(app.state.canvas))
         else:
             self.should_exit = self.force_exit = True
 
-    async def _drain_and_exit(self) -> None:
+    async def _drain_and_exit(self, canvas: CanvasServer) -> None:
         try:
-            await self._canvas.drain()
+            await canvas.drain()
         finally:
-            self.should_exit = True
+            self._leave()
+
+    def _leave(self) -> None:
+        self.should_exit = True
 
 
-def import_lazy_modules() -> None:
-    """Import what PyTorch and Pillow import at their first use. Later, no request would be answered meanwhile."""
-    Image.init()
-    torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()
+def _config(app: Starting) -> uvicorn.Config:
+    """Configure uvicorn. Parser and event loop are fixed: others, if installed, have other limits."""
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http=limited_protocol(),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # infgen.serve.proxy reads them, from trusted proxies only
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=LINGER_SECONDS,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -81,23 +102,43 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, listener: socket.socket, *, started: Callable[[], None] = lambda: None) -> None:
-    """Serve on ``listener`` until SIGTERM or Ctrl-C. Then finish queued tiles, cancel jobs, and return.
+def _nothing() -> None:
+    """Do nothing."""
 
-    Calls ``started`` once the server accepts requests. Must run in the main thread.
+
+def serve(
+    make: Callable[[], FastAPI],
+    listener: socket.socket,
+    *,
+    listening: Callable[[], None] = _nothing,
+    ready: Callable[[], None] = _nothing,
+) -> None:
+    """Serve ``make()`` on ``listener`` until SIGTERM or Ctrl-C. Then finish queued tiles, cancel jobs, and return.
+
+    ``make`` runs on a thread; meanwhile ``/health/live`` succeeds and everything else is 503. Calls ``listening`` once the
+    server answers, and ``ready`` once it accepts work. Must run in the main thread. Raises every error of ``make``.
 
     >>> import signal
+    >>> from functools import partial
     >>> from infgen.serve import create_app, listen, serve
-    >>> app = create_app("canvas-served")
-    >>> serve(app, listen("127.0.0.1", 0), started=lambda: signal.raise_signal(signal.SIGTERM))
+    >>> make = partial(create_app, "canvas-served")
+    >>> serve(make, listen("127.0.0.1", 0), ready=lambda: signal.raise_signal(signal.SIGTERM))
     """
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        ws="none",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=LINGER_SECONDS,
-    )
-    _Server(config, app.state.canvas, started).run(sockets=[listener])
+
+    def make_warm() -> FastAPI:
+        app = make()
+        import_lazy_modules()
+        gc.freeze()  # a full collection otherwise visits all modules, and no request is answered meanwhile
+        return app
+
+    server = _Server(make_warm, listening=listening, ready=ready)
+    server.run(sockets=[listener])
+    gc.unfreeze()
+    if server.starting.error is not None:
+        raise server.starting.error
+
+
+def import_lazy_modules() -> None:
+    """Import what PyTorch and Pillow import at their first use. Later, no request would be answered meanwhile."""
+    Image.init()
+    torch.optim.Adam([torch.zeros(1, requires_grad=True)]).step()

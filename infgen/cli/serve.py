@@ -4,7 +4,10 @@ import ipaddress
 import os
 import sys
 import webbrowser
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import click
@@ -19,7 +22,7 @@ LEAST_TOKEN = 16  # characters
 ENGINE_STYLES = 4  # that may meet in a tile of an engine file made for the canvas
 
 
-@click.command("serve")
+@click.command("serve", context_settings={"auto_envvar_prefix": "INFGEN"})
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -43,10 +46,17 @@ ENGINE_STYLES = 4  # that may meet in a tile of an engine file made for the canv
 @engine_file_option
 @threads_option
 @click.option("--exact", type=click.IntRange(0, 4), hidden=True, help="Has no effect: the model's scales decide.")
+@click.option("--token", help=f"Require this token of at least {LEAST_TOKEN} characters. Prefer {TOKEN_VARIABLE}.")
+@click.option("--allow-host", multiple=True, help="Name in addresses that lead here, such as a proxy's. Repeatable.")
+@click.option("--root-path", default="", help="Prefix of all addresses behind a proxy, such as /canvas.")
 @click.option(
-    "--token", help=f"Require this token of at least {LEAST_TOKEN} characters. {TOKEN_VARIABLE} sets it, too."
+    "--trust-proxy", multiple=True, help="Address or network of a proxy whose X-Forwarded-* headers count. Repeatable."
 )
-@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format of log lines."
+)
+@click.option("--access-log", is_flag=True, help="Log every request, without its query.")
+@click.option("--open", "open_page", is_flag=True, envvar="INFGEN_OPEN", help="Open the page in a browser.")
 def command(
     host: str,
     port: int,
@@ -57,38 +67,50 @@ def command(
     threads: int | None,
     exact: int | None,
     token: str | None,
+    allow_host: tuple[str, ...],
+    root_path: str,
+    trust_proxy: tuple[str, ...],
+    log_format: Literal["text", "json"],
+    access_log: bool,
     open_page: bool,
 ) -> None:
     """Serve the infinite canvas: a page to explore and paint endless images, and its API.
 
     Prints the address of the page. Ctrl-C or SIGTERM stops the server: it finishes queued tiles and cancels running
-    jobs.
+    jobs. An environment variable can set each option, such as INFGEN_PORT or INFGEN_ALLOW_HOST.
     """
-    token = token or os.environ.get(TOKEN_VARIABLE) or None
     check_token(host, token)
     if exact is not None:
         click.echo("--exact has no effect: zoomed-out tiles come from the scales of the model", err=True)
     from infgen.serve import create_app, serve
-    from infgen.serve.guard import LOOPBACK_NAMES
     from infgen.serve.lifecycle import listen
+    from infgen.serve.logs import configure_logging
+    from infgen.serve.proxy import check_prefix, parse_networks
 
+    check_prefix(root_path)
+    parse_networks(trust_proxy)
+    configure_logging(log_format, access=access_log)
     with listen(host, port) as listener:
-        app = create_app(
+        make = partial(
+            create_app,
             default_data() if data is None else data,
             model=model,
             options=Options(threads=threads, engine=engine, engine_file=engine_file, engine_styles=ENGINE_STYLES),
             token=token,
+            hosts=allowed_hosts(host, allow_host),
+            root_path=root_path,
+            proxies=trust_proxy,
             report=report_lines(quiet=False),
-            hosts=LOOPBACK_NAMES if is_loopback(host) else None,
         )
-        url = page_url(host, listener.getsockname()[1], token)
-
-        def announce() -> None:
-            click.echo(url)
-            if open_page:
-                webbrowser.open(url)
-
-        serve(app, listener, started=announce)
+        url = page_url(host, listener.getsockname()[1], root_path)
+        full = url + (f"?token={quote(token)}" if token else "")
+        shown = full if sys.stdout.isatty() else url  # a pipe may end in a log, which must not have the token
+        serve(
+            make,
+            listener,
+            listening=lambda: click.echo(shown),
+            ready=partial(open_browser, full if open_page else None),
+        )
 
 
 def is_loopback(host: str) -> bool:
@@ -113,10 +135,23 @@ def check_token(host: str, token: str | None) -> None:
         )
 
 
-def page_url(host: str, port: int, token: str | None) -> str:
-    """Return the address of the page, with the token."""
+def allowed_hosts(host: str, extra: Collection[str]) -> Collection[str] | None:
+    """Return the allowed names in Host headers; None: any, for a server that other machines reach by unknown names."""
+    from infgen.serve.guard import LOOPBACK_NAMES
+
+    return (*LOOPBACK_NAMES, *extra) if extra or is_loopback(host) else None
+
+
+def page_url(host: str, port: int, root_path: str) -> str:
+    """Return the address of the page on this server."""
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}/" + (f"?token={quote(token)}" if token else "")
+    return f"http://{name}:{port}{root_path.rstrip('/')}/"
+
+
+def open_browser(url: str | None) -> None:
+    """Open ``url`` in a browser; None: nothing."""
+    if url is not None:
+        webbrowser.open(url)
 
 
 def default_data() -> Path:

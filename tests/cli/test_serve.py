@@ -3,9 +3,11 @@
 import socket
 from pathlib import Path
 
+import click
 import pytest
 
-from infgen.cli.serve import default_data, is_loopback, page_url
+from infgen.cli.main import cli
+from infgen.cli.serve import allowed_hosts, command, default_data, is_loopback, page_url
 from tests.cli.conftest import Call
 
 
@@ -37,8 +39,69 @@ def test_only_this_machine_reaches_loopback(host: str, own: bool) -> None:
     assert is_loopback(host) is own
 
 
-def test_the_address_holds_the_token() -> None:
-    assert page_url("::1", 80, "a b") == "http://[::1]:80/?token=a%20b"
+@pytest.mark.parametrize(
+    ("host", "root", "url"),
+    [("::1", "", "http://[::1]:80/"), ("localhost", "/canvas/", "http://localhost:80/canvas/")],
+)
+def test_the_address_has_the_prefix(host: str, root: str, url: str) -> None:
+    assert page_url(host, 80, root) == url
+
+
+@pytest.mark.parametrize(
+    ("host", "extra", "names"),
+    [("127.0.0.1", (), {"localhost", "127.0.0.1", "::1"}), ("0.0.0.0", ("a.example",), {"a.example", "localhost"})],
+)
+def test_named_hosts_and_loopback_are_allowed(host: str, extra: tuple[str, ...], names: set[str]) -> None:
+    assert names <= set(allowed_hosts(host, extra) or ())
+
+
+def test_a_server_for_other_machines_allows_every_name_unless_some_are_given() -> None:
+    assert allowed_hosts("0.0.0.0", ()) is None
+
+
+def test_every_option_has_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {
+        "HOST": "0.0.0.0",
+        "PORT": "1",
+        "DATA": "d",
+        "MODEL": "m",
+        "ENGINE": "onnx",
+        "ENGINE_FILE": "e",
+        "THREADS": "3",
+        "TOKEN": "0123456789abcdef",
+        "ALLOW_HOST": "a b",
+        "ROOT_PATH": "/c",
+        "TRUST_PROXY": "::1",
+        "LOG_FORMAT": "json",
+        "ACCESS_LOG": "1",
+        "OPEN": "1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"INFGEN_{name}", value)
+    found = command.make_context("serve", [], parent=click.Context(cli, info_name="infgen")).params
+    assert found == {
+        "host": "0.0.0.0",
+        "port": 1,
+        "data": Path("d"),
+        "model": "m",
+        "engine": "onnx",
+        "engine_file": "e",
+        "threads": 3,
+        "token": "0123456789abcdef",
+        "allow_host": ("a", "b"),
+        "root_path": "/c",
+        "trust_proxy": ("::1",),
+        "log_format": "json",
+        "access_log": True,
+        "open_page": True,
+        "exact": None,
+    }
+
+
+@pytest.mark.parametrize(("option", "value"), [("--root-path", "canvas"), ("--trust-proxy", "localhost")])
+def test_an_illegal_proxy_is_refused_in_one_line(call: Call, tmp_path: Path, option: str, value: str) -> None:
+    code, out, said = call("serve", "--port", 0, "--data", tmp_path, option, value)
+    assert (code, out, repr(value) in said) == (2, "", True)
 
 
 def test_data_lie_in_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

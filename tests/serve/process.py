@@ -5,14 +5,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 
-ADDRESS = re.compile(r"http://[^\s/]+/")
+from tests.patience import until
+
+ADDRESS = re.compile(r"http://\S+/")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class Process:
     def client(self) -> httpx.Client:
         """Return a client for paths below the root."""
         return httpx.Client(base_url=self.url, timeout=60)
+
+    def is_ready(self) -> bool:
+        """Return whether the server accepts work: it prints its address before it opens the model."""
+        return httpx.get(f"{self.url}health/ready", timeout=60).status_code == httpx.codes.OK
 
     def kill(self) -> None:
         """Kill the process with SIGKILL."""
@@ -43,11 +50,24 @@ def words(data: Path, *options: object) -> list[str]:
 
 
 @contextmanager
-def serving(data: Path, *options: object, **environment: str) -> Iterator[Process]:
-    """Start a server on a free port; kill it at the end if it still runs."""
-    command = words(data, "--threads", 1, *options)
+def serving(
+    data: Path,
+    *options: object,
+    log: IO[str] | None = None,
+    before: Callable[[], None] | None = None,
+    **environment: str,
+) -> Iterator[Process]:
+    """Start a server on a free port; kill it at the end if it still runs.
+
+    ``log``: file for stderr. ``before``: called in the new process before the server.
+    """
     popen = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **environment}
+        words(data, "--threads", 1, *options),
+        stdout=subprocess.PIPE,
+        stderr=log or subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **environment},
+        preexec_fn=before,
     )
     assert popen.stdout is not None
     said: list[str] = []
@@ -55,7 +75,9 @@ def serving(data: Path, *options: object, **environment: str) -> Iterator[Proces
         for line in popen.stdout:
             said.append(line)
             if found := ADDRESS.search(line):
-                yield Process(popen, found[0])
+                process = Process(popen, found[0])
+                until(process.is_ready, alive=[popen])
+                yield process
                 return
         raise AssertionError(f"the server did not start: {''.join(said)}")
     finally:
