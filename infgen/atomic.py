@@ -39,7 +39,18 @@ def check_output(path: str | Path, *, extensions: Sequence[str] = ()) -> Path:
         raise InputError(f"output folder {target.parent} does not exist; create it or choose another")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise InputError(f"output folder {target.parent} is not writable; choose another or change its permissions")
+    longest = _longest_name(target.parent)
+    if (length := len(os.fsencode(target.name))) > longest:
+        raise InputError(f"output name {target.name[:40]}... has {length} bytes; allowed are {longest}; shorten it")
     return target
+
+
+def _longest_name(folder: Path) -> int:
+    """Return the bytes that the name of a file in ``folder`` may have."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # missing on some systems
+        return 255
 
 
 def create_beside(target: Path, suffix: str) -> tuple[int, Path]:
@@ -62,7 +73,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
 
     The data are flushed to the disk before the rename. On an error or interrupt the temporary file is removed, and an
     existing ``path`` is unchanged. Raises InputError (see ``check_output``), and InfgenError if the disk is full or
-    faulty.
+    faulty, or if the folder was removed meanwhile.
     """
     target = check_output(path)
     descriptor, temporary = create_beside(target, ".tmp")
@@ -76,6 +87,8 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         with suppress(OSError):  # some network file systems cannot flush a folder; the file itself is safe
             _sync(target.parent)
     except OSError as error:
+        if not target.parent.is_dir():
+            raise InfgenError(f"{target} was not written: its folder was removed; create it again") from error
         if error.errno not in _STORAGE_FAULTS:
             raise
         raise InfgenError(

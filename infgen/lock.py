@@ -3,12 +3,17 @@
 Only this module imports filelock.
 """
 
+import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from errno import ENOENT
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from infgen.atomic import TEMPORARY_PREFIX
+from infgen.errors import InputError
 
 _PATIENCE = 0.2  # s; another process may hold the lock for a moment, to check that it is free
 _POLL = 0.02  # s
@@ -43,6 +48,38 @@ class Lock:
     def close(self) -> None:
         """Release the lock. Repeated calls have no effect."""
         self._lock.release()
+
+
+@contextmanager
+def lock_output(path: str | Path) -> Iterator[None]:
+    """Hold the lock of the output ``path``, so that two commands do not write it, or files next to it, at once.
+
+    Names that differ only in their extension share a lock. Raises InputError if another process has it, or if the folder
+    takes no files.
+    """
+    target = Path(os.path.realpath(path))
+    digest = hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:16]
+    file = target.parent / f"{TEMPORARY_PREFIX}{digest}.lock"
+    try:
+        lock = _lock_or_retry(file)
+    except TakenError as error:
+        raise InputError(f"{target} is being written by process {error.owner}; wait for it, or stop it") from None
+    except OSError as error:
+        raise InputError(f"output {target} cannot be written: {error.strerror}; choose another folder") from None
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)  # before the release: the next owner makes its own
+        lock.close()
+
+
+def _lock_or_retry(file: Path) -> Lock:
+    while True:
+        try:
+            return Lock(file)
+        except FileNotFoundError:
+            if not file.parent.is_dir():
+                raise  # else its last owner has just removed it
 
 
 def check_free(path: Path) -> None:

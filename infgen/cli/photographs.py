@@ -1,5 +1,6 @@
 """Check, describe, invert and write for ``outpaint``, ``inbetween`` and ``panorama``."""
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from infgen.atomic import check_output, write_atomically
 from infgen.cli.photograph_options import PhotographOptions
 from infgen.cli.progress import progress
 from infgen.engines.base import to_pixels
-from infgen.errors import InputError
+from infgen.errors import InfgenError, InputError
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import Joining, invert_photograph
 from infgen.inversion.invert import SMALLEST_PX, check_latents
@@ -23,6 +24,7 @@ from infgen.inversion.optimise import Inversion, Step
 from infgen.inversion.outputs import Outputs, draw
 from infgen.inversion.placing import Placed, working_config
 from infgen.inversion.window import Cover
+from infgen.lock import lock_output
 from infgen.model.config import scale_name
 from infgen.photo import Photograph, open_photograph
 from infgen.rendering.cost import tile_flops
@@ -61,8 +63,13 @@ def make(
         work = _describe_work(arrangement, options, studio, samples)
         for line in (*_describe_photographs(arrangement), *notes, *work):
             options.report(line)
+    with lock_output(outputs.picture):
+        _make_locked(arrangement, options, studio=studio, outputs=outputs)
+
+
+def _make_locked(arrangement: Arrangement, options: PhotographOptions, *, studio: Studio, outputs: Outputs) -> None:
     files = _save_latents(arrangement, options, studio=studio, outputs=outputs)
-    with progress("rendering", unit="pictures", quiet=options.quiet) as advance:
+    with _name_latents(files), progress("rendering", unit="pictures", quiet=options.quiet) as advance:
         written = draw(
             arrangement,
             files,
@@ -75,6 +82,19 @@ def make(
         )
     for path in written:
         click.echo(path)
+
+
+@contextmanager
+def _name_latents(files: Sequence[Path]) -> Iterator[None]:
+    """Add to errors and interrupts how to go on with the latents ``files``, without inverting again."""
+    again = " ".join(f"--latents {file}" for file in files)
+    try:
+        yield
+    except InfgenError as error:
+        raise type(error)(f"{error} (the latents are kept: continue with the same command and {again})") from error
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: the latents are kept; continue with the same command and {again}", err=True)
+        raise
 
 
 def _check_latents(arrangement: Arrangement, options: PhotographOptions, studio: Studio) -> None:
@@ -153,10 +173,10 @@ def _save_latents(
     files: list[Path] = []
     for i, photo in enumerate(arrangement.photographs):
         if i < len(options.latents):
-            files.append(outputs.save_latents(AnchoredLatents.load(options.latents[i])))
+            files.append(_save_somewhere(AnchoredLatents.load(options.latents[i]), outputs))
             continue
         found = _invert(photo, options, studio=studio, period=arrangement.period)
-        files.append(outputs.save_latents(found.latents))
+        files.append(_save_somewhere(found.latents, outputs))
         if found.interrupted:
             again = " ".join(f"--latents {file}" for file in files)
             click.echo(
@@ -166,6 +186,17 @@ def _save_latents(
         for line in _describe_inversion(photo, found, files[-1]):
             options.report(line)
     return files
+
+
+def _save_somewhere(latents: AnchoredLatents, outputs: Outputs) -> Path:
+    """Save ``latents`` next to the output; if that fails, in the temporary folder, and raise an error that names them."""
+    try:
+        return outputs.save_latents(latents)
+    except InfgenError as error:
+        kept = Outputs(Path(tempfile.mkdtemp(prefix="infgen-")) / outputs.picture.name).save_latents(latents)
+        raise InfgenError(
+            f"{error} (the latents are kept in {kept}: continue with the same command and --latents {kept})"
+        ) from error
 
 
 def _invert(photo: Placed, options: PhotographOptions, *, studio: Studio, period: int | None) -> Inversion:

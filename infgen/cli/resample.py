@@ -11,6 +11,7 @@ from infgen.atomic import check_output
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.inputs import check_outputs
+from infgen.lock import lock_output
 from infgen.model.checkpoint import SHIPPED, load
 from infgen.rendering.palette import check_world
 from infgen.world.edits import FIELDS, Edit, FieldName
@@ -49,28 +50,35 @@ def command(
     the last one. With another output, the files of anchors are copied next to it.
     """
     target = world_file if output is None else output
-    world = World.load(world_file)
     check_output(target)
-    check_outputs([target], [*world.reads, ("model file", model)])  # WORLD itself may be replaced
-    if undo:
-        given = {"--region": region, "--seed": seed, "--fields": fields, "--like": like, "--model": model}
-        if extra := [name for name, value in given.items() if value is not None]:
-            raise InputError(f"--undo and {extra[0]} are both given; give one of them")
-        changed, message = world.without_last_edit(), f"undone: {_describe_last(world.edits)}"
-    else:
-        if region is None:
-            raise InputError("nothing to do; give --region X,Y,W,H to change a region, or --undo")
-        changed = world.resampled(
-            parse_region(region, "--region"),
-            seed=secrets.randbits(63) if seed is None else seed,
-            sizes=_sizes(world, model),
-            fields=FIELDS if fields is None else parse_fields(fields),
-            like=None if like is None else parse_region(like, "--like"),
-        )
-        message = _describe_last(changed.edits)
-    changed.save(target)
+    given = {"--region": region, "--seed": seed, "--fields": fields, "--like": like, "--model": model}
+    if undo and (extra := [name for name, value in given.items() if value is not None]):
+        raise InputError(f"--undo and {extra[0]} are both given; give one of them")
+    with lock_output(target):  # two calls at once would lose one of the edits
+        world = World.load(world_file)
+        check_outputs([target], [*world.reads, ("model file", model)])  # WORLD itself may be replaced
+        if undo:
+            changed, message = world.without_last_edit(), f"undone: {_describe_last(world.edits)}"
+        else:
+            changed = _resample(world, region, seed=seed, fields=fields, like=like, model=model)
+            message = _describe_last(changed.edits)
+        changed.save(target)
     click.echo(message, err=True)
     click.echo(target)
+
+
+def _resample(
+    world: World, region: str | None, *, seed: int | None, fields: str | None, like: str | None, model: str | None
+) -> World:
+    if region is None:
+        raise InputError("nothing to do; give --region X,Y,W,H to change a region, or --undo")
+    return world.resampled(
+        parse_region(region, "--region"),
+        seed=secrets.randbits(63) if seed is None else seed,
+        sizes=_sizes(world, model),
+        fields=FIELDS if fields is None else parse_fields(fields),
+        like=None if like is None else parse_region(like, "--like"),
+    )
 
 
 def parse_region(text: str, option: str) -> Region:

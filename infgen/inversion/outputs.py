@@ -6,6 +6,7 @@ out-1.png  out-1.world.json ...  out-sheet.png               several samples; th
 
 import os
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from infgen.atomic import TEMPORARY_PREFIX, check_output, write_atomically
 from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import Joining, draw_samples
+from infgen.limits import MIB
 from infgen.metadata import Metadata, save_options
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
@@ -30,6 +32,9 @@ from infgen.world.anchors import AnchoredLatents
 MAX_SAMPLES = 64
 SHEET_SIDE_PX = 1024  # longest side of one sample on the sheet
 _DIGITS = 8  # digits of the hash in the name of latents
+# Upper bounds of sizes on disk: a picture per px, noise being the worst; latents per px of a photograph at working size,
+# of all noises and of the cells around it; worlds with styles.
+_PICTURE_BYTES, _LATENTS_BYTES, _FIXED_BYTES = 4, 40, 2 * MIB
 # Extension -> (Pillow's name, longest side in px, options). Only JPEG is lossy.
 _SAVERS: Mapping[str, tuple[str, int, Mapping[str, Any]]] = {
     ".png": ("PNG", 2**31 - 1, {}),
@@ -80,11 +85,35 @@ class Outputs:
             raise LimitError(
                 f"{name} holds at most {longest} px per side, not {width} x {height} px; write .png instead"
             )
+        stem = self.picture.stem
+        if not stem.isprintable():  # also of bytes that are no UTF-8
+            raise InputError(
+                f"output name {stem[:60]!r} has characters that a world file cannot name; use printable ones"
+            )
         for picture in self.pictures:
             check_output(picture)
             check_output(_world_file(picture))
+        check_output(self._latents_file("0" * _DIGITS))
+        self._check_disk(arrangement)
         if self.sheet is not None:
             check_sheet(self.sheet, Sheet(self.samples, _columns(width, height), *_sheet_size(width, height)))
+
+    def _check_disk(self, arrangement: Arrangement) -> None:
+        """Raise LimitError if pictures, sheet, worlds and latents may not fit on the disk."""
+        width, height = arrangement.size
+        shown = _sheet_size(width, height)
+        pixels = self.samples * (width * height + (shown[0] * shown[1] if self.sheet is not None else 0))
+        photographs = sum(photo.region.pixels for photo in arrangement.photographs)
+        needed = _PICTURE_BYTES * pixels + _LATENTS_BYTES * photographs + _FIXED_BYTES * self.samples
+        folder = check_output(self.picture).parent
+        if needed > (free := shutil.disk_usage(folder).free):
+            raise LimitError(
+                f"the output needs up to {needed / MIB:,.0f} MiB of disk and {free / MIB:,.0f} MiB are free in {folder}; "
+                "free some, or choose another folder"
+            )
+
+    def _latents_file(self, digits: str) -> Path:
+        return self.picture.with_name(f"{self.picture.stem}.{digits}.safetensors")
 
     def save_latents(self, latents: AnchoredLatents) -> Path:
         """Write ``latents`` next to the picture, to a file named by picture and hash. Returns the path."""
@@ -92,7 +121,7 @@ class Outputs:
         temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.safetensors"
         try:
             latents.save(temporary)
-            path = folder / f"{self.picture.stem}.{file_sha256(temporary)[:_DIGITS]}.safetensors"
+            path = folder / self._latents_file(file_sha256(temporary)[:_DIGITS]).name
             os.replace(temporary, path)
         finally:
             with suppress(FileNotFoundError):

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from infgen.atomic import write_atomically
@@ -42,7 +42,8 @@ def save(generator: Generator, path: str | Path, *, dtype: torch.dtype = torch.f
             kind = str(dtype).removeprefix("torch.")
             raise InputError(f"model tensor {name} holds values that are not finite as {kind}; write it as float32")
     with write_atomically(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        # As bytes: on a full disk the library's own writer raises an error without a number.
+        temporary.write_bytes(serialize(tensors, metadata=metadata))
         _sort_metadata(temporary)
 
 

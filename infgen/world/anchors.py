@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from infgen.atomic import write_atomically
@@ -105,7 +105,7 @@ class AnchoredLatents:
         numbers |= {"halvings": self.halvings} if self.halvings else {}
         tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in _tensors(self).items()}
         with write_atomically(path) as temporary:
-            save_file(tensors, temporary, metadata={_ENTRY: json.dumps(numbers)})
+            temporary.write_bytes(serialize(tensors, metadata={_ENTRY: json.dumps(numbers)}))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

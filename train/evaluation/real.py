@@ -12,7 +12,8 @@ from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from infgen.atomic import write_atomically
@@ -106,6 +107,6 @@ def _write(path: Path, features: Tensor) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as temporary:
-            save_file({"features": features}, temporary)
+            temporary.write_bytes(serialize({"features": features}))
     except (OSError, InfgenError) as error:
         log.warning("features of the photographs are not kept for next time: %s", error)

@@ -58,8 +58,9 @@ class DeepZoomEncoder:
     def encode(self) -> None:
         """See ``Encoder.encode``."""
         self._reader.wait(1)
+        self._tiles.mkdir(exist_ok=True)  # without its parents: a folder that was removed stays removed
         for level in range(len(self._grids)):
-            self._folder_of(level).mkdir(parents=True, exist_ok=True)
+            self._folder_of(level).mkdir(exist_ok=True)
         Cascade(self._reader, self._folder, self._grids, self._write).run()
         (self._tiles / PROVENANCE).write_text(json.dumps(self._provenance), encoding="utf-8")
         text = _DESCRIPTION.format(tile=TILE, width=self._reader.width, height=self._reader.height)

@@ -39,7 +39,8 @@ class _Store:
     completion: Completion
 
     def add(self, group: Group) -> None:
-        """Store a group of tiles with one flush of the disk."""
+        """Store a group of tiles with one flush of the disk. Raises InfgenError if the work file is gone."""
+        self.work_file.check_present()
         for number, tile in group:
             box = self.grid.box(number)
             self.work_file.write(tile, box.x, box.y)
@@ -192,6 +193,7 @@ class FileSink:
             raise self._unwritten(error) from error
 
     def _unwritten(self, error: OSError) -> InfgenError:
+        self._work_file.check_present()
         return InfgenError(
             f"{self._target} was not written: {error.strerror or error}; free some disk space or choose another folder; "
             "finished tiles are kept"
@@ -207,9 +209,9 @@ class FileSink:
         self._remove_encoded()
 
     def _remove_encoded(self) -> None:
-        for entry in list(self._work_folder.path.iterdir()):
-            if entry.name not in _KEPT:
-                with suppress(OSError):  # the next start removes it
+        with suppress(OSError):  # the folder is gone, or the next start removes its files
+            for entry in list(self._work_folder.path.iterdir()):
+                if entry.name not in _KEPT:
                     remove(entry)
 
     def _dispose(self, *, keep: bool) -> None:

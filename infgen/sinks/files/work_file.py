@@ -71,6 +71,11 @@ class WorkFile:
             ) from error
         return np.frombuffer(data, np.uint8).reshape(box.h, box.w, CHANNELS)
 
+    def check_present(self) -> None:
+        """Raise InfgenError if the file has lost its name: another program removed it or its folder."""
+        if not self.path.exists():
+            raise InfgenError(f"the folder {self.path.parent} was removed during the work; render again")
+
     def sync(self) -> None:
         """Flush everything written to the disk. Raises InfgenError if the disk is full or faulty."""
         try:

@@ -72,6 +72,8 @@ class _LocalStorage:
         target = self._root / key
         temporary = target.parent / f".{secrets.token_hex(8)}{PARTIAL}"
         try:
+            if not target.parent.is_dir() and self._root.is_dir():  # a store that was removed stays removed
+                target.parent.mkdir(parents=True, exist_ok=True)
             _write_durably(temporary, data)
             os.replace(temporary, target)
         except OSError as error:
@@ -103,11 +105,7 @@ class _LocalStorage:
 
 def _write_durably(path: Path, data: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    try:
-        descriptor = os.open(path, flags, 0o666)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, flags, 0o666)
     with open(descriptor, "wb") as file:
         file.write(data)
         file.flush()

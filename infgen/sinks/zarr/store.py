@@ -109,10 +109,11 @@ def create(path: str, grid: Grid, provenance: Provenance, start: Start) -> None:
         if root is not None and start != "resume":
             _clear(storage)
         if not is_url(path):
+            Path(work_location(path)).mkdir(exist_ok=True)
             _remove_partial(storage)
         for key, document in _documents(grid, {UNFINISHED: dict(provenance)}).items():
             storage.put(key, document)
-    except InfgenError as error:
+    except (InfgenError, OSError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
 
 
@@ -133,7 +134,14 @@ def write_chunk(path: str, grid: Grid, number: int, tile: Planes) -> None:
     Raises ValueError for a tile that does not fit the grid, InfgenError if the storage fails.
     """
     check_tile(grid, number, tile)
+    _check_present(path)
     put_chunk(open_cached(work_location(path)), grid, level=0, number=number, planes=tile.transpose(2, 0, 1))
+
+
+def _check_present(path: str) -> None:
+    """Raise InfgenError if another program removed the local store, or a part of it, during the work."""
+    if not is_url(path) and not (Path(work_location(path)) / ROOT).exists():
+        raise InfgenError(f"the folder {work_location(path)} was removed during the work; render again")
 
 
 def check_tile(grid: Grid, number: int, tile: Planes) -> None:
@@ -174,6 +182,7 @@ def publish(path: str, grid: Grid, provenance: Provenance) -> None:
 
     Raises InfgenError if the storage fails. The data are kept.
     """
+    _check_present(path)
     storage = open_cached(work_location(path))
     name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
     ome = pyramid.ome_metadata(name, level_count=len(pyramid.levels(grid)))
