@@ -29,6 +29,7 @@ from infgen.world.world import World
 
 Scale = Literal["work", "source"]
 FEATHER_PX = 8  # at working size
+REACH_CELLS = 24  # about two view heights: how far surroundings resemble a photograph
 _MARGIN_PX = 1  # of the working scale
 SIDES = ("left", "top", "right", "bottom")
 # Reach of a style around its own cell, in cells: the halo of G_S plus the halo of G_T (just under 2 cells).
@@ -119,7 +120,7 @@ class Arrangement:
         Raises WorldError if the files cannot be read or do not fit together.
         """
         transition = min(self.transition << self.halvings, MAX_TRANSITION) | 1
-        world = World.from_inversions(files, seed=seed, transition=transition)
+        world = World.from_inversions(files, seed=seed, transition=transition, reach=REACH_CELLS)
         if world.layout is None or len(self.photographs) == 1:
             return world
         # Two centres per style, at the photograph's sides, so that styles meet in the middle of each gap.

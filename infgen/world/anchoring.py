@@ -22,6 +22,7 @@ from infgen.world.document import Document, check_file, cut, validate
 from infgen.world.layout import MAX_STYLES, ResolvedLayout
 from infgen.world.overlaps import Part, window_overlaps
 
+MAX_REACH_CELLS = 1024
 MAX_ANCHORS = MAX_STYLES  # each anchor adds one style
 
 
@@ -42,21 +43,27 @@ class Anchor(Document):
     """First column of the window, in cells. It may differ from the column of the inversion."""
     cell_y: Annotated[int, Field(strict=True, ge=-PX_LIMIT, le=PX_LIMIT)]
     """First row of the window, in cells. It must be the row of the inversion, because coordinates depend on the height."""
+    reach: Annotated[int, Field(strict=True, ge=1, le=MAX_REACH_CELLS)] | None = None
+    """Columns beyond the photograph, on both sides, whose local latents resemble the photograph's."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedAnchor:
-    """Latents with a position in the world. ``x``, ``y``: spans of every layer. ``pixels``: the window they give, in px."""
+    """Latents with a position in the world. ``x``, ``y``: spans of every layer. ``pixels``: the window they give, in px.
+
+    ``reach``: see ``Anchor``; 0: no surroundings.
+    """
 
     latents: AnchoredLatents
     x: LayerSpans
     y: LayerSpans
     pixels: Window
+    reach: int = 0
 
     @classmethod
-    def at(cls, latents: AnchoredLatents, cell_x: int) -> "PlacedAnchor":
+    def at(cls, latents: AnchoredLatents, cell_x: int, *, reach: int = 0) -> "PlacedAnchor":
         """Place ``latents`` with ``cell_x`` as the first column."""
-        return cls(latents, *latents.spans(cell_x=cell_x), latents.pixels_at(cell_x))
+        return cls(latents, *latents.spans(cell_x=cell_x), latents.pixels_at(cell_x), reach)
 
     @property
     def local(self) -> tuple[Tensor, Window]:
@@ -123,11 +130,11 @@ def place_anchors(anchors: Sequence[Anchor], *, folder: Path | None, period: int
             f"world has the anchor file {cut(anchors[0].file)} and no folder to read it from; read the world with "
             "World.load, or set the folder with World.in_folder"
         )
-    return tuple(_place_file(folder / a.file, a.sha256, a.cell_x, a.cell_y, period) for a in anchors)
+    return tuple(_place_file(folder / a.file, a.sha256, a.cell_x, a.cell_y, period, a.reach or 0) for a in anchors)
 
 
 @lru_cache(maxsize=MAX_ANCHORS)
-def _place_file(path: Path, sha256: str, cell_x: int, cell_y: int, period: int | None) -> PlacedAnchor:
+def _place_file(path: Path, sha256: str, cell_x: int, cell_y: int, period: int | None, reach: int) -> PlacedAnchor:
     latents = _load_latents(path, sha256)
     if cell_y != latents.cell_y:
         raise WorldError(
@@ -139,11 +146,11 @@ def _place_file(path: Path, sha256: str, cell_x: int, cell_y: int, period: int |
             f"anchor {path} was inverted for {_period_words(latents.period)} and the world has {_period_words(period)}; "
             "coordinates depend on it: invert the photograph again"
         )
-    return PlacedAnchor.at(latents, cell_x)
+    return PlacedAnchor.at(latents, cell_x, reach=reach)
 
 
 def open_anchors(
-    paths: Sequence[Path], *, positions: Sequence[int] | None
+    paths: Sequence[Path], *, positions: Sequence[int] | None, reach: int | None = None
 ) -> tuple[tuple[Anchor, ...], tuple[PlacedAnchor, ...]]:
     """Make anchors of the files of latents ``paths``, with the first columns ``positions`` (cells; None: as inverted).
 
@@ -167,8 +174,9 @@ def open_anchors(
             )
         cell_x = latents.cell_x if positions is None else positions[i]
         entry = {"file": path.name, "sha256": sha256, "cell_x": cell_x, "cell_y": latents.cell_y}
+        entry |= {} if reach is None else {"reach": reach}
         anchors.append(validate(Anchor, entry, source=f"anchor {path}"))
-        placed.append(PlacedAnchor.at(latents, cell_x))
+        placed.append(PlacedAnchor.at(latents, cell_x, reach=reach or 0))
     return tuple(anchors), tuple(placed)
 
 

@@ -204,15 +204,17 @@ class World(VersionedDocument):
         seed: int = 0,
         transition: int = 127,
         positions: Sequence[int] | None = None,
+        reach: int | None = None,
     ) -> Self:
         """Make a world with saved latents of photographs as anchors. Each pixel has the style of the nearest anchor.
 
         ``files``: files of latents in one folder. ``seed``: seed of all other cells. ``transition``: side in px of the square
         over which styles are averaged. ``positions``: first column (cells) of each anchor; None: that of the inversion.
+        ``reach``: columns of cells on both sides of a photograph whose local latents resemble the photograph's; None: none.
         The period is that of the inversions. Raises WorldError if files cannot be read or are incompatible.
         """
         paths = [Path(file) for file in files]
-        anchors, placed = anchoring.open_anchors(paths, positions=positions)
+        anchors, placed = anchoring.open_anchors(paths, positions=positions, reach=reach)
         layout = anchoring.anchor_layout(placed, transition=transition)
         world = cls.create(seed=seed, period=placed[0].latents.period, layout=layout, anchors=anchors)
         return world.in_folder(paths[0].parent)

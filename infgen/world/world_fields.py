@@ -1,6 +1,7 @@
 """Compute the random fields of a world: the seed's values, then anchors, then edits. A value depends only on its position."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -9,10 +10,11 @@ from torch import Tensor
 from infgen.errors import WorldError
 from infgen.geometry import Window, cell_px, lattice_period
 from infgen.world import fields as seeded
-from infgen.world.anchoring import write_anchors
+from infgen.world.anchoring import PlacedAnchor, write_anchors
 from infgen.world.document import validate
 from infgen.world.edits import FIELDS, Edit, FieldName, redraw
 from infgen.world.overlaps import positions_in
+from infgen.world.surroundings import continued_latents
 from infgen.world.world import World
 
 if TYPE_CHECKING:
@@ -46,9 +48,27 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
         return normals.mul_(world.local_truncation) if edit.mean is None else edit.apply_statistics(normals)
 
     values = draw(world.seed, window).mul_(world.local_truncation)
-    write_anchors(values, window, world.placed_anchors, lambda a: a.local, spacing=spacing, period=world.period)
+
+    def stored(anchor: PlacedAnchor) -> tuple[Tensor, Window]:
+        if not anchor.reach:
+            return anchor.local
+        return _surrounded(anchor, world.seed, period, sizes.local_channels, world.local_truncation)
+
+    write_anchors(values, window, world.placed_anchors, stored, spacing=spacing, period=world.period)
     redraw(values, window, world.edit_tables["local"], redrawn, spacing=spacing, period=world.period)
     return values
+
+
+@lru_cache(maxsize=16)
+def _surrounded(
+    anchor: PlacedAnchor, seed: int, period: int | None, channels: int, truncation: float
+) -> tuple[Tensor, Window]:
+    with torch.inference_mode(False):  # ordinary tensors, whatever the mode of the first caller
+
+        def draw(part: Window) -> Tensor:
+            return seeded.local_latent(seed, part, channels=channels, period=period).mul_(truncation)
+
+        return continued_latents(anchor, draw, seed=seed, period=period)
 
 
 def noise(world: World, window: Window, *, conv: int, levels: int, device: torch.device | str = "cpu") -> Tensor:
