@@ -19,22 +19,23 @@ from infgen.engines.base import to_pixels
 from infgen.errors import InfgenError, InputError
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import Joining, invert_photograph
+from infgen.inversion.estimating import estimate_composing, estimate_inversion
 from infgen.inversion.invert import SMALLEST_PX, check_latents
 from infgen.inversion.optimise import Inversion, Step
 from infgen.inversion.outputs import Outputs, draw
 from infgen.inversion.placing import Placed, working_config
+from infgen.inversion.run import COMPOSITION, DETAIL
 from infgen.inversion.window import Cover
 from infgen.lock import lock_output
 from infgen.model.config import scale_name
 from infgen.photo import Photograph, open_photograph
-from infgen.rendering.cost import tile_flops
 from infgen.rendering.preflight import estimate
 from infgen.rendering.studio import Studio
 from infgen.world.anchors import AnchoredLatents
 
 PREVIEW_SECONDS = 5.0
 LINE_SECONDS = 15.0
-STEP_COST = 3.5  # time of one step over the time of rendering the same window: forwards, backwards and LPIPS
+STAGES = {COMPOSITION: "finding the composition", DETAIL: "detail"}
 FAR_OFF = 1.5  # latents with a larger drift are called far from the prior; worlds have about 1
 
 
@@ -146,14 +147,15 @@ def _describe_work(arrangement: Arrangement, options: PhotographOptions, studio:
     many = f"{samples} pictures" if samples > 1 else "a picture"
     rendering = studio.coarser(arrangement.rendered_halvings)
     drawing = estimate(rendering.scene, rendering.plan(region), disk=0, encode_memory=0)
-    seconds = drawing.seconds * samples
+    composing = estimate_composing(arrangement, flops_per_second=drawing.flops / drawing.seconds)
+    seconds = (drawing.seconds + composing) * samples
     lines = [f"{many} of {width} x {height} px: the window {window}; about {seconds:.0f} s to render"]
     left = arrangement.photographs[len(options.latents) :]
     if not left:
         return lines
-    config, period = working_config(studio.generator.config), arrangement.period
-    flops = sum(tile_flops(config, Cover.of(p.target(), config, period=period).cells) for p in left)
-    longest = STEP_COST * options.settings.steps * flops * drawing.seconds / drawing.flops
+    longest = sum(
+        estimate_inversion(photo, studio.generator, options.settings, period=arrangement.period) for photo in left
+    )
     if options.seconds is not None:
         longest = min(longest, options.seconds * len(left))
     lines.append(
@@ -250,15 +252,17 @@ def _show_steps(title: str, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
         yield lambda step: None
     elif console.is_terminal:
         columns = (
-            TextColumn(title),
+            TextColumn(f"{title}: {{task.fields[stage]}}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[terms]}"),
         )
         with RichProgress(*columns, console=console) as live:
-            task = live.add_task(title, total=None, terms="")
-            yield lambda step: live.update(task, completed=step.step, total=step.steps, terms=_format_terms(step))
+            task = live.add_task(title, total=None, terms="", stage=STAGES[COMPOSITION])
+            yield lambda step: live.update(
+                task, completed=step.step, total=step.steps, terms=_format_terms(step), stage=_describe_stage(step)
+            )
     else:
         yield _print_lines(title)
 
@@ -273,10 +277,16 @@ def _print_lines(title: str) -> Callable[[Step], None]:
         last = now
         left = step.seconds / step.step * (step.steps - step.step)
         click.echo(
-            f"{title}: step {step.step} of {step.steps}, {_format_terms(step)}, up to {left:.0f} s left", err=True
+            f"{title}: {_describe_stage(step)}, step {step.step} of {step.steps}, {_format_terms(step)}, "
+            f"up to {left:.0f} s left",
+            err=True,
         )
 
     return report
+
+
+def _describe_stage(step: Step) -> str:
+    return STAGES.get(step.stage, step.stage)
 
 
 def _format_terms(step: Step) -> str:

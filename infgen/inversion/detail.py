@@ -41,13 +41,12 @@ class _Canvas:
     known: Known
     cyclic: bool
 
-    def cut(self, window: Window) -> Pixels:
-        """Copy a window, (h, w, 3); edge pixels continue outside."""
-        height, width, _ = self.picture.shape
+    def at(self, window: Window) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+        """Return the rows (h, 1) and columns (w,) of a window; edge pixels continue outside."""
+        height, width = self.known.shape
         rows = np.arange(window.y.start, window.y.stop).clip(0, height - 1)
         columns = np.arange(window.x.start, window.x.stop)
-        columns = columns % width if self.cyclic else columns.clip(0, width - 1)
-        return self.picture[rows[:, None], columns]
+        return rows[:, None], columns % width if self.cyclic else columns.clip(0, width - 1)
 
     def noise(self, window: Window, seed: int) -> Tensor:
         """Standard normals (1, 1, h, w) that depend on seed and position only."""
@@ -145,7 +144,7 @@ def _tile_bands(canvas: _Canvas, tile: Window, count: int) -> tuple[Pixels, _Ban
     halo = _halo(count)
     spans = [Span(s.start - halo, 2 * halo + _GRID_PX * -(-s.size // _GRID_PX)) for s in (tile.x, tile.y)]
     window = Window(*spans)
-    pixels = canvas.cut(window)
+    pixels = canvas.picture[canvas.at(window)]
     return pixels, _Bands.of(_luma(pixels), count), window
 
 
@@ -194,10 +193,7 @@ def _sample(canvas: _Canvas, tiles: list[Window], count: int, *, known: bool) ->
     found = []
     for tile in tiles:
         _, bands, window = _tile_bands(canvas, tile, count)
-        mask = _Canvas(np.repeat(canvas.known[:, :, None], 3, 2).view(np.uint8), canvas.known, canvas.cyclic).cut(
-            window
-        )
-        same = torch.from_numpy((mask[:, :, 0] > 0) == known)[None, None].float()
+        same = torch.from_numpy(canvas.known[canvas.at(window)] == known)[None, None].float()
         whole = F.avg_pool2d(same, _GRID_PX)
         whole = -F.max_pool2d(-whole, 3, 1, 1)
         margin = _halo(count) // _GRID_PX

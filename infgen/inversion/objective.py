@@ -1,6 +1,6 @@
 """The objective of an inversion: latents -> image -> loss terms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,16 @@ class Variables:
     def all(self) -> list[Tensor]:
         """All tensors."""
         return [self.z_l, self.z_g, self.style, self.rows, *self.noises]
+
+    def coarser(self, *, rows: int) -> "Variables":
+        """Return the variables that the next coarser scale, with ``rows`` rows of W+, reads."""
+        return replace(self, rows=self.rows[:, :rows], noises=self.noises[:-2]).detach_copy()
+
+    def finer(self, *, rows: int, noises: tuple[Tensor, ...]) -> "Variables":
+        """Return variables of the next finer scale: ``rows`` rows, the last ones equal, and two more of ``noises``."""
+        last = self.rows[:, -1:].expand(-1, rows - self.rows.shape[1], -1)
+        added = (*self.noises, *noises[len(self.noises) :])
+        return replace(self, rows=torch.cat([self.rows, last], 1), noises=added).detach_copy()
 
     def detach_copy(self, *, scale: float = 1.0) -> "Variables":
         """Copy as independent leaf tensors, with noises multiplied by ``scale``."""
@@ -79,6 +89,18 @@ class Objective:
         self._known = None if target.mask is None else target.mask.to(device)
         with torch.no_grad():
             self._features = metric.trunk(self._picture)
+
+    def coarser(self, generator: Generator) -> "Objective":
+        """Return the objective of the target at half the size, drawn by ``generator`` of the next coarser scale."""
+        target = self._target.coarser()
+        return Objective(
+            generator,
+            target,
+            cover=self._cover.coarser(target),
+            weights=self._weights,
+            metric=self._metric,
+            prior=self.prior,
+        )
 
     def latents(self, variables: Variables) -> Latents:
         """Convert ``variables`` to latents."""

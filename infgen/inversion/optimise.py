@@ -1,6 +1,7 @@
 """Invert pictures to latents by gradient descent through the generator (paper Section 4.3, Appendix K).
 
-Adam finds a good region; L-BFGS (Liu and Nocedal 1989) refines it. The objective is deterministic, so L-BFGS can estimate
+The first steps can run at a coarser scale, where they cost least. Adam finds a good region; L-BFGS (Liu and Nocedal 1989)
+refines it. The objective is deterministic, so L-BFGS can estimate
 its curvature from past gradients.
 """
 
@@ -14,13 +15,14 @@ from infgen.inversion.drift import Drift
 from infgen.inversion.network import add_checkpointing, freeze, needs_checkpointing
 from infgen.inversion.objective import Objective, Variables
 from infgen.inversion.prior import StylePrior
-from infgen.inversion.run import End, Ended, InversionRun, Step
+from infgen.inversion.run import COMPOSITION, DETAIL, End, Ended, InversionRun, Step
 from infgen.inversion.schedule import rate_factor
 from infgen.inversion.settings import Settings
 from infgen.inversion.window import Cover, Latents, Target
+from infgen.model.config import GeneratorConfig
 from infgen.model.folded import check_seamless
 from infgen.model.generator import Generator
-from infgen.perceptual import Lpips
+from infgen.perceptual import MIN_PX, Lpips
 from infgen.world import fields
 from infgen.world.anchors import AnchoredLatents
 
@@ -88,9 +90,50 @@ def optimise(
     )
     starts = [_start(objective, cover, settings, index) for index in range(settings.starts)]
     _make_anchor(objective.latents(starts[0]), cover, model_sha256)  # fail before the work
-    run = InversionRun(objective, settings, seconds=seconds, progress=progress, stop=stop, checkpointing=checkpointing)
-    end = _search(run, starts)
+    first, total = None, settings.steps
+    if has_coarse_steps(target, network.config, settings):
+        coarse, fine = settings.split()
+        share = None if seconds is None else seconds * settings.coarse_share
+        first = InversionRun(
+            objective.coarser(network.coarser(1)),
+            coarse,
+            seconds=share,
+            progress=progress,
+            stop=stop,
+            checkpointing=False,
+            stage=COMPOSITION,
+            total=total,
+        )
+        end, starts = _compose(first, starts)
+        settings, seconds = fine, None if seconds is None else max(seconds - first.elapsed, 0.0)
+    run = InversionRun(
+        objective,
+        settings,
+        seconds=seconds,
+        progress=progress,
+        stop=stop,
+        checkpointing=checkpointing,
+        after=first,
+        total=total,
+    )
+    if first is None or end not in ("stopped", "interrupted"):
+        end = _search(run, starts)
     return _result(run, starts[0] if run.best is None else run.best[1], cover, model_sha256=model_sha256, end=end)
+
+
+def has_coarse_steps(target: Target, config: GeneratorConfig, settings: Settings) -> bool:
+    """Whether the run begins at the next coarser scale: the model has one, and the target is large enough for it."""
+    large = min(target.picture.shape[1:]) >= 2 * MIN_PX
+    return settings.coarse_share > 0 and settings.steps > 1 and config.levels - 1 in config.pictures and large
+
+
+def _compose(run: InversionRun, starts: list[Variables]) -> tuple[End, list[Variables]]:
+    """Run the coarse steps. Returns the reason why they ended, and the start of the fine ones."""
+    rows = run.objective.generator.config.style_layers
+    coarse = [start.coarser(rows=rows) for start in starts]
+    end = _search(run, coarse)
+    best = coarse[0] if run.best is None else run.best[1]
+    return end, [best.finer(rows=starts[0].rows.shape[1], noises=starts[0].noises)]
 
 
 def _start(objective: Objective, cover: Cover, settings: Settings, index: int) -> Variables:
@@ -132,14 +175,14 @@ class _Descent:
 
 
 def _search(run: InversionRun, starts: list[Variables]) -> End:
-    """Run all stages. Returns the reason why the run ended."""
+    """Run Adam from all starts, then L-BFGS from the best. Returns the reason why the run ended."""
     try:
         descents = [_Descent(start, run.settings) for start in starts]
         if len(descents) > 1:
             for number, descent in enumerate(descents, 1):
                 run.stage = f"start {number}"
                 descent.advance(run, min(run.settings.start_steps, run.settings.descent_steps))
-        run.stage = "adam"
+            run.stage = DETAIL
         min(descents, key=lambda descent: descent.loss).advance(run, run.settings.descent_steps)
         _refine(run)
     except Ended as ended:
@@ -154,7 +197,6 @@ def _refine(run: InversionRun) -> None:
     left, scale = run.settings.steps - run.steps, run.settings.noise_scale
     if run.best is None or left < 1:
         raise Ended("steps")
-    run.stage = "l-bfgs"
     scaled = run.best[1].detach_copy(scale=1 / scale)
     leaves = scaled.all
     optimiser = torch.optim.LBFGS(
@@ -202,8 +244,8 @@ def _result(run: InversionRun, variables: Variables, cover: Cover, *, model_sha2
         psnr=objective.psnr(image),
         lpips=float(objective.perceptual(image)),
         drift=Drift.of(latents, objective.prior),
-        steps=run.steps,
-        seconds=run.elapsed,
+        steps=run.all_steps,
+        seconds=run.all_seconds,
         end=end,
         checkpointed=run.checkpointing,
     )

@@ -15,6 +15,7 @@ from infgen.inversion.objective import Evaluation, Objective, Variables
 from infgen.inversion.settings import Settings
 
 End = Literal["steps", "seconds", "patience", "converged", "stopped", "interrupted"]
+COMPOSITION, DETAIL = "composition", "detail"  # names of stages
 LEAST_GAIN = 1e-3  # smallest relative improvement that resets patience
 
 
@@ -22,7 +23,7 @@ LEAST_GAIN = 1e-3  # smallest relative improvement that resets patience
 class Step:
     """Result of one step. ``terms``: unweighted loss terms by name. ``image`` (3, h, w), about [-1, 1]."""
 
-    stage: str  # "start 2", "adam" or "l-bfgs"
+    stage: str  # "composition" at the coarse scale, then "detail"; "start 2" of several starts
     step: int  # from 1, over all stages
     steps: int  # limit from the settings
     seconds: float
@@ -52,14 +53,29 @@ class InversionRun:
         progress: Callable[[Step], None] | None,
         stop: Callable[[], bool] | None,
         checkpointing: bool,
+        stage: str = DETAIL,
+        after: "InversionRun | None" = None,
+        total: int | None = None,
     ) -> None:
         self.objective, self.settings, self.checkpointing = objective, settings, checkpointing
-        self.stage = "adam"
+        self.stage = stage
         self.steps = 0
         self.best: tuple[float, Variables] | None = None
         self._seconds, self._progress, self._stop = seconds, progress, stop
         self._began = time.monotonic()
+        self._before = (0, 0.0) if after is None else (after.steps, after.elapsed)
+        self._total = settings.steps if total is None else total
         self._improved = 0, math.inf  # step and value of the last sufficient improvement
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of this run and of the one before it."""
+        return self._before[0] + self.steps
+
+    @property
+    def all_seconds(self) -> float:
+        """Seconds of this run and of the one before it."""
+        return self._before[1] + self.elapsed
 
     @property
     def elapsed(self) -> float:
@@ -88,7 +104,8 @@ class InversionRun:
         if self._progress is not None:
             image = evaluation.image.detach()
             loss, psnr = float(evaluation.loss.detach()), self.objective.psnr(image)
-            found = Step(self.stage, self.steps, self.settings.steps, self.elapsed, loss, terms, psnr, image[0])
+            steps, seconds = self.all_steps, self.all_seconds
+            found = Step(self.stage, steps, self._total, seconds, loss, terms, psnr, image[0])
             self._progress(found)
         return evaluation, gradients
 

@@ -1,11 +1,13 @@
 """Define all settings of an inversion."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from infgen.errors import InputError
 from infgen.perceptual import Network
+
+FINE_ADAM_STEPS = 1  # of the finer scale, before L-BFGS
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Settings:
     starts: int = 1  # mean style first, then sampled styles; the best after start_steps continues
     start_steps: int = 10
     patience: int = 60  # stop after this many steps without an improvement of 0.1%
+    coarse_share: float = 0.0  # share of the steps at the next coarser scale, which come first, if the model has one
     seed: int = 0  # seed of the world around the picture; its z_l and noises are the start
     lpips: Network = "alex"
     lpips_weights: Path | None = None  # VGG16 weights, if not in torchvision's cache
@@ -70,7 +73,7 @@ class Settings:
         for name in ("rate", "z_l_rate", "z_g_rate", "row_rate", "noise_scale"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)} is out of range; allowed are numbers above 0")
-        for name in ("ramp_up", "ramp_down"):
+        for name in ("ramp_up", "ramp_down", "coarse_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} {getattr(self, name)} is out of range; allowed are 0 to 1")
 
@@ -78,6 +81,13 @@ class Settings:
     def descent_steps(self) -> int:
         """Number of Adam steps."""
         return self.steps if self.adam_steps is None else min(self.adam_steps, self.steps)
+
+    def split(self) -> tuple["Settings", "Settings"]:
+        """Return the settings of the coarse steps and of the others. Each has one step or more."""
+        coarse = min(max(round(self.steps * self.coarse_share), 1), max(self.steps - 1, 1))
+        return replace(self, steps=coarse), replace(
+            self, steps=max(self.steps - coarse, 1), starts=1, adam_steps=FINE_ADAM_STEPS
+        )
 
     @classmethod
     def paper(cls) -> Self:

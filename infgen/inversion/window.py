@@ -1,9 +1,10 @@
 """Define the target picture, the smallest window of cells that covers it, and its latents and coordinates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
 from infgen.errors import InputError
@@ -52,6 +53,28 @@ class Target:
             raise InputError("the mask is false everywhere; mark the known pixels as true")
         Region(self.x, self.y, shape[2], shape[1])
 
+    def coarser(self) -> "Target":
+        """Return the target at half the size, on the positions of the next coarser lattice. Unknown pixels are not mixed in."""
+        x, y = self.x & 1, self.y & 1  # px before the first position of the coarse lattice
+        known = torch.ones_like(self.picture[:1]) if self.mask is None else self.mask[None].float()
+        parts = [_halve(part, before=(y, x)) for part in (self.picture * known, known)]
+        weight = parts[1].clamp_min(1e-6)
+        mask = None if self.mask is None else parts[1][0] > 0.5
+        return Target((parts[0] / weight).clamp(-1, 1), mask, self.x >> 1, self.y >> 1)
+
+
+def _halve(values: Tensor, *, before: tuple[int, int]) -> Tensor:
+    """Reduce (C, h, w) by Lanczos and keep every second position, the first one ``before`` positions in front."""
+    offsets = torch.arange(-5, 6, dtype=torch.float32) / 2
+    kernel = torch.sinc(offsets) * torch.sinc(offsets / 3)
+    kernel /= kernel.sum()
+    top, left = before
+    padded = functional.pad(values[:, None], (5 + left, 6, 5 + top, 6), "replicate")
+    across = functional.conv2d(padded, kernel.view(1, 1, 1, -1), stride=(1, 2))
+    halved = functional.conv2d(across, kernel.view(1, 1, -1, 1), stride=(2, 1))[:, 0]
+    height, width = ((size + first + 1) // 2 for size, first in zip(values.shape[1:], before, strict=True))
+    return halved[:, :height, :width]
+
 
 @dataclass(frozen=True, eq=False)
 class Latents:
@@ -94,6 +117,13 @@ class Cover:
                 f"from {needed}"
             )
         return cls(x, y, left, top, config.world_levels, config.halvings, period)
+
+    def coarser(self, target: Target) -> "Cover":
+        """Return the same window of cells at half the size, around the coarser ``target``."""
+        levels = len(self.x.noise) // 2 - 1
+        x, y = (layer_spans(axis.structure.start, axis.structure.size, levels=levels) for axis in (self.x, self.y))
+        left, top = target.x - x.pixels.start, target.y - y.pixels.start
+        return replace(self, x=x, y=y, left=left, top=top, halvings=self.halvings + 1)
 
     @property
     def cells(self) -> tuple[int, int]:

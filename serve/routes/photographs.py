@@ -11,6 +11,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from infgen.errors import LimitError
 from infgen.geometry import PX_LIMIT
 from infgen.inversion.arrangement import Extension
+from infgen.inversion.invert import CONTINUING
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_MB, MIB
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.jobs.board import Kind
@@ -24,7 +25,7 @@ from infgen.world.document import cut
 
 router = APIRouter(prefix="/worlds", tags=["jobs"], route_class=BodyRoute)
 
-STEPS = 150
+STEPS = CONTINUING.steps
 MARGIN_PX = 2**20  # far above every picture limit
 NAMELESS = "photograph"
 STARTS = errors(400, 404, 408, 413, 429, 503)

@@ -161,7 +161,7 @@ def test_size_place_and_time_are_printed_before_the_work(
     assert lines[0].startswith(f"{photo}: 600 x 400 px, inverted at 60 x 40 px from (0, -")
     assert "% of the height (estimated, confidence 0." in lines[0]
     assert lines[1].startswith("2 pictures of 90 x 44 px: the window (0, -")
-    assert lines[2].startswith("inversion of 1 photograph in up to 150 steps each: about ")
+    assert lines[2].startswith("inversion of 1 photograph in up to 60 steps each: about ")
     assert lines[3:] == ["Error: work began"]
 
 

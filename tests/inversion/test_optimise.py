@@ -192,7 +192,7 @@ def _after(steps: int) -> Callable[[], bool]:
 def test_several_starts_go_on_from_the_best(target: Target, tiny: Generator) -> None:
     settings = replace(QUICK, steps=14, adam_steps=6, starts=3, start_steps=2)
     found, steps = run(target, tiny, settings)
-    assert [s.stage for s in steps[:7]] == ["start 1", "start 1", "start 2", "start 2", "start 3", "start 3", "adam"]
+    assert [s.stage for s in steps[:7]] == ["start 1", "start 1", "start 2", "start 2", "start 3", "start 3", "detail"]
     assert found.steps == 14
 
 
