@@ -116,14 +116,15 @@ def test_info_describes_an_old_picture_by_its_provenance(name: str, old: Path) -
     assert found["model"]["sha256"] == file_hash(old / "model.safetensors")
 
 
-def test_old_latents_of_a_photograph_render_the_same_pixels_beside_it(old: Path) -> None:
+def test_old_latents_of_a_photograph_make_the_world_that_the_old_version_made(old: Path) -> None:
     photograph = place(open_photograph(old / "photo.png", short_px=SMALLEST_PX), height=36, horizon=0.5)
     arrangement = outpainting(photograph, Extension(right=16))
     (latents,) = old.glob("anchors.*.safetensors")
     world = arrangement.world([latents], seed=0).changed(truncation=1.0, local_truncation=1.0)
-    drawn = open_studio(world, model=old / "model.safetensors").array(arrangement.region)
-    beside = np.s_[:, photograph.region.w :]
-    assert_same_picture(drawn[beside], read(old / "anchors.png", Region(0, 0, 56, 36))[beside])
+    renderer = studio(old, "anchors")
+    unedited = World.load(old / "world-anchors.json").without_last_edit()
+    drawn, expected = (renderer.with_world(each).array(REGION) for each in (world, unedited))
+    np.testing.assert_array_equal(drawn, expected)
 
 
 @pytest.mark.parametrize("ending", ["png", "zarr"])
