@@ -12,7 +12,6 @@ import click
 import torch
 
 from infgen.cli.convert import command
-from infgen.model.checkpoint import load
 from infgen.model.config import PATCH_CELLS, PRESETS
 from infgen.model.convert import official_names
 from infgen.model.generator import Generator
@@ -47,7 +46,7 @@ def measure(name: str, folder: Path) -> str:
     start = time.perf_counter()
     command.main([str(checkpoint), "-o", str(model)], standalone_mode=False)
     converted = time.perf_counter()
-    generator = load(model)
+    generator = Generator.from_pretrained(model)
     loaded = time.perf_counter()
     z_g, z_l, coordinates, noises = random_inputs(config, cells=PATCH_CELLS)
     with torch.inference_mode():

@@ -21,7 +21,7 @@ from infgen.engines import EagerEngine, Engine, OnnxEngine
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.export.onnx import export_onnx
 from infgen.geometry import Region, tile_px
-from infgen.model.checkpoint import file_hash, load
+from infgen.model.checkpoint import file_hash
 from infgen.model.generator import Generator
 from infgen.rendering.palette import world_palette
 from infgen.rendering.plan import make_plan, tile_option_cells
@@ -71,7 +71,7 @@ def rows(
     model: Path, tiles: list[int], batches: list[int], styles: int, precision: Precision
 ) -> Iterator[tuple[str, ...]]:
     """One for each tile and batch."""
-    generator = load(model)
+    generator = Generator.from_pretrained(model)
     for tile in tiles:
         cells = tile_option_cells(tile, levels=generator.config.levels)
         with TemporaryDirectory() as folder:

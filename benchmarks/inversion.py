@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.render import console, machine
 from infgen.inversion.optimise import Settings, Step, Target, optimise
-from infgen.model.checkpoint import SHIPPED, file_hash, load
+from infgen.model.checkpoint import SHIPPED, file_hash
 from infgen.model.generator import Generator
 from infgen.perceptual import Lpips
 from infgen.world.world import World
@@ -72,7 +72,7 @@ def split(w: int, h: int, *, repeats: int = 5) -> None:
     from infgen.inversion.network import draw, freeze
     from infgen.inversion.window import Cover, Latents
 
-    generator, target = freeze(load(SHIPPED)), picture(5, x=0, y=-h // 2, w=w, h=h)
+    generator, target = freeze(Generator.from_pretrained(SHIPPED)), picture(5, x=0, y=-h // 2, w=w, h=h)
     device, config = generator.mean_style.device, generator.config
     cover = Cover.of(target, config, period=None)
     latents = Latents(
@@ -131,7 +131,9 @@ def main(
     settings = changed(Settings.paper() if paper else Settings(), assignments)
     settings = settings if steps is None else replace(settings, steps=steps)
     for seed in seeds:
-        recover(seed, picture(seed, x=0, y=-h // 2, w=w, h=h), load(SHIPPED), settings, every=every)
+        recover(
+            seed, picture(seed, x=0, y=-h // 2, w=w, h=h), Generator.from_pretrained(SHIPPED), settings, every=every
+        )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from infgen.engines.tensorrt import TensorRTEngine
 from infgen.engines.tile_file import DEFAULT_BATCH
 from infgen.export.tensorrt import export_tensorrt
 from infgen.limits import MIB
-from infgen.model.checkpoint import file_hash, load
+from infgen.model.checkpoint import file_hash
+from infgen.model.generator import Generator
 from infgen.rendering.plan import tile_option_cells
 
 
@@ -42,7 +43,7 @@ def rows(
 
 def build(path: Path, model: Path, *, tile: int, **what: Any) -> tuple[str, ...]:
     """(MiB, layers, seconds of building, seconds with the export to ONNX)."""
-    generator = load(model)
+    generator = Generator.from_pretrained(model)
     cells = tile_option_cells(tile, levels=generator.config.levels)
     start = time.perf_counter()
     done = export_tensorrt(generator, path, model_sha256=file_hash(model), cells=(cells, cells), **what)
@@ -56,7 +57,9 @@ def beside_pytorch(path: Path, model: Path, batch: int, styles: int) -> tuple[st
     if not torch.cuda.is_available():
         return ()
     engine = TensorRTEngine(path)
-    eager, other, ratio, apart = compare(load(model).to(engine.device), engine, batch=batch, styles=styles)
+    eager, other, ratio, apart = compare(
+        Generator.from_pretrained(model).to(engine.device), engine, batch=batch, styles=styles
+    )
     return f"{eager:.4f}", f"{other:.4f}", f"{ratio.median:.2f}", f"{apart:.3f}"
 
 

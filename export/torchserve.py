@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 from infgen.atomic import write_atomically
 from infgen.errors import InputError, ModelFileError
-from infgen.model.checkpoint import load, resolve
+from infgen.model.checkpoint import resolve
 from infgen.model.folded import check_seamless
+from infgen.model.generator import Generator
 from infgen.version import __version__
 
 SUFFIX = ".mar"
@@ -67,7 +68,7 @@ def export_torchserve(model: str | Path, path: str | Path) -> str:
     """
     name = _parse_name(Path(path))
     source = resolve(model)
-    check_seamless(load(source).config)
+    check_seamless(Generator.from_pretrained(source).config)
     texts = {
         MANIFEST: json.dumps(_make_manifest(name, source.name), indent=2),
         HANDLER: _HANDLER,

@@ -13,7 +13,8 @@ from infgen.engines import pick_device
 from infgen.engines.eager import Precision
 from infgen.errors import InputError
 from infgen.inputs import Read, check_outputs
-from infgen.model.checkpoint import file_hash, load, resolve
+from infgen.model.checkpoint import file_hash, resolve
+from infgen.model.generator import Generator
 from infgen.model.scales import Scale, judged_scales
 from infgen.train.data.photo_set import PhotoSet
 from infgen.train.data.sources import list_places
@@ -47,7 +48,7 @@ def _other(model: str | None, *, device: torch.device) -> Other | None:
     if model is None:
         return None
     path = resolve(model)
-    return Other(load(path, device=device), path.name, file_hash(path))
+    return Other(Generator.from_pretrained(path, device=device), path.name, file_hash(path))
 
 
 def _read(data: str, scales: Sequence[Scale], *, quiet: bool) -> tuple[PhotoSet, ...]:
@@ -128,7 +129,7 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
     path, chosen = resolve(model), pick_device(device)
-    generator, other = load(path, device=chosen), _other(compare, device=chosen)
+    generator, other = Generator.from_pretrained(path, device=chosen), _other(compare, device=chosen)
     request.check(generator.config)
     if not quiet:
         work = request.pixels(generator.config, other=None if other is None else other.generator.config) / 1e6

@@ -11,7 +11,7 @@ import click
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
 from infgen.inputs import check_outputs
-from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
+from infgen.model.checkpoint import SHIPPED, file_hash, resolve
 from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.model.generator import Generator
 from infgen.rendering.engine_files import (
@@ -67,7 +67,7 @@ class Order:
     @cached_property
     def network(self) -> tuple[Generator, int]:
         """The model at its scale, and the cells of a side of its tiles."""
-        generator = load(self.source).coarser(self.halvings)
+        generator = Generator.from_pretrained(self.source).coarser(self.halvings)
         levels = generator.config.levels
         cells = default_tile_cells(levels) if self.tile is None else tile_option_cells(self.tile, levels=levels)
         return generator, cells

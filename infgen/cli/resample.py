@@ -12,7 +12,8 @@ from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.inputs import check_outputs
 from infgen.lock import lock_output
-from infgen.model.checkpoint import SHIPPED, load
+from infgen.model.checkpoint import SHIPPED
+from infgen.model.generator import Generator
 from infgen.rendering.palette import check_world
 from infgen.world.edits import FIELDS, Edit, FieldName
 from infgen.world.world import World
@@ -105,7 +106,7 @@ def _sizes(world: World, model: str | None) -> Sizes:
     """Return cell size and channels of ``model``, else of the world's anchors, else of the shipped model."""
     if model is None and world.anchors:
         return world.placed_anchors[0].latents
-    config = load(SHIPPED if model is None else model).config
+    config = Generator.from_pretrained(SHIPPED if model is None else model).config
     check_world(world, config)
     return config
 

@@ -1,4 +1,4 @@
-"""Model files: one ``.safetensors`` with the generator's tensors and its configuration as JSON in the metadata.
+"""Model files: one ``.safetensors`` with tensors, and their configuration as JSON in the metadata.
 
 A model file is untrusted input: no pickle is read, and every tensor's shape is checked against the configuration before a
 network is built.
@@ -9,6 +9,7 @@ import json
 import os
 import pickletools
 import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,31 @@ from infgen.errors import InputError, ModelFileError, one_line
 from infgen.extras import require_extra
 from infgen.limits import MAX_MODEL_MB
 from infgen.model.config import GeneratorConfig
-from infgen.model.generator import Generator
 
 FORMAT = "infgen-generator"
 VERSION = 1
 HUB_FILE = "model.safetensors"
 SHIPPED = Path(__file__).parent.parent / "assets" / "scenery.safetensors"
 
+Shapes = Mapping[str, tuple[int, ...]]  # name of a tensor -> its shape
 
-def save(generator: Generator, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write ``generator`` to ``path`` atomically, with tensors as ``dtype``.
 
-    Equal models give equal files. Raises InputError if ``dtype`` cannot represent a value.
+def write_model(
+    path: Path, config: GeneratorConfig, tensors: Mapping[str, Tensor], *, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a model file atomically, with tensors as ``dtype``. Equal models give equal files.
+
+    Raises InputError if ``dtype`` cannot represent a value.
     """
-    metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(generator.config.to_dict())}
-    tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in generator.state_dict().items()}
-    for name, tensor in tensors.items():
+    metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config.to_dict())}
+    converted = {name: t.detach().to("cpu", dtype).contiguous() for name, t in tensors.items()}
+    for name, tensor in converted.items():
         if not bool(torch.isfinite(tensor).all()):
             kind = str(dtype).removeprefix("torch.")
             raise InputError(f"model tensor {name} holds values that are not finite as {kind}; write it as float32")
-    with write_atomically(Path(path)) as temporary:
+    with write_atomically(path) as temporary:
         # As bytes: on a full disk the library's own writer raises an error without a number.
-        temporary.write_bytes(serialize(tensors, metadata=metadata))
+        temporary.write_bytes(serialize(converted, metadata=metadata))
         _sort_metadata(temporary)
 
 
@@ -59,29 +63,24 @@ def _sort_metadata(path: Path) -> None:
         file.write(text.ljust(size))
 
 
-def load(source: str | Path, *, device: torch.device | str = "cpu") -> Generator:
-    """Load the generator of the file or Hugging Face hub id ``source``, in float32 and evaluation mode.
+def read_model(path: Path, *, shapes: Callable[[GeneratorConfig], Shapes]) -> tuple[GeneratorConfig, dict[str, Tensor]]:
+    """Read configuration and float32 tensors. ``shapes``: the tensors that a network of a configuration has.
 
-    Raises ModelFileError for a file that is damaged, of another kind, or whose tensors do not match its configuration;
-    InputError for a missing one; MissingExtraError for a hub id without ``huggingface_hub``.
+    Raises ModelFileError for a file that is damaged, of another kind, or whose tensors do not match its configuration.
     """
-    path = resolve(source)
     try:
         _refuse_other_kinds(path)
         with safe_open(path, framework="pt", device="cpu") as file:
             config = _config(file.metadata(), path)
             names = list(file.keys())
-            _check_shapes(config, {name: tuple(file.get_slice(name).get_shape()) for name in names}, path)
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            _check_shapes(shapes(config), found, path)
             tensors = {name: _as_float32(name, file.get_tensor(name), path) for name in names}
     except (SafetensorError, OSError) as error:
-        reason = one_line(error)
-        message = f"model file {path} is damaged or not a safetensors file ({reason}); get it again"
+        message = f"model file {path} is damaged or not a safetensors file ({one_line(error)}); get it again"
         raise ModelFileError(message) from None
     _check_finite(tensors, path)
-    with torch.device("meta"):
-        generator = Generator(config)
-    generator.load_state_dict(tensors, assign=True)
-    return generator.to(device).eval().requires_grad_(False)
+    return config, tensors
 
 
 def resolve(source: str | Path) -> Path:
@@ -171,9 +170,7 @@ def _config(metadata: dict[str, str] | None, path: Path) -> GeneratorConfig:
         raise ModelFileError(f"model file {path}: {error}") from None
 
 
-def _check_shapes(config: GeneratorConfig, found: dict[str, tuple[int, ...]], path: Path) -> None:
-    with torch.device("meta"):
-        needed = {name: tuple(t.shape) for name, t in Generator(config).state_dict().items()}
+def _check_shapes(needed: Shapes, found: Shapes, path: Path) -> None:
     if difference := sorted(set(needed) ^ set(found)):
         state = "missing" if difference[0] in needed else "not part of such a generator"
         first = repr(difference[0][:100])

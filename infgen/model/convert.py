@@ -12,7 +12,7 @@ from torch import Tensor
 from infgen.errors import InputError, ModelFileError
 from infgen.limits import MAX_MODEL_MB
 from infgen.model.config import COORDINATE_CHANNELS, CoordinateSystem, GeneratorConfig
-from infgen.model.generator import Generator
+from infgen.model.generator import Generator, tensor_shapes
 from infgen.model.structure import KERNEL, LAYERS
 from infgen.model.texture import MAPPING_LAYERS
 
@@ -158,16 +158,13 @@ def rename(state: Mapping[str, Tensor], config: GeneratorConfig) -> dict[str, Te
             f"checkpoint is no released InfinityGAN generator: {len(missing)} tensors missing, {len(unknown)} unknown "
             f"(first: {(missing + unknown)[0]})"
         )
-    with torch.device("meta"):
-        shapes = {name: t.shape for name, t in Generator(config).state_dict().items()}
+    shapes = tensor_shapes(config)
     tensors = {}
     for official, ours in names.items():
         tensor = state[official]
         squeezed = tuple(d for d in tensor.shape if d != 1)
         if squeezed != tuple(d for d in shapes[ours] if d != 1):
-            raise ModelFileError(
-                f"checkpoint's {official} has shape {tuple(tensor.shape)}; needed is {tuple(shapes[ours])}"
-            )
+            raise ModelFileError(f"checkpoint's {official} has shape {tuple(tensor.shape)}; needed is {shapes[ours]}")
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.device.type != "cpu":
             kind = f"{tensor.dtype}, {tensor.layout}, {tensor.device.type}"
             raise ModelFileError(f"checkpoint's {official} has type {kind}; plain floating-point numbers are needed")

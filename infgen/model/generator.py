@@ -11,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from infgen.model.checkpoint import read_model, resolve, write_model
 from infgen.model.config import GeneratorConfig
 from infgen.model.layers import StyleWeights
 from infgen.model.structure import build_structure
@@ -112,15 +113,26 @@ class Generator(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, device: torch.device | str = "cpu") -> Self:
-        """Load a model file, or the model of a Hugging Face hub id; see ``infgen.model.checkpoint.load``."""
-        from infgen.model.checkpoint import load
+        """Load the generator of the file or Hugging Face hub id ``source``, in float32 and evaluation mode.
 
-        generator = load(source, device=device)
-        assert isinstance(generator, cls)
-        return generator
+        Raises ModelFileError for a file that is damaged, of another kind, or whose tensors do not match its configuration;
+        InputError for a missing one; MissingExtraError for a hub id without ``huggingface_hub``.
+        """
+        config, tensors = read_model(resolve(source), shapes=tensor_shapes)
+        with torch.device("meta"):
+            generator = cls(config)
+        generator.load_state_dict(tensors, assign=True)
+        return generator.to(device).eval().requires_grad_(False)
 
     def save_pretrained(self, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
-        """Write one ``.safetensors`` file with the configuration in its metadata."""
-        from infgen.model.checkpoint import save
+        """Write one ``.safetensors`` file atomically, with the configuration in its metadata and tensors as ``dtype``.
 
-        save(self, path, dtype=dtype)
+        Equal models give equal files. Raises InputError if ``dtype`` cannot represent a value.
+        """
+        write_model(Path(path), self.config, self.state_dict(), dtype=dtype)
+
+
+def tensor_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of every tensor of a generator with ``config``. Allocates nothing."""
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in Generator(config).state_dict().items()}

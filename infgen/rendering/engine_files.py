@@ -19,7 +19,7 @@ from infgen.engines.tensorrt_library import find_gpu, find_library
 from infgen.engines.tile_file import MAX_STYLES, Precision, TileFile
 from infgen.errors import InputError
 from infgen.geometry import cells_covering, tile_px
-from infgen.model.checkpoint import file_hash, load
+from infgen.model.checkpoint import file_hash
 from infgen.model.generator import Generator
 from infgen.rendering.output_names import source_stem
 from infgen.rendering.plan import MIN_TILE_CELLS, tile_option_cells
@@ -72,7 +72,7 @@ def default_engine_file(needs: EngineNeeds, *, gpu: int = 0, report: Report = la
     """
     if needs.kind == "trt" and find_gpu(gpu) is None:
         raise InputError("engine trt needs an NVIDIA GPU, and PyTorch sees none here; use --engine eager or onnx")
-    generator = load(needs.model).coarser(needs.halvings)
+    generator = Generator.from_pretrained(needs.model).coarser(needs.halvings)
     wanted = tile_file(generator, needs)
     stem = default_stem(
         needs.model,

@@ -8,8 +8,9 @@ from infgen.engines.onnx_file import read_onnx
 from infgen.engines.tensorrt_file import read_engine
 from infgen.engines.tile_file import TileFile
 from infgen.errors import InputError
-from infgen.model.checkpoint import file_hash, load
+from infgen.model.checkpoint import file_hash
 from infgen.model.config import PATCH_CELLS, GeneratorConfig, scale_name
+from infgen.model.generator import Generator
 from infgen.rendering.cost import tile_flops
 from infgen.sinks import FORMATS, read_provenance
 from infgen.sinks.read import is_store
@@ -53,7 +54,7 @@ def _read_world(provenance: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _describe_model(path: Path) -> dict[str, Any]:
-    generator = load(path)
+    generator = Generator.from_pretrained(path)
     config = generator.config
     flops = tile_flops(config, (PATCH_CELLS, PATCH_CELLS)) / config.patch_px**2
     return {

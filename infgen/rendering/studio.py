@@ -14,7 +14,7 @@ from infgen.engines.selection import AUTO, engine_kind, open_exported
 from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
-from infgen.model.checkpoint import SHIPPED, file_hash, load, resolve
+from infgen.model.checkpoint import SHIPPED, file_hash, resolve
 from infgen.model.config import scale_name
 from infgen.model.generator import Generator
 from infgen.pixels import Pixels
@@ -167,7 +167,7 @@ def count_styles(world: World) -> int:
 def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
     """Open the generator, which computes styles, and the engine that renders."""
     if engine_kind(options.engine, options.engine_file, provider=options.provider) == "eager":
-        generator = load(model, device=pick_device(options.device)).coarser(options.halvings)
+        generator = Generator.from_pretrained(model, device=pick_device(options.device)).coarser(options.halvings)
         return generator, EagerEngine(generator, precision=options.precision or "fp32")
     engine = open_exported(
         options.engine,
@@ -177,7 +177,7 @@ def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
         provider=options.provider,
         precision=options.precision,
     )
-    whole = load(model, device=engine.device)
+    whole = Generator.from_pretrained(model, device=engine.device)
     generator = whole.coarser(options.halvings)
     if (drawn := engine.config.halvings) != generator.config.halvings:
         raise InputError(

@@ -15,7 +15,7 @@ from torch import Tensor
 from infgen.engines import EagerEngine, Engine, TileBatch, pick_device
 from infgen.engines.base import to_pixels
 from infgen.errors import InputError
-from infgen.model.checkpoint import SHIPPED, load
+from infgen.model.checkpoint import SHIPPED
 from infgen.model.generator import Generator
 from infgen.model.layers import StyleWeights
 from infgen.rendering.palette import world_palette
@@ -174,7 +174,7 @@ def test_single_precision_is_within_one_step_of_the_reference_everywhere(
 
 @pytest.mark.parametrize("world", [WORLD, MIXED], ids=["one style", "several styles"])
 def test_bf16_draws_the_shipped_model_close_to_single_precision(world: World):
-    generator = load(SHIPPED)
+    generator = Generator.from_pretrained(SHIPPED)
     exact, rough = EagerEngine(generator), EagerEngine(generator, precision="bf16")
     tiles, cells = [TilePosition(-5, 3)], (8, 9)
     palette = world_palette(world, generator)

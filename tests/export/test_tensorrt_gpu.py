@@ -10,7 +10,7 @@ import torch
 from infgen.engines import EagerEngine, Engine, TileBatch
 from infgen.engines.tensorrt import TensorRTEngine
 from infgen.export.tensorrt import export_tensorrt
-from infgen.model.checkpoint import SHIPPED, file_hash, load
+from infgen.model.checkpoint import SHIPPED, file_hash
 from infgen.model.generator import Generator
 from infgen.rendering.palette import world_palette
 from infgen.rendering.tile_inputs import TilePosition, tile_batch
@@ -80,7 +80,7 @@ def seconds(engine: Engine, batch: TileBatch) -> float:
 @pytest.mark.gpu
 def test_half_precision_is_faster_than_single_and_both_than_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # as in engines
-    generator, world, device = load(SHIPPED), World(seed=5), torch.device("cuda")
+    generator, world, device = Generator.from_pretrained(SHIPPED), World(seed=5), torch.device("cuda")
     cells = (19, 19)
     config, palette = generator.config, world_palette(world, generator)
     tiles = [TilePosition(14 * i, 0) for i in range(8)]

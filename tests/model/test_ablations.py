@@ -15,7 +15,6 @@ from torch import Tensor
 from infgen.engines import EagerEngine
 from infgen.errors import InputError, ModelFileError
 from infgen.geometry import tile_px
-from infgen.model.checkpoint import load
 from infgen.model.config import GeneratorConfig, Structure, preset
 from infgen.model.folded import fold
 from infgen.model.generator import Generator
@@ -130,7 +129,7 @@ def test_an_ablated_model_survives_its_file(
     structure: Structure, padding: bool, generators: dict[tuple[Structure, bool], Generator], tmp_path: Path
 ) -> None:
     generators[structure, padding].save_pretrained(tmp_path / "model.safetensors")
-    again = load(tmp_path / "model.safetensors")
+    again = Generator.from_pretrained(tmp_path / "model.safetensors")
     assert torch.equal(image(again), image(generators[structure, padding]))
 
 
@@ -145,17 +144,17 @@ def rewritten(model: Path, path: Path, **entries: object) -> Path:
 
 def test_a_file_that_names_an_unknown_structure_is_refused_by_name(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="structure 'spiral' is unknown"):
-        load(rewritten(tiny_model, tmp_path / "model.safetensors", structure="spiral"))
+        Generator.from_pretrained(rewritten(tiny_model, tmp_path / "model.safetensors", structure="spiral"))
 
 
 def test_a_file_whose_tensors_are_of_another_structure_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="tensors differ from its configuration"):
-        load(rewritten(tiny_model, tmp_path / "model.safetensors", structure="none"))
+        Generator.from_pretrained(rewritten(tiny_model, tmp_path / "model.safetensors", structure="none"))
 
 
 def test_a_file_whose_kernels_are_of_another_structure_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"structure\.layers\.0\.conv\.weight has shape"):
-        load(rewritten(tiny_model, tmp_path / "model.safetensors", structure="pointwise"))
+        Generator.from_pretrained(rewritten(tiny_model, tmp_path / "model.safetensors", structure="pointwise"))
 
 
 @pytest.mark.parametrize("up", [False, True])

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from infgen.errors import InfgenError, InputError, MissingExtraError, ModelFileError
-from infgen.model.checkpoint import FORMAT, HUB_FILE, VERSION, file_hash, load, resolve, save
+from infgen.model.checkpoint import FORMAT, HUB_FILE, VERSION, file_hash, resolve
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 
@@ -30,7 +30,7 @@ Metadata = dict[str, str]
 def refusal(path: Path | str, kind: type[InfgenError] = ModelFileError) -> str:
     """The one line with which ``load`` refuses ``path``."""
     with pytest.raises(kind) as caught:
-        load(path)
+        Generator.from_pretrained(path)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -61,33 +61,33 @@ class Attack:
 
 
 def test_a_float32_file_gives_every_tensor_back(tiny: Generator, tiny_model: Path) -> None:
-    again = load(tiny_model).state_dict()
+    again = Generator.from_pretrained(tiny_model).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in tiny.state_dict().items())
 
 
 def test_a_file_gives_the_configuration_back(tiny: Generator, tiny_model: Path) -> None:
-    assert load(tiny_model).config == tiny.config
+    assert Generator.from_pretrained(tiny_model).config == tiny.config
 
 
 def test_a_float16_file_gives_rounded_tensors_back_in_float32(tiny: Generator, tmp_path: Path) -> None:
-    save(tiny, tmp_path / "half.safetensors", dtype=torch.float16)
-    again = load(tmp_path / "half.safetensors").state_dict()
+    tiny.save_pretrained(tmp_path / "half.safetensors", dtype=torch.float16)
+    again = Generator.from_pretrained(tmp_path / "half.safetensors").state_dict()
     assert all(torch.equal(tensor.half().float(), again[name]) for name, tensor in tiny.state_dict().items())
 
 
 def test_a_float16_file_is_half_as_large(tiny: Generator, tiny_model: Path, tmp_path: Path) -> None:
-    save(tiny, tmp_path / "half.safetensors", dtype=torch.float16)
+    tiny.save_pretrained(tmp_path / "half.safetensors", dtype=torch.float16)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * tiny_model.stat().st_size
 
 
 def test_values_beyond_float16_are_not_written_as_infinity(changed: Callable[..., Path], tmp_path: Path) -> None:
-    model = load(changed(lambda t: t["texture.convs.0.bias"].fill_(1e6)))
+    model = Generator.from_pretrained(changed(lambda t: t["texture.convs.0.bias"].fill_(1e6)))
     with pytest.raises(InputError, match=r"texture\.convs\.0\.bias .*float16"):
-        save(model, tmp_path / "half.safetensors", dtype=torch.float16)
+        model.save_pretrained(tmp_path / "half.safetensors", dtype=torch.float16)
 
 
 def test_a_loaded_generator_is_ready_to_render(tiny_model: Path) -> None:
-    generator = load(tiny_model)
+    generator = Generator.from_pretrained(tiny_model)
     assert not generator.training
     assert not any(p.requires_grad for p in generator.parameters())
 
@@ -106,7 +106,7 @@ def test_the_metadata_name_format_version_and_configuration(tiny_model: Path) ->
 
 def test_a_folder_stands_for_the_model_in_it(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / HUB_FILE).write_bytes(tiny_model.read_bytes())
-    assert load(tmp_path).config == preset("tiny")
+    assert Generator.from_pretrained(tmp_path).config == preset("tiny")
 
 
 def test_equal_files_have_equal_hashes(tiny: Generator, tiny_model: Path, tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def survives(path: Path) -> None:
     """``load`` gives a generator or refuses in one line."""
     message = ""
     try:
-        tensors = list(load(path).state_dict().values())
+        tensors = list(Generator.from_pretrained(path).state_dict().values())
     except InfgenError as error:
         message, tensors = str(error), []
     assert "\n" not in message

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from infgen.errors import InputError
-from infgen.model.checkpoint import load
 from infgen.model.config import preset
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import upsample_skip
@@ -109,7 +108,7 @@ def test_a_stored_latent_is_that_of_the_whole_network(scale: str) -> None:
 def test_a_coarser_network_can_be_a_model_file_of_its_own(tmp_path: Path) -> None:
     coarse = six_levels().coarser(2)
     coarse.save_pretrained(tmp_path / "coarse.safetensors")
-    found = load(tmp_path / "coarse.safetensors")
+    found = Generator.from_pretrained(tmp_path / "coarse.safetensors")
     assert (found.config, found.config.halvings, found.config.scales) == (coarse.config, 2, (3, 4))
     z_g, z_l, coordinates, noises = random_inputs(coarse.config, cells=CELLS)
     assert torch.equal(*(g(z_l, coordinates, g.style(z_g), noises) for g in (coarse, found)))

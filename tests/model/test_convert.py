@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infgen.errors import InfgenError, InputError, ModelFileError
-from infgen.model.checkpoint import load
 from infgen.model.config import GeneratorConfig
 from infgen.model.convert import convert, official_names
+from infgen.model.generator import Generator
 from tests import oracle
 from tests.model import official
 from tests.model.networks import random_inputs, stored, tensor
@@ -73,7 +73,7 @@ def test_the_coordinate_system_follows_from_the_first_layer(channels: int, syste
 def test_a_converted_model_survives_its_file(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
     generator = convert(checkpoint())
     generator.save_pretrained(tmp_path / "model.safetensors")
-    again = load(tmp_path / "model.safetensors").state_dict()
+    again = Generator.from_pretrained(tmp_path / "model.safetensors").state_dict()
     assert all(torch.equal(t, again[name]) for name, t in generator.state_dict().items())
 
 

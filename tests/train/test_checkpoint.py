@@ -128,7 +128,7 @@ def test_the_model_is_renamed_before_the_state_so_that_every_state_has_its_model
 
 # Errors while saving
 
-WRITERS = {"training state": (torch, "save"), "model": (model_checkpoint, "save_file")}
+WRITERS = {"training state": (torch, "save"), "model": (model_checkpoint, "_sort_metadata")}
 
 
 @pytest.mark.parametrize("part", WRITERS)
@@ -140,7 +140,8 @@ def test_an_error_while_saving_keeps_the_last_checkpoint_and_no_other_file(
 ) -> None:
     before = read_files(folder.path)
 
-    def fail(content: object, path: Path, **options: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        path = next(argument for argument in arguments if isinstance(argument, Path))
         path.write_bytes(b"half")
         raise error
 
