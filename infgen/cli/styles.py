@@ -1,22 +1,29 @@
 """``infgen styles``: render a contact sheet of styles to choose from."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from infgen.cli.options import device_option, model_option, precision_option, quiet_option, scale_option, threads_option
+from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.engines.eager import Precision
+from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.inputs import check_outputs
-from infgen.model.config import parse_scale
-from infgen.rendering.output_names import free_path
+from infgen.model.config import SCALE_NAMES, parse_scale
+from infgen.perceptual import MIN_PX
+from infgen.photo import open_photograph
+from infgen.rendering.likeness import Match, fit_photograph, nearest_styles, view_halvings
+from infgen.rendering.output_names import free_path, source_stem
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Options, open_studio
 from infgen.world.seeds import parse_seeds
 from infgen.world.world import World
 
 MAX_SEEDS = 1024
+NEAREST = 23  # styles on a sheet of --like, next to the photograph
 
 
 @click.command("styles")
@@ -26,47 +33,133 @@ MAX_SEEDS = 1024
     type=click.Path(path_type=Path),
     help="Sheet to write: .png or .jpg. [default: a PNG of these seeds]",
 )
-@click.option("--seeds", default="0-63", show_default=True, help="Style seeds, such as 1,5,9-12 or -5--2.")
+@click.option(
+    "--seeds", help="Style seeds, such as 1,5,9-12 or -5--2. [default: 0-63, 0-7 for a grid, 0-255 with --like]"
+)
 @model_option
-@click.option("--world-seed", type=int, default=0, show_default=True, help="Seed of the world to render.")
+@click.option("--world-seed", type=int, help="Seed of the world to render. [default: 0]")
+@click.option(
+    "--world-seeds", help="Make a grid: a row for each of these worlds (structures), a column for each style."
+)
+@click.option(
+    "--like", type=click.Path(path_type=Path), help="Show the styles nearest to this photograph, nearest first."
+)
 @click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 0.7]")
 @click.option("--w", "w", type=int, default=256, show_default=True, help="Width of each picture in px.")
 @click.option("--h", "h", type=int, default=192, show_default=True, help="Height of each picture in px.")
-@scale_option
-@click.option("--columns", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures in a row.")
+@click.option(
+    "--scale",
+    type=click.Choice(SCALE_NAMES[:4]),
+    help="Render at this share of the size. [default: 1; with --like, the scale at which --h is a whole view]",
+)
+@click.option("--columns", type=click.IntRange(min=1), help="Pictures in a row. [default: 8; in a grid, one per style]")
 @precision_option
 @threads_option
 @device_option
 @quiet_option
 def command(
     output: Path | None,
-    seeds: str,
+    seeds: str | None,
     model: str | None,
-    world_seed: int,
+    world_seed: int | None,
+    world_seeds: str | None,
+    like: Path | None,
     truncation: float | None,
     w: int,
     h: int,
-    scale: str,
-    columns: int,
+    scale: str | None,
+    columns: int | None,
     precision: Precision,
     threads: int | None,
     device: str | None,
     quiet: bool,
 ) -> None:
-    """Render the same place in many styles, each with its seed, to choose seeds for --style-seed and layouts."""
-    check_outputs([output], [("model file", model)])
-    halvings = parse_scale(scale)
-    region = Region(-(w // 2), -(h // 2), w, h).coarser(halvings)
-    places = World.create(seed=world_seed).changed(truncation=truncation)
-    worlds = [places.changed(style_seed=seed) for seed in parse_seeds(seeds, most=MAX_SEEDS)]
-    sheet = Sheet(len(worlds), columns, region.w, region.h)
-    if output is None:
-        output = free_path(f"styles-{worlds[0].style_seed}-to-{worlds[-1].style_seed}", ".png")
-    check_sheet(output, sheet)
-    options = Options(precision=precision, threads=threads, device=device, halvings=halvings)
-    studio = open_studio(worlds[0], model=model, options=options)
-    pictures = ((str(world.style_seed), studio.with_world(world).array(region)) for world in worlds)
-    with progress("rendering", unit="styles", quiet=quiet) as advance:
+    """Render the same place in many styles, each with its seed, to choose seeds for --style-seed and layouts.
+
+    --world-seeds renders the paper's grid of structure against style. --like sorts styles by their distance to a
+    photograph: a difference of feature statistics, smaller is nearer.
+    """
+    check_outputs([output], [("model file", model), ("photograph", like)])
+    if world_seeds is not None and (world_seed is not None or like is not None or columns is not None):
+        raise InputError("--world-seeds has its own worlds and columns; omit --world-seed, --like and --columns")
+    styles = parse_seeds(seeds or ("0-255" if like else "0-7" if world_seeds else "0-63"), most=MAX_SEEDS)
+    places = [world_seed or 0] if world_seeds is None else parse_seeds(world_seeds, most=MAX_SEEDS)
+    if len(places) * len(styles) > MAX_SEEDS:
+        raise LimitError(
+            f"{len(places)} worlds in {len(styles)} styles are more than {MAX_SEEDS} pictures; give fewer seeds"
+        )
+    worlds = [
+        World.create(seed=place).changed(truncation=truncation, style_seed=style)
+        for place in places
+        for style in styles
+    ]
+    options = Options(precision=precision, threads=threads, device=device, halvings=parse_scale(scale or "1"))
+    request = SheetRequest(output, w, h, columns or (8 if world_seeds is None else len(styles)), options, quiet)
+    if like is None:
+        _draw_worlds(request, worlds, model=model, grid=len(places) > 1)
+    else:
+        _draw_likeness(request, worlds, like, model=model, choose_scale=scale is None)
+
+
+@dataclass(frozen=True)
+class SheetRequest:
+    """A sheet to draw: its file (None: the default name), size of a picture in px, columns, and rendering options."""
+
+    output: Path | None
+    w: int
+    h: int
+    columns: int
+    options: Options
+    quiet: bool
+
+    def target(self, stem: str, count: int, region: Region) -> tuple[Path, Sheet]:
+        """Return the file and the sheet of ``count`` pictures. Raises InputError if it cannot be written."""
+        sheet = Sheet(count, self.columns, region.w, region.h)
+        path = free_path(stem, ".png") if self.output is None else self.output
+        check_sheet(path, sheet)
+        return path, sheet
+
+
+def _draw_worlds(request: SheetRequest, worlds: Sequence[World], *, model: str | None, grid: bool) -> None:
+    region = Region(-(request.w // 2), -(request.h // 2), request.w, request.h).coarser(request.options.halvings)
+    stem = f"styles-{worlds[0].style_seed}-to-{worlds[-1].style_seed}"
+    if grid:
+        stem += f"-worlds-{worlds[0].seed}-to-{worlds[-1].seed}"
+    path, sheet = request.target(stem, len(worlds), region)
+    studio = open_studio(worlds[0], model=model, options=request.options)
+    pictures = (
+        (
+            f"world {world.seed}, style {world.style_seed}" if grid else str(world.style_seed),
+            studio.with_world(world).array(region),
+        )
+        for world in worlds
+    )
+    with progress("rendering", unit="pictures" if grid else "styles", quiet=request.quiet) as advance:
         image = draw_sheet(sheet, pictures, progress=advance)
-    save_sheet(image, output)
-    click.echo(output)
+    save_sheet(image, path)
+    click.echo(path)
+
+
+def _draw_likeness(
+    request: SheetRequest, worlds: Sequence[World], like: Path, *, model: str | None, choose_scale: bool
+) -> None:
+    size = request.w, request.h
+    region = Region(-(request.w // 2), -(request.h // 2), *size)  # px of the scale
+    count = min(NEAREST, len(worlds))
+    path, sheet = request.target(f"styles-like-{source_stem(like)}", count + 1, region)
+    photograph = fit_photograph(open_photograph(like, short_px=MIN_PX), size)
+    studio = open_studio(worlds[0], model=model, options=request.options)
+    if choose_scale:
+        studio = studio.coarser(view_halvings(studio.generator.config, request.h))
+    with progress("comparing", unit="styles", quiet=request.quiet) as advance:
+        found = nearest_styles(studio, region, photograph, worlds=worlds, most=count, progress=advance)
+    labelled = [(match_label(match), match.picture) for match in found]
+    save_sheet(draw_sheet(sheet, [(like.name, photograph), *labelled]), path)
+    if not request.quiet:
+        click.echo(f"nearest style: --style-seed {found[0].seed}, distance {found[0].distance:.4f}", err=True)
+    click.echo(path)
+
+
+def match_label(match: Match) -> str:
+    """Format seed and distance of a match."""
+    return f"{match.seed}, distance {match.distance:.4f}"

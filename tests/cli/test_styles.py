@@ -11,7 +11,9 @@ from infgen.cli import styles
 from infgen.cli.styles import command
 from infgen.errors import exit_code
 from infgen.geometry import Region
+from infgen.model.config import GeneratorConfig
 from infgen.rendering import sheet
+from infgen.rendering.likeness import view_halvings
 from infgen.rendering.sheet import LABEL_PX
 from infgen.rendering.studio import open_studio
 from infgen.world.world import World
@@ -102,3 +104,71 @@ def test_the_limit_of_a_sheet_counts_all_its_pictures(tmp_path: Path, monkeypatc
     monkeypatch.setattr(sheet, "MAX_SHEET_PX", 10_000)
     monkeypatch.setattr(styles, "open_studio", lambda *_, **__: pytest.fail("the model was loaded"))
     assert "4 pictures of 48 x 40 px" in refusal("--seeds", "0-3", *SIZE, "-o", tmp_path / "a.png")
+
+
+# Grids of structure against style
+
+
+def test_a_grid_has_a_row_for_each_world_and_a_column_for_each_style(tiny_model: Path, tmp_path: Path):
+    path = tmp_path / "grid.png"
+    result = run("--world-seeds", "4-5", "--seeds", "3,-7", *SIZE, "--model", tiny_model, "-o", path)
+    assert result.exit_code == 0, result.output
+    found = pixels(path)
+    assert found.shape == (2 * (40 + LABEL_PX) + 4, 2 * 48 + 4, 3)
+    world = World(seed=5).changed(style_seed=-7)
+    assert np.array_equal(found[-40:, -48:], open_studio(world, model=tiny_model).array(Region(-24, -20, 48, 40)))
+
+
+@pytest.mark.parametrize("words", [("--world-seed", 1), ("--like", "a.jpg"), ("--columns", 3)])
+def test_a_grid_takes_no_options_of_other_sheets(words: tuple[object, ...], tmp_path: Path):
+    assert "--world-seeds has its own worlds" in refusal("--world-seeds", "0-1", *words, "-o", tmp_path / "a.png")
+
+
+def test_a_grid_that_is_too_large_is_refused(tmp_path: Path):
+    words = ("--world-seeds", "0-99", "--seeds", "0-99", "-o", tmp_path / "a.png")
+    assert "100 worlds in 100 styles are more than 1024 pictures" in refusal(*words)
+
+
+# Styles like a photograph
+
+
+def test_styles_are_sorted_by_their_distance_to_a_photograph(tiny_model: Path, tmp_path: Path):
+    world = World(seed=0).changed(style_seed=2)
+    photograph = tmp_path / "photo.png"
+    Image.fromarray(open_studio(world, model=tiny_model).array(Region(-24, -20, 48, 40))).save(photograph)
+    result = CliRunner().invoke(
+        command,
+        [str(w) for w in ("--like", photograph, "--seeds", "0-3", *SIZE, "--scale", 1)]
+        + ["--model", str(tiny_model), "-o", str(tmp_path / "a.png")],
+    )
+    assert result.exit_code == 0, result.output
+    assert "nearest style: --style-seed 2, distance 0.0000" in result.stderr
+    found = pixels(tmp_path / "a.png")
+    assert np.array_equal(found[LABEL_PX : LABEL_PX + 40, :48], found[LABEL_PX : LABEL_PX + 40, 52:100])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--like", "none.jpg"), "'none.jpg' cannot be read"),
+        (("--like", "text.jpg"), "photograph text.jpg"),
+        (("--like", "photo.png", "--w", 20), "pictures of 20 x 40 px are too small to compare"),
+        (("--like", "photo.png", "-o", "photo.png"), "which this command reads"),
+    ],
+)
+def test_a_photograph_that_cannot_be_compared_is_refused(
+    words: tuple[object, ...], message: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("text.jpg").write_text("no photograph")
+    Image.new("RGB", (60, 50), "red").save("photo.png")
+    before = Path("photo.png").read_bytes()
+    assert message in refusal("--model", tiny_model, "-o", "a.png", *SIZE, *words)
+    assert sorted(path.name for path in Path().iterdir()) == ["photo.png", "text.jpg"]
+    assert Path("photo.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(("height", "halvings"), [(788, 0), (400, 1), (192, 2), (97, 3), (20, 3)])
+def test_a_photograph_is_compared_at_the_scale_of_its_whole_view(height: int, halvings: int):
+    config = GeneratorConfig((4,) * 12, local_channels=4, global_channels=4, scales=(3, 4, 5, 6), view_px=788)
+    assert view_halvings(config, height) == halvings
