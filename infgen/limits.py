@@ -119,6 +119,15 @@ MAX_CONNECTIONS = Limit(
     "connections",
     "open connections of the canvas server; fewer if descriptors are short",
 )
+MAX_DATA_MB = Limit(
+    "INFGEN_MAX_DATA_MB",
+    20_480,
+    "MiB",
+    "data folder of the canvas server; tiles and then the oldest revisions go first",
+)
+MAX_UPLOADS = Limit(
+    "INFGEN_MAX_UPLOADS", 4, "requests", "requests with photographs that the canvas server receives at the same time"
+)
 MAX_CANVAS_STYLES = Limit("INFGEN_MAX_CANVAS_STYLES", 64, "styles", "styles in one world of the canvas server")
 MAX_CANVAS_CENTRES = Limit(
     "INFGEN_MAX_CANVAS_CENTRES", 1024, "centres", "style centres in one world of the canvas server"

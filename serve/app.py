@@ -21,6 +21,7 @@ from infgen.serve.guard import LOOPBACK_NAMES, Guard
 from infgen.serve.head import AnswerHead
 from infgen.serve.proxy import Proxied, check_prefix, parse_networks
 from infgen.serve.routes import jobs, photographs, status, tiles, worlds
+from infgen.serve.storage import Storage
 from infgen.version import __version__
 from infgen.world.world import World
 
@@ -92,7 +93,7 @@ def create_app(
         app.include_router(routes.router, prefix=API)
     app.include_router(status.api, prefix=API)
     app.include_router(status.router)
-    _add_errors(app)
+    _add_errors(app, canvas.storage)
     _add_page(app)
     app.add_middleware(AnswerHead)
     app.add_middleware(Guard, token=token, hosts=hosts, metrics=canvas.metrics)
@@ -100,11 +101,11 @@ def create_app(
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: FastAPI, storage: Storage) -> None:
     @app.exception_handler(InfgenError)
     async def on_infgen_error(request: Request, error: Exception) -> JSONResponse:
-        answer = error_response(error)
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        answer = error_response(error, text=storage.redact(str(error)))
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and request.url.path.rpartition("/")[2] != "ready":
             logger.error("%s %s: %d: %s", request.method, request.url.path, answer.status_code, error)
         return answer
 

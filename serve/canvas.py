@@ -15,6 +15,7 @@ from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
 from infgen.serve.jobs.board import JobBoard
 from infgen.serve.metrics import Metrics
+from infgen.serve.storage import Storage
 from infgen.serve.tiles.painter import Painter
 from infgen.serve.worlds.store import WorldStore
 
@@ -29,18 +30,22 @@ class CanvasServer:
         self._lock = _lock_folder(data)
         self.metrics = Metrics()
         self.engine_lock = FairLock()
-        self.painter = Painter(studio, data / "tiles", engine_lock=self.engine_lock, metrics=self.metrics)
-        self.worlds = WorldStore(data / "worlds", renderer_hash=self.painter.renderer_hash)
-        self.jobs = JobBoard(data / "jobs")
+        self.storage = Storage(data.resolve())
+        folder = self.storage.folder / "tiles"
+        self.painter = Painter(studio, folder, engine_lock=self.engine_lock, metrics=self.metrics)
+        self.storage.add(lambda: self.painter.disk_bytes, self.painter.shrink_disk)
+        self.worlds = WorldStore(self.storage, renderer_hash=self.painter.renderer_hash)
+        self.jobs = JobBoard(self.storage)
         self.streams = 0  # open event streams of jobs
+        self.uploads = 0  # requests with photographs that are being received
         self.running = False
         self.draining = False
         self._watch()
 
     @property
     def ready(self) -> bool:
-        """Whether the server accepts work."""
-        return self.running and not self.draining
+        """Whether the server accepts work. Looks at the data folder, so do not ask on the event loop."""
+        return self.running and not self.draining and self.storage.usable()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -72,6 +77,10 @@ class CanvasServer:
         watch("infgen_dropped_tiles", "Tiles dropped from the queue before rendering", lambda: queue.dropped)
         watch("infgen_cache_bytes", "Bytes of tiles cached in memory", lambda: self.painter.memory_bytes)
         watch("infgen_disk_cache_bytes", "Bytes of tiles cached on disk", lambda: self.painter.disk_bytes)
+        watch("infgen_data_bytes", "Bytes of the data folder", lambda: self.storage.used)
+        watch("infgen_data_limit_bytes", "Limit of the data folder in bytes", lambda: self.storage.limit)
+        watch("infgen_worlds_bytes", "Bytes of worlds with their history and latents", lambda: self.worlds.size)
+        watch("infgen_jobs_bytes", "Bytes of jobs and their results", lambda: self.jobs.size)
         watch("infgen_worlds", "Stored worlds", lambda: len(self.worlds))
         watch("infgen_running_jobs", "Running jobs", lambda: self.jobs.count("running"))
         watch("infgen_waiting_jobs", "Queued jobs", lambda: self.jobs.count("queued"))

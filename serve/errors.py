@@ -42,6 +42,10 @@ class PreconditionError(InputError):
     """A change lacks the header If-Match (428)."""
 
 
+class StorageError(InfgenError):
+    """The data folder is full, over its limit, or not writable (507)."""
+
+
 class BusyError(InfgenError):
     """The queue is full (429). ``retry_after``: estimated seconds until it has room."""
 
@@ -68,6 +72,7 @@ STATUSES: tuple[tuple[type[InfgenError], HTTPStatus], ...] = (
     (PreconditionError, HTTPStatus.PRECONDITION_REQUIRED),
     (BusyError, HTTPStatus.TOO_MANY_REQUESTS),
     (StoppingError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
     (DeadlineError, HTTPStatus.GATEWAY_TIMEOUT),
     *HTTP_STATUSES,
 )
@@ -86,8 +91,8 @@ def one_line(status: int, line: str, headers: dict[str, str] | None = None) -> J
     return JSONResponse({"error": " ".join(line.split())}, status, headers=headers)
 
 
-def error_response(error: Exception) -> JSONResponse:
-    """Build the response for ``error``. Hides the text of errors that are not InfgenError."""
+def error_response(error: Exception, *, text: str | None = None) -> JSONResponse:
+    """Build the response for ``error``, with its own text or ``text``. Hides the text of errors that are not InfgenError."""
     if not isinstance(error, InfgenError):
         return one_line(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED)
     headers = {}
@@ -95,7 +100,7 @@ def error_response(error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after if isinstance(error, BusyError) else STOPPING_RETRY)
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
-    return one_line(status_of(error), str(error), headers)
+    return one_line(status_of(error), str(error) if text is None else text, headers)
 
 
 def first_problem(problem: Mapping[str, Any]) -> str:

@@ -55,6 +55,11 @@ class AnchoredLatents:
                 raise WorldError(f"{name} holds values that are not finite numbers; invert the photograph again")
 
     @property
+    def nbytes(self) -> int:
+        """Size of all tensors in bytes."""
+        return sum(tensor.nbytes for tensor in _tensors(self).values())
+
+    @property
     def levels(self) -> int:
         """Number of inverted upsampling levels, with two noises each."""
         return len(self.noises) // 2

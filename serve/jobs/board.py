@@ -23,8 +23,11 @@ from infgen.errors import InfgenError, LimitError
 from infgen.geometry import Region
 from infgen.limits import JOB_SECONDS, JOBS_AT_ONCE, KEPT_JOBS, MAX_JOBS
 from infgen.serve.errors import FAILED, BusyError, NotFoundError, StoppingError
+from infgen.serve.logs import Throttle
+from infgen.serve.storage import Storage, tree_bytes
 
 logger = logging.getLogger(__name__)
+_throttle = Throttle(logger)
 
 Kind = Literal["export", "outpaint", "inbetween"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -110,16 +113,17 @@ _STORED = ("id", "kind", "world", "created", "state", "done", "total", "region",
 
 
 class JobBoard:
-    """All jobs, stored in ``folder``. Thread-safe. ``start`` starts the worker threads."""
+    """All jobs, in the folder "jobs" of ``storage``. Thread-safe. ``start`` starts the worker threads."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, storage: Storage) -> None:
+        self._storage, self._folder = storage, storage.folder / "jobs"
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[tuple[Job, Run] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopping = False
-        folder.mkdir(parents=True, exist_ok=True)
-        self._jobs = {job.id: job for job in _load_all(folder)}
+        self._folder.mkdir(exist_ok=True)
+        self._jobs = {job.id: job for job in _load_all(self._folder)}
+        storage.add(lambda: self.size)
 
     def start(self) -> None:
         """Start the worker threads."""
@@ -133,6 +137,26 @@ class JobBoard:
         with self._lock:
             return sum(job.state == state for job in self._jobs.values())
 
+    @property
+    def size(self) -> int:
+        """Size of all jobs and their results in bytes."""
+        return tree_bytes(self._folder)
+
+    def check_room(self) -> None:
+        """Raise BusyError if too many jobs are open, StoppingError during shutdown."""
+        with self._lock:
+            self._check_room()
+
+    def _check_room(self) -> None:
+        if self._stopping:
+            raise StoppingError("the server is shutting down and accepts no jobs; try again later")
+        open_jobs = sum(not job.ended for job in self._jobs.values())
+        if open_jobs >= MAX_JOBS.value():
+            message = (
+                f"{open_jobs} jobs are queued or running; allowed are {MAX_JOBS.value()}; wait for one, or cancel one"
+            )
+            raise BusyError(message, retry_after=BUSY_RETRY)
+
     def get(self, id: str) -> Job:
         """Return a job. Raises NotFoundError for an unknown id."""
         with self._lock:
@@ -145,17 +169,12 @@ class JobBoard:
 
         Raises BusyError if too many jobs are open, StoppingError during shutdown.
         """
+        id = secrets.token_hex(8)
+        job = Job(id, kind, world, self._folder / id, datetime.now(UTC).isoformat(timespec="milliseconds"))
         with self._lock:
-            if self._stopping:
-                raise StoppingError("the server is shutting down and accepts no jobs; try again later")
-            open_jobs = sum(not job.ended for job in self._jobs.values())
-            if open_jobs >= MAX_JOBS.value():
-                message = f"{open_jobs} jobs are queued or running; allowed are {MAX_JOBS.value()}; wait for one, or cancel one"
-                raise BusyError(message, retry_after=BUSY_RETRY)
-            id = secrets.token_hex(8)
-            folder = self._folder / id
-            folder.mkdir()
-            job = Job(id, kind, world, folder, datetime.now(UTC).isoformat(timespec="milliseconds"))
+            self._check_room()
+            with self._storage.storing():
+                job.folder.mkdir()
             self._jobs[id] = job
         return job
 
@@ -205,7 +224,10 @@ class JobBoard:
             state = "cancelled"
             job.error = _LOST if self._stopping else None
         except InfgenError as error:
-            job.error = " ".join(str(error).split())
+            job.error = self._storage.redact(" ".join(str(error).split()))
+        except OSError as error:
+            logger.warning("job %s failed: %s", job.id, error)
+            job.error = f"the result cannot be stored ({error.strerror}); ask the operator of the server"
         except Exception:
             logger.exception("job %s failed", job.id)
             job.error = FAILED
@@ -245,12 +267,12 @@ def _store(job: Job) -> None:
         with write_atomically(job.folder / STATE_FILE) as temporary:
             temporary.write_text(json.dumps(values))
     except (InfgenError, OSError) as error:
-        logger.warning("cannot write the state of job %s: %s", job.id, error)
+        _throttle.warning("cannot write the states of jobs: %s", error)
 
 
 def _clear(folder: Path) -> None:
-    """Remove the files of an unfinished job, except ``job.json``."""
-    for path in folder.iterdir():
+    """Remove the files of an unfinished job, except ``job.json``. Ignores a missing folder."""
+    for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != STATE_FILE:
@@ -268,6 +290,9 @@ def _load_all(folder: Path) -> list[Job]:
             continue
         if not job.ended:
             job.state, job.error = "failed", _LOST
+            _store(job)
+        if job.state != "done":
+            _clear(path)
         jobs.append(job)
     return jobs
 

@@ -11,7 +11,6 @@ from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import invert_photograph
 from infgen.inversion.invert import CONTINUING
 from infgen.inversion.optimise import Settings, Step
-from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import Placed
 from infgen.pixels import Pixels
 from infgen.rendering.render import render_tiles
@@ -36,9 +35,7 @@ def run_inversions(
         found.append(
             _invert(photo, job, settings, studio=studio, period=world.period, engine_lock=engine_lock, report=report)
         )
-    outputs = Outputs(store.folder(job.world) / "photo.png")
-    latents = [outputs.save_latents(each) for each in found]
-    record = store.change(job.world, lambda now: add_photographs(now, latents, arrangement))
+    record = store.add_latents(job.world, found, lambda now, files: add_photographs(now, files, arrangement))
     job.region, job.revision = arrangement.world_region, record.revision
     rendering = studio.coarser(arrangement.rendered_halvings).with_world(record.world)
     generated = _draw_region(job, rendering, arrangement, engine_lock)

@@ -3,8 +3,8 @@
 import base64
 import inspect
 import struct
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import anyio.to_thread
@@ -14,9 +14,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from infgen.errors import InfgenError, LimitError
-from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_PAINTING_PIXELS
+from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_PAINTING_PIXELS, MAX_UPLOADS
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.errors import InvalidBodyError, first_problem, status_of
+from infgen.serve.errors import BusyError, InvalidBodyError, StorageError, first_problem, status_of
 from infgen.serve.worlds.limits import check_counts
 from infgen.world.document import Document, parse_document
 
@@ -26,6 +26,7 @@ MAX_CONTAINERS, MAX_ENTRIES, MAX_VALUES = 100_000, 200_000, 600_000
 MAX_FIELDS = 32  # of a form, besides files
 MAX_FIELD_BYTES = 1024
 PARSERS = 2  # threads
+UPLOAD_RETRY = 5  # seconds
 _HEAD_CHARS = 44  # base64 of the first 33 bytes of a PNG, which hold its size
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -37,12 +38,25 @@ class BodyRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Wrap the handler of FastAPI."""
         handle, model, parsers = super().get_route_handler(), _body_model(self.endpoint), CapacityLimiter(PARSERS)
+        has_photographs = any("UploadFile" in str(kind) for kind in _annotations(self.endpoint))
 
         async def read_and_handle(request: Request) -> Response:
             canvas: CanvasServer = request.app.state.canvas
             if (id := request.path_params.get("world_id")) is not None:
                 canvas.worlds.check(id)
-            return await handle(_BodyRequest(request, model=model, parsers=parsers))
+            checked = _BodyRequest(request, model=model, parsers=parsers)
+            if not has_photographs:
+                return await handle(checked)
+            with _upload(canvas):
+                size = int(request.headers.get("content-length", 0))
+                await anyio.to_thread.run_sync(canvas.storage.require, size)
+                try:
+                    await checked.form()
+                except OSError as error:
+                    raise StorageError(
+                        f"the photographs cannot be received ({error.strerror}); try again later"
+                    ) from None
+            return await handle(checked)
 
         return read_and_handle
 
@@ -66,9 +80,27 @@ class _BodyRequest(Request):
         return super().form(**limits | {"max_part_size": MAX_FIELD_BYTES})
 
 
+@contextmanager
+def _upload(canvas: CanvasServer) -> Iterator[None]:
+    """Count a request with photographs. Raises BusyError if the server cannot start its job, or receives too many."""
+    canvas.jobs.check_room()
+    if canvas.uploads >= MAX_UPLOADS.value():
+        line = f"{canvas.uploads} requests send photographs; allowed are {MAX_UPLOADS.value()}; try again later"
+        raise BusyError(line, retry_after=UPLOAD_RETRY)
+    canvas.uploads += 1
+    try:
+        yield
+    finally:
+        canvas.uploads -= 1
+
+
+def _annotations(endpoint: Callable[..., Any]) -> list[Any]:
+    return [parameter.annotation for parameter in inspect.signature(endpoint).parameters.values()]
+
+
 def _body_model(endpoint: Callable[..., Any]) -> type[Document] | None:
     """Return the type of the parameter of ``endpoint`` that is a JSON document, None if it has none."""
-    kinds = (parameter.annotation for parameter in inspect.signature(endpoint).parameters.values())
+    kinds = _annotations(endpoint)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Document)), None)
 
 

@@ -38,6 +38,7 @@ _TEXTS = {
     428: "The header If-Match is missing.",
     429: "The queue is full; retry after the seconds in the header Retry-After.",
     503: "The server is shutting down; retry after the seconds in the header Retry-After.",
+    507: "The data folder of the server is full or not writable.",
     504: "The tile was not rendered in time.",
 }
 

@@ -7,8 +7,9 @@ from time import monotonic
 
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from infgen.limits import MAX_STREAMS
+from infgen.limits import MAX_EXPORT_PIXELS, MAX_STREAMS
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
 from infgen.serve.jobs.board import Job
@@ -22,6 +23,7 @@ router = APIRouter(tags=["jobs"], route_class=BodyRoute)
 
 POLL_SECONDS, PING_SECONDS = 0.2, 15.0  # interval of polling a followed job, interval of keep-alive comments
 STREAM_RETRY = 5
+CHANNELS = 3  # bytes of a pixel: a result is hardly larger
 
 
 def job_record(job: Job) -> JobRecord:
@@ -45,12 +47,13 @@ def job_record(job: Job) -> JobRecord:
     )
 
 
-@router.post("/worlds/{world_id}/exports", status_code=202, responses=errors(400, 404, 408, 413, 429, 503))
+@router.post("/worlds/{world_id}/exports", status_code=202, responses=errors(400, 404, 408, 413, 429, 503, 507))
 def start_export(canvas: CanvasDep, world_id: WorldId, body: Export) -> JobRecord:
     """Start a job that exports a rectangle to a picture file, with the same bytes as ``infgen render``."""
     revision = canvas.worlds.get(world_id).revision if body.revision is None else body.revision
     region = region_of(body)
     studio = canvas.studio.with_world(canvas.worlds.at(world_id, revision))
+    canvas.storage.require(CHANNELS * region.pixels if region.pixels <= MAX_EXPORT_PIXELS.value() else 0)
     job = canvas.jobs.new("export", world_id)
     try:
         path = export_path(job.folder, region, body.format)
@@ -93,27 +96,39 @@ async def follow_job(canvas: CanvasDep, job_id: JobId) -> StreamingResponse:
             f"{canvas.streams} clients follow jobs; allowed are {MAX_STREAMS.value()}; poll the job instead",
             retry_after=STREAM_RETRY,
         )
-    return StreamingResponse(_stream_events(canvas, job), media_type="text/event-stream")
+    canvas.streams += 1
+    return _Events(canvas, job)
+
+
+class _Events(StreamingResponse):
+    """Stream of one job. It occupies one of the streams from its creation to its end, also if it never begins."""
+
+    def __init__(self, canvas: CanvasServer, job: Job) -> None:
+        super().__init__(_stream_events(canvas, job), media_type="text/event-stream")
+        self._canvas = canvas
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._canvas.streams -= 1
 
 
 async def _stream_events(canvas: CanvasServer, job: Job) -> AsyncIterator[str]:
     sent, last = "", monotonic()
-    canvas.streams += 1
-    try:
-        while True:
-            ended = job.ended or canvas.draining
-            text = json.dumps(job_record(job).model_dump(mode="json"))
-            if text != sent or ended:
-                yield f"event: {'end' if ended else 'progress'}\ndata: {text}\n\n"
-                sent, last = text, monotonic()
-            if ended:
-                return
-            if monotonic() - last > PING_SECONDS:
-                yield ": still here\n\n"
-                last = monotonic()
-            await asyncio.sleep(POLL_SECONDS)
-    finally:
-        canvas.streams -= 1
+    while True:
+        ended = job.ended or canvas.draining
+        text = json.dumps(job_record(job).model_dump(mode="json"))
+        if text != sent or ended:
+            yield f"event: {'end' if ended else 'progress'}\ndata: {text}\n\n"
+            sent, last = text, monotonic()
+        if ended:
+            return
+        if monotonic() - last > PING_SECONDS:
+            yield ": still here\n\n"
+            last = monotonic()
+        await asyncio.sleep(POLL_SECONDS)
 
 
 @router.get(

@@ -20,6 +20,7 @@ from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, WorldId, errors
 from infgen.serve.routes.jobs import job_record
 from infgen.serve.routes.schemas import JobRecord
+from infgen.serve.storage import Storage
 from infgen.serve.worlds.photographs import Placing, Upload, arrange
 from infgen.world.document import cut
 
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/worlds", tags=["jobs"], route_class=BodyRoute)
 STEPS = CONTINUING.steps
 MARGIN_PX = 2**20  # far above every picture limit
 NAMELESS = "photograph"
-STARTS = errors(400, 404, 408, 413, 429, 503)
+STARTS = errors(400, 404, 408, 413, 429, 503, 507)
 
 Margin = Annotated[int, Form(ge=0, le=MARGIN_PX, description="Px to add on this side.")]
 Gap = Annotated[int, Form(ge=1, le=MARGIN_PX, description="Px between neighbouring photographs, at working size.")]
@@ -91,9 +92,12 @@ def _start_job(
             f"{MAX_OUTPAINT_STEPS.name}"
         )
     world, studio = canvas.worlds.get(world_id).world, canvas.studio
+    canvas.storage.require(sum(photo.size or 0 for photo in photos))
     job = canvas.jobs.new(kind, world_id)
     try:
-        uploads = [_save_upload(photo, job.folder / f"upload-{i}") for i, photo in enumerate(photos, 1)]
+        uploads = [
+            _save_upload(photo, job.folder / f"upload-{i}", storage=canvas.storage) for i, photo in enumerate(photos, 1)
+        ]
         arrangement = arrange(uploads, placing, world=world, config=studio.generator.config)
         for upload in uploads:
             upload.path.unlink()
@@ -112,7 +116,7 @@ def _start_job(
     return job_record(job)
 
 
-def _save_upload(photo: UploadFile, path: Path) -> Upload:
+def _save_upload(photo: UploadFile, path: Path, *, storage: Storage) -> Upload:
     """Write an uploaded photograph to ``path``. Raises LimitError if it is too large."""
     name, limit = _base_name(photo.filename or ""), MAX_UPLOAD_MB
     if (photo.size or 0) > limit.value() * MIB:
@@ -120,7 +124,7 @@ def _save_upload(photo: UploadFile, path: Path) -> Upload:
             f"{cut(name)} has {photo.size} bytes, over the limit of {limit.value()} MiB for a photograph; send a smaller "
             f"one, or raise {limit.name}"
         )
-    with path.open("wb") as file:
+    with storage.storing(), path.open("wb") as file:
         shutil.copyfileobj(photo.file, file)
     return Upload(path, name)
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
 
 from infgen.serve.jobs.board import Kind, State
 from infgen.serve.jobs.exports import Format
-from infgen.serve.worlds.store import Name
+from infgen.serve.worlds.files import Name
 from infgen.world.document import Document, Seed
 from infgen.world.edits import FIELDS, FieldName
 from infgen.world.layout import Px, Size
@@ -68,13 +68,19 @@ class Rectangle(Document):
     """Height."""
 
 
+def _one_line(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name has no control characters and line breaks; remove them")
+    return name
+
+
 class NewWorld(Document):
     """A world to create."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Blue hills", "world": EXAMPLE_WORLD}]})
 
-    name: Name | None = None
-    """Display name; by default "World" and its seed."""
+    name: Annotated[Name, AfterValidator(_one_line)] | None = None
+    """Display name, without control characters; by default "World" and its seed."""
     world: World = World()
     """World document; by default the world of seed 0."""
 

@@ -63,9 +63,9 @@ async def live() -> str:
 
 @router.get("/health/ready", response_class=PlainTextResponse, responses=errors(503))
 def ready(canvas: CanvasDep) -> str:
-    """Report that the model is loaded, the engine passed its self-test, and the server is not shutting down."""
+    """Report that the model is loaded, the data folder is usable, and the server is not shutting down."""
     if not canvas.ready:
-        raise StoppingError("the server is starting or shutting down and accepts no work")
+        raise StoppingError("the server is starting, shutting down or out of storage, and accepts no work")
     return "ready"
 
 

@@ -16,7 +16,7 @@ from infgen.world.document import cut
 from infgen.world.world import World
 
 router = APIRouter(prefix="/worlds", tags=["worlds"], route_class=BodyRoute)
-CHANGES = errors(400, 404, 408, 412, 413, 428)
+CHANGES = errors(400, 404, 408, 412, 413, 428, 507)
 
 
 def world_response(record: Record, status: int = 200) -> Response:
@@ -47,7 +47,7 @@ def list_worlds(canvas: CanvasDep) -> list[WorldEntry]:
     ]
 
 
-@router.post("", status_code=201, response_model=WorldRecord, responses=errors(400, 408, 413))
+@router.post("", status_code=201, response_model=WorldRecord, responses=errors(400, 408, 413, 507))
 def create_world(canvas: CanvasDep, body: NewWorld) -> Response:
     """Create a world."""
     world = body.world
@@ -82,7 +82,7 @@ def replace_world(canvas: CanvasDep, world_id: WorldId, body: ChangedWorld, if_m
     return world_response(canvas.worlds.change(world_id, replace_document, expected=match(if_match)))
 
 
-@router.delete("/{world_id}", status_code=204, responses=errors(404))
+@router.delete("/{world_id}", status_code=204, responses=errors(404, 507))
 def delete_world(canvas: CanvasDep, world_id: WorldId) -> None:
     """Delete a world, its history and its photographs."""
     canvas.worlds.delete(world_id)
@@ -122,8 +122,10 @@ def region_of(rectangle: Rectangle) -> Region:
 
 
 def _check(canvas: CanvasServer, world: World) -> None:
-    """Raise WorldError if the model cannot render ``world``, LimitError if it has too many styles."""
+    """Raise WorldError if the model cannot render ``world``, LimitError if it has too many styles, InputError for names."""
     layout = world.layout
     if layout is not None:
+        if (name := next((style.name for style in layout.styles if not style.name.isprintable()), None)) is not None:
+            raise InputError(f"style name {cut(name)} has control characters; remove them")
         check_counts(styles=len(layout.styles), centres=len(layout.centres), transition=layout.transition)
     canvas.studio.with_world(world)

@@ -55,6 +55,8 @@ class DiskCache:
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder, self._limit = folder, limit
         self._lock = threading.Lock()
+        with suppress(OSError):  # ``put`` reports it
+            folder.mkdir(exist_ok=True)
         self._sizes = _list_files(folder)
         self.size = sum(self._sizes.values())
         self._failed = False
@@ -84,7 +86,7 @@ class DiskCache:
         path = self._folder / name
         temporary = path.with_name(f"{secrets.token_hex(8)}{_TEMPORARY}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(exist_ok=True)  # without parents: a removed data folder stays removed
             temporary.write_bytes(_digest(data) + data)
             os.replace(temporary, path)
         except OSError as error:
@@ -99,12 +101,18 @@ class DiskCache:
             self._sizes[name] = _DIGEST_BYTES + len(data)
             full = self.size > self._limit
         if full:
-            self._make_room()
+            self._reduce_to(int(_KEEP * self._limit))
 
-    def _make_room(self) -> None:
+    def shrink(self, size: int) -> int:
+        """Remove the least recently used files until ``size`` bytes are free. Returns the bytes."""
+        before = self.size
+        self._reduce_to(before - size)
+        return before - self.size
+
+    def _reduce_to(self, size: int) -> None:
         while True:
             with self._lock:
-                if self.size <= _KEEP * self._limit or not self._sizes:
+                if self.size <= size or not self._sizes:
                     return
                 oldest = next(iter(self._sizes))
             self._forget(oldest)

@@ -104,6 +104,10 @@ class Painter:
         """Size of the disk cache in bytes."""
         return self._disk.size
 
+    def shrink_disk(self, size: int) -> int:
+        """Remove the oldest tiles from the disk until ``size`` bytes are free. Returns the bytes."""
+        return self._disk.shrink(size)
+
     def tile_work(self, world: World, revision: str, address: Address, suffix: str) -> TileWork:
         """Build the request for a tile. Raises NotFoundError for an address off the canvas."""
         address.check(self.artist.least)

@@ -1,62 +1,42 @@
-"""Store worlds: one world file per revision, and a history for undo and redo.
-
-    worlds/5f3a09c1d2e4/history.json                  name, times, hashes of all revisions, current revision
-    worlds/5f3a09c1d2e4/<hash>.json                   world documents, as read by ``infgen render --world``
-    worlds/5f3a09c1d2e4/<name>.safetensors            latents of photographs
+"""Store worlds: one world file per revision, and a history for undo and redo (see ``infgen.serve.worlds.files``).
 
 A revision is written before the history that lists it, and both writes are atomic. After a crash, a world has at least
 every change that was answered.
 """
 
 import hashlib
-import logging
 import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 from cachetools import LRUCache
-from pydantic import FailFast, Field
 
-from infgen.atomic import TEMPORARY_PREFIX, write_atomically
-from infgen.errors import InfgenError, LimitError
+from infgen.atomic import TEMPORARY_PREFIX
+from infgen.errors import LimitError
+from infgen.inversion.outputs import Outputs
 from infgen.limits import MAX_REVISIONS, MAX_WORLDS
 from infgen.serve.errors import ConflictError, NotFoundError, PreconditionError, StaleError
-from infgen.world.document import VersionedDocument
+from infgen.serve.storage import Storage, tree_bytes
+from infgen.serve.worlds.files import (
+    GOING,
+    History,
+    document_path,
+    load_histories,
+    save_document,
+    sweep,
+    write_history,
+)
+from infgen.world.anchors import AnchoredLatents
 from infgen.world.world import World
 
-logger = logging.getLogger(__name__)
-
-HISTORY = "history.json"
 KEPT_DOCUMENTS = 64
-_GOING = ".going-"  # prefix of folders being deleted
-_HASH_CHARS = 32
-
-Hash = Annotated[str, Field(pattern=f"^[0-9a-f]{{{_HASH_CHARS}}}$")]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class History(VersionedDocument):
-    """The contents of ``history.json``."""
-
-    kind = "history"
-
-    name: Name
-    """Display name."""
-    created: str
-    """Time of creation, ISO 8601."""
-    modified: str
-    """Time of the last change, undo or redo, ISO 8601."""
-    revisions: Annotated[tuple[Hash, ...], FailFast(), Field(min_length=1)]
-    """Hashes of the world documents, oldest first."""
-    at: Annotated[int, Field(ge=0)]
-    """Index of the current revision."""
+PHOTOGRAPH = "photo.png"  # files of latents are named after it
 
 
 @dataclass(frozen=True)
@@ -80,20 +60,28 @@ class Record:
 
 
 class WorldStore:
-    """The worlds in ``folder``. Thread-safe; only one process may use the folder.
+    """The worlds in the folder "worlds" of ``storage``. Thread-safe; only one process may use it.
 
     ``renderer_hash``: from ``hash_renderer``. With another model, the same document has another revision.
     """
 
-    def __init__(self, folder: Path, *, renderer_hash: str) -> None:
-        self._folder, self._renderer_hash = folder, renderer_hash
+    def __init__(self, storage: Storage, *, renderer_hash: str) -> None:
+        self._storage, self._folder, self._renderer_hash = storage, storage.folder / "worlds", renderer_hash
         self._lock = threading.RLock()
+        self._unnamed: set[str] = set()  # latents that are being added
         self._documents: LRUCache[tuple[str, str], World] = LRUCache(KEPT_DOCUMENTS)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._histories = dict(_load_all(folder))
+        self._folder.mkdir(exist_ok=True)
+        self._histories = dict(load_histories(self._folder))
+        self._sizes = {id: tree_bytes(self._folder / id) for id in self._histories}
+        storage.add(lambda: self.size, self.drop_oldest)
 
     def __len__(self) -> int:
         return len(self._histories)
+
+    @property
+    def size(self) -> int:
+        """Size of all worlds in bytes."""
+        return sum(list(self._sizes.values()))
 
     def check(self, id: str) -> None:
         """Raise NotFoundError for an unknown id. Never waits for a thread that changes a world."""
@@ -102,15 +90,14 @@ class WorldStore:
     def entries(self) -> list[tuple[str, History, str]]:
         """List (id, history, revision) of every world, last changed first."""
         with self._lock:
-            found = [(id, h, self._revision(h.revisions[h.at])) for id, h in self._histories.items()]
+            found = [(id, h, self._revision(h.current)) for id, h in self._histories.items()]
         return sorted(found, key=lambda entry: entry[1].modified, reverse=True)
 
     def get(self, id: str) -> Record:
         """Return a world. Raises NotFoundError for an unknown id."""
         with self._lock:
             history = self._history(id)
-            shown = history.revisions[history.at]
-            return Record(id, history, self._revision(shown), self._document(id, shown))
+            return Record(id, history, self._revision(history.current), self._document(id, history.current))
 
     def at(self, id: str, revision: str) -> World:
         """Return the world at ``revision``. Raises NotFoundError if the revision is unknown or was removed."""
@@ -130,12 +117,18 @@ class WorldStore:
                 )
             id, now = secrets.token_hex(6), _now()
             folder = self._folder / f"{TEMPORARY_PREFIX}{id}"
-            folder.mkdir()
-            content = _save(world, folder)
-            history = History(name=name, created=now, modified=now, revisions=(content,), at=0)
-            _write(history, folder)
-            os.replace(folder, self._folder / id)
+            self._storage.require(len(world.to_json()))
+            try:
+                with self._storage.storing():
+                    folder.mkdir()
+                    content = save_document(world, folder)
+                    history = History(name=name, created=now, modified=now, revisions=(content,), at=0)
+                    write_history(history, folder)
+                    os.replace(folder, self._folder / id)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
             self._histories[id] = history
+            self._sizes[id] = tree_bytes(self._folder / id)
             return self.get(id)
 
     def change(self, id: str, change: Callable[[World], World], *, expected: str | None = None) -> Record:
@@ -149,7 +142,10 @@ class WorldStore:
             changed = change(record.world)
             if changed == record.world:
                 return record
-            content = _save(changed, self._folder / id)
+            self._storage.require(len(changed.to_json()))
+            record = self.get(id)  # it may have lost old revisions to make room
+            with self._storage.storing():
+                content = save_document(changed, self._folder / id)
             kept = (*record.history.revisions[: record.history.at + 1], content)[-MAX_REVISIONS.value() :]
             return self._show(record, replace_history(record.history, revisions=kept, at=len(kept) - 1))
 
@@ -165,9 +161,10 @@ class WorldStore:
         """Delete a world with its revisions and photographs. Raises NotFoundError for an unknown id."""
         with self._lock:
             self._history(id)
-            going = self._folder / f"{_GOING}{id}"
-            os.replace(self._folder / id, going)
-            del self._histories[id]
+            going = self._folder / f"{GOING}{id}"
+            with self._storage.storing():
+                os.replace(self._folder / id, going)
+            del self._histories[id], self._sizes[id]
         shutil.rmtree(going, ignore_errors=True)
 
     def folder(self, id: str) -> Path:
@@ -175,6 +172,48 @@ class WorldStore:
         with self._lock:
             self._history(id)
         return self._folder / id
+
+    def add_latents(
+        self, id: str, latents: Sequence[AnchoredLatents], change: Callable[[World, list[Path]], World]
+    ) -> Record:
+        """Save latents of photographs next to a world, and name them by ``change(world, files)`` in one revision.
+
+        If that fails, the files are removed. Raises StorageError if they do not fit, and every error of ``change``.
+        """
+        with self._lock:
+            folder = self.folder(id)
+            self._storage.require(sum(each.nbytes for each in latents))
+            try:
+                with self._storage.storing():
+                    files = [Outputs(folder / PHOTOGRAPH).save_latents(each) for each in latents]
+                self._unnamed = {file.name for file in files}
+                return self.change(id, lambda world: change(world, files))
+            finally:
+                self._unnamed = set()
+                self._sweep(id)
+
+    def drop_oldest(self, size: int) -> int:
+        """Remove the oldest revisions of all worlds, but no current one, until ``size`` bytes are free. Returns the bytes."""
+        with self._lock:
+            before, files = self.size, []
+            for id, history in self._histories.items():
+                for content in set(history.revisions) - {history.current}:
+                    with suppress(OSError):
+                        files.append((document_path(self._folder / id, content).stat().st_mtime_ns, id, content))
+            for _, id, content in sorted(files):
+                if before - self.size >= size:
+                    break
+                history = self._histories[id].without(content)
+                with self._storage.storing():
+                    write_history(history, self._folder / id)
+                self._histories[id] = history
+                self._sweep(id)
+            return before - self.size
+
+    def _sweep(self, id: str) -> None:
+        """Remove files that no revision needs, except those that are being added, and measure the world again."""
+        sweep(self._folder / id, self._histories[id], keep=self._unnamed)
+        self._sizes[id] = tree_bytes(self._folder / id)
 
     def _history(self, id: str) -> History:
         if id not in self._histories:
@@ -197,11 +236,14 @@ class WorldStore:
         return record
 
     def _show(self, record: Record, history: History) -> Record:
-        _write(history, self._folder / record.id)
+        folder = self._folder / record.id
+        with self._storage.storing():
+            write_history(history, folder)
         self._histories[record.id] = history
-        for content in set(record.history.revisions) - set(history.revisions):
-            with suppress(OSError):
-                (self._folder / record.id / f"{content}.json").unlink()
+        if set(record.history.revisions) - set(history.revisions):
+            self._sweep(record.id)
+        else:
+            self._sizes[record.id] = tree_bytes(folder)
         return self.get(record.id)
 
 
@@ -219,31 +261,3 @@ def replace_history(history: History, **values: object) -> History:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _save(world: World, folder: Path) -> str:
-    """Write the document to a file named by its hash. Returns the hash."""
-    content = hashlib.sha256(world.to_json().encode()).hexdigest()[:_HASH_CHARS]
-    path = folder / f"{content}.json"
-    if not path.exists():
-        world.save(path)
-    return content
-
-
-def _write(history: History, folder: Path) -> None:
-    with write_atomically(folder / HISTORY) as temporary:
-        temporary.write_text(history.to_json() + "\n")
-
-
-def _load_all(folder: Path) -> Iterator[tuple[str, History]]:
-    """Load all worlds. Removes folders left half created or half deleted by a crash."""
-    for path in folder.iterdir():
-        if path.name.startswith((TEMPORARY_PREFIX, _GOING)):
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.is_dir():
-            try:
-                history = History.load(path / HISTORY)
-            except InfgenError as error:
-                logger.warning("skipping world %s: %s", path.name, error)
-            else:
-                yield path.name, history.model_copy(update={"at": min(history.at, len(history.revisions) - 1)})

@@ -10,6 +10,7 @@ import pytest
 
 from infgen.cli.main import main
 from infgen.serve.jobs.board import Job, JobBoard
+from infgen.serve.storage import Storage
 from tests.patience import until
 from tests.serve.client import Client, ended, if_match
 
@@ -94,7 +95,7 @@ def run_on(board: JobBoard, work: Callable[[Job], None]) -> Job:
 
 
 def test_a_job_that_fails_unexpectedly_does_not_tell_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    board = JobBoard(tmp_path)
+    board = JobBoard(Storage(tmp_path))
     board.start()
     job = run_on(board, lambda job: 1 // 0)
     board.stop(1)
@@ -103,7 +104,7 @@ def test_a_job_that_fails_unexpectedly_does_not_tell_why(tmp_path: Path, caplog:
 
 def test_a_job_that_takes_too_long_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_JOB_SECONDS", "1")
-    board = JobBoard(tmp_path)
+    board = JobBoard(Storage(tmp_path))
     board.start()
 
     def slow(job: Job) -> None:
@@ -117,36 +118,36 @@ def test_a_job_that_takes_too_long_fails(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_jobs_that_were_not_finished_have_failed_after_a_restart(tmp_path: Path) -> None:
-    board = JobBoard(tmp_path)
+    board = JobBoard(Storage(tmp_path))
     job = board.new("export", "0" * 12)
     board.submit(job, lambda job: None)
-    again = JobBoard(tmp_path).get(job.id)
+    again = JobBoard(Storage(tmp_path)).get(job.id)
     assert (again.state, "start it again" in str(again.error)) == ("failed", True)
 
 
 def test_stopping_cancels_jobs_and_keeps_their_state(tmp_path: Path) -> None:
-    board = JobBoard(tmp_path)
+    board = JobBoard(Storage(tmp_path))
     job = board.new("export", "0" * 12)
     board.submit(job, lambda job: None)
     board.stop(1)
-    assert JobBoard(tmp_path).get(job.id).state == "cancelled"
+    assert JobBoard(Storage(tmp_path)).get(job.id).state == "cancelled"
 
 
 def test_only_so_many_finished_jobs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_KEPT_JOBS", "2")
-    board = JobBoard(tmp_path)
+    board = JobBoard(Storage(tmp_path))
     board.start()
     for _ in range(4):
         run_on(board, lambda job: None)
     board.stop(5)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list((tmp_path / "jobs").iterdir())) == 2
 
 
 def test_too_many_jobs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from infgen.serve.errors import BusyError
 
     monkeypatch.setenv("INFGEN_MAX_JOBS", "1")
-    board = JobBoard(tmp_path)
+    board = JobBoard(Storage(tmp_path))
     board.new("export", "0" * 12)
     with pytest.raises(BusyError, match="cancel one"):
         board.new("export", "0" * 12)

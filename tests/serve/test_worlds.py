@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from infgen.serve.storage import Storage
 from infgen.serve.worlds.store import WorldStore
 from infgen.world.world import World
 from tests.serve.client import Client, if_match
@@ -168,7 +169,7 @@ def test_what_is_no_json_is_refused_in_one_line(client: Client) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> WorldStore:
-    return WorldStore(tmp_path / "worlds", renderer_hash="x")
+    return WorldStore(Storage(tmp_path), renderer_hash="x")
 
 
 def change(store: WorldStore, id: str, seed: int) -> str:
@@ -178,7 +179,7 @@ def change(store: WorldStore, id: str, seed: int) -> str:
 def test_worlds_and_their_history_outlive_the_server(store: WorldStore, tmp_path: Path) -> None:
     record = store.create(World(seed=1), name="one")
     change(store, record.id, 2)
-    again = WorldStore(tmp_path / "worlds", renderer_hash="x")
+    again = WorldStore(Storage(tmp_path), renderer_hash="x")
     assert again.step(record.id, -1).revision == record.revision
 
 
@@ -198,21 +199,21 @@ def test_every_revision_is_a_world_file(store: WorldStore, tmp_path: Path) -> No
 
 def test_another_model_gives_the_same_document_another_revision(store: WorldStore, tmp_path: Path) -> None:
     record = store.create(World(seed=5), name="one")
-    assert WorldStore(tmp_path / "worlds", renderer_hash="y").get(record.id).revision != record.revision
+    assert WorldStore(Storage(tmp_path), renderer_hash="y").get(record.id).revision != record.revision
 
 
 def test_what_a_crash_left_half_made_is_removed(store: WorldStore, tmp_path: Path) -> None:
     left = [tmp_path / "worlds" / name for name in (".infgen-0123456789ab", ".going-0123456789ab")]
     for path in left:
         path.mkdir()
-    assert len(WorldStore(tmp_path / "worlds", renderer_hash="x")) == 0
+    assert len(WorldStore(Storage(tmp_path), renderer_hash="x")) == 0
     assert not any(path.exists() for path in left)
 
 
 def test_a_damaged_history_is_left_aside(store: WorldStore, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     record = store.create(World(), name="one")
     (tmp_path / "worlds" / record.id / "history.json").write_text("{")
-    assert len(WorldStore(tmp_path / "worlds", renderer_hash="x")) == 0
+    assert len(WorldStore(Storage(tmp_path), renderer_hash="x")) == 0
     assert record.id in caplog.text
 
 
