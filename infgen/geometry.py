@@ -7,6 +7,7 @@ and therefore exact at any distance from the origin.
 
 from dataclasses import dataclass
 
+from infgen.checks import check_whole
 from infgen.errors import InputError, LimitError
 
 PX_LIMIT = 2**40  # corners of every window lie within +-2**40 px of the world
@@ -58,6 +59,8 @@ class Region:
     h: int
 
     def __post_init__(self) -> None:
+        for name in ("x", "y", "w", "h"):
+            object.__setattr__(self, name, check_whole(name, getattr(self, name)))
         for name, size in (("width", self.w), ("height", self.h)):
             if size < 1:
                 raise InputError(f"{name} {size} px is not possible; give 1 or more")

@@ -1,14 +1,18 @@
 """The names of the package: what ``dir`` lists, what can be imported, and what illegal arguments raise."""
 
+import dataclasses
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import infgen
 from infgen import InputError, World
 from infgen.errors import WorldError
+from infgen.train import Schedule
 from infgen.world.layout import ResolvedLayout
 
 
@@ -66,3 +70,48 @@ def test_a_layout_loads_with_a_path_as_text(tmp_path: Path) -> None:
     layout = ResolvedLayout.from_json('{"styles": [{"name": "a", "seed": 1}], "transition": 1}')
     (tmp_path / "layout.json").write_text(layout.to_json())
     assert ResolvedLayout.load(str(tmp_path / "layout.json")) == layout
+
+
+def bad_calls() -> dict[str, Callable[[], object]]:
+    """Calls with one illegal value each, which must be refused before any work."""
+    world = World(seed=3)
+    pixels = np.full((64, 80, 3), 128, np.uint8)
+    return {
+        "x 0.5": lambda: world.render(0.5, 0, 64, 64),  # type: ignore[arg-type]
+        "w '64'": lambda: world.render(0, 0, "64", 64),  # type: ignore[arg-type]
+        "x nan": lambda: infgen.Region(float("nan"), 0, 64, 64),  # type: ignore[arg-type]
+        "scale '0.5'": lambda: world.render(0, 0, 64, 64, scale=0.5),  # type: ignore[arg-type]
+        "tile '101'": lambda: world.render(0, 0, 64, 64, tile_px="101"),  # type: ignore[arg-type]
+        "batch 0": lambda: world.render(0, 0, 64, 64, batch=0),
+        "threads 0": lambda: world.render(0, 0, 64, 64, threads=0),
+        "precision 'fp99'": lambda: world.render(0, 0, 64, 64, precision="fp99"),  # type: ignore[arg-type]
+        "engine 'foo'": lambda: world.render(0, 0, 64, 64, engine="foo"),
+        "chunk 0": lambda: world.view(0, 0, 64, 64).to_dask(chunk_px=0),
+        "files is one file": lambda: World.from_inversions("photo.safetensors"),
+        "right 10.5": lambda: infgen.outpaint(pixels, right=10.5, height=64),  # type: ignore[arg-type]
+        "scale 'big'": lambda: infgen.outpaint(pixels, right=10, height=64, scale="big"),  # type: ignore[arg-type]
+        "seconds -1": lambda: infgen.outpaint(pixels, right=10, height=64, seconds=-1),
+        "seed 'a'": lambda: infgen.outpaint(pixels, right=10, height=64, seed="a"),  # type: ignore[arg-type]
+        "samples 0": lambda: infgen.outpaint(pixels, right=10, height=64, samples=0),
+        "photos is one file": lambda: infgen.inbetween("photo.jpg", gap=10),
+        "seconds 0": lambda: infgen.invert(pixels, height=64, seconds=0),
+        "steps 0": lambda: Schedule(steps=0),
+        "hours 0": lambda: Schedule(steps=1, hours=0),
+        "threads 0 ": lambda: Schedule(steps=1, threads=0),
+        "seed -1": lambda: Schedule(steps=1, seed=-1),
+        "precision 'x'": lambda: Schedule(steps=1, precision="x"),
+    }
+
+
+@pytest.mark.parametrize("name", bad_calls())
+def test_a_public_function_refuses_an_illegal_value_in_one_line(name: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        bad_calls()[name]()
+    assert str(refusal.value).startswith(name.strip())
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_region_of_numpy_integers_holds_plain_ones() -> None:
+    region = infgen.Region(np.int64(1), np.int32(2), np.int64(3), np.uint8(4))  # type: ignore[arg-type]
+    assert region == infgen.Region(1, 2, 3, 4)
+    assert {type(value) for value in dataclasses.astuple(region)} == {int}

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import IntEnum
 
+from infgen.checks import check_whole
 from infgen.engines.eager import DTYPES
 from infgen.errors import InputError
 from infgen.model.generator import Generator
@@ -42,6 +43,17 @@ class Schedule:
     precision: str = "fp32"
     threads: int | None = None  # CPU threads; None: PyTorch's default
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "checkpoint_every", "sample_every", "judge_every"):
+            check_whole(name, getattr(self, name), least=1)
+        check_whole("seed", self.seed, least=0, most=2**31 - 1)
+        if self.threads is not None:
+            check_whole("threads", self.threads, least=1)
+        if self.hours is not None and not self.hours > 0:
+            raise InputError(f"hours {self.hours} is out of range; allowed are numbers above 0")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision {self.precision!r} is unknown; choose one of {', '.join(PRECISIONS)}")
 
 
 class StopReason(IntEnum):

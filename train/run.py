@@ -108,7 +108,7 @@ def start(
             f"--steps {schedule.steps} goes past step {recipe.decay_steps}, where the learning rates decay to zero; "
             f"give --steps {recipe.decay_steps} or fewer"
         )
-    places = [] if out.resolve() == Path(data).resolve() / RUN_FOLDER else list_places(data)
+    places = [] if folder.path.resolve() == Path(data).resolve() / RUN_FOLDER else list_places(data)
     check_outputs(folder.outputs, [("model file", init)], data=places)
     if resume:
         recipe = folder.keep_diversity(recipe)

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from infgen import geometry
+from infgen.checks import check_whole
 from infgen.errors import InputError, LimitError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
 from infgen.inversion.compositing import FINEST_REACHES_PX, REACHES_PX, enlarge, insert, match_colours
@@ -36,6 +37,11 @@ SIDES = ("left", "top", "right", "bottom")
 _STYLE_REACH_CELLS = STRUCTURE_HALO + 2
 
 
+def _check_scale(scale: str) -> None:
+    if scale not in get_args(Scale):
+        raise InputError(f"scale {scale!r} is unknown; choose one of {', '.join(get_args(Scale))}")
+
+
 @dataclass(frozen=True)
 class Extension:
     """Width in px of the output to add on each side of the photograph."""
@@ -47,7 +53,7 @@ class Extension:
 
     def __post_init__(self) -> None:
         for side in SIDES:
-            if not 0 <= (size := getattr(self, side)) <= PX_LIMIT:
+            if not 0 <= (size := check_whole(side, getattr(self, side))) <= PX_LIMIT:
                 raise InputError(f"{side} {size} px is not possible; give 0 to 2^40 px to add on that side")
 
 
@@ -209,6 +215,7 @@ def outpainting(
         raise InputError(
             "nothing to add to the photograph; give px for at least one of --left, --top, --right and --bottom, or a mask"
         )
+    _check_scale(scale)
     across, down = photo.scale if scale == "source" else (1.0, 1.0)
     left, right = (-int(-px // across) for px in (extension.left, extension.right))
     top, bottom = (-int(-px // down) for px in (extension.top, extension.bottom))
@@ -235,6 +242,7 @@ def place_row(
 
     ``height``, ``horizon`` and errors as for ``place``. The output at ``scale`` "source" has the height of the largest file.
     """
+    _check_scale(scale)
     px = max(photograph.image.height for photograph in photographs) / height if scale == "source" else 1.0
     placed: list[Placed] = []
     x = 0.0
@@ -262,6 +270,7 @@ def inbetweening(
     left = photos[0].x
     region = Region(left, top, right - left, bottom - top)
     frame = None
+    _check_scale(scale)
     if scale == "source" and gap is not None:
         frame = frame_row(photos, region, gap=gap, config=config)
         region = Region(left, top, math.ceil(frame.box[2]), math.ceil(frame.box[3]))
@@ -280,6 +289,7 @@ def panorama(photo: Placed, *, width: int, config: GeneratorConfig, scale: Scale
     """
     working = working_config(config)
     window = photo.region
+    _check_scale(scale)
     px = photo.scale[1] if scale == "source" else 1.0
     working_width = width if scale == "work" else width * window.h // photo.photograph.image.height
     period = cyclic_period(working_width, cell_px=geometry.cell_px(working.levels))

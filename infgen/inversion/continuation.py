@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from infgen.checks import check_whole
 from infgen.errors import InputError
 from infgen.inversion.arrangement import (
     Arrangement,
@@ -145,8 +146,8 @@ def continue_photographs(
     pictures over INFGEN_MAX_JOINED_PIXELS.
     """
     arrangement.check_size()
-    if samples < 1:
-        raise InputError(f"samples {samples} is out of range; allowed are 1 or more")
+    check_whole("samples", samples, least=1)
+    check_whole("seed", seed)
     settings = replace(CONTINUING, steps=CONTINUING.steps if steps is None else steps, seed=seed)
     folder = Path(tempfile.mkdtemp(prefix="infgen-"))
     try:
@@ -236,7 +237,9 @@ def inbetween(
     >>> inbetween(["photo.jpg", "photo.jpg"], gap=48, height=64, steps=1).image.size
     (208, 64)
     """
-    if len(photos) < 2 or gap < 1:
+    if isinstance(photos, str | Path):
+        raise InputError(f"photos is one file, {photos}; give a list of 2 or more")
+    if len(photos) < 2 or check_whole("gap", gap) < 1:
         raise InputError(
             f"{len(photos)} photographs with a gap of {gap} px cannot be joined; give 2 or more, and 1 px or more"
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from infgen.errors import InputError
 from infgen.inversion.drift import Drift
 from infgen.inversion.network import add_checkpointing, freeze, needs_checkpointing
 from infgen.inversion.objective import Objective, Variables
@@ -69,10 +70,12 @@ def optimise(
     limit, to which the schedule adapts; without it, equal arguments give equal results. ``progress`` is called after every
     step. ``stop`` is called before every step; True or Ctrl-C end the run.
 
-    Raises InputError for an unusable picture, place, period or model, LimitError if it needs too much memory,
+    Raises InputError for an unusable picture, place, period, model or time limit, LimitError if it needs too much memory,
     DivergenceError if a loss term is not finite.
     """
     settings = settings or Settings()
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"seconds {seconds} is out of range; allowed are numbers above 0")
     check_seamless(generator.config)
     cover = Cover.of(target, generator.config, period=period)
     device = generator.mean_style.device

@@ -192,7 +192,7 @@ def scale_name(halvings: int) -> str:
 def parse_scale(name: str) -> int:
     """Return the halvings of a name from ``scale_name``. Raises InputError for any other text."""
     if name not in SCALE_NAMES:
-        raise InputError(f"scale {name[:20]!r} is unknown; give 1, 1/2, 1/4, 1/8 ...")
+        raise InputError(f"scale {str(name)[:20]!r} is unknown; give 1, 1/2, 1/4, 1/8 ...")
     return SCALE_NAMES.index(name)
 
 

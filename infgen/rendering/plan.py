@@ -7,6 +7,7 @@ twice.
 from dataclasses import dataclass
 
 from infgen import geometry
+from infgen.checks import check_whole
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.limits import MAX_PIXELS
@@ -153,11 +154,6 @@ def largest_tile_cells(config: GeneratorConfig, *, batch: int, memory: int, byte
     return max(cells, MIN_TILE_CELLS)
 
 
-def _check_batch(batch: int) -> None:
-    if not 1 <= batch <= MAX_BATCH:
-        raise InputError(f"batch {batch} is out of range; allowed are 1 to {MAX_BATCH}")
-
-
 def make_plan(
     region: Region,
     config: GeneratorConfig,
@@ -180,7 +176,7 @@ def make_plan(
             f"{region.w} x {region.h} is {region.pixels} pixels, over the limit of {limit}; "
             f"raise it with the environment variable {MAX_PIXELS.name} or render a smaller region"
         )
-    _check_batch(batch)
+    check_whole("batch", batch, least=1, most=MAX_BATCH)
     if fixed_cells is not None:
         return _fixed_plan(region, fixed_cells, levels=config.levels, tile_px=tile_px, batch=batch)
     levels, exact = config.levels, tile_px is not None
@@ -223,5 +219,5 @@ def same_plan(region: Region, *, tile_px: tuple[int, int], batch: int, levels: i
     for start, size, px in ((region.x, region.w, tile_px[1]), (region.y, region.h, tile_px[0])):
         cells = tile_option_cells(px, levels=levels)
         axes.append(_axis(start, size, cells=cells, only=cells, exact=True, levels=levels))
-    _check_batch(batch)
+    check_whole("batch", batch, least=1, most=MAX_BATCH)
     return Plan(region, axes[0], axes[1], batch)

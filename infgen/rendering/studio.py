@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 
+from infgen.checks import check_whole
 from infgen.engines import EagerEngine, Engine, pick_device
 from infgen.engines.exported import ExportedEngine
 from infgen.engines.selection import AUTO, engine_kind, open_exported
@@ -20,7 +21,7 @@ from infgen.model.generator import Generator
 from infgen.pixels import Pixels
 from infgen.rendering.engine_files import EngineNeeds, default_engine_file
 from infgen.rendering.palette import check_anchors, world_palette
-from infgen.rendering.plan import Plan, make_plan
+from infgen.rendering.plan import MAX_BATCH, Plan, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Scene, render_array
 from infgen.rendering.selftest import check_engine, is_reference
@@ -44,6 +45,13 @@ class Options:
     provider: str | None = None  # of ONNX Runtime; None: that of the device
     halvings: int = 0  # render at scale 1 / 2**halvings, with the model's coarser levels
     engine_styles: int | None = None  # styles of a file that is made for the engine; None: those of the world
+
+    def __post_init__(self) -> None:
+        check_whole("batch", self.batch, least=1, most=MAX_BATCH)
+        if self.tile_px is not None:
+            check_whole("tile", self.tile_px)
+        if self.threads is not None:
+            check_whole("threads", self.threads, least=1)
 
 
 @dataclass(frozen=True)

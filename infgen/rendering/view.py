@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from infgen.checks import check_whole
 from infgen.engines.selection import AUTO
 from infgen.extras import require_extra
 from infgen.geometry import Region
@@ -123,8 +124,9 @@ class View:
     def to_dask(self, *, chunk_px: int = CHUNK_PX) -> Any:
         """Open the region as a ``dask.array`` of square chunks, rendered one at a time when they are computed.
 
-        Raises MissingExtraError if dask is not installed.
+        Raises InputError for a chunk without pixels, MissingExtraError if dask is not installed.
         """
+        check_whole("chunk", chunk_px, least=1)
         with require_extra("cluster", "to_dask"):
             import dask.array as da
         chunks = (min(chunk_px, self.region.h), min(chunk_px, self.region.w), CHANNELS)

@@ -112,7 +112,8 @@ class World(VersionedDocument):
     def _shortest(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit empty lists, and use schema 1 if it can express the world: renders of older versions can then be resumed."""
         values = {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
-        if values.get("local_truncation") == _NOT_TRUNCATED["local_truncation"] and "schema" in values:
+        plain = self.local_truncation == 1 and all(anchor.reach is None for anchor in self.anchors)
+        if plain and {"schema", "local_truncation"} <= values.keys():
             del values["local_truncation"]
             values["schema"] = 1
         return values
@@ -213,6 +214,8 @@ class World(VersionedDocument):
         ``reach``: columns of cells on both sides of a photograph whose local latents resemble the photograph's; None: none.
         The period is that of the inversions. Raises WorldError if files cannot be read or are incompatible.
         """
+        if isinstance(files, str | Path):
+            raise WorldError(f"files is one file, {files}; give a list")
         paths = [Path(file) for file in files]
         anchors, placed = anchoring.open_anchors(paths, positions=positions, reach=reach)
         layout = anchoring.anchor_layout(placed, transition=transition)

@@ -17,6 +17,7 @@ from infgen.rendering.studio import Options
 from infgen.rendering.view import View
 from tests.rendering.test_seams import assert_same_picture
 
+INTERNAL = ("halvings", "engine_styles")  # options that callers give in another form
 REGION = (-30, -20, 50, 40)
 
 
@@ -159,7 +160,7 @@ def test_a_misspelt_option_of_a_world_is_a_type_error(method: Callable[..., obje
 @pytest.mark.parametrize("method", [World.render, World.view, World.to_dask])
 def test_options_of_a_world_have_the_defaults_of_a_studio(method: Callable[..., object]) -> None:
     parameters = inspect.signature(method).parameters
-    options = {field.name: field.default for field in dataclasses.fields(Options) if field.name != "halvings"}
+    options = {field.name: field.default for field in dataclasses.fields(Options) if field.name not in INTERNAL}
     assert {name: parameters[name].default for name in options} == options
 
 
