@@ -1,295 +1,285 @@
-"""How well photographs are inverted and continued: the protocol of the paper's Table 2, baselines beside it, and sheets.
+"""Measure how well photographs are continued, at their own size, against simpler methods, and draw sheets.
 
-    python -m benchmarks.outpainting PHOTOS --out results --n 40 --seconds 120
-    python -m benchmarks.outpainting PHOTOS --out results --n 40 --seconds 120 --sheets
-    python -m benchmarks.outpainting PHOTOS --out pictures --all --n 6 --sheets
+    python -m benchmarks.outpainting PHOTOS --out R --n 12 --vgg-weights FILE
+    python -m benchmarks.outpainting PHOTOS --out R --n 12 --sheets
 
-PHOTOS: a folder. Photographs for which the SHA-256 of the file name begins with a byte below 16 are used, on which no model
-was trained; with --all any of them, for pictures that may be shown. Of each, the middle 256 x 256 px at a short side of 256 px:
-the left 128 columns are known, and 256 x 256 px are asked for. Everything that takes long is kept in the folder ``--out``: run
-the same command again to go on.
+PHOTOS: a folder. Photographs are used for which the SHA-256 of the name, ending in .jpg, begins with a byte below 16; no
+model was trained on them. The last 400 px of each are hidden, and continued again. Latents are kept in the folder --out:
+run the same command again to continue.
 """
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import torch
 from PIL import Image
 from rich.table import Table
-from torch import Tensor
 
 from benchmarks.render import console, machine
 from infgen.bench.memory import peak_resident_bytes
-from infgen.inversion.arrangement import Arrangement, Extension, inbetweening, outpainting, panorama
+from infgen.inversion.arrangement import Arrangement, Extension, inbetweening, outpainting, panorama, place_row
+from infgen.inversion.compositing import enlarge, match_colours, paste
+from infgen.inversion.continuation import invert_photograph
 from infgen.inversion.invert import CONTINUING
-from infgen.inversion.optimise import Settings, optimise
 from infgen.inversion.placing import Placed, place
-from infgen.photo import open_photograph
+from infgen.perceptual import Lpips
+from infgen.photo import Photograph, open_photograph
 from infgen.pixels import Pixels
 from infgen.rendering.sheet import Sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Studio, open_studio
-from infgen.train.evaluation.distances import frechet, inception_score
-from infgen.train.evaluation.features import EffNetFeatures, collect
-from infgen.train.networks import efficientnet
+from infgen.train.evaluation.continuations import join_step, octave_powers, squares
+from infgen.train.evaluation.distances import frechet
+from infgen.train.evaluation.features import FeatureNetwork, WeightFiles, collect, load_network
 from infgen.world.world import World
 
-SIDE_PX, KNOWN_PX = 256, 128
-LONG_PX, PANORAMA_PX = 1280, 2080  # the widths of the paper's Figure 34 and of its cyclic panorama
+HIDDEN_PX, SAMPLED_PX = 400, 200
+SIDES = (100, 200, 400)
 HELD_OUT = 16  # of 256
-SAMPLES, SHOWN = 4, 6
-METHODS = ("infgen", "reflect", "OpenCV inpainting", "mean colour")
-
-
-def chosen(folder: Path, count: int, *, any_part: bool) -> list[Path]:
-    """The first ``count`` photographs of ``folder`` by name, of the test part alone unless ``any_part``."""
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"})
-    return [p for p in paths if any_part or hashlib.sha256(p.name.encode()).digest()[0] < HELD_OUT][:count]
-
-
-def square(path: Path) -> Pixels:
-    """The middle of the photograph at a short side of 256 px, (256, 256, 3) uint8."""
-    image = open_photograph(path, short_px=SIDE_PX).image
-    scale = SIDE_PX / min(image.size)
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
-    left, top = (image.width - SIDE_PX) // 2, (image.height - SIDE_PX) // 2
-    return np.asarray(image.crop((left, top, left + SIDE_PX, top + SIDE_PX)))
-
-
-# Baselines: the known half (256, 128, 3) -> (256, 256, 3)
-
-
-def reflected(known: Pixels) -> Pixels:
-    """The known half, mirrored."""
-    return np.concatenate([known, known[:, ::-1]], axis=1)
-
-
-def inpainted(known: Pixels) -> Pixels:
-    """OpenCV's inpainting (Telea, Journal of Graphics Tools 9, 2004) with a radius of 5 px."""
-    import cv2
-
-    wide = np.concatenate([known, np.zeros_like(known)], axis=1)
-    mask = np.zeros(wide.shape[:2], np.uint8)
-    mask[:, KNOWN_PX:] = 255
-    return np.asarray(cv2.inpaint(wide, mask, 5, cv2.INPAINT_TELEA), np.uint8)
-
-
-def mean_colour(known: Pixels) -> Pixels:
-    """The mean of the known half all over the other one."""
-    return np.concatenate([known, np.broadcast_to(known.mean((0, 1)).round().astype(np.uint8), known.shape)], axis=1)
-
-
-BASELINES: Mapping[str, Callable[[Pixels], Pixels]] = {
-    "reflect": reflected,
-    "OpenCV inpainting": inpainted,
-    "mean colour": mean_colour,
-}
-
-
-def seam(picture: Pixels, column: int = KNOWN_PX) -> float:
-    """Mean absolute step into ``column`` over the median of such steps in the picture: about 1 where no seam is."""
-    steps = np.abs(np.diff(picture.astype(np.float64), axis=1)).mean((0, 2))
-    return float(steps[column - 1] / max(float(np.median(steps)), 1e-9))
-
-
-# Inversions, kept in a folder
+SAMPLES = 4
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all inversions of one benchmark share. ``folder``: where they are kept."""
+    """A model, and the folder for latents."""
 
     folder: Path
     studio: Studio
-    settings: Settings
-    seconds: float | None
 
-    def inverted(self, name: str, placed: Placed, *, period: int | None = None) -> Path:
-        """The file with the latents of ``placed``; made now unless it is there. Raises UsageError for other settings."""
-        path, record = self.folder / f"{name}.safetensors", self.folder / f"{name}.json"
-        asked = {
-            "steps": self.settings.steps,
-            "style": self.settings.weights.style,
-            "seconds": self.seconds,
-            "model": self.studio.model_hash,
-        }
-        if path.exists() and record.exists():
-            if self.record(name)["asked"] != asked:
-                raise click.UsageError(f"{record} was made with other settings or another model; choose another --out")
-            return path
-        start = time.perf_counter()
-        found = optimise(
-            placed.target(),
-            self.studio.generator,
-            settings=self.settings,
-            model_sha256=self.studio.model_hash,
-            period=period,
-            seconds=self.seconds,
-        )
-        found.latents.save(path)
-        values = {
-            "asked": asked,
-            "psnr": found.psnr,
-            "lpips": found.lpips,
-            "seconds": time.perf_counter() - start,
-            "steps": found.steps,
-        }
-        record.write_text(json.dumps(values))
-        console.print(f"{name}: {found.psnr:.1f} dB, LPIPS {found.lpips:.3f}, {values['seconds']:.0f} s")
+    def invert(self, name: str, photo: Placed, *, period: int | None = None) -> Path:
+        """Return the file with the latents of ``photo``, made now unless it exists."""
+        path = self.folder / f"{name}.safetensors"
+        if not path.exists():
+            found = invert_photograph(photo, studio=self.studio, settings=CONTINUING, period=period)
+            found.latents.save(path)
+            record = {"psnr": found.psnr, "lpips": found.lpips, "seconds": found.seconds}
+            path.with_suffix(".json").write_text(json.dumps(record))
+            console.print(f"{name}: {found.psnr:.1f} dB, LPIPS {found.lpips:.3f}, {found.seconds:.0f} s")
         return path
 
-    def record(self, name: str) -> dict[str, Any]:
-        """What was measured while ``name`` was inverted."""
-        values: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text())
-        return values
+    def render(self, arrangement: Arrangement, world: World) -> Pixels:
+        """Render the region of ``arrangement``."""
+        rendering = self.studio.coarser(arrangement.rendered_halvings).with_world(world)
+        return rendering.array(arrangement.rendered_region)
 
-    def drawn(self, arrangement: Arrangement, files: list[Path], *, seed: int = 0) -> Pixels:
-        """The finished picture, (h, w, 3) uint8."""
-        generated = self.studio.with_world(arrangement.world(files, seed=seed)).array(arrangement.region)
-        return arrangement.compose(generated)
-
-
-def known_half(path: Path, *, x: int = 0) -> Placed:
-    """The left half of the photograph's square, at working size."""
-    return place(open_photograph(np.ascontiguousarray(square(path)[:, :KNOWN_PX])), height=SIDE_PX, x=x)
+    def finish(self, arrangement: Arrangement, files: Sequence[Path], *, seed: int = 0) -> Pixels:
+        """Return the finished picture."""
+        return arrangement.compose(self.render(arrangement, arrangement.world(files, seed=seed)), seed=seed)
 
 
-def continued(bench: Bench, path: Path, width: int, *, seed: int = 0) -> Pixels:
-    """The known half of a photograph continued to the right until the picture is ``width`` px wide."""
-    placed = known_half(path)
-    arrangement = outpainting(placed, Extension(right=width - KNOWN_PX))
-    return bench.drawn(arrangement, [bench.inverted(path.stem, placed)], seed=seed)
+def choose(folder: Path, count: int, *, any_part: bool) -> list[Path]:
+    """Return the first ``count`` photographs that are wide enough."""
+    found = []
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}):
+        held_out = hashlib.sha256(f"{path.stem}.jpg".encode()).digest()[0] < HELD_OUT
+        if held_out or any_part:
+            with Image.open(path) as image:
+                if image.width >= max(2 * HIDDEN_PX, image.height) and image.height >= HIDDEN_PX:
+                    found.append(path)
+    return found[:count]
+
+
+def known_part(path: Path) -> tuple[Photograph, Pixels]:
+    """Return the photograph without its last columns, and the whole photograph."""
+    whole = np.asarray(open_photograph(path).image)
+    return open_photograph(np.ascontiguousarray(whole[:, :-HIDDEN_PX])), whole
+
+
+# Methods: the known part (H, w, 3) -> (H, w + 400, 3)
+
+
+def mirrored(known: Pixels) -> Pixels:
+    """Mirror the known part."""
+    return np.concatenate([known, known[:, ::-1][:, :HIDDEN_PX]], axis=1)
+
+
+def inpainted(known: Pixels) -> Pixels:
+    """Inpaint with OpenCV (Telea, Journal of Graphics Tools 9, 2004) and a radius of 5 px."""
+    import cv2
+
+    wide = np.concatenate([known, np.zeros_like(known[:, :HIDDEN_PX])], axis=1)
+    mask = np.zeros(wide.shape[:2], np.uint8)
+    mask[:, known.shape[1] :] = 255
+    return np.asarray(cv2.inpaint(wide, mask, 5, cv2.INPAINT_TELEA), np.uint8)
+
+
+BASELINES: Mapping[str, Callable[[Pixels], Pixels]] = {"mirror": mirrored, "OpenCV inpainting": inpainted}
+
+
+def earlier(bench: Bench, photo: Placed, file: Path, *, seed: int = 0) -> Pixels:
+    """Continue as before: noise beside the photograph, rendered at 197 px, enlarged, feathered inside the photograph."""
+    arrangement = outpainting(photo, Extension(right=HIDDEN_PX), scale="source")
+    working = outpainting(photo, Extension(right=HIDDEN_PX), scale="source", config=bench.studio.generator.config)
+    halvings = working.halvings
+    world = World.from_inversions([file], seed=seed).changed(local_truncation=1.0)
+    frame, region = arrangement.source, arrangement.region
+    assert frame is not None
+    picture = bench.studio.coarser(halvings).with_world(world).array(region)
+    x, y = photo.x - region.x, photo.y - region.y
+    large = enlarge(match_colours(picture, photo.pixels, photo.known, x=x, y=y), frame.box, size=frame.size)
+    pixels, known = photo.photograph.pixels()
+    return paste(large, pixels, known, x=0, y=0, feather=round(32 * photo.scale[1]))
 
 
 # The table
 
 
-def tensors(pictures: Iterable[Pixels]) -> Tensor:
-    """The halves that were asked for, (N, 3, 256, 128) uint8."""
-    return torch.stack([torch.from_numpy(p[:, KNOWN_PX:].copy()).permute(2, 0, 1) for p in pictures])
+def compare(bench: Bench, paths: Sequence[Path], networks: Sequence[FeatureNetwork]) -> None:
+    """Continue all photographs by all methods, and print the distances, steps, spectra and diversity."""
+    names = ["infgen", "infgen before", *BASELINES]
+    pictures: dict[str, list[Pixels]] = {name: [] for name in ("photographs", *names)}
+    columns, diversity = [], {"infgen": [], "infgen before": []}  # type: ignore[var-annotated]
+    metric = Lpips.load("alex", None)
+    for path in paths:
+        photograph, whole = known_part(path)
+        photo = place(photograph)
+        file = bench.invert(path.stem, photo)
+        arrangement = outpainting(
+            photo, Extension(right=HIDDEN_PX), scale="source", config=bench.studio.generator.config
+        )
+        column = photograph.image.width
+        samples = {
+            "infgen": [bench.finish(arrangement, [file], seed=seed) for seed in range(SAMPLES)],
+            "infgen before": [earlier(bench, photo, file, seed=seed) for seed in range(SAMPLES)],
+        }
+        for name, drawn in samples.items():
+            diversity[name].append(diverse(drawn, column, metric))
+            pictures[name].append(drawn[0])
+        known = np.asarray(photograph.image)
+        for name, method in BASELINES.items():
+            pictures[name].append(method(known))
+        pictures["photographs"].append(whole)
+        columns.append(column)
+    report(pictures, columns, networks)
+    for name, values in diversity.items():
+        console.print(f"LPIPS between {SAMPLES} samples, first {SAMPLED_PX} px, {name}: {np.mean(values):.3f}")
 
 
 @torch.inference_mode()
-def class_logits(halves: Tensor) -> Tensor:
-    """EfficientNet-Lite0's logits of pictures (N, 3, H, W) uint8, (N, 1000)."""
-    network = efficientnet.load("the IS-like score")
-    return torch.cat([network((part.float() - 127) / 128) for part in halves.split(16)])
-
-
-def table(pictures: Mapping[str, list[Pixels]], real: list[Pixels]) -> Table:
-    """All methods against the photographs themselves."""
-    network, count = EffNetFeatures(), len(real)
-    true = collect(iter(tensors(real)), [network], count=count)["effnet"]
-    result = Table("the half asked for", "FD-EffNet", "IS-like", "seam", title=f"N = {count}")
-    for name, found in {"the photograph itself": real, **pictures}.items():
-        halves = tensors(found)
-        distance = frechet(true, collect(iter(halves), [network], count=count)["effnet"])
-        score = inception_score(class_logits(halves)).mean if count >= 20 else float("nan")
-        result.add_row(name, f"{distance:.1f}", f"{score:.2f}", f"{np.mean([seam(p) for p in found]):.2f}")
-    return result
-
-
-def evaluate(bench: Bench, paths: list[Path]) -> None:
-    """Print the tables and write the sheet of pictures."""
-    ours = [continued(bench, path, SIDE_PX) for path in paths]
-    real = [square(path) for path in paths]
-    pictures = {"infgen": ours} | {
-        name: [method(np.ascontiguousarray(p[:, :KNOWN_PX])) for p in real] for name, method in BASELINES.items()
-    }
-    records = [bench.record(path.stem) for path in paths]
-    for name, unit in (("psnr", "dB"), ("lpips", ""), ("seconds", "s")):
-        values = [r[name] for r in records]
-        console.print(
-            f"reconstruction {name}: mean {np.mean(values):.3g} {unit}, {min(values):.3g} to {max(values):.3g}"
-        )
-    console.print(table(pictures, real))
-    console.print(f"peak memory {peak_resident_bytes() / 2**20:.0f} MiB")
-    rows = [
-        (path.name, np.concatenate([pictures[m][i] for m in METHODS] + [real[i]], axis=1))
-        for i, path in enumerate(paths)
+def diverse(pictures: Sequence[Pixels], column: int, metric: Lpips) -> float:
+    """Return the mean LPIPS between pairs of samples in the first px beyond the photograph."""
+    parts = [
+        torch.from_numpy(p[:, column : column + SAMPLED_PX].astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
+        for p in pictures
     ]
-    write(bench, "table", rows)
+    features = [metric.trunk(part) for part in parts]
+    return float(np.mean([float(metric.between(a, b).sum()) for a, b in combinations(features, 2)]))
 
 
-def write(bench: Bench, name: str, rows: list[tuple[str, Pixels]]) -> None:
-    """A sheet of pictures of one size, one below the other."""
-    height, width, _ = rows[0][1].shape
-    save_sheet(draw_sheet(Sheet(len(rows), 1, width, height), rows), bench.folder / f"{name}.png")
-    console.print(bench.folder / f"{name}.png")
+def report(
+    pictures: Mapping[str, Sequence[Pixels]], columns: Sequence[int], networks: Sequence[FeatureNetwork]
+) -> None:
+    """Print the table of all methods."""
+    heads = [f"FD-{network.name} {side} px" for side in SIDES for network in networks]
+    table = Table("method", *heads, "step", "power of octaves", title=f"{len(columns)} photographs")
+    features = {name: measure(parts, columns, networks) for name, parts in pictures.items()}
+    for name, parts in pictures.items():
+        row = []
+        for side in SIDES:
+            for network in networks:
+                real, fake = (features[key][side, network.name] for key in ("photographs", name))
+                row.append("0" if name == "photographs" else f"{frechet(real, fake):.0f} (N {len(fake)})")
+        step = np.median([join_step(p, c) for p, c in zip(parts, columns, strict=True)])
+        table.add_row(name, *row, f"{step:.2f}", spectrum(parts, columns))
+    console.print(table)
+
+
+def measure(
+    pictures: Sequence[Pixels], columns: Sequence[int], networks: Sequence[FeatureNetwork]
+) -> dict[tuple[int, str], torch.Tensor]:
+    """Return the features of the squares of each side by each network."""
+    found = {}
+    for side in SIDES:
+        parts = [square for p, c in zip(pictures, columns, strict=True) for square in squares(p, column=c, side=side)]
+        for name, values in collect(iter(parts), networks, count=len(parts)).items():
+            found[side, name] = values
+    return found
+
+
+def spectrum(pictures: Sequence[Pixels], columns: Sequence[int]) -> str:
+    """Median ratio of octave powers: the 128 px beyond the join over the 128 px before it, the finest octave first."""
+    ratios = []
+    for picture, column in zip(pictures, columns, strict=True):
+        before, after = (
+            octave_powers(picture[:, column - 128 : column]),
+            octave_powers(picture[:, column : column + 128]),
+        )
+        ratios.append([a / max(b, 1e-6) for a, b in zip(after, before, strict=True)])
+    return " ".join(f"{value:.2f}" for value in np.median(ratios, 0))
 
 
 # The sheets
 
 
-def sheets(bench: Bench, paths: list[Path]) -> None:
-    """Long-range outpainting, samples, inbetweening and panoramas of the first photographs."""
-    first = paths[:SHOWN]
-    write(bench, "long", [(p.name, continued(bench, p, LONG_PX)) for p in first])
-    write(bench, "samples", [(p.name, samples(bench, p)) for p in first])
-    write(
-        bench,
-        "inbetween",
-        [(f"{a.name}, {b.name}", between(bench, a, b)) for a, b in zip(first[::2], first[1::2], strict=False)],
-    )
-    write(bench, "panorama", [(p.name, rolled(bench, p)) for p in first])
+def draw_sheets(bench: Bench, paths: Sequence[Path]) -> None:
+    """Draw continued photographs, joined ones and panoramas."""
+    config = bench.studio.generator.config
+    continued, joined, circles = [], [], []
+    for path in paths[:12]:
+        photo = place(known_part(path)[0])
+        arrangement = outpainting(photo, Extension(right=1024), scale="source", config=config)
+        continued.append((path.name, bench.finish(arrangement, [bench.invert(path.stem, photo)])))
+    for a, b in zip(paths[:8:2], paths[1:8:2], strict=True):
+        photos = place_row([known_part(path)[0] for path in (a, b)], gap=1024, scale="source")
+        row = inbetweening(photos, config=config, scale="source", gap=1024)
+        files = [bench.invert(a.stem, photos[0]), bench.invert(f"{b.stem}-right", photos[1])]
+        joined.append((f"{a.name}, {b.name}", bench.finish(row, files)))
+    for path in paths[:4]:
+        photo = place(known_part(path)[0])
+        circle = panorama(photo, width=4096, config=config, scale="source")
+        picture = bench.finish(circle, [bench.invert(f"{path.stem}-cyclic", photo, period=circle.period)])
+        circles.append((path.name, np.roll(picture, picture.shape[1] // 2, axis=1)))
+    for name, rows in (("continued", continued), ("joined", joined), ("panorama", circles)):
+        write(bench, name, rows)
 
 
-def samples(bench: Bench, path: Path) -> Pixels:
-    """Four continuations of 512 px side by side: only what lies outside the photograph's latents differs."""
-    return np.concatenate([continued(bench, path, 2 * SIDE_PX, seed=seed) for seed in range(SAMPLES)], axis=1)
-
-
-def between(bench: Bench, left: Path, right: Path) -> Pixels:
-    """Two photographs 256 x 128 px at the ends of a picture 1280 px wide."""
-    ends = known_half(left), known_half(right, x=LONG_PX - KNOWN_PX)
-    files = [bench.inverted(left.stem, ends[0]), bench.inverted(f"{right.stem}-right", ends[1])]
-    return bench.drawn(inbetweening(ends, config=bench.studio.generator.config), files)
-
-
-def rolled(bench: Bench, path: Path) -> Pixels:
-    """A cyclic panorama of 2080 px, rolled by half: its ends meet in the middle, the photograph lies across the edge."""
-    placed = known_half(path)
-    arrangement = panorama(placed, width=PANORAMA_PX, config=bench.studio.generator.config)
-    picture = bench.drawn(arrangement, [bench.inverted(f"{path.stem}-cyclic", placed, period=PANORAMA_PX)])
-    return np.roll(picture, PANORAMA_PX // 2, axis=1)
+def write(bench: Bench, name: str, rows: Sequence[tuple[str, Pixels]]) -> None:
+    """Write pictures below each other, 1200 px wide; each picture also at its own size."""
+    small = []
+    for i, (title, picture) in enumerate(rows):
+        Image.fromarray(picture).save(bench.folder / f"{name}-{i + 1}.jpg", quality=92)
+        size = 1200, round(picture.shape[0] * 1200 / picture.shape[1])
+        small.append((title, np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))))
+    height = max(picture.shape[0] for _, picture in small)
+    padded = [(t, np.pad(p, ((0, height - p.shape[0]), (0, 0), (0, 0)))) for t, p in small]
+    save_sheet(draw_sheet(Sheet(len(padded), 1, 1200, height), padded), bench.folder / f"{name}.png")
+    console.print(bench.folder / f"{name}.png")
 
 
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for inversions and sheets.")
-@click.option("--n", default=40, show_default=True, help="Photographs.")
-@click.option("--steps", default=CONTINUING.steps, show_default=True, help="Most steps of one inversion.")
-@click.option("--style", default=CONTINUING.weights.style, show_default=True, help="Weight of the prior of styles.")
-@click.option("--seconds", type=float, help="Most seconds of one inversion.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for latents and sheets.")
+@click.option("--n", default=40, show_default=True, help="Number of photographs.")
+@click.option(
+    "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file for FD-VGG; without it FD-EffNet only."
+)
 @click.option("--model", help="[default: the shipped model]")
-@click.option("--sheets", "with_sheets", is_flag=True, help="Also write the sheets.")
-@click.option("--all", "any_part", is_flag=True, help="Not only photographs that no model was trained on.")
+@click.option("--sheets", is_flag=True, help="Draw the sheets instead of the table.")
+@click.option("--all", "any_part", is_flag=True, help="Use all photographs, not only held-out ones.")
 def main(
-    photos: Path,
-    out: Path,
-    n: int,
-    steps: int,
-    style: float,
-    seconds: float | None,
-    model: str | None,
-    with_sheets: bool,
-    any_part: bool,
+    photos: Path, out: Path, n: int, vgg_weights: Path | None, model: str | None, sheets: bool, any_part: bool
 ) -> None:
-    """Invert and continue photographs of the folder PHOTOS."""
-    paths = chosen(photos, n, any_part=any_part)
+    """Continue photographs of the folder PHOTOS."""
     out.mkdir(parents=True, exist_ok=True)
-    settings = replace(CONTINUING, steps=steps, weights=replace(CONTINUING.weights, style=style))
-    bench = Bench(out, open_studio(World(), model=model), settings, seconds)
+    bench = Bench(out, open_studio(World(), model=model))
+    paths = choose(photos, n, any_part=any_part)
     console.print(machine())
-    evaluate(bench, paths)
-    if with_sheets:
-        sheets(bench, paths)
+    if sheets:
+        draw_sheets(bench, paths)
+    else:
+        networks = [load_network("effnet")]
+        if vgg_weights is not None:
+            networks.append(load_network("vgg", WeightFiles(vgg=vgg_weights)))
+        compare(bench, paths, networks)
+    records = [json.loads(file.read_text()) for file in sorted(out.glob("*.json"))]
+    for name in ("psnr", "lpips", "seconds"):
+        console.print(f"inversion, {name}: mean {np.mean([r[name] for r in records]):.3g} of {len(records)}")
+    console.print(f"peak memory {peak_resident_bytes() / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":

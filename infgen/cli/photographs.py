@@ -36,6 +36,7 @@ from infgen.world.anchors import AnchoredLatents
 PREVIEW_SECONDS = 5.0
 LINE_SECONDS = 15.0
 STAGES = {COMPOSITION: "finding the composition", DETAIL: "detail"}
+POOR_LPIPS = 0.55  # landscapes are met to about 0.2 to 0.5
 FAR_OFF = 1.5  # latents with a larger drift are called far from the prior; worlds have about 1
 
 
@@ -221,6 +222,8 @@ def _describe_inversion(photo: Placed, found: Inversion, file: Path) -> list[str
         f"{found.seconds:.0f} s ({found.end}), kept in {file}",
         f"  drift (worlds have about 1): styles {drift.style:.2f}, z_g {drift.z_g:.2f}, z_l {drift.z_l:.2f}",
     ]
+    if found.lpips > POOR_LPIPS:
+        lines.append("  far from the photograph; the model knows landscapes only, so expect a poor continuation")
     if max(drift.style_most, drift.z_g, drift.z_l) > FAR_OFF:
         lines.append("  far from the model's distribution; if a part looks wrong, change it with infgen resample")
     return lines

@@ -348,3 +348,48 @@ def test_vgg16_without_the_papers_recipe_is_refused(outpaint: Call, tmp_path: Pa
     code, _, err = outpaint(photograph(tmp_path), *words)
     assert (code, err.count("\n")) == (2, 1)
     assert "--recipe continue uses AlexNet; give --recipe paper" in err
+
+
+# Unusual photographs
+
+
+def test_a_photograph_that_the_model_does_not_know_is_continued_with_a_note(
+    call: Call, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POOR_LPIPS", 0.0)
+    words = ("--right", 20, *QUICK, "--model", tiny_model, "-o", tmp_path / "a.png")
+    code, _, err = call("outpaint", photograph(tmp_path), *words)
+    assert code == 0
+    assert "the model knows landscapes only, so expect a poor continuation" in err
+
+
+def test_a_photograph_of_one_colour_is_continued(outpaint: Call, tmp_path: Path) -> None:
+    photo = save(tmp_path, "plain.png", plain((90, 120, 200), height=400, width=600))
+    assert outpaint(photo, "--right", 100, "-o", tmp_path / "a.png")[0] == 0
+    picture = pixels(tmp_path / "a.png")
+    assert np.array_equal(picture[:, :600], pixels(photo))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "words"),
+    [(1, 1, "1 x 1 px is too small"), (1, 4000, "1 x 4000 px is too small"), (33, 4000, "it needs 32 px")],
+)
+def test_a_photograph_too_narrow_for_the_model_is_refused_in_one_line(
+    width: int, height: int, words: str, outpaint: Call, tmp_path: Path
+) -> None:
+    photo = save(tmp_path, "thin.png", plain((90, 120, 200), height=height, width=width))
+    code, out, err = outpaint(photo, "--right", 100, "-o", tmp_path / "a.png")
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("value", "words"), [(255, "nothing to add"), (0, "leaves no pixel")])
+def test_a_mask_that_keeps_all_or_nothing_is_refused_in_one_line(
+    value: int, words: str, outpaint: Call, tmp_path: Path
+) -> None:
+    mask = save(tmp_path, "mask.png", np.full((40, 60), value, np.uint8))
+    code, _, err = outpaint(photograph(tmp_path), "--mask", mask, "-o", tmp_path / "a.png")
+    assert code == 2
+    assert words in err
+    assert len(err.splitlines()) == 1
