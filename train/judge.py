@@ -11,11 +11,13 @@ from infgen.train.loop import Judge
 from infgen.train.presets import Recipe
 from infgen.train.run import JudgeFactory
 
-METRICS = ("fd-vgg", "fd-effnet")
+METRICS = {"fd-vgg": "vgg", "fd-effnet": "effnet", "fid": "inception"}  # -> feature network
 PHOTO_SEED, MODEL_SEED = 1, 2
 
 
-def make_judge_factory(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = None) -> JudgeFactory:
+def make_judge_factory(
+    metric: str, recipe: Recipe, *, n: int, vgg_weights: Path | None = None, inception_weights: Path | None = None
+) -> JudgeFactory:
     """Make the factory of a judge that measures ``metric`` with ``n`` real and ``n`` generated patches per scale.
 
     Raises InputError if the metric uses the network that the discriminator is trained with.
@@ -29,7 +31,7 @@ def make_judge_factory(metric: str, recipe: Recipe, *, n: int, vgg_weights: Path
     def make(photos: PhotoPyramid, device: torch.device) -> Judge:
         from infgen.train.evaluation import WeightFiles, frechet, load_network, real_features
 
-        network = load_network(metric.removeprefix("fd-"), WeightFiles(vgg=vgg_weights), device=device)
+        network = load_network(METRICS[metric], WeightFiles(vgg_weights, inception_weights), device=device)
         real = [real_features(at, [network], n=n, seed=PHOTO_SEED)[network.name] for at in photos.sets]
 
         def measure(generator: Generator) -> float:

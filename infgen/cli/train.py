@@ -111,7 +111,9 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
     "--sample-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps between sample sheets."
 )
 @click.option(
-    "--metric", type=click.Choice(METRICS), help="Keep the best model by this Frechet distance (best.safetensors)."
+    "--metric",
+    type=click.Choice(list(METRICS)),
+    help="Keep the best model by this Frechet distance (best.safetensors).",
 )
 @click.option(
     "--judge-every",
@@ -129,6 +131,9 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
 )
 @click.option(
     "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 weights for fd-vgg.  [default: torch's cache]"
+)
+@click.option(
+    "--inception-weights", type=click.Path(path_type=Path), help="Inception file for fid.  [default: PyTorch's cache]"
 )
 @click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUT/tensorboard.")
 @device_option
@@ -157,6 +162,7 @@ def command(
     judge_every: int,
     judge_n: int,
     vgg_weights: Path | None,
+    inception_weights: Path | None,
     tensorboard: bool,
     device: str | None,
     precision: str,
@@ -189,8 +195,9 @@ def command(
         threads=threads,
         tensorboard=tensorboard,
     )
-    check_outputs(RunFolder(out).outputs, [("weights", vgg_weights)])
-    judge_factory = make_judge_factory(metric, recipe, n=judge_n, vgg_weights=vgg_weights) if metric else None
+    check_outputs(RunFolder(out).outputs, [("weights", vgg_weights), ("weights", inception_weights)])
+    weights = {"vgg_weights": vgg_weights, "inception_weights": inception_weights}
+    judge_factory = make_judge_factory(metric, recipe, n=judge_n, **weights) if metric else None
     is_first = int(os.environ.get("RANK") or 0) == 0  # of the processes that a launcher started
     with progress("reading photographs", unit="photographs", quiet=quiet or not is_first) as advance:
         run = start(

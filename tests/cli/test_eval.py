@@ -29,7 +29,7 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
     def run(*words: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as leave:
-            main(["eval", *(str(w) for w in words), "--threads", "1", "--device", "cpu"])
+            main(["eval", *map(str, words), "--threads", "1", "--device", "cpu"])
         captured = capsys.readouterr()
         assert isinstance(leave.value.code, int)
         return leave.value.code, captured.out, captured.err
@@ -55,7 +55,7 @@ def test_it_prints_a_table_and_writes_a_report(call: Call, tiny_model: Path, pho
     words = ("--metrics", "scaleinv-fd-effnet,seam", "--scales", "2,1", "--n", 3, "-o", out, "--quiet")
     code, text, err = call(tiny_model, photos, *words)
     assert code == 0
-    assert "ScaleInv FD-EffNet" in text
+    assert "patch ScaleInv FD-EffNet" in text
     assert "not judged by FD-EffNet but by FD-VGG" in err
     stored = json.loads((out / "report.json").read_text())
     assert [(m["metric"], m["scale"]) for m in stored["measurements"]] == [
@@ -137,6 +137,33 @@ def test_fid_without_its_library_is_one_line_that_names_the_extra(
     assert "infgen[fid]" in err
 
 
+def test_the_papers_protocol_measures_whole_views_and_writes_them(
+    call: Call, tiny_model: Path, photos: Path, tmp_path: Path
+) -> None:
+    dump, out = tmp_path / "dump", tmp_path / "report"
+    words = ("--protocol", "paper", "--metrics", "scaleinv-fd-effnet", "--scales", "1", "--n", 4)
+    code, text, _ = call(tiny_model, photos, *words, "--dump", dump, "-o", out, "--quiet")
+    assert code == 0
+    assert "whole views of 128 px" in " ".join(text.split())
+    assert sorted(p.relative_to(dump).as_posix() for p in dump.rglob("*.png")) == [
+        f"views-1x/{i:06d}.png" for i in range(4)
+    ]
+    distance = json.loads((out / "report.json").read_text())["measurements"][0]["value"]
+    words = ("--images", dump / "views-1x", photos, "--metrics", "fd-effnet", "--n", 4, "-o", tmp_path / "other")
+    assert call(*words, "--quiet")[0] == 0
+    again = json.loads((tmp_path / "other" / "report.json").read_text())["measurements"][0]["value"]
+    assert again == distance
+
+
+def test_the_help_has_the_options_and_names_the_subcommand(call: Call) -> None:
+    with pytest.raises(SystemExit):
+        main(["eval", "outpaint", "--help"])
+    code, text, _ = call("--help")
+    assert code == 0
+    assert "Usage: infgen eval [OPTIONS] [MODEL] DATA" in text
+    assert "infgen eval outpaint --help" in " ".join(text.split())
+
+
 BAD_INPUT: list[tuple[list[object], str]] = [
     (["MODEL", "missing"], "missing"),
     (["missing.safetensors", "PHOTOS"], "missing.safetensors"),
@@ -149,6 +176,16 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["MODEL", "PHOTOS", "--fused", "0"], "fused (0,) is not possible; give numbers of styles from 1 to 16"),
     (["MODEL", "PHOTOS", "--compare", "missing.safetensors"], "missing.safetensors"),
     (["MODEL", "PHOTOS", "--n", "1"], "1 pictures are not possible"),
+    (["MODEL"], "1 arguments are given; give MODEL and DATA"),
+    (["MODEL", "PHOTOS", "--images", "PHOTOS"], "2 arguments are given; give only DATA with --images"),
+    (["PHOTOS", "--images", "PHOTOS", "--floor"], "--floor draws or compares a model, and --images has none"),
+    (["PHOTOS", "--images", "missing", "--metrics", "fd-effnet"], "missing"),
+    (["MODEL", "PHOTOS", "--dump", "."], "dump folder . is not empty"),
+    (["MODEL", "PHOTOS", "--dump", "file"], "dump folder file is not a folder"),
+    (["MODEL", "PHOTOS", "--protocol", "paper", "--fused", "2"], "--fused compares patches"),
+    (["outpaint", "MODEL", "PHOTOS", "--metrics", "seam"], "metric seam does not compare pictures"),
+    (["outpaint", "MODEL", "PHOTOS", "--n", "1"], "1 photographs are too few for a distance"),
+    (["outpaint", "MODEL", "PHOTOS", "--dump", "file"], "dump folder file is not a folder"),
     (["MODEL", "PHOTOS", "--n", "many"], "Invalid value for '--n'"),
     (["MODEL", "PHOTOS", "--precision", "fp8"], "Invalid value for '--precision'"),
     (["MODEL", "PHOTOS", "-o", "file"], "report folder file is not a folder"),
@@ -169,7 +206,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_leaves_nothing(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     Path("file").touch()
-    code, out, err = call("--quiet", *({"MODEL": tiny_model, "PHOTOS": photos}.get(str(w), w) for w in words))
+    code, out, err = call(*({"MODEL": tiny_model, "PHOTOS": photos}.get(str(w), w) for w in words), "--quiet")
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1

@@ -15,6 +15,8 @@ from infgen.extras import require_extra
 
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 100
 IS_SPLITS = 10
+NEIGHBOURS = 3  # of a ball in precision and recall
+_ROWS = 1024  # features whose distances to all others are held at once
 MIN_SCORE_PICTURES = 2 * IS_SPLITS  # splits of one picture have score 1
 
 
@@ -95,6 +97,25 @@ def inception_score(logits: Tensor, *, seed: int = 0) -> Estimate:
         metric.update(logits.double())
         mean, deviation = metric.compute()
     return Estimate(float(mean), float(deviation))
+
+
+def coverage(reference: Tensor, points: Tensor, *, neighbours: int = NEIGHBOURS) -> float:
+    """Share of ``points`` (M, D) that lie in the manifold of ``reference`` (N, D) (Kynkaanniemi et al., NeurIPS 2019).
+
+    The manifold is the union of balls around the reference features, each up to its third nearest other one. Precision is
+    the share of generated pictures in the manifold of real ones, recall the opposite. Both fall as N grows: compare only
+    equal N. Raises InputError as ``frechet``, and for fewer pictures than neighbours.
+    """
+    _check(reference, points)
+    if len(reference) <= neighbours:
+        raise InputError(
+            f"{len(reference)} pictures are too few for precision and recall; give {neighbours + 1} or more"
+        )
+    reference, points = reference.double(), points.double()
+    parts = reference.split(_ROWS)
+    radii = torch.cat([torch.cdist(part, reference).kthvalue(neighbours + 1).values for part in parts])
+    inside = [(torch.cdist(part, reference) <= radii).any(1) for part in points.split(_ROWS)]
+    return float(torch.cat(inside).double().mean())
 
 
 def _check(real: Tensor, fake: Tensor) -> None:

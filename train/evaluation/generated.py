@@ -14,15 +14,16 @@ from infgen.model.scales import Scale
 from infgen.photo import resize_short_side as shrunk_photo
 from infgen.pixels import Pixels
 from infgen.train.evaluation.painter import Painter
-from infgen.train.evaluation.places import place, places
+from infgen.train.evaluation.places import place, places, with_anchors
+from infgen.world.world import World
 
 CROPS_PER_STRIP = 4
 STRIP_PATCHES = 16  # width of a strip in patches
 
 
 def shrink(picture: Tensor, size: int) -> Tensor:
-    """(3, H, W) uint8 -> (3, size, size) uint8: bilinear with aligned corners, the rule of Appendix S; rounded."""
-    if picture.shape[-2:] == (size, size):
+    """(3, H, W) -> (3, size, size) uint8: bilinear with aligned corners, the rule of Appendix S; rounded."""
+    if picture.shape[-2:] == (size, size) and picture.dtype == torch.uint8:
         return picture
     small = F.interpolate(picture[None].float(), size=(size, size), mode="bilinear", align_corners=True)
     return small[0].round().clamp(0, 255).to(torch.uint8)
@@ -43,23 +44,50 @@ def patches(
     """
     size = painter.scale.patch_px
     for found in places(config or painter.config, painter.scale, n=n, seed=seed, times=scale, styles=styles):
-        yield shrink(_channels_first(painter.draw(found.world, found.region)), size)
+        yield shrink(channels_first(painter.draw(found.world, found.region)), size)
 
 
-def strip_crops(painter: Painter, *, n: int, seed: int, config: GeneratorConfig | None = None) -> Iterator[Tensor]:
+def strip_crops(
+    painter: Painter, *, n: int, seed: int, config: GeneratorConfig | None = None, fused: bool = False
+) -> Iterator[Tensor]:
     """``n`` patches (3, patch, patch) uint8 cut at random places from wide strips, four from each strip.
 
-    A strip is one world and one style, 16 patches wide and one patch high, at the rows of a patch; the left edge of a
-    crop is any pixel of it that leaves room. ``config`` as in ``patches``.
+    A strip is one world, 16 patches wide and one patch high, at the rows of a patch; the left edge of a crop is any pixel
+    of it that leaves room. It has one style, or with ``fused`` a row of styles, see ``anchored_strip``. ``config`` as in
+    ``patches``.
     """
-    side = painter.scale.patch_px
+    side, sizes = painter.scale.patch_px, config or painter.config
     for i in range(-(-n // CROPS_PER_STRIP)):
-        found = place(config or painter.config, painter.scale, i, seed=seed, purpose="strip")
-        strip = _channels_first(painter.draw(found.world, replace(found.region, w=STRIP_PATCHES * side)))
-        rng = torch.Generator().manual_seed(found.world.seed >> 1)
-        lefts = torch.randint(0, (STRIP_PATCHES - 1) * side + 1, (CROPS_PER_STRIP,), generator=rng).tolist()
-        for left in lefts[: n - i * CROPS_PER_STRIP]:
+        found = place(sizes, painter.scale, i, seed=seed, purpose="strip")
+        world, width = found.world, STRIP_PATCHES * side
+        if fused:
+            world = anchored_strip(sizes, painter.scale, i, seed=seed, width_px=width)[0]
+        strip = channels_first(painter.draw(world, replace(found.region, w=width)))
+        for left in random_lefts(world, CROPS_PER_STRIP, width - side)[: n - i * CROPS_PER_STRIP]:
             yield strip[:, :, left : left + side]
+
+
+def plain_strip(config: GeneratorConfig, scale: Scale, index: int, *, seed: int, width_px: int) -> tuple[World, int]:
+    """Return the world of strip ``index`` with one style, and the strip's first column in px of ``scale``."""
+    found = place(config, scale, index, seed=seed, purpose="strip")
+    return found.world, found.region.x
+
+
+def anchored_strip(config: GeneratorConfig, scale: Scale, index: int, *, seed: int, width_px: int) -> tuple[World, int]:
+    """Return the same world with a row of random styles along the strip, and the strip's first column.
+
+    As in the released code (Appendix A.1): the anchor of a style is as wide as a training window, 11 cells, and the gap
+    between two anchors is 2 cells more than their overlap, so that style centres are 13 cells apart.
+    """
+    world, x = plain_strip(config, scale, index, seed=seed, width_px=width_px)
+    return with_anchors(world, scale, x=x, width_px=width_px), x
+
+
+def random_lefts(world: World, count: int, high: int) -> list[int]:
+    """``count`` numbers from 0 to ``high`` that depend only on the world's seed."""
+    rng = torch.Generator().manual_seed(world.seed >> 1)
+    lefts: list[int] = torch.randint(0, high + 1, (count,), generator=rng).tolist()
+    return lefts
 
 
 def wide_crops(painter: Painter, whole: Scale, *, n: int, seed: int, views: int) -> Iterator[Tensor]:
@@ -81,5 +109,6 @@ def wide_crops(painter: Painter, whole: Scale, *, n: int, seed: int, views: int)
             yield small[:, top : top + side, left : left + side]
 
 
-def _channels_first(pixels: Pixels) -> Tensor:
+def channels_first(pixels: Pixels) -> Tensor:
+    """(H, W, 3) -> (3, H, W)."""
     return torch.tensor(pixels).permute(2, 0, 1)

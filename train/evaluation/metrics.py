@@ -6,7 +6,19 @@ from typing import Literal
 
 from infgen.errors import InputError
 
-Kind = Literal["frechet", "scaleinv", "strip", "kernel", "inception-score", "diversity", "seam", "repetition"]
+Kind = Literal[
+    "frechet",
+    "scaleinv",
+    "strip",
+    "fused-strip",
+    "kernel",
+    "precision",
+    "recall",
+    "inception-score",
+    "diversity",
+    "seam",
+    "repetition",
+]
 
 
 @dataclass(frozen=True)
@@ -20,12 +32,21 @@ class Metric:
     better: Literal["lower", "higher", "near 1"] = "lower"
 
 
+_MANIFOLD_KINDS: tuple[Kind, ...] = ("precision", "recall")
+
+
 def _of_network(network: str, name: str, label: str, kernel: tuple[str, str]) -> tuple[Metric, ...]:
+    suffix = "" if network == "inception" else f"-{network}"
     return (
         Metric(name, label, "frechet", network),
         Metric(f"scaleinv-{name}", f"ScaleInv {label}", "scaleinv", network),
         Metric(f"inf-{name}", f"inf-{label}", "strip", network),
+        Metric(f"inf-fused-{name}", f"fused inf-{label}", "fused-strip", network),
         Metric(*kernel, "kernel", network),
+        *(
+            Metric(f"{kind}{suffix}", f"{kind}{suffix.upper().replace('-', ' ')}", kind, network, better="higher")
+            for kind in _MANIFOLD_KINDS
+        ),
     )
 
 
@@ -66,7 +87,7 @@ def networks_of(metrics: Sequence[Metric]) -> tuple[str, ...]:
 def notes_for(metrics: Sequence[Metric]) -> tuple[str, ...]:
     """What a reader of the values must know."""
     notes = []
-    if any(m.kind in ("frechet", "scaleinv", "strip") for m in metrics):
+    if any(m.kind in ("frechet", "scaleinv", "strip", "fused-strip") for m in metrics):
         notes.append(SMALL_NOTE)
     if "effnet" in networks_of(metrics):
         notes.append(EFFNET_NOTE)

@@ -18,6 +18,8 @@ from infgen.world.coordinates import HORIZONTAL_PERIOD
 from infgen.world.layout import DEFAULT_TRANSITION, ResolvedCentre, ResolvedLayout, ResolvedStyle
 from infgen.world.world import World
 
+ANCHOR_CELLS = 13  # between two styles: a training window of 11 cells, and 2 more
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -101,17 +103,32 @@ def scaled(region: Region, scale: int) -> Region:
     return replace(region, x=x, y=scale * region.y, w=scale * region.w, h=scale * region.h)
 
 
-def _layout(styles: int, left: int, view_px: int, *, seed: int, halvings: int) -> ResolvedLayout:
+def with_anchors(world: World, scale: Scale, *, x: int, width_px: int) -> World:
+    """Return ``world`` with random styles 13 cells apart, from the column ``x`` over ``width_px`` (px of ``scale``).
+
+    Transitions have the share of the distance that the released configuration gives them, 255 px of 416.
+    """
+    step = geometry.cell_px(scale.level) * ANCHOR_CELLS
+    transition = (step << scale.halvings) * 255 // 416 | 1
+    layout = _layout(
+        -(-width_px // step) + 1, x - step // 2, step, seed=world.seed, halvings=scale.halvings, transition=transition
+    )
+    return world.changed(layout=layout)
+
+
+def _layout(
+    styles: int, left: int, view_px: int, *, seed: int, halvings: int, transition: int = DEFAULT_TRANSITION
+) -> ResolvedLayout:
     """``styles`` random styles in the middles of as many views, the first of which begins at column ``left``.
 
-    ``left`` and ``view_px`` are px of a scale, one of which covers 2**halvings px of the world.
+    ``left`` and ``view_px`` are px of a scale, one of which covers 2**halvings px of the world; ``transition`` is of those.
     """
     names = [str(k) for k in range(styles)]
     middles = [(2 * (left + k * view_px) + view_px << halvings) // 2 for k in range(styles)]
     return ResolvedLayout(
         styles=tuple(ResolvedStyle(name=name, seed=_number(f"style {name}:{seed}")) for name in names),
         centres=tuple(ResolvedCentre(style=name, x=x, y=0) for name, x in zip(names, middles, strict=True)),
-        transition=DEFAULT_TRANSITION,
+        transition=transition,
     )
 
 

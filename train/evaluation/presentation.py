@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # ScaleInv FID of InfinityGAN on Flickr-Landscape beyond the size of training (paper, Table 1): other photographs and more
-# of them, and whole views instead of patches. Drawn for orientation beside a ScaleInv FID, and only there.
+# of them. Drawn for orientation beside a ScaleInv FID in the paper's protocol, and only there.
 PAPER_SCALEINV_FID = ((4, 61.41), (8, 121.18))
 PANEL_INCHES = (6, 4)
 
@@ -25,6 +25,7 @@ def report_tables(report: Report) -> tuple[Table, ...]:
     Where there are several columns, distances have a table with all of them, and what is measured of MODEL alone another one.
     """
     title = f"{report.model or 'model'}, N = {report.n}, {report.photographs} photographs"
+    title += f", whole views of {report.view_px} px" if report.protocol == "paper" else ""
     several = {m.metric for m in report.measurements if m.column != MODEL}
     beside = [m for m in report.measurements if m.metric in several]
     alone = [m for m in report.measurements if m.metric not in several]
@@ -134,13 +135,14 @@ def report_figure(report: Report) -> "Figure | None":
 def _over_factors(axes: "Axes", report: Report, distances: Sequence[Measurement]) -> None:
     """Over the factors of ScaleInv distances, of a model with one scale."""
     points = _curves(axes, report, distances, lambda m: m.scale)
-    if any(m.metric == "scaleinv-fid" for m in distances):
+    what = "whole views" if report.protocol == "paper" else "patches"
+    if report.protocol == "paper" and any(m.metric == "scaleinv-fid" for m in distances):
         points |= {scale for scale, _ in PAPER_SCALEINV_FID}
         axes.plot(
             *zip(*PAPER_SCALEINV_FID, strict=True), "k--", marker="s", label="paper, Table 1 (its own photographs)"
         )
     _ticks(axes, points)
-    axes.set(xlabel="scale of the picture", title=f"N = {report.n}, patches of {report.patch_px} px")
+    axes.set(xlabel="scale of the picture", title=f"N = {report.n}, {what} of {report.patch_px} px")
 
 
 def _over_scales(axes: "Axes", report: Report, distances: Sequence[Measurement]) -> None:

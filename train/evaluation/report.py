@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from infgen.train.evaluation.measurement import MODEL, Measurement, ScaleRecord
+from infgen.train.evaluation.request import Protocol
 
 # Entries that most reports and values do without, and what they then are.
-_OF_SOME_REPORTS: Mapping[str, Any] = {"scales": (), "other": None, "other_hash": None}
+_OF_SOME_REPORTS: Mapping[str, Any] = {"scales": (), "other": None, "other_hash": None, "protocol": "patches"}
 _OF_SOME_VALUES: Mapping[str, Any] = {"at": None, "view_px": None, "patch_px": None, "column": MODEL, "enlarged": None}
 
 
@@ -35,6 +36,7 @@ class Report:
     scales: tuple[ScaleRecord, ...] = ()
     other: str | None = None
     other_hash: str | None = None
+    protocol: Protocol = "patches"
 
     def value(self, metric: str, *, scale: int = 1, at: str | None = None, column: str = MODEL) -> float:
         """The value of ``metric`` at ``scale``. Raises KeyError where it was not measured.

@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from infgen.progress import Phase, silent_phase
 from infgen.train.evaluation import picture_scores
 from infgen.train.evaluation.comparison import Comparison, measurement
 from infgen.train.evaluation.distances import frechet as frechet_distance
+from infgen.train.evaluation.dump import Dump
 from infgen.train.evaluation.features import USUAL_FILES, FeatureNetwork, WeightFiles, collect, load_network
 from infgen.train.evaluation.generated import patches
 from infgen.train.evaluation.measurement import Measurement, ScaleRecord
@@ -26,6 +27,7 @@ from infgen.train.evaluation.photographs import halves
 from infgen.train.evaluation.real import Photos
 from infgen.train.evaluation.report import Report
 from infgen.train.evaluation.request import Request
+from infgen.train.evaluation.whole_views import VIEW_PX, paper_scale
 from infgen.version import __version__
 
 
@@ -47,23 +49,25 @@ def evaluate(
     model: str | None = None,
     model_hash: str | None = None,
     other: Other | None = None,
+    dump: Dump | None = None,
     phase: Phase = silent_phase,
 ) -> Report:
     """Measure ``generator`` against ``photos``, on the device where its weights are, at every scale that it has.
 
     ``photos``: photographs with patches of the generator's size; for a generator with scales one set for each, the coarsest
-    first, see ``open_photographs``. ``phase(title)`` gives a context with a callback for (pictures done, pictures in all).
+    first, see ``open_photographs``; in the paper's protocol one set, see ``open_whole_views``. ``dump``: keeps the pictures.
+    ``phase(title)`` gives a context with a callback for (pictures done, pictures in all).
     The values depend on generators, photographs and request alone. Raises InputError and its kinds before any picture is
     drawn where something cannot work.
     """
     start = time.perf_counter()
     request.check(generator.config)
     sets = list(photos) if isinstance(photos, Sequence) else [photos]
-    records = _records(sets, generator.config, floor=request.floor)
+    records = _records(sets, generator.config, request)
     names, device = networks_of(request.metrics), generator.mean_style.device
     networks = {name: load_network(name, files, device=device) for name in names}
     beside = None if other is None else other.generator
-    comparison = Comparison(generator, beside, request, list(networks.values()), phase)
+    comparison = Comparison(generator, beside, request, list(networks.values()), phase, dump)
     return Report(
         measurements=_measurements(comparison, sets),
         n=request.n,
@@ -79,9 +83,10 @@ def evaluate(
         notes=notes_for(request.metrics),
         model=model,
         model_hash=model_hash,
-        scales=records if generator.config.scales else (),
+        scales=records if generator.config.scales and request.protocol == "patches" else (),
         other=None if other is None else other.name,
         other_hash=None if other is None else other.sha256,
+        protocol=request.protocol,
     )
 
 
@@ -108,9 +113,12 @@ def frechet(
     return frechet_distance(real, fake[network.name])
 
 
-def _records(sets: Sequence[Photos], config: GeneratorConfig, *, floor: bool) -> tuple[ScaleRecord, ...]:
+def _records(sets: Sequence[Photos], config: GeneratorConfig, request: Request) -> tuple[ScaleRecord, ...]:
     """The photographs of each scale. Raises InputError where they are not those of the scales, or too few for a floor."""
     scales = judged_scales(config)
+    if request.protocol == "paper":
+        views = paper_scale(config)
+        scales = (replace(views, view_px=VIEW_PX, patch_px=VIEW_PX),)
     if len(sets) != len(scales):
         raise InputError(
             f"photographs come for {len(sets)} scales, the model has {len(scales)}; open them for its scales"
@@ -125,7 +133,7 @@ def _records(sets: Sequence[Photos], config: GeneratorConfig, *, floor: bool) ->
                 f"photographs have views of {photos.view_px} px, scale {scale.name} has views of {scale.view_px} px; open them "
                 "alike"
             )
-        if floor:
+        if request.floor:
             halves(photos, seed=0)
     return tuple(
         ScaleRecord(scale.name, at.view_px, at.patch_px, len(at), len(sets[0]) - len(at), at.fingerprint)
@@ -135,10 +143,13 @@ def _records(sets: Sequence[Photos], config: GeneratorConfig, *, floor: bool) ->
 
 def _measurements(comparison: Comparison, sets: Sequence[Photos]) -> tuple[Measurement, ...]:
     """All values, in the order of the request and then of scales from coarse to fine."""
-    scales = judged_scales(comparison.generator.config)
+    config = comparison.generator.config
+    scales = judged_scales(config)
+    compared = (paper_scale(config),) if comparison.request.protocol == "paper" else scales
     found: list[Measurement] = []
-    for scale, photos in zip(scales, sets, strict=True):
+    for scale, photos in zip(compared, sets, strict=True):
         found += comparison.at(scale, photos)
+    for scale in scales:
         found += _diversity(comparison, scale)
     found += _pictures(comparison)
     metrics, names = [m.name for m in comparison.request.metrics], [None, *(scale.name for scale in scales)]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from infgen.train.evaluation.measurement import Measurement
 from infgen.train.evaluation.presentation import report_figure, report_tables
 from infgen.train.evaluation.report import Report
 from infgen.train.evaluation.report_files import check_folder, write_report
+from infgen.train.evaluation.request import Protocol
 
 VALUES = (
     Measurement("scaleinv-fd-vgg", "ScaleInv FD-VGG", 118.7, "lower", 1),
@@ -93,9 +95,12 @@ def test_a_folder_that_does_not_exist_yet_is_allowed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("metric", "drawn"), [("scaleinv-fid", True), ("scaleinv-fd-vgg", False)])
-def test_the_papers_values_stand_beside_a_measured_scaleinv_fid_only(metric: str, drawn: bool) -> None:
-    figure = report_figure(report(Measurement(metric, metric, 50.0, "lower", 1)))
+@pytest.mark.parametrize(
+    ("metric", "protocol", "drawn"),
+    [("scaleinv-fid", "paper", True), ("scaleinv-fid", "patches", False), ("scaleinv-fd-vgg", "paper", False)],
+)
+def test_the_papers_values_stand_only_next_to_its_own_protocol(metric: str, protocol: Protocol, drawn: bool) -> None:
+    figure = report_figure(replace(report(Measurement(metric, metric, 50.0, "lower", 1)), protocol=protocol))
     assert figure is not None
     labels = [line.get_label() for line in figure.axes[0].lines]
     assert any("paper" in str(label) for label in labels) is drawn
