@@ -184,7 +184,7 @@ def _add_member(
     listing: Listing,
     member: tarfile.TarInfo,
     *,
-    file: "File | _DecompressedShard",
+    file: File,
     title: str,
     length: int,
     version: str | None,
@@ -235,6 +235,8 @@ def _read_members(stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
 
 class _DecompressedShard:
     """A decompressed shard in an unnamed temporary file, which is deleted with this object."""
+
+    version = None  # that of the compressed file counts
 
     def __init__(self, name: str) -> None:
         self.name, self.size = name, 0

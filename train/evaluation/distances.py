@@ -112,9 +112,9 @@ def coverage(reference: Tensor, points: Tensor, *, neighbours: int = NEIGHBOURS)
             f"{len(reference)} pictures are too few for precision and recall; give {neighbours + 1} or more"
         )
     reference, points = reference.double(), points.double()
-    parts = reference.split(_ROWS)
+    parts = torch.split(reference, _ROWS)
     radii = torch.cat([torch.cdist(part, reference).kthvalue(neighbours + 1).values for part in parts])
-    inside = [(torch.cdist(part, reference) <= radii).any(1) for part in points.split(_ROWS)]
+    inside = [(torch.cdist(part, reference) <= radii).any(1) for part in torch.split(points, _ROWS)]
     return float(torch.cat(inside).double().mean())
 
 

@@ -100,7 +100,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(MissingExtraError, match=r"infgen\[fid\].*ask for fd-vgg"):
+    with pytest.raises(MissingExtraError, match=r"infgen\[fid\].*choose fd-vgg"):
         InceptionFeatures()
 
 
