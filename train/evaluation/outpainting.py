@@ -27,6 +27,7 @@ from infgen.progress import Phase, silent_phase
 from infgen.rendering.studio import Studio
 from infgen.train.data.sources import Source, read_picture
 from infgen.train.evaluation.comparison import distance
+from infgen.train.evaluation.continuations import join_step
 from infgen.train.evaluation.distances import MIN_SCORE_PICTURES, inception_score
 from infgen.train.evaluation.features import USUAL_FILES, FeatureNetwork, WeightFiles, collect, load_network
 from infgen.train.evaluation.metrics import Metric, networks_of
@@ -63,12 +64,6 @@ def baselines() -> Mapping[str, Callable[[Pixels], Pixels]]:
     """Return the methods to compare with. OpenCV's is among them if the package is installed."""
     found = {"the known half, mirrored": mirror, "the mean colour": fill_mean}
     return found | ({OPENCV: inpaint} if importlib.util.find_spec("cv2") else {})
-
-
-def join_step(picture: Pixels, column: int = KNOWN_PX) -> float:
-    """Mean absolute step into ``column``, divided by the median of such steps in the picture: about 1 without a seam."""
-    steps = np.abs(np.diff(picture.astype(np.float64), axis=1)).mean((0, 2))
-    return float(steps[column - 1] / max(float(np.median(steps)), 1e-9))
 
 
 @dataclass(frozen=True)
@@ -191,7 +186,7 @@ def _rows(
         for metric in metrics:
             network = networks[str(metric.network)]
             values[metric.label] = distance(metric, real[network.name], fake[network.name], network, seed=0)[0]
-        join = float(np.mean([join_step(p) for p in pictures]))
+        join = float(np.mean([join_step(p, KNOWN_PX) for p in pictures]))
         yield MethodRow(name, values, score_halves(pictures), join)
 
 

@@ -227,7 +227,7 @@ def test_impossible_numbers_of_styles_are_refused(fused: tuple[int, ...]) -> Non
 
 def test_zero_padding_draws_one_style_only() -> None:
     request = Request(metrics_named(["fd-vgg"]), fused=(2,))
-    with pytest.raises(InputError, match="zero padding draws one style only; leave --fused out"):
+    with pytest.raises(InputError, match="zero padding draws one style only; leave out --fused"):
         request.check(preset("tiny", padding=True))
 
 
