@@ -38,7 +38,7 @@ def test_a_profile_of_such_pixels_can_be_used(name: str, mode: str) -> None:
         (profile("p3"), "CMYK"),
     ],
 )
-def test_what_is_no_profile_of_such_pixels_is_refused_in_one_line(embedded: object, mode: str) -> None:
+def test_a_profile_for_other_pixels_is_refused_in_one_line(embedded: object, mode: str) -> None:
     with pytest.raises(InputError, match=r"^it is damaged(, or of pixels other than \w+)?$"):
         colour.check_profile(embedded, mode)
 

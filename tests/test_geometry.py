@@ -112,7 +112,7 @@ def test_tile_cells_inverts_tile_px(cells: int, levels: int) -> None:
 
 @properties
 @given(px=st.integers(-50, 5000), levels=LEVELS)
-def test_tile_cells_knows_which_sizes_no_tile_has(px: int, levels: int) -> None:
+def test_tile_cells_is_none_for_impossible_sizes(px: int, levels: int) -> None:
     sizes = {geometry.tile_px(cells, levels=levels) for cells in range(1, 2600)}
     assert (geometry.tile_cells(px, levels=levels) is not None) == (px > 0 and px in sizes)
 

@@ -68,7 +68,7 @@ def test_metadata_pass_from_every_format_to_every_other(source: str, target: str
         assert kept.dpi == pytest.approx((300, 300), rel=1e-3)
 
 
-def test_what_describes_the_old_pixels_is_corrected_or_dropped() -> None:
+def test_metadata_of_the_old_pixels_are_corrected_or_removed() -> None:
     packet = corrected_xmp(XMP, (220, 40))
     assert b'tiff:Orientation="1"' in packet
     assert b'exif:PixelXDimension="220"' in packet

@@ -88,7 +88,7 @@ def test_values_equal_those_of_a_plain_implementation(metric: Lpips, size: int) 
 
 
 @pytest.mark.parametrize(("one", "other", "expected"), [(0, 1, 0.0911996), (0, 3, 0.184496)])
-def test_values_stay_what_they_are(metric: Lpips, one: int, other: int, expected: float) -> None:
+def test_distances_equal_the_recorded_ones(metric: Lpips, one: int, other: int, expected: float) -> None:
     assert float(metric(picture(one), picture(other))) == pytest.approx(expected, rel=1e-3)
 
 

@@ -97,7 +97,9 @@ def test_a_photograph_that_is_transparent_all_over_is_refused(tmp_path: Path) ->
         ),
     ],
 )
-def test_what_is_lost_in_reading_is_said(make: Callable[[Path], object], remark: str, tmp_path: Path) -> None:
+def test_losses_of_reading_a_photograph_are_reported(
+    make: Callable[[Path], object], remark: str, tmp_path: Path
+) -> None:
     make(tmp_path)
     (path,) = tmp_path.iterdir()
     assert [r[: len(remark)] for r in open_photograph(path).remarks] == [remark]
@@ -108,7 +110,7 @@ def test_nothing_is_said_of_an_ordinary_photograph(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["none.jpg", "", "a" * 5000, "a\0b"])
-def test_a_file_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
     assert "cannot be read (" in refusal(tmp_path / name)
 
 
@@ -192,7 +194,7 @@ def test_a_png_whose_profile_unpacks_to_an_absurd_size_is_refused(tmp_path: Path
     assert "a.png: it cannot be read (Decompressed data too large" in refusal(tmp_path / "a.png")
 
 
-def test_a_profile_that_is_stored_as_something_else_is_left_out(tmp_path: Path) -> None:
+def test_a_profile_of_the_wrong_data_type_is_left_out(tmp_path: Path) -> None:
     Image.fromarray(landscape(0)).save(tmp_path / "a.tif", tiffinfo={34675: 7})
     assert [r[:46] for r in open_photograph(tmp_path / "a.tif").remarks] == [
         "has a colour profile that is left out: it is d"
@@ -309,7 +311,9 @@ def test_a_photograph_of_any_kind_is_shrunk_to_rgb(mode: str, tmp_path: Path, mo
     assert np.abs(np.asarray(found.image).astype(int) - expected).max() <= 3
 
 
-def test_what_is_transparent_stays_unknown_when_it_is_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transparent_pixels_stay_unknown_in_a_resized_photograph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rgba = np.dstack([landscape(0), np.full((220, 300), 255, np.uint8)])
     rgba[:, :150, 3] = 0
     known = large(tmp_path, "a.png", Image.fromarray(rgba), monkeypatch).known
@@ -323,7 +327,9 @@ def test_a_photograph_over_the_last_limit_is_refused(tmp_path: Path, monkeypatch
         large(tmp_path, "a.png", Image.fromarray(landscape(0)), monkeypatch)
 
 
-def test_what_pillow_itself_refuses_is_shrunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_that_pillow_refuses_for_their_size_are_shrunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 32_000)
     assert large(tmp_path, "a.png", Image.fromarray(landscape(0)), monkeypatch).image.size == (212, 155)
 
@@ -352,14 +358,14 @@ def test_a_pillow_image_is_turned_by_its_metadata() -> None:
         (None, "NoneType of no type"),
     ],
 )
-def test_what_is_no_picture_is_refused(array: object, message: str) -> None:
+def test_a_file_that_is_not_a_picture_is_refused(array: object, message: str) -> None:
     assert message in refusal(array)
 
 
 # Masks
 
 
-def test_what_is_white_in_the_mask_stays_known() -> None:
+def test_white_pixels_of_the_mask_stay_known() -> None:
     mask = np.zeros((50, 60), np.uint8)
     mask[:, :20], mask[:, 20:40] = 127, 128
     known = open_photograph(plain(RED)).masked(mask).known

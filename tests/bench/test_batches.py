@@ -45,7 +45,9 @@ def test_all_devices_are_measured_and_powers_of_two_before() -> None:
     assert counts == [1, 2, 4, 6]
 
 
-def test_what_needs_too_much_memory_is_not_measured(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configurations_that_need_too_much_memory_are_not_measured(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(TILE_MEMORY_MB.name, "2")
     found = {(row.kind, row.batch): (row.seconds is None, row.reason) for row in rows(tiny_model, batches=(1, 4))}
     assert found[TILES, 1] == (False, "")

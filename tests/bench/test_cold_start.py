@@ -66,7 +66,7 @@ def test_a_child_that_is_asked_for_the_first_tile_stops_there(order: dict, capsy
     assert "first_tile" in json.loads(capsys.readouterr().out)
 
 
-def test_a_child_that_cannot_render_says_why_in_one_line(order: dict):
+def test_a_child_that_cannot_render_gives_the_reason_in_one_line(order: dict):
     with pytest.raises(SystemExit, match=r"^model file nowhere does not exist[^\n]*$"):
         child.main(json.dumps(order | {"model": "nowhere"}))
 
@@ -83,7 +83,7 @@ def peak_of_a_small_process(code: str = "") -> int:
     return int(subprocess.run([sys.executable, "-c", words], capture_output=True, check=True).stdout)
 
 
-def test_the_peak_contains_what_was_held_and_given_back():
+def test_the_peak_contains_memory_that_was_freed_again():
     assert peak_of_a_small_process(f"held = b'x' * {100 * MIB}\ndel held") > 100 * MIB
 
 

@@ -37,7 +37,7 @@ def test_every_tile_of_every_repeat_was_timed(document: dict):
     assert all(len(row["tile_seconds"]) == 2 * row["tiles"] == 8 for row in document["rows"])
 
 
-def test_the_first_number_of_styles_is_what_others_are_compared_with(document: dict):
+def test_the_ratio_of_the_first_number_of_styles_is_one(document: dict):
     assert all(row["ratio"] == {"median": 1.0, "mean": 1.0} for row in document["rows"] if row["styles"] == 1)
 
 
@@ -47,7 +47,7 @@ def test_rates_are_work_by_time(document: dict):
         assert row["pixels_per_second"] == pytest.approx(150 * 150 / row["seconds"])
 
 
-def test_the_document_says_how_it_was_measured(document: dict):
+def test_the_document_records_the_measurement_settings(document: dict):
     assert document["schema"] == 1
     assert "PyTorch" in document["machine"]
     assert document["options"]["tile_px"] == 101
@@ -66,7 +66,7 @@ def test_the_table_goes_to_standard_output_and_progress_to_standard_error(docume
     assert "tiles/s" in document["stderr"]
 
 
-def test_quiet_says_nothing_but_the_table(tiny_model: Path):
+def test_quiet_prints_only_the_table(tiny_model: Path):
     words = ("--model", tiny_model, "--side", 64, "--styles", 1, "--precisions", "fp32", "--repeats", 1)
     assert not bench(*words, "--no-memory", "--quiet").stderr
 

@@ -146,7 +146,7 @@ def map_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_tiles_says_what_it_wrote(call: Call, map_file: Path, tmp_path: Path):
+def test_tiles_prints_the_names_of_its_files(call: Call, map_file: Path, tmp_path: Path):
     words = ("tiles", map_file, "--size", 32, "--balance", 0.2, "-o", tmp_path / "tiles", "--quiet")
     assert call(*words) == (0, f"{tmp_path / 'tiles'}: 15 tiles; left out: 6 of open sea, 0 transparent\n", "")
     code, _, line = call(*words)
@@ -154,7 +154,7 @@ def test_tiles_says_what_it_wrote(call: Call, map_file: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(("name", "words"), [("missing.jpg", "is not a file"), ("text.jpg", "cannot be read")])
-def test_tiles_refuses_what_is_no_map_in_one_line(call: Call, tmp_path: Path, name: str, words: str):
+def test_tiles_refuses_anything_but_a_map_in_one_line(call: Call, tmp_path: Path, name: str, words: str):
     (tmp_path / "text.jpg").write_text("no picture")
     code, _, line = call("tiles", tmp_path / name, "--size", 32, "-o", tmp_path / "tiles", "--quiet")
     assert (code, words in line, line.count("\n")) == (2, True, 1)

@@ -19,7 +19,7 @@ def draw(call: Call, tmp_path: Path) -> Call:
     return lambda name, *words: call("render", "--model", tiny_file(), *size, "-o", tmp_path / name, *words)
 
 
-def test_an_engine_file_draws_what_pytorch_draws(draw: Call, tmp_path: Path):
+def test_an_engine_file_renders_the_same_as_pytorch(draw: Call, tmp_path: Path):
     code, _, said = draw("onnx.png", "--engine-file", onnx_file())
     assert code == 0
     assert "tiles of 101 x 101 px, batches of 1, engine onnx-cpu" in said
@@ -68,7 +68,7 @@ def test_a_picture_in_half_precision_is_verified_with_its_own_file(draw: Call, c
         (("--precision", "fp16"), "precision 'fp16' is unknown; choose one of fp32, bf16"),
     ],
 )
-def test_what_an_engine_cannot_do_is_said_in_one_line(
+def test_an_unsupported_engine_option_is_refused_in_one_line(
     draw: Call, tmp_path: Path, words: tuple[object, ...], message: str
 ):
     code, out, said = draw("out.png", *(word() if callable(word) else word for word in words))

@@ -50,7 +50,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_landscapes(tmp_path_factory.mktemp("photos"))
 
 
-def test_it_prints_a_table_and_writes_a_report(call: Call, tiny_model: Path, photos: Path, tmp_path: Path) -> None:
+def test_the_command_prints_a_table_and_writes_a_report(
+    call: Call, tiny_model: Path, photos: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "report"
     words = ("--metrics", "scaleinv-fd-effnet,seam", "--scales", "2,1", "--n", 3, "-o", out, "--quiet")
     code, text, err = call(tiny_model, photos, *words)
@@ -67,7 +69,7 @@ def test_it_prints_a_table_and_writes_a_report(call: Call, tiny_model: Path, pho
     assert (out / "report.png").exists()
 
 
-def test_without_quiet_it_says_how_much_it_draws_and_how_far_it_is(call: Call, tiny_model: Path, photos: Path) -> None:
+def test_without_quiet_the_command_prints_estimates_and_progress(call: Call, tiny_model: Path, photos: Path) -> None:
     code, _, err = call(tiny_model, photos, "--metrics", "fd-effnet", "--n", 2)
     assert code == 0
     assert "N = 2, the distances need 0.0 Mpx of generated pictures" in err
@@ -100,7 +102,9 @@ def test_photographs_too_small_for_a_scale_are_one_line_before_anything_is_drawn
     assert "large enough for scale 1, whose views are 788 px high; the short sides of 3 photographs are 220 px" in err
 
 
-def test_only_what_no_scale_can_use_is_listed_by_name(call: Call, scales_model: Path, tmp_path: Path) -> None:
+def test_only_photographs_that_no_scale_can_use_are_listed_by_name(
+    call: Call, scales_model: Path, tmp_path: Path
+) -> None:
     for i, height in enumerate((800, 120, 60)):
         save(tmp_path, f"{height}.png", landscape(i, height=height, width=900))
     code, _, err = call(scales_model, tmp_path, "--metrics", "seam", "--quiet")

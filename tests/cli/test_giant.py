@@ -74,7 +74,7 @@ def test_a_layout_in_a_picture_renders_any_other_window_of_it(
     assert difference.max() <= 1
 
 
-def test_a_preview_is_written_beside_the_picture(render: Call, tmp_path: Path, layout: Path) -> None:
+def test_a_preview_is_written_next_to_the_picture(render: Call, tmp_path: Path, layout: Path) -> None:
     code, out, _ = render(
         "--w",
         300,
@@ -222,7 +222,7 @@ def test_a_name_given_twice_is_refused(render: Call, tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_work_is_refused_in_one_line(
+def test_impossible_requests_are_refused_in_one_line(
     render: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

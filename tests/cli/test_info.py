@@ -53,7 +53,7 @@ def refusal(call: Call, path: Path) -> str:
 # What infgen makes
 
 
-def test_an_onnx_file_says_what_it_draws_by_which_model(info: Info, tmp_path: Path) -> None:
+def test_an_onnx_file_names_its_tile_size_and_model(info: Info, tmp_path: Path) -> None:
     found = info(sealed(tmp_path / "a.onnx", *record(styles="4", precision="fp16")))
     assert found["model_sha256"] == NO_MODEL
     kept = {"kind": "ONNX file", "tile_px": [101, 101], "styles": 4, "styles_per": "batch", "precision": "fp16"}
@@ -68,7 +68,7 @@ def test_no_runtime_is_needed_to_describe_an_onnx_file(
     assert info(sealed(tmp_path / "a.onnx", *record()))["kind"] == "ONNX file"
 
 
-def test_an_engine_file_says_where_it_runs(info: Info, tmp_path: Path) -> None:
+def test_an_engine_file_names_its_gpus(info: Info, tmp_path: Path) -> None:
     found = info(engine_file(tmp_path, b"engine"))
     assert (found["kind"], found["gpus"], found["batch"]) == ("TensorRT engine", ["8.6", "8.9"], 4)
     assert found["built_by"].startswith("TensorRT")
@@ -83,7 +83,7 @@ def test_latents_say_where_their_photograph_lies(info: Info, tmp_path: Path) -> 
     assert found["region"] == {"x": window.x.start, "y": window.y.start, "w": window.x.size, "h": window.y.size}
 
 
-def test_an_archive_says_which_model_it_serves(info: Info, tmp_path: Path) -> None:
+def test_an_archive_names_its_model(info: Info, tmp_path: Path) -> None:
     export_torchserve(tiny_file(), tmp_path / "scenery.mar")
     assert info(tmp_path / "scenery.mar") == {
         "kind": "TorchServe archive",
@@ -102,7 +102,7 @@ def run_folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_the_folder_of_a_run_says_how_far_it_is(info: Info, run_folder: RunFolder) -> None:
+def test_the_folder_of_a_run_shows_its_progress(info: Info, run_folder: RunFolder) -> None:
     found = info(run_folder.path)
     assert found == {"kind": "training run", "step": 2, "recipe": find_recipe("tiny").to_dict(), "model": None}
     shutil.copy(tiny_file(), run_folder.model)
@@ -138,17 +138,17 @@ def test_only_worlds_and_pictures_hold_a_world(call: Call, run_folder: RunFolder
         ("a.mar", "was not made by infgen; make one with: infgen export MODEL --torchserve -o a.mar"),
     ],
 )
-def test_a_file_of_someone_else_is_refused(content: bytes, name: str, said: str, call: Call, tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_refused(content: bytes, name: str, said: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     assert said in refusal(call, tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.onnx", "a.engine", "a.mar", "a.safetensors", "a" * 300, "a" * 300 + ".mar"])
-def test_a_file_that_is_not_there_is_refused(name: str, call: Call, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_in_one_line(name: str, call: Call, tmp_path: Path) -> None:
     refusal(call, tmp_path / name)
 
 
-def test_a_folder_of_someone_else_is_refused(call: Call, tmp_path: Path) -> None:
+def test_a_folder_of_another_program_is_refused(call: Call, tmp_path: Path) -> None:
     assert "holds no training run (recipe.json is missing)" in refusal(call, tmp_path)
 
 
@@ -206,9 +206,7 @@ def test_a_sealed_file_that_is_no_model_is_refused(more: bytes, call: Call, tmp_
         {"precision": "fp8"},
     ],
 )
-def test_a_sealed_file_whose_record_says_nonsense_is_refused(
-    changes: dict[str, str], call: Call, tmp_path: Path
-) -> None:
+def test_a_sealed_file_with_an_illegal_record_is_refused(changes: dict[str, str], call: Call, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     short = [(k, v[:10_000]) for k, v in record(**changes)]
     assert "has metadata that cannot be read" in refusal(call, sealed(path, *short))

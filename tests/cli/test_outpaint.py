@@ -63,7 +63,7 @@ def test_the_photograph_stands_in_the_picture_bit_for_bit(done: Path) -> None:
     assert np.array_equal(picture[:, :60], pixels(done / "photo.png"))
 
 
-def test_what_goes_on_is_the_world_that_is_written(done: Path, tiny_model: Path) -> None:
+def test_the_generated_pixels_are_those_of_the_written_world(done: Path, tiny_model: Path) -> None:
     world = World.load(done / "out.world.json")
     drawn = open_studio(world, model=tiny_model).array(Region(0, -20, 220, 40))
     far = 60 + max(REACHES_PX)
@@ -81,7 +81,7 @@ def test_latents_of_an_earlier_run_give_the_same_picture_without_inverting(
     assert (tmp_path / latents.name).read_bytes() == latents.read_bytes()
 
 
-def test_samples_differ_beyond_what_the_photograph_reaches(done: Path, outpaint: Call, tmp_path: Path) -> None:
+def test_samples_differ_outside_the_photographs_receptive_field(done: Path, outpaint: Call, tmp_path: Path) -> None:
     (latents,) = done.glob("out.*.safetensors")
     words = ("--right", 700, "--samples", 2, "--latents", latents, "-o", tmp_path / "s.png")
     code, out, _ = outpaint(done / "photo.png", *words)
@@ -93,7 +93,7 @@ def test_samples_differ_beyond_what_the_photograph_reaches(done: Path, outpaint:
     assert [json.loads((tmp_path / f"s-{i}.world.json").read_text()).get("seed", 0) for i in (1, 2)] == [0, 1]
 
 
-def test_without_keeping_the_picture_is_what_the_model_draws(
+def test_without_keeping_the_picture_is_the_models_output(
     done: Path, outpaint: Call, tiny_model: Path, tmp_path: Path
 ) -> None:
     (latents,) = done.glob("out.*.safetensors")
@@ -114,7 +114,7 @@ def test_the_picture_has_the_photographs_resolution(outpaint: Call, tmp_path: Pa
 
 
 @pytest.mark.parametrize("by", ["mask", "alpha"])
-def test_what_is_not_known_is_drawn_and_the_rest_is_kept(by: str, outpaint: Call, tmp_path: Path) -> None:
+def test_unknown_pixels_are_generated_and_the_others_kept(by: str, outpaint: Call, tmp_path: Path) -> None:
     known = np.full((40, 60), 255, np.uint8)
     known[10:30, 20:40] = 0
     rgb = landscape(1, height=40, width=60)
@@ -138,7 +138,7 @@ def test_the_colour_profile_of_a_phone_is_kept(name: str, outpaint: Call, tmp_pa
         assert np.array_equal(pixels(tmp_path / name)[:, :55], pixels(photo)[:, :55])
 
 
-def test_a_preview_shows_what_was_reached(outpaint: Call, tmp_path: Path) -> None:
+def test_a_preview_shows_the_image_of_the_latest_step(outpaint: Call, tmp_path: Path) -> None:
     words = ("--right", 8, "--preview", tmp_path / "live.png", "-o", tmp_path / "a.png")
     assert outpaint(photograph(tmp_path), *words)[0] == 0
     assert pixels(tmp_path / "live.png").shape == (40, 60, 3)

@@ -154,13 +154,13 @@ def test_a_missing_anchor_is_refused(call: Call, anchored: Path):
 WINDOW = ("--w", 160, "--h", 96, "--x", -64, "--y", -40)
 
 
-def test_a_picture_beside_its_anchors_is_verified(call: Call, render: Call, anchored: Path, tiny_model: Path):
+def test_a_picture_next_to_its_anchor_files_is_verified(call: Call, render: Call, anchored: Path, tiny_model: Path):
     picture = anchored.parent / "out.png"
     assert render(*WINDOW, "--world", anchored, "-o", picture)[0] == 0
     assert call("verify", picture, "--model", tiny_model, "--quiet") == (0, "", "")
 
 
-def test_a_picture_without_its_anchors_says_which_file_is_missing(
+def test_a_picture_without_its_anchor_files_names_the_missing_one(
     call: Call, render: Call, anchored: Path, tiny_model: Path, tmp_path: Path
 ):
     assert render(*WINDOW, "--world", anchored, "-o", tmp_path / "out.png")[0] == 0

@@ -174,7 +174,7 @@ def test_an_exported_file_is_of_the_scale_that_was_asked():
     assert (file.precision, file.styles) == ("fp16", 4)
 
 
-def test_an_exported_scale_draws_what_pytorch_draws(draw: Call, tmp_path: Path):
+def test_an_exported_scale_renders_the_same_as_pytorch(draw: Call, tmp_path: Path):
     for name, more in (("a.png", ()), ("b.png", ("--engine-file", scaled_file("1/2")))):
         assert draw(name, "--scale", "1/2", *more)[0] == 0
     one, other = (pixels(tmp_path / name).astype(int) for name in ("a.png", "b.png"))
@@ -208,7 +208,7 @@ def test_an_exported_scale_is_refused_at_another_one(draw: Call, tmp_path: Path,
         ),
     ],
 )
-def test_what_cannot_be_exported_at_a_scale_is_refused_in_one_line(
+def test_an_impossible_export_at_a_scale_is_refused_in_one_line(
     tmp_path: Path, model: object, words: tuple[str, ...], message: str
 ):
     result = CliRunner().invoke(export, [str(model()), *words, "-o", str(tmp_path / "out")])  # type: ignore[operator]
@@ -217,16 +217,16 @@ def test_what_cannot_be_exported_at_a_scale_is_refused_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_info_says_the_scales_the_view_and_the_trained_rows_of_a_model(call: Call):
+def test_info_shows_scales_view_and_trained_rows_of_a_model(call: Call):
     found = json.loads(call("info", scaled_model())[1])
     assert found["scales"] == ["1", "1/2", "1/4", "1/8"]
     assert (found["view_px"], found["rows_px"]) == (788, [-394, 394])
 
 
-def test_info_says_nothing_of_scales_that_a_model_does_not_state(call: Call):
+def test_info_lists_no_scales_for_a_model_without_them(call: Call):
     assert not {"scales", "view_px", "rows_px"} & set(json.loads(call("info", tiny_file())[1]))
 
 
-def test_info_says_the_scale_of_an_exported_file(call: Call):
+def test_info_shows_the_scale_of_an_exported_file(call: Call):
     found = json.loads(call("info", scaled_file("1/8"))[1])
     assert (found["scale"], found["tile_px"]) == ("1/8", [101, 101])

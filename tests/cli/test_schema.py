@@ -36,7 +36,7 @@ def test_every_entry_is_explained(kind: str):
 
 
 @pytest.mark.parametrize("kind", ["layout", "world"])
-def test_a_schema_says_what_it_is(kind: str):
+def test_a_schema_states_its_identifier_and_title(kind: str):
     found = schema(kind)
     assert (found["$id"], found["title"]) == (f"urn:infgen:{kind}:{2 if kind == 'world' else 1}", f"infgen {kind}")
 
@@ -77,7 +77,7 @@ def test_an_example_of_the_page_on_layouts_is_a_layout(text: str):
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_the_schema_knows_every_entry_of_the_examples(text: str):
+def test_the_schema_contains_every_entry_of_the_examples(text: str):
     found = schema("layout")
     assert set(json.loads(text)) <= set(found["properties"])
 

@@ -89,7 +89,7 @@ def test_another_tile_than_the_engines_is_refused_with_both_sizes(tiny: Generato
         make_plan(Region(0, 0, 50, 50), tiny.config, memory=2**40, tile_px=229, fixed_cells=(11, 11))
 
 
-def test_tiles_that_cannot_be_put_beside_one_another_are_refused(tiny: Generator):
+def test_tiles_that_do_not_fit_together_are_refused(tiny: Generator):
     with pytest.raises(InputError, match="too small for a picture of several tiles"):
         make_plan(Region(0, 0, 50, 50), tiny.config, memory=2**40, fixed_cells=(6, 11))
 

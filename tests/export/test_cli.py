@@ -17,7 +17,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(command, [str(a) for a in arguments])
 
 
-def test_the_command_writes_what_the_library_writes(tmp_path: Path):
+def test_the_command_writes_the_same_file_as_the_library(tmp_path: Path):
     path = tmp_path / "tiny.onnx"
     result = run(tiny_file(), "--onnx", "-o", path, "--tile", 101)
     assert result.exit_code == 0
@@ -52,7 +52,7 @@ def test_a_file_without_a_name_is_named_after_its_content(
         ((), "give one of --onnx"),
     ],
 )
-def test_what_cannot_be_exported_is_named_with_the_way_out(tmp_path: Path, arguments: tuple[object, ...], message: str):
+def test_an_impossible_export_is_refused_with_the_remedy(tmp_path: Path, arguments: tuple[object, ...], message: str):
     result = run(tiny_file(), "-o", tmp_path / "out.onnx", *arguments)
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)

@@ -35,7 +35,7 @@ def refusal(path: Path, **options: Any) -> str:
     return message
 
 
-def test_the_engine_says_what_it_runs_and_where():
+def test_the_engine_describes_its_file_and_device():
     engine = onnx_engine()
     assert (engine.provider, engine.fixed_cells, engine.device.type) == ("CPUExecutionProvider", (11, 11), "cpu")
     assert engine.config == tiny_generator().config
@@ -144,7 +144,7 @@ def resealed(tmp_path: Path, change: Callable[[dict[str, str]], None]) -> Path:
         ("infgen.precision", "int8", "cannot be read"),
     ],
 )
-def test_metadata_that_make_no_sense_are_refused(tmp_path: Path, key: str, value: str, message: str):
+def test_illegal_metadata_are_refused(tmp_path: Path, key: str, value: str, message: str):
     assert message in refusal(resealed(tmp_path, lambda data: data.update({key: value})))
 
 

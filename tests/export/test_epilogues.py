@@ -126,7 +126,7 @@ def test_the_onnx_body_of_the_upsampling_epilogue_is_the_reference(height: int, 
 
 
 @pytest.mark.parametrize("up", [False, True])
-def test_the_onnx_bodies_compute_in_float32_whatever_the_type_of_y(up: bool):
+def test_the_onnx_bodies_compute_in_float32_for_every_type_of_y(up: bool):
     y, *rest = arguments(up=up)
     given_ = (y.half() * 100, *rest)
     operator, reference = (

@@ -43,7 +43,7 @@ def draw(generator: Generator, batch: TileBatch, dtype: torch.dtype = torch.floa
 
 @pytest.mark.parametrize("styles", [1, 4])
 @pytest.mark.parametrize(("system", "structure"), KINDS)
-def test_every_kind_of_model_draws_what_eager_pytorch_draws(system: str, structure: str, styles: int):
+def test_every_kind_of_model_renders_the_same_as_eager_pytorch(system: str, structure: str, styles: int):
     config = GeneratorConfig((6, 4) * 3, 4, 8, coordinates=system, structure=structure)  # type: ignore[arg-type]
     generator = random_generator(config, seed=3)
     batch = batch_for(generator, styles=styles)

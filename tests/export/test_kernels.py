@@ -137,7 +137,7 @@ def assert_equal(case: Case, outcome: Outcome) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("up", [False, True], ids=["conv", "upsampling"])
 @pytest.mark.parametrize("places", ["none", "all"])
-def test_a_kernel_computes_what_its_operator_defines(
+def test_a_kernel_agrees_with_its_operator(
     interpreter: ProcessPoolExecutor, up: bool, layout: str, dtype: str, places: str
 ) -> None:
     case = Case(up, layout=layout, dtype=dtype, batch=2, terms=1 if places == "none" else 6, places=places)
@@ -232,7 +232,7 @@ def test_a_tensor_of_a_wrong_size_is_refused_by_name(up: bool, which: int) -> No
 
 
 @pytest.mark.parametrize("size", [(3, 7), (6, 7), (7, 8)])
-def test_what_no_transposed_convolution_gives_is_refused(size: tuple[int, int]) -> None:
+def test_sizes_that_no_transposed_convolution_gives_are_refused(size: tuple[int, int]) -> None:
     others = Case(True).tensors()[1:]
     with pytest.raises(ValueError, match=f"not {size[0]} x {size[1]}"):
         kernels.launch_upsample(torch.ones(1, 3, *size), *others)
@@ -325,7 +325,7 @@ def test_compiling_while_interpreting_is_refused(interpreter: ProcessPoolExecuto
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("up", [False, True], ids=["conv", "upsampling"])
 @pytest.mark.parametrize("terms", [1, 15])
-def test_a_device_computes_what_the_operator_defines(up: bool, layout: str, dtype: str, terms: int) -> None:
+def test_a_kernel_on_a_device_agrees_with_its_operator(up: bool, layout: str, dtype: str, terms: int) -> None:
     places = "none" if terms == 1 else "all"
     case = Case(up, 37, 45, 70, batch=2, terms=terms, places=places, layout=layout, dtype=dtype, device="cuda")
     assert_equal(case, both(case))

@@ -78,7 +78,7 @@ def test_convolutions_have_constant_weights_and_no_groups(styles: int):
 
 
 @STYLES
-def test_nothing_in_the_graph_is_random(styles: int):
+def test_the_graph_has_no_random_operators(styles: int):
     assert not [node for node in load(styles).graph.node if "Random" in node.op_type]
 
 
@@ -98,7 +98,7 @@ def test_metadata_are_read_back():
     )
 
 
-def test_a_file_says_nothing_of_the_machine_that_made_it():
+def test_a_file_names_nothing_of_the_machine_that_made_it():
     data = read_sealed(onnx_file())
     assert b".py" not in data
     assert str(Path.cwd()).encode() not in data
@@ -134,7 +134,7 @@ def test_a_window_need_not_be_square(tmp_path: Path):
         ({"precision": "int8"}, "fp32, fp16, bf16"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_in_one_line(tmp_path: Path, options: dict[str, Any], message: str):
+def test_an_impossible_export_is_refused_in_one_line(tmp_path: Path, options: dict[str, Any], message: str):
     path = tmp_path / "out.onnx"
     with pytest.raises(InputError, match=message) as refusal:
         export_onnx(tiny_generator(), path, **{"model_sha256": "", "cells": (11, 11), **options})

@@ -201,7 +201,7 @@ def test_the_workspace_is_limited(told: dict[str, Any], tmp_path: Path):
     assert told["workspace"] == 512 * 2**20
 
 
-def test_what_was_measured_is_kept_and_used_again(told: dict[str, Any], tmp_path: Path):
+def test_measured_features_are_cached(told: dict[str, Any], tmp_path: Path):
     build(job(tmp_path))
     assert told["timings"] == b""
     build(job(tmp_path))
@@ -213,7 +213,7 @@ def test_a_cache_that_cannot_be_written_is_left_out(told: dict[str, Any], tmp_pa
     assert build(job(tmp_path)).error is None
 
 
-def test_a_network_that_is_not_understood_is_told_with_all_reasons(
+def test_a_network_that_cannot_be_parsed_is_refused_with_all_reasons(
     told: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "tensorrt", Builder(told, understood=False).module())
@@ -231,7 +231,7 @@ def test_a_job_is_read_as_it_was_written(tmp_path: Path):
     assert BuildJob.read(tmp_path / "job.json") == job(tmp_path)
 
 
-def test_the_child_writes_down_what_it_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_child_writes_its_error_to_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     job(tmp_path).write(tmp_path / "job.json")
     tensorrt_build.main(str(tmp_path / "job.json"))
@@ -272,13 +272,13 @@ def test_a_child_that_dies_is_one_line(monkeypatch: pytest.MonkeyPatch, code: in
     assert "\n" not in str(caught.value)
 
 
-def test_what_tensorrt_could_not_build_is_a_failure(monkeypatch: pytest.MonkeyPatch):
+def test_an_engine_that_tensorrt_cannot_build_is_an_error(monkeypatch: pytest.MonkeyPatch):
     child(monkeypatch, result=BuildResult("Error Code 2: out of memory"))
     with pytest.raises(InfgenError, match=r"^TensorRT-RTX 1\.7 built nothing: Error Code 2: out of memory$"):
         build_engine(Path("x.onnx"), RTX, record(), capabilities=("8.9",))
 
 
-def test_what_was_given_wrong_is_bad_input(monkeypatch: pytest.MonkeyPatch):
+def test_illegal_arguments_are_input_errors(monkeypatch: pytest.MonkeyPatch):
     child(monkeypatch, result=BuildResult("TensorRT 10.1 has no plugins", refused=True))
     with pytest.raises(InputError, match=r"^TensorRT 10\.1 has no plugins$"):
         build_engine(Path("x.onnx"), RTX, record(), capabilities=("8.9",))

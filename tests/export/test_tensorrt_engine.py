@@ -70,7 +70,7 @@ def test_a_classic_engine_of_another_gpu_is_refused_with_both(tmp_path: Path, ma
     ("builder", "advice"),
     [("rtx", r"pip install 'infgen\[trt\]'"), ("classic", r"pip install 'infgen\[trt-classic\]'")],
 )
-def test_a_missing_tensorrt_names_what_to_install(
+def test_a_missing_tensorrt_names_the_package_to_install(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, builder: Any, advice: str
 ):
     monkeypatch.setitem(sys.modules, {"rtx": "tensorrt_rtx", "classic": "tensorrt"}[builder], None)
@@ -88,14 +88,14 @@ def test_an_engine_with_inputs_that_the_header_does_not_know_is_refused(tmp_path
     assert "has other inputs than in its header" in refusal(engine_file(tmp_path, content, styles=1))
 
 
-def test_the_engine_says_what_it_runs_and_where(tmp_path: Path, machine: Machine):
+def test_the_engine_describes_its_file_and_device(tmp_path: Path, machine: Machine):
     engine = double_engine(tmp_path)
     assert (engine.name, engine.fixed_cells, engine.most_tiles) == ("trt (TensorRT-RTX 1.2.3)", (11, 11), 4)
     assert engine.layers == ["layer 0 in a line", "layer 1 in a line"]
 
 
 @pytest.mark.parametrize("builder", ["rtx", "classic"])
-def test_the_engine_draws_what_pytorch_draws(tmp_path: Path, machine: Machine, builder: Any):
+def test_the_engine_renders_the_same_as_pytorch(tmp_path: Path, machine: Machine, builder: Any):
     gpus = ("Double (8.9)",) if builder == "classic" else ("8.9",)
     engine = double_engine(tmp_path, builder=builder, gpus=gpus)
     rgb = engine.render_float(batch_of(ONE, count=3))
@@ -187,7 +187,7 @@ def test_a_batch_that_does_not_fit_the_memory_is_drawn_in_parts(tmp_path: Path, 
     assert engine.most_tiles == 1
 
 
-def test_what_did_not_fit_once_is_not_tried_again(tmp_path: Path, machine: Machine):
+def test_a_batch_size_that_did_not_fit_is_not_tried_again(tmp_path: Path, machine: Machine):
     machine.most = 2
     engine = double_engine(tmp_path)
     engine.render_float(batch_of(ONE, count=4))
@@ -202,7 +202,7 @@ def test_a_tile_that_does_not_fit_the_memory_is_named(tmp_path: Path, machine: M
         double_engine(tmp_path).render_float(batch_of(ONE))
 
 
-def test_a_failure_of_tensorrt_is_told_in_one_line(tmp_path: Path, machine: Machine):
+def test_a_failure_of_tensorrt_is_reported_in_one_line(tmp_path: Path, machine: Machine):
     engine = double_engine(tmp_path)
     machine.failing = True
     with pytest.raises(InfgenError, match=r"^TensorRT-RTX 1\.2\.3 failed: the kernel was refused$"):

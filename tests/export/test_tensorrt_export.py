@@ -54,7 +54,7 @@ def test_no_tensorrt_names_the_extra_and_the_other_way(monkeypatch: pytest.Monke
         choose_library()
 
 
-def test_classic_alone_without_a_gpu_says_where_to_build(monkeypatch: pytest.MonkeyPatch):
+def test_classic_tensorrt_without_a_gpu_names_the_alternative(monkeypatch: pytest.MonkeyPatch):
     machine(monkeypatch, classic=True)
     with pytest.raises(InputError, match=r"PyTorch finds none here; .*infgen\[trt\]"):
         choose_library()
@@ -124,7 +124,7 @@ def test_a_gpu_that_is_too_old_for_the_plugins_is_refused(
         ({"workspace_mb": 0}, "workspace 0 MiB is out of range"),
     ],
 )
-def test_what_cannot_be_built_is_refused_and_nothing_is_written(
+def test_an_impossible_build_is_refused_and_nothing_is_written(
     quick: list[EngineRecord], tmp_path: Path, options: dict[str, Any], message: str
 ):
     with pytest.raises(InputError, match=message):
@@ -218,7 +218,7 @@ def test_timings_are_kept_for_each_version_and_gpu(tmp_path: Path, monkeypatch: 
     assert tensorrt.timing_cache(CLASSIC, made) == expected
 
 
-def test_the_command_builds_what_the_library_builds(quick: list[EngineRecord], tmp_path: Path):
+def test_the_command_builds_the_same_engine_as_the_library(quick: list[EngineRecord], tmp_path: Path):
     words = [str(tiny_file()), "--trt", "-o", str(tmp_path / "a.engine"), "--tile", "101", "--batch", "4"]
     result = CliRunner().invoke(command, [*words, "--precision", "fp16", "--workspace", "64"])
     assert result.exit_code == 0, result.output
@@ -227,7 +227,7 @@ def test_the_command_builds_what_the_library_builds(quick: list[EngineRecord], t
     assert result.stdout.split() == [str(tmp_path / "a.engine")]
 
 
-def test_the_command_says_that_an_engine_is_up_to_date(quick: list[EngineRecord], tmp_path: Path):
+def test_the_command_reports_that_an_engine_is_up_to_date(quick: list[EngineRecord], tmp_path: Path):
     words = [str(tiny_file()), "--trt", "-o", str(tmp_path / "a.engine"), "--tile", "101"]
     for _ in range(2):
         result = CliRunner().invoke(command, words)

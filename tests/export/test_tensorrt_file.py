@@ -26,7 +26,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_an_engine_file_gives_back_what_was_packed(tmp_path: Path):
+def test_an_engine_file_is_unpacked_to_the_same_content(tmp_path: Path):
     path = engine_file(tmp_path, b"engine", styles=4, precision="fp16")
     assert read_engine(path) == (record(styles=4, precision="fp16"), b"engine")
 
@@ -98,7 +98,7 @@ def with_header(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Pat
         ("infgen.trt.batch", 4, "cannot be read"),
     ],
 )
-def test_a_header_that_makes_no_sense_is_refused(tmp_path: Path, key: str, value: object, message: str):
+def test_a_contradictory_header_is_refused(tmp_path: Path, key: str, value: object, message: str):
     assert message in refusal(with_header(tmp_path, lambda header: header.update({key: value})))
 
 
@@ -120,7 +120,7 @@ def test_a_header_that_is_no_object_is_refused(tmp_path: Path):
         ({"precision": "fp16"}, "precision fp16 there, fp32 here"),
     ],
 )
-def test_a_record_says_how_it_differs(other: dict[str, Any], phrase: str):
+def test_a_record_lists_its_differences(other: dict[str, Any], phrase: str):
     assert record(**other).differences(record()) == [phrase]
 
 

@@ -209,7 +209,7 @@ def test_all_but_y_and_the_output_is_float32_in_rows(plugin: PluginModule, opera
 
 @OPERATORS
 @pytest.mark.parametrize(("styles", "layout"), [(True, "HWC8"), (False, "LINEAR")])
-def test_the_kernel_takes_what_tensorrt_passes_in_its_order(
+def test_the_kernel_has_the_parameters_that_tensorrt_passes_in_the_same_order(
     plugin: PluginModule, operator: Operator, styles: bool, layout: str
 ):
     up = operator is UPSAMPLE

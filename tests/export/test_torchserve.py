@@ -114,7 +114,7 @@ def direct(**values: object) -> np.ndarray:
     return world.render(*(int(WINDOW[k]) for k in "xywh"), model=tiny_file())
 
 
-def test_the_archive_holds_what_its_manifest_names(archive: Path):
+def test_the_archive_contains_all_files_of_its_manifest(archive: Path):
     with zipfile.ZipFile(archive) as parts:
         model = json.loads(parts.read(MANIFEST))["model"]
         assert model.items() >= {"modelName": "tiny", "handler": HANDLER, "configFile": SETTINGS}.items()
@@ -122,7 +122,7 @@ def test_the_archive_holds_what_its_manifest_names(archive: Path):
         assert {HANDLER, SETTINGS} <= set(parts.namelist())
 
 
-def test_torchserve_is_not_told_to_install_anything(archive: Path):
+def test_the_archive_makes_torchserve_install_nothing(archive: Path):
     with zipfile.ZipFile(archive) as parts:
         assert "requirementsFile" not in json.loads(parts.read(MANIFEST))["model"]
 
@@ -143,7 +143,7 @@ def test_torchserve_finds_one_handler_class_in_the_archive(unpacked: Path):
     assert issubclass(own[0], Handler)
 
 
-def test_without_infgen_the_handler_says_what_to_install(unpacked: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_infgen_the_handler_names_the_package_to_install(unpacked: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "infgen.export.torchserve_handler", None)
     with pytest.raises(RuntimeError, match="install infgen"):
         exec((unpacked / HANDLER).read_text(), {})
@@ -163,7 +163,7 @@ def test_a_model_that_cannot_be_drawn_in_tiles_leaves_no_archive(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["padded.safetensors"]
 
 
-def test_the_command_writes_what_the_library_writes(archive: Path, tmp_path: Path):
+def test_the_command_writes_the_same_file_as_the_library(archive: Path, tmp_path: Path):
     result = run(tiny_file(), "--torchserve", "-o", tmp_path / "tiny.mar")
     assert result.exit_code == 0, result.output
     assert result.stdout.split() == [str(tmp_path / "tiny.mar")]
@@ -191,12 +191,12 @@ def test_a_jpeg_has_nearly_the_same_pixels(handler: Handler):
     assert np.abs(picture - direct()).mean() < 8
 
 
-def test_world_values_of_a_request_do_what_they_do_in_a_world(handler: Handler):
+def test_world_values_of_a_request_act_as_in_a_world(handler: Handler):
     values = {"truncation": 0.5, "noise": 2.0, "period": 160}
     assert np.array_equal(pixels(ask(handler, **values)), direct(**values))
 
 
-def test_a_layout_does_what_it_does_in_a_world_with_percentages_of_the_window(handler: Handler):
+def test_a_layout_acts_as_in_a_world_with_percentages_of_the_window(handler: Handler):
     region = Region(*(int(WINDOW[k]) for k in "xywh"))
     layout = resolve(Layout.from_json(json.dumps(LAYOUT)), region, folder=Path())
     assert np.array_equal(pixels(ask(handler, styles=LAYOUT)), direct(layout=layout))
@@ -247,7 +247,7 @@ def test_a_scale_that_the_model_does_not_draw_is_status_400(handler: Handler):
 
 
 @pytest.mark.parametrize("file_format", ["png", "jpeg", "webp"])
-def test_a_picture_says_how_it_was_made(handler: Handler, file_format: str, tmp_path: Path):
+def test_a_picture_contains_its_provenance(handler: Handler, file_format: str, tmp_path: Path):
     path = tmp_path / f"window.{file_format}"
     path.write_bytes(ask(handler, format=file_format))
     recipe = read_provenance(path)
@@ -327,7 +327,7 @@ def test_bad_input_is_status_400_before_anything_is_drawn(idle: Handler, body: o
 
 
 @pytest.mark.parametrize(("body", "message"), LARGE, ids=range(len(LARGE)))
-def test_what_is_too_large_is_status_413_before_anything_is_drawn(idle: Handler, body: object, message: str):
+def test_a_request_over_a_limit_is_status_413_before_any_rendering(idle: Handler, body: object, message: str):
     status, found = refusal(idle, body)
     assert (status, message in found) == (413, True), found
 
@@ -338,7 +338,7 @@ def test_a_picture_that_torchserve_would_not_pass_on_is_status_413(handler: Hand
     assert (status, "INFGEN_MAX_RESPONSE_KB" in message) == (413, True)
 
 
-def test_any_other_failure_is_status_500_that_tells_nothing_of_it(idle: Handler, caplog: pytest.LogCaptureFixture):
+def test_any_other_failure_is_status_500_without_details(idle: Handler, caplog: pytest.LogCaptureFixture):
     status, message = refusal(idle, WINDOW)
     assert (status, message) == (500, "the server could not render this window; see its log")
     assert "AssertionError: drawn" in caplog.text
@@ -389,7 +389,7 @@ def test_impossible_threads_are_refused(threads: object, unpacked: Path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_gpu_that_is_not_there_is_refused_instead_of_replaced(unpacked: Path):
+def test_a_missing_gpu_is_refused_and_not_replaced_by_the_cpu(unpacked: Path):
     with pytest.raises(InputError, match="cuda:0"):
         Handler().initialize(FakeContext(str(unpacked), gpu_id=0))
 
@@ -409,12 +409,12 @@ PARTS = ["schema", "styles", "centres", "painting", "transition"]
     | st.dictionaries(st.sampled_from(ENTRIES), JSON).map(WINDOW.__or__)
     | st.dictionaries(st.sampled_from(PARTS), JSON).map(lambda part: WINDOW | {"styles": LAYOUT | part})
 )
-def test_whatever_is_asked_the_answer_is_a_picture_or_one_line_of_reason(handler: Handler, body: object):
+def test_any_request_gives_a_picture_or_a_one_line_error(handler: Handler, body: object):
     answer = handler.answer(body)
     if answer.status != 200:
         assert refusal(handler, body)[0] in (400, 413)
 
 
 @given(st.binary(max_size=200))
-def test_whatever_the_bytes_the_answer_is_one_line_of_reason(handler: Handler, body: bytes):
+def test_any_bytes_give_a_one_line_error(handler: Handler, body: bytes):
     assert refusal(handler, body)[0] == 400

@@ -88,5 +88,5 @@ def test_clients_at_the_same_time_all_get_their_own_window(server: Server):
     assert np.abs(joined - whole).max() <= 1
 
 
-def test_it_says_that_it_is_healthy(server: Server):
+def test_the_server_reports_that_it_is_healthy(server: Server):
     assert json.loads(server.ask("GET", "/ping").body) == {"status": "Healthy"}

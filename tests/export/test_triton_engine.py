@@ -65,7 +65,7 @@ def failure(server: Double, *, count: int = 1, url: str = "") -> str:
     return one_line(caught.value)
 
 
-def test_the_engine_says_what_the_server_draws(server: Double):
+def test_the_engine_describes_the_servers_model(server: Double):
     engine = TritonEngine(server.url)
     assert (engine.name, engine.precision, engine.fixed_cells, engine.device.type) == (
         "triton",
@@ -140,7 +140,7 @@ def test_long_words_of_a_server_are_cut(server: Double):
     assert len(failure(server)) < 400
 
 
-def test_a_server_without_memory_is_told_from_other_errors(server: Double):
+def test_lack_of_memory_on_a_server_is_distinguished_from_other_errors(server: Double):
     server.faults.words = "onnx runtime error 6: Failed to allocate memory for requested buffer of size 7"
     assert "export the model with a smaller --batch or --tile" in failure(server)
 
@@ -163,7 +163,7 @@ def test_requests_under_way_are_given_up_when_one_fails(server: Double):
     assert len(server.calls) <= kserve.IN_FLIGHT
 
 
-def test_ctrl_c_gives_up_what_is_under_way(server: Double):
+def test_ctrl_c_cancels_requests_in_flight(server: Double):
     server.faults.seconds = 0.3
     engine = TritonEngine(server.url)
     started = engine._server._start
@@ -225,7 +225,7 @@ def test_one_of_several_models_must_be_named(repository: Path):
         assert "several models of infgen, second, tiny; name one: triton://host:8001/model" in refusal(server.url)
 
 
-def test_models_of_others_are_passed_over(repository: Path):
+def test_models_of_other_programs_are_ignored(repository: Path):
     shutil.copytree(repository / "tiny", repository / "another")
     edit(repository / "another", "infgen.", "other.")
     with serving(repository) as server:
@@ -245,7 +245,7 @@ def test_a_model_for_whole_batches_is_refused(repository: Path):
         assert "make it with: infgen export MODEL --triton" in refusal(server.url, ModelFileError)
 
 
-def test_a_configuration_that_makes_no_sense_is_refused(repository: Path):
+def test_a_contradictory_configuration_is_refused(repository: Path):
     edit(repository / "tiny", '"11x11"', '"eleven"')
     with serving(repository) as server:
         assert "metadata that cannot be read" in refusal(server.url, ModelFileError)
@@ -305,7 +305,7 @@ def test_a_server_is_reached_by_tls_when_its_certificate_is_trusted(
         assert TritonEngine(f"{server.url}?tls=true").fixed_cells == (11, 11)
 
 
-def test_a_batch_of_one_style_that_says_so_in_weights_is_drawn_too(server: Double):
+def test_a_batch_of_one_style_with_weights_is_rendered(server: Double):
     batch = batch_of(FOUR, count=1)
     alone = replace(batch, style=type(batch.style)(batch.style.z_g[:1], batch.style.w_plus[:1]), weights=None)
     expected = EagerEngine(tiny_generator()).render_float(alone)

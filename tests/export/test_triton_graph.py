@@ -65,13 +65,13 @@ SAMPLE = {
 
 
 @pytest.mark.parametrize("up", [True, False])
-def test_epilogues_with_styles_for_each_tile_are_operators_in_good_order(up: bool):
+def test_epilogues_with_styles_for_each_tile_are_valid_operators(up: bool):
     sizes = SAMPLE if up else {**SAMPLE, "y": (2, 5, 4, 5), "noise": (2, 1, 4, 5)}
     arguments: tuple[Any, ...] = (*(torch.rand(size) + 0.1 for size in sizes.values()), torch.rand(5))
     opcheck(upsample_epilogue if up else modulated_conv_epilogue, arguments)
 
 
-def test_modulation_with_styles_for_each_tile_is_an_operator_in_good_order():
+def test_modulation_with_styles_for_each_tile_is_a_valid_operator():
     pairs = torch.triu_indices(3, 3)
     sizes = [(2, 3, 8), (8, 6), (6,), (6, 5), (5,)]
     opcheck(modulation, (*(torch.rand(size) for size in sizes), *pairs.clone(), torch.ones(6, 1)))

@@ -64,7 +64,7 @@ def test_messages_have_the_official_names_and_numbers(name: str):
         assert (ours.number, ours.type, ours.is_repeated) == (theirs.number, theirs.type, theirs.is_repeated)
 
 
-def test_what_is_sent_is_read_by_the_official_messages():
+def test_messages_that_are_sent_can_be_parsed_by_the_official_ones():
     kinds = messages()
     sent = kinds["ModelInferRequest"](model_name="tiny", raw_input_contents=[b"\0\1"])
     sent.inputs.add(name="z_l", datatype="FP32", shape=[1, 6, 2**40])

@@ -55,7 +55,7 @@ def test_inputs_and_output_are_those_of_the_file_after_a_free_batch(styles: int)
         assert {each.name: ["batch", *each.dims] for each in described} == sizes
 
 
-def test_the_client_learns_from_the_configuration_what_the_file_draws():
+def test_the_client_reads_tile_size_and_model_from_the_configuration():
     config = read_config(tiny_repository(4) / "tiny")
     data = {key: value.string_value for key, value in config.parameters.items()}
     file = TileFile.from_metadata(data, source="", made_by="")
@@ -87,7 +87,7 @@ def test_requests_are_joined_after_a_short_wait_in_batches_of_any_size():
         ("fp32", True, "KIND_GPU"),
     ],
 )
-def test_a_model_runs_on_a_gpu_where_it_must(precision: Any, plan: bool, kind: str):
+def test_a_model_that_needs_a_gpu_is_configured_for_one(precision: Any, plan: bool, kind: str):
     (group,) = parsed(replace(FILE, precision=precision), plan=plan).instance_group
     assert (model_config_pb2.ModelInstanceGroup.Kind.Name(group.kind), group.count) == (kind, 1)
     assert not group.gpus  # all that are there
@@ -187,7 +187,7 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_repository_that_is_not_there_is_made(tmp_path: Path):
+def test_a_missing_repository_is_created(tmp_path: Path):
     export(tmp_path / "repository")
     assert files(tmp_path) == ["repository/tiny/1/model.onnx", "repository/tiny/config.pbtxt"]
 
@@ -205,7 +205,7 @@ def test_a_model_of_infgen_is_replaced_and_others_stay(tmp_path: Path):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("content", [None, b'name: "tiny"', b"\xff"])
-def test_a_folder_of_someone_else_is_not_replaced(tmp_path: Path, content: bytes | None):
+def test_a_folder_of_another_program_is_not_replaced(tmp_path: Path, content: bytes | None):
     (tmp_path / "tiny").mkdir()
     if content is not None:
         (tmp_path / "tiny" / "config.pbtxt").write_bytes(content)
@@ -242,7 +242,7 @@ def test_an_export_that_fails_leaves_all_as_it_was(
         ({"batch": 1025}, "allowed are 1 to 1024"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_in_one_line(tmp_path: Path, options: dict[str, Any], message: str):
+def test_an_impossible_export_is_refused_in_one_line(tmp_path: Path, options: dict[str, Any], message: str):
     with pytest.raises(InputError, match=message) as refusal:
         export(tmp_path / "repository", **options)
     assert "\n" not in str(refusal.value)
@@ -304,7 +304,7 @@ def test_a_plan_without_a_gpu_is_refused(tmp_path: Path, tensorrt: list[Any], mo
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_plan_without_tensorrt_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_plan_without_tensorrt_names_the_package_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     with pytest.raises(MissingExtraError, match=r"infgen\[trt-classic\]"):
         export(tmp_path, plan=True)
@@ -320,7 +320,7 @@ def test_the_command_writes_a_model_into_the_folder(tmp_path: Path):
     assert read_config(tmp_path / "tiny").max_batch_size == 2
 
 
-def test_the_command_writes_a_scale_beside_the_full_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_command_writes_a_scale_next_to_the_full_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(triton_repository, "export_onnx", partial(copied, scaled_file("1/4")))
     (tmp_path / "scaled").mkdir()
     words = ["--triton", "--scale", "1/4", "--tile", "101", "--styles", "4", "-o", str(tmp_path)]

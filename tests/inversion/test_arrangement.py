@@ -45,7 +45,7 @@ def drawn(arrangement: Arrangement, seed: int = 0) -> np.ndarray:
 
 @given(SIZES, SIZES, SIZES, SIZES)
 @settings(max_examples=20)
-def test_the_region_is_the_photograph_and_what_is_added(left: int, top: int, right: int, bottom: int) -> None:
+def test_the_region_contains_the_photograph_and_the_extension(left: int, top: int, right: int, bottom: int) -> None:
     if not left + top + right + bottom:
         return
     found = outpainting(placed(x=7), Extension(left, top, right, bottom))
@@ -66,7 +66,7 @@ def test_the_photograph_stands_in_the_output_bit_for_bit(
     assert np.array_equal(output[top : top + 80, left : left + 120], photo.pixels)
 
 
-def test_without_keeping_the_output_is_what_was_drawn() -> None:
+def test_without_keeping_the_output_is_the_generated_picture() -> None:
     arrangement = outpainting(placed(), Extension(right=50))
     assert np.array_equal(arrangement.compose(drawn(arrangement), keep=False), drawn(arrangement))
 
@@ -102,7 +102,7 @@ def test_at_source_scale_the_window_holds_the_whole_output(left: int, right: int
     assert (x1 - x0) * across == pytest.approx(left + width + right)
 
 
-def test_at_source_scale_what_is_drawn_continues_the_photograph_at_its_scale() -> None:
+def test_generated_pixels_continue_the_photograph_at_source_scale() -> None:
     wide = landscape(3, height=160, width=400)
     whole = place(open_photograph(wide), height=40, horizon=0.5)
     part = place(open_photograph(np.ascontiguousarray(wide[:, :200])), height=40, horizon=0.5)

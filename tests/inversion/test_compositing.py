@@ -91,7 +91,7 @@ def test_pixels_farther_than_the_longest_reach_stay_as_generated() -> None:
 
 @settings(max_examples=15)
 @given(cases())
-def test_a_photograph_equal_to_what_was_generated_changes_nothing(case: Case) -> None:
+def test_a_photograph_equal_to_the_generated_pixels_changes_nothing(case: Case) -> None:
     generated = noise(1)
     height, width = case.known.shape
     photo = generated[case.y : case.y + height, case.x : case.x + width]

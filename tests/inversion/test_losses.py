@@ -82,7 +82,7 @@ def test_psnr_by_hand() -> None:
     close(losses.psnr(torch.full((1, 3, 2, 2), 0.2), torch.zeros(1, 3, 2, 2)), 20.0)
 
 
-def test_psnr_clips_what_a_picture_cannot_show() -> None:
+def test_psnr_clips_values_outside_the_range_of_pixels() -> None:
     close(losses.psnr(torch.full((1, 3, 2, 2), 3.0), torch.full((1, 3, 2, 2), 0.8)), 20.0)
 
 

@@ -103,7 +103,7 @@ def test_nothing_outside_is_changed(target: Target, tiny: Generator) -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_what_is_unknown_does_not_matter(target: Target, tiny: Generator) -> None:
+def test_unknown_pixels_do_not_change_the_result(target: Target, tiny: Generator) -> None:
     mask = torch.ones(H, W, dtype=torch.bool)
     mask[10:, 25:] = False
     other = target.picture.clone()
@@ -196,7 +196,7 @@ def test_several_starts_go_on_from_the_best(target: Target, tiny: Generator) -> 
     assert found.steps == 14
 
 
-def test_progress_tells_every_term_by_its_name(target: Target, tiny: Generator) -> None:
+def test_progress_names_every_loss_term(target: Target, tiny: Generator) -> None:
     _, steps = run(target, tiny, replace(PAPER, steps=1))
     assert set(steps[0].terms) == {"pixel", "lpips", "noise", "z_g", "z_l", "z_g_std", "z_l_std", "style"}
 

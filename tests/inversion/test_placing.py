@@ -147,7 +147,7 @@ def test_the_target_is_the_picture_between_minus_1_and_1_at_its_place() -> None:
     assert torch.equal(((target.picture + 1) * 127.5).round().byte(), torch.from_numpy(pixels).permute(2, 0, 1))
 
 
-def test_the_target_of_a_masked_photograph_says_what_is_known() -> None:
+def test_the_target_of_a_masked_photograph_has_its_mask() -> None:
     mask = np.full((50, 70), 255, np.uint8)
     mask[:, :30] = 0
     target = place(open_photograph(landscape(0, height=50, width=70)).masked(mask), height=50, horizon=0.5).target()

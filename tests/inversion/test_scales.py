@@ -101,7 +101,7 @@ def test_impossible_halvings_are_refused(found: Inversion, halvings: object) -> 
         replace(found.latents, halvings=halvings)
 
 
-def test_an_arrangement_says_its_region_in_px_of_the_world() -> None:
+def test_an_arrangement_gives_its_region_in_px_of_the_world() -> None:
     photograph = open_photograph(np.zeros((40, 60, 3), np.uint8))
     placed = place(photograph, height=40, horizon=0.5, x=7)
     region = Arrangement((placed,), placed.region, halvings=2).world_region
@@ -138,7 +138,7 @@ def test_the_detail_begins_with_the_composition(model: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [2, 10])
-def test_a_run_that_is_stopped_in_either_stage_keeps_what_it_found(after: int, model: Path) -> None:
+def test_a_run_stopped_in_either_stage_keeps_its_best_latents(after: int, model: Path) -> None:
     counted = iter(range(100))
     found, told = coarse_to_fine(model, stop=lambda: next(counted) >= after)
     assert (found.end, found.steps, len(told)) == ("stopped", after, after)

@@ -92,7 +92,7 @@ def test_a_loaded_generator_is_ready_to_render(tiny_model: Path) -> None:
     assert not any(p.requires_grad for p in generator.parameters())
 
 
-def test_the_class_reads_what_it_wrote(tiny: Generator, tiny_model: Path) -> None:
+def test_a_saved_model_is_loaded_with_the_same_weights(tiny: Generator, tiny_model: Path) -> None:
     assert torch.equal(Generator.from_pretrained(tiny_model).mean_style, tiny.mean_style)
 
 

@@ -102,7 +102,7 @@ def test_an_unknown_ablation_is_refused(entry: str, value: object, words: str) -
         GeneratorConfig.from_dict(SMALL.to_dict() | {entry: value})
 
 
-def test_a_configuration_without_ablations_is_what_earlier_versions_wrote() -> None:
+def test_a_configuration_without_ablations_equals_that_of_earlier_versions() -> None:
     assert list(SMALL.to_dict()) == ["texture_channels", "local_channels", "global_channels", "coordinates"]
 
 
@@ -181,7 +181,7 @@ def test_scales_have_names(name: str, halvings: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "1/3", "1/1", "2", "0.5", "1/1024", "1" * 99])
-def test_what_is_no_scale_is_refused(name: str) -> None:
+def test_an_unknown_scale_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"is unknown; give 1, 1/2, 1/4, 1/8 \.\.\."):
         parse_scale(name)
 

@@ -100,7 +100,7 @@ def test_an_unknown_network_is_refused(checkpoint: Callable[..., Path]) -> None:
         convert(checkpoint(), network="d")
 
 
-def test_numpy_numbers_beside_the_networks_do_no_harm(checkpoint: Callable[..., Path]) -> None:
+def test_numpy_numbers_next_to_the_networks_are_accepted(checkpoint: Callable[..., Path]) -> None:
     assert convert(checkpoint(best_fid=np.float64(9.5), iter=np.int64(4))).config.levels == 1
 
 

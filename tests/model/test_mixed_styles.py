@@ -51,7 +51,7 @@ def maps(generator: Generator) -> StyleWeights:
     return weights
 
 
-def test_mixed_styles_give_what_the_fused_network_gives(generator: Generator) -> None:
+def test_mixed_styles_agree_with_the_fused_network(generator: Generator) -> None:
     z_l, coordinates, noises = inputs(generator)
     three, weights = styles(generator, 3), maps(generator)
     batch = Style(three.z_g[None], three.w_plus[None])
@@ -59,7 +59,7 @@ def test_mixed_styles_give_what_the_fused_network_gives(generator: Generator) ->
     torch.testing.assert_close(generator(z_l, coordinates, batch, noises, weights), expected, rtol=1e-3, atol=2e-3)
 
 
-def test_one_style_everywhere_gives_what_the_plain_network_gives(generator: Generator) -> None:
+def test_one_style_everywhere_agrees_with_the_plain_network(generator: Generator) -> None:
     z_l, coordinates, noises = inputs(generator)
     two, weights = styles(generator, 2), maps(generator)
     first = StyleWeights(*(_all_first(m) for m in (weights.structure,)), tuple(_all_first(m) for m in weights.texture))

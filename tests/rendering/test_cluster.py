@@ -153,7 +153,7 @@ def test_two_workers_draw_the_bits_of_one_process_and_the_smaller_copies(
 
 
 @pytest.mark.usefixtures("two_workers")
-def test_an_interrupt_keeps_what_is_finished_and_the_rest_is_drawn_later(
+def test_an_interrupt_keeps_finished_tiles_and_the_others_are_rendered_later(
     render: Callable[..., None], tmp_path: Path, expected: Any, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(done: int, total: int) -> None:
@@ -236,7 +236,7 @@ def test_an_unreachable_scheduler_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_address_is_refused(render: Callable[..., None], tmp_path: Path) -> None:
+def test_an_illegal_address_is_refused(render: Callable[..., None], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tcp://host:8786"):
         render(tmp_path / "a.zarr", scheduler="somewhere")
 
@@ -249,7 +249,7 @@ def test_without_dask_the_extra_is_named(
         render(tmp_path / "a.zarr")
 
 
-def test_a_worker_draws_only_what_is_missing(studio: Studio, plan: Plan, tmp_path: Path) -> None:
+def test_a_worker_renders_only_missing_tiles(studio: Studio, plan: Plan, tmp_path: Path) -> None:
     store.create(str(tmp_path / "a.zarr"), plan.grid, studio.provenance(plan), "new")
     job = task(studio, plan, tmp_path / "a.zarr")
     numbers = [tile.number for tile in plan.batch_tiles(1)]

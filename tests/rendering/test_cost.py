@@ -37,7 +37,7 @@ def convolutions(config: GeneratorConfig) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("structure", "padding"), NETWORKS)
-def test_every_layer_costs_what_pytorch_counts(structure: Structure, padding: bool) -> None:
+def test_the_cost_of_every_layer_equals_pytorchs_count(structure: Structure, padding: bool) -> None:
     config = config_of(structure, padding)
     counted = convolutions(config)
     expected = {}
@@ -54,7 +54,7 @@ def test_less_structure_costs_less() -> None:
 
 
 @pytest.mark.parametrize(("structure", "padding"), NETWORKS)
-def test_texture_layers_read_what_the_one_before_has_written(structure: Structure, padding: bool) -> None:
+def test_texture_layers_read_the_output_of_the_previous_layer(structure: Structure, padding: bool) -> None:
     costs = layer_costs(config_of(structure, padding), (CELLS, CELLS + 3))
     layers = [layer for layer in costs if layer.name.startswith("texture")]
     assert all(a.written == b.read and a.out_channels == b.in_channels for a, b in pairwise(layers))

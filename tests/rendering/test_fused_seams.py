@@ -62,7 +62,7 @@ def test_no_tile_size_and_no_batch_size_shows(name: str, offset: tuple[int, int]
 
 
 @pytest.mark.parametrize("offset", OFFSETS, ids=["origin", "offset"])
-def test_a_region_holds_tiles_of_one_style_beside_tiles_of_several(offset: tuple[int, int]) -> None:
+def test_a_region_has_tiles_of_one_style_and_tiles_of_several(offset: tuple[int, int]) -> None:
     scene = scene_at(FOUR_LEVELS, offset)
     plan = make_plan(region_at(FOUR_LEVELS, offset), scene.engine.config, memory=PLENTY, tile_px=101)
     styles = [batch_inputs(scene, plan, plan.batch_tiles(i)).style.z_g.shape[0] for i in range(plan.batch_count)]
@@ -127,7 +127,7 @@ def test_every_model_size_coordinate_system_and_structure_is_seamless(levels: in
     assert_same_picture(picture(scene, region, tile=tile, batch=3), picture(scene, region))
 
 
-def test_two_names_for_one_style_draw_what_the_style_alone_draws(tiny: Generator) -> None:
+def test_two_names_for_one_style_render_the_same_as_one(tiny: Generator) -> None:
     layout = four_styles()
     layout["styles"] = [{"name": s, "seed": 9} for s, _, _ in CENTRES]
     region = Region(400, 400, 300, 250)

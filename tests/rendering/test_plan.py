@@ -150,7 +150,7 @@ def test_more_pixels_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch)
         make_plan(Region(0, 0, 100, 10), config_of(4), memory=2**30)
 
 
-def test_tiles_cost_what_the_design_says():
+def test_tiles_have_the_cost_stated_in_the_design():
     config = preset("scenery-101")
     per_pixel = {n: tile_flops(config, (n, n)) / (16 * (n - 5)) ** 2 for n in (11, 67, 1000)}  # each owns one step
     assert per_pixel[11] == pytest.approx(10.6e6, rel=0.01)

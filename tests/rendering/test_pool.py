@@ -107,7 +107,7 @@ def test_two_processes_draw_the_bits_of_one_although_one_is_killed(studio: Studi
     np.testing.assert_array_equal(sink.picture(plan), expected)
 
 
-def test_a_model_that_is_not_there_is_refused_in_one_line(studio: Studio, plan: Plan, tmp_path: Path) -> None:
+def test_a_missing_model_is_refused_in_one_line(studio: Studio, plan: Plan, tmp_path: Path) -> None:
     spec = StudioSpec(World().to_json(), str(tmp_path / "none.safetensors"), OPTIONS)
     with pytest.raises(InputError, match=r"\A[^\n]*none\.safetensors[^\n]*\Z"):
         render_with_pool(spec, plan, ListSink(), devices=["cpu"])  # type: ignore[arg-type]

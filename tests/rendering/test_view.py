@@ -69,7 +69,7 @@ INDICES = [
 
 
 @pytest.mark.parametrize("index", INDICES, ids=str)
-def test_an_index_takes_what_it_takes_from_the_array(view: View, whole: np.ndarray, index: object) -> None:
+def test_an_index_of_a_view_gives_the_same_as_for_an_array(view: View, whole: np.ndarray, index: object) -> None:
     found, expected = view[index], whole[index]  # type: ignore[index]
     assert found.shape == expected.shape
     if found.size:
@@ -77,7 +77,7 @@ def test_an_index_takes_what_it_takes_from_the_array(view: View, whole: np.ndarr
 
 
 @pytest.mark.parametrize("index", [40, -41, (0, 50), (0, 0, 0, 0), "a", (Ellipsis, Ellipsis), [1, 2]], ids=str)
-def test_an_index_that_means_nothing_is_an_index_error(view: View, index: object) -> None:
+def test_an_unsupported_index_is_an_index_error(view: View, index: object) -> None:
     with pytest.raises(IndexError):
         view[index]
 
@@ -115,7 +115,7 @@ def test_an_impossible_window_is_refused(world: World, tiny_model: Path) -> None
         world.render(0, 0, 0, 5, model=tiny_model)
 
 
-def test_numpy_is_told_that_a_view_cannot_be_shared_without_a_copy(view: View) -> None:
+def test_a_view_refuses_numpys_copy_false(view: View) -> None:
     with pytest.raises(ValueError, match="copy"):
         np.asarray(view, copy=False)
 

@@ -32,7 +32,7 @@ def test_the_folder_outlives_its_cache(tmp_path: Path) -> None:
     assert (again.get("a"), again.get("b"), again.size) == (b"tile", None, 4 + OVERHEAD)
 
 
-def test_the_folder_stays_below_its_limit_and_keeps_what_was_used(tmp_path: Path) -> None:
+def test_the_folder_stays_below_its_limit_and_keeps_recently_used_tiles(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 10 * (84 + OVERHEAD))
     for number in range(10):
         cache.put(str(number), bytes(84))

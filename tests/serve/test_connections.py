@@ -74,7 +74,7 @@ def test_a_second_request_has_its_own_time(server: Process) -> None:
         assert closed(slow)
 
 
-def test_many_slow_connections_lock_nobody_out(server: Process) -> None:
+def test_many_slow_connections_do_not_block_others(server: Process) -> None:
     with ExitStack() as stack:
         for _ in range(4 * LIMIT):
             stack.enter_context(connect(server)).sendall(b"GET / HTTP/1.1\r\n")
@@ -121,7 +121,7 @@ def test_a_short_supply_of_descriptors_is_logged_once(tiny_model: Path, tmp_path
     assert (tmp_path / "log").stat().st_size < 4000
 
 
-def test_the_parser_is_h11_whatever_is_installed() -> None:
+def test_the_parser_is_h11_even_if_others_are_installed() -> None:
     config = _config(Starting(lambda: pytest.fail("opened"), ready=lambda: None, ended=lambda: None))
     config.load()
     assert isinstance(config, uvicorn.Config)

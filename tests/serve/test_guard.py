@@ -162,7 +162,7 @@ def test_other_sites_may_not_read_answers(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["//", "/worlds", "//nowhere", "//static/js/app.js"])
-def test_every_answer_says_what_a_browser_must_not_do(client: Client, path: str) -> None:
+def test_every_response_has_the_security_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -214,7 +214,9 @@ def test_nothing_outside_the_page_is_served(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404
 
 
-def test_a_body_that_says_it_is_too_long_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_with_a_content_length_over_the_limit_is_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("INFGEN_MAX_WORLD_KB", "1")
     assert client.post("/worlds", content=b" " * 2000).status_code == 413
 

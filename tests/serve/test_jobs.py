@@ -23,7 +23,7 @@ def export(client: Client, record: dict[str, Any], **body: Any) -> dict[str, Any
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("png", "png"), ("jpeg", "jpg"), ("webp", "webp"), ("tiff", "tif")])
-def test_an_export_is_bit_for_bit_what_the_command_line_writes(
+def test_an_export_equals_the_file_of_the_command_line_bit_for_bit(
     client: Client, tiny_model: Path, tmp_path: Path, name: str, suffix: str
 ) -> None:
     record = client.new_world(seed=7)

@@ -56,7 +56,7 @@ def test_a_photograph_becomes_part_of_its_world_and_undo_takes_it_out(client: Cl
     assert undone["revision"] == record["revision"]
 
 
-def test_a_second_photograph_lies_beside_the_first_one(client: Client) -> None:
+def test_a_second_photograph_is_placed_to_the_right_of_the_first(client: Client) -> None:
     record = client.new_world(seed=3)
     regions = [ended(client, outpaint(client, record, photograph()).json())["region"] for _ in range(2)]
     assert regions[1]["x"] > regions[0]["x"] + regions[0]["w"]
@@ -120,7 +120,7 @@ def joined(client: Client) -> tuple[dict[str, Any], dict[str, Any], dict[str, An
 Joined = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
-def test_joined_photographs_are_what_the_command_line_draws(
+def test_joined_photographs_equal_those_of_the_command_line(
     client: Client, joined: Joined, tiny_model: Path, tmp_path: Path
 ) -> None:
     _, now, job = joined
@@ -166,7 +166,7 @@ def test_joined_photographs_have_styles_called_after_their_files_without_folders
     assert [style["name"] for style in styles] == ["my photo 0.png", "my photo 1.png"]
 
 
-def test_joined_photographs_lie_beside_others_whose_styles_stay(client: Client) -> None:
+def test_joined_photographs_keep_the_styles_of_earlier_ones(client: Client) -> None:
     record = client.new_world(layout=LAYOUT)
     first = ended(client, outpaint(client, record, photograph(), right=0).json())["region"]
     second = ended(client, inbetween(client, record, photograph(), photograph()).json())["region"]

@@ -86,7 +86,7 @@ def test_the_newest_is_drawn_first() -> None:
     assert studio.calls == [["first"], ["c"], ["b"], ["a"]]
 
 
-def test_what_waited_too_long_is_drawn_before_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_over_the_age_limit_are_rendered_before_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_TILE_SECONDS", "3")
     studio = Studio()
 
@@ -129,7 +129,7 @@ def test_a_tile_that_is_being_drawn_is_not_drawn_again() -> None:
     assert studio.calls == [["a"]]
 
 
-def test_what_belongs_together_is_drawn_together() -> None:
+def test_compatible_tiles_share_a_batch() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
@@ -143,7 +143,7 @@ def test_what_belongs_together_is_drawn_together() -> None:
     assert studio.calls == [["first"], ["a1", "a2", "a3"], ["b1", "b2"]]
 
 
-def test_a_tile_that_nobody_waits_for_any_more_is_not_drawn() -> None:
+def test_an_abandoned_tile_is_not_rendered() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
@@ -218,7 +218,7 @@ def test_a_tile_that_is_not_drawn_in_time_ends_its_waiting(monkeypatch: pytest.M
     run(studio, test)
 
 
-def test_an_error_reaches_whoever_waits_and_the_next_tile_is_drawn() -> None:
+def test_an_error_reaches_all_requests_for_the_tile_and_the_next_tile_is_rendered() -> None:
     studio = Studio()
     studio.open.set()
 
@@ -231,7 +231,7 @@ def test_an_error_reaches_whoever_waits_and_the_next_tile_is_drawn() -> None:
     run(studio, test)
 
 
-def test_draining_finishes_what_is_in_line_and_takes_nothing_new() -> None:
+def test_draining_finishes_queued_tiles_and_accepts_no_new_ones() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:

@@ -83,7 +83,7 @@ def test_asked_by_many_at_once_a_tile_is_drawn_once(client: Client, record: dict
     assert metric(client, "infgen_draw_seconds_count") == calls + 1
 
 
-def test_a_client_that_has_the_tile_is_told_so_without_drawing(client: Client, record: dict[str, Any]) -> None:
+def test_a_client_that_has_the_tile_gets_status_304_without_rendering(client: Client, record: dict[str, Any]) -> None:
     tag = client.tile(record, 0, 0, 0).headers["ETag"]
     answer = client.get(tile_path(record, 0, 0, 0), headers={"If-None-Match": tag})
     assert (answer.status_code, answer.content) == (304, b"")

@@ -77,7 +77,7 @@ def test_undo_and_redo_go_along_the_revisions(client: Client) -> None:
     assert step(client, undone, "redo")["revision"] == second["revision"]
 
 
-def test_a_change_after_undo_forgets_what_was_undone(client: Client) -> None:
+def test_a_change_after_undo_removes_the_undone_revisions(client: Client) -> None:
     first = client.new_world(seed=1)
     undone = step(client, put(client, first, seed=2), "undo")
     assert put(client, undone, seed=3)["can_redo"] is False
@@ -161,7 +161,7 @@ def test_a_world_takes_no_photograph_that_it_does_not_have(client: Client) -> No
     assert (answer.status_code, "has no photograph" in answer.json()["error"]) == (400, True)
 
 
-def test_what_is_no_json_is_refused_in_one_line(client: Client) -> None:
+def test_invalid_json_is_refused_in_one_line(client: Client) -> None:
     headers = {"Content-Type": "application/json"}
     answer = client.post("/worlds", content=b"{" * 100_000, headers=headers)
     assert (answer.status_code, list(answer.json())) == (422, ["error"])
@@ -202,7 +202,7 @@ def test_another_model_gives_the_same_document_another_revision(store: WorldStor
     assert WorldStore(Storage(tmp_path), renderer_hash="y").get(record.id).revision != record.revision
 
 
-def test_what_a_crash_left_half_made_is_removed(store: WorldStore, tmp_path: Path) -> None:
+def test_unfinished_worlds_of_a_crash_are_removed(store: WorldStore, tmp_path: Path) -> None:
     left = [tmp_path / "worlds" / name for name in (".infgen-0123456789ab", ".going-0123456789ab")]
     for path in left:
         path.mkdir()

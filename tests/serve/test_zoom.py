@@ -111,7 +111,7 @@ def test_beyond_the_coarsest_scale_a_tile_is_the_mean_of_four(scaled: Client) ->
     np.testing.assert_array_equal(tile(scaled, record, -4, -1, 0), np.concatenate(rows))
 
 
-def test_the_page_is_told_which_levels_are_pictures(scaled: Client) -> None:
+def test_the_page_reads_which_levels_are_rendered_by_the_model(scaled: Client) -> None:
     assert scaled.get("/info").json()["zoom"] == {"min": -4, "max": 0, "pictures": [0, -1, -2, -3]}
 
 
@@ -169,14 +169,14 @@ def warnings_at_start(model: Path, data: Path, caplog: pytest.LogCaptureFixture)
         return [record.getMessage() for record in caplog.records]
 
 
-def test_a_server_says_at_the_start_that_its_model_has_one_scale(
+def test_a_server_logs_a_warning_at_the_start_if_its_model_has_one_scale(
     tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (line,) = warnings_at_start(tiny_model, tmp_path, caplog)
     assert "tiny.safetensors has one scale" in line
 
 
-def test_a_server_of_a_model_with_scales_says_nothing(
+def test_a_server_of_a_model_with_scales_logs_no_warning(
     scaled_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert warnings_at_start(scaled_model, tmp_path, caplog) == []

@@ -30,7 +30,7 @@ def test_the_file_is_not_there_during_the_block(tmp_path: Path) -> None:
         assert not (tmp_path / "a.bin").exists()
 
 
-def test_nothing_else_is_left_after_success(tmp_path: Path) -> None:
+def test_no_other_file_remains_after_success(tmp_path: Path) -> None:
     with write_atomically(tmp_path / "a.bin"):
         pass
     assert names(tmp_path) == ["a.bin"]

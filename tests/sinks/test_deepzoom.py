@@ -42,7 +42,7 @@ def test_the_smallest_level_is_one_pixel(path: Path) -> None:
         assert tile.size == (1, 1)
 
 
-def test_the_description_says_what_viewers_need(path: Path) -> None:
+def test_the_description_contains_the_entries_that_viewers_need(path: Path) -> None:
     text = path.read_text()
     assert 'Format="png" Overlap="0" TileSize="512"><Size Width="1301" Height="1030"/>' in text
 
@@ -72,7 +72,7 @@ def test_tiles_that_a_crash_left_without_a_description_are_replaced(tmp_path: Pa
     assert picture_size(tmp_path / "a.dzi") == (300, 200)
 
 
-def test_a_folder_of_somebody_else_is_never_replaced(tmp_path: Path) -> None:
+def test_a_folder_of_another_program_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "a_files").mkdir()
     (tmp_path / "a_files" / "thesis.doc").write_text("precious")
     with pytest.raises(InputError, match=r"\A\S*a_files exists and is not a DeepZoom picture[^\n]*\Z"):
@@ -95,7 +95,7 @@ def test_an_unfinished_picture_shows_no_description(tmp_path: Path) -> None:
         '<Image Format="png" Overlap="0" TileSize="512"><Size Width="8" Height="99999999999"/></Image>',
     ],
 )
-def test_what_is_no_description_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_description_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.dzi").write_text(text)
     with pytest.raises(InputError, match=r"\A[^\n]*is not a DeepZoom description[^\n]*\Z"):
         picture_size(tmp_path / "a.dzi")

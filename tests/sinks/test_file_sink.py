@@ -175,7 +175,7 @@ def test_a_closed_picture_is_resumed_where_it_was_left(kind: str, tmp_path: Path
     np.testing.assert_array_equal(whole(path), whole(clean))
 
 
-def test_an_unfinished_picture_keeps_only_what_resuming_needs(tmp_path: Path) -> None:
+def test_an_unfinished_picture_keeps_only_files_needed_to_resume(tmp_path: Path) -> None:
     begin(tmp_path / "a.tif", range(20))
     assert names(tmp_path) == [".a.tif.infgen"]
     assert names(folder_of(tmp_path / "a.tif")) == ["canvas", "journal", "lock", "recipe.json"]
@@ -202,7 +202,7 @@ def fail_between_tiles(path: Path, error: type[BaseException]) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_or_interrupt_between_tiles_keeps_what_is_finished(error: type[BaseException], tmp_path: Path) -> None:
+def test_an_error_or_interrupt_between_tiles_keeps_finished_tiles(error: type[BaseException], tmp_path: Path) -> None:
     with pytest.raises(error):
         fail_between_tiles(tmp_path / "a.png", error)
     assert finish(tmp_path / "a.png") == frozenset(range(9))
@@ -283,7 +283,7 @@ def write_until_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         sink.finish()
 
 
-def test_a_disk_that_fills_up_between_tiles_is_reported_and_keeps_what_is_finished(
+def test_a_full_disk_between_tiles_is_reported_and_finished_tiles_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = r"\A[^\n]*No space left on device; free some disk space[^\n]*\Z"

@@ -49,7 +49,7 @@ def refusal(path: Path, *, size: tuple[int, int] = (300, 200), file_format: str 
         ("folder.png", (8, 8), "is a folder"),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_line_with_nothing_left(
+def test_impossible_requests_are_refused_in_one_line_and_leave_no_files(
     name: str, size: tuple[int, int], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "folder.png").mkdir()
@@ -90,9 +90,7 @@ def test_a_disk_without_room_for_everything_is_refused(tmp_path: Path, monkeypat
     assert names(tmp_path) == []
 
 
-def test_what_an_unfinished_picture_takes_already_is_not_asked_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_space_of_an_unfinished_picture_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(tmp_path / "a.png", range(20))
     needed = format_of("a.png").disk_bytes(GRID.width, GRID.height)
     held = (folder_of(tmp_path / "a.png") / "canvas").stat().st_blocks * 512

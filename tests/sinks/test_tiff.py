@@ -65,7 +65,7 @@ def test_the_kind_of_file_is_as_decided(kind: str, files: dict[str, Path]) -> No
         assert file.is_bigtiff == kind.startswith("big")
 
 
-def test_a_file_that_could_pass_what_classic_tiff_holds_is_bigtiff(tmp_path: Path) -> None:
+def test_a_file_that_may_exceed_the_limit_of_classic_tiff_is_bigtiff(tmp_path: Path) -> None:
     from infgen.sinks.files.row_reader import Completion, RowReader
     from infgen.sinks.grid import Grid
 
@@ -77,7 +77,7 @@ def test_a_file_that_could_pass_what_classic_tiff_holds_is_bigtiff(tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tags_say_what_programs_look_for(kind: str, files: dict[str, Path]) -> None:
+def test_tags_contain_the_values_that_other_programs_read(kind: str, files: dict[str, Path]) -> None:
     first = pages(files[kind])[0]
     values = {
         name: first.tags[name].value for name in ("Software", "TileWidth", "TileLength", "Predictor", "Compression")
@@ -103,7 +103,7 @@ def test_a_cog_has_its_directories_first_and_the_picture_last(kind: str, files: 
 
 
 @pytest.mark.parametrize("kind", ["cog", "big cog"])
-def test_a_cog_tells_where_tiles_end_as_it_promises(kind: str, files: dict[str, Path]) -> None:
+def test_a_cog_writes_the_size_after_each_tile(kind: str, files: dict[str, Path]) -> None:
     data = files[kind].read_bytes()
     assert data[len(header(0, big=kind == "big cog")) :].startswith(
         b"GDAL_STRUCTURAL_METADATA_SIZE=000140 bytes\nLAYOUT="

@@ -118,7 +118,7 @@ def test_a_rectangle_outside_is_refused(work_file: WorkFile) -> None:
         work_file.read(Box(0, 1, WIDTH, HEIGHT))
 
 
-def test_a_canvas_that_somebody_cut_short_is_an_error_in_one_line(work_file: WorkFile) -> None:
+def test_a_truncated_work_file_is_an_error_in_one_line(work_file: WorkFile) -> None:
     os.truncate(work_file.path, 100)
     with pytest.raises(InfgenError, match=r"\A[^\n]*cannot be read: the file is shorter than the picture[^\n]*\Z"):
         stored(work_file)

@@ -27,7 +27,7 @@ def refusal(
     return str(caught.value)
 
 
-def test_an_unfinished_picture_says_how_many_tiles_it_has(tmp_path: Path) -> None:
+def test_an_unfinished_picture_states_its_number_of_tiles(tmp_path: Path) -> None:
     begin(tmp_path / "a.png", range(7))
     assert find_unfinished(tmp_path / "a.png") == (7, 25)
 
@@ -156,7 +156,7 @@ def test_the_name_of_the_work_folder_fits_where_the_longest_name_fits(tmp_path: 
     assert finish(tmp_path / name) == frozenset(range(7))
 
 
-def test_a_symbolic_link_has_its_work_beside_the_real_file(tmp_path: Path) -> None:
+def test_a_symbolic_link_has_its_work_folder_next_to_the_real_file(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link.png").symlink_to(tmp_path / "there" / "real.png")
     begin(tmp_path / "link.png", range(7))

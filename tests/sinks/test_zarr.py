@@ -242,13 +242,13 @@ def test_the_levels_are_reported_as_progress(tmp_path: Path) -> None:
     assert calls[-1] == (total, total)
 
 
-def test_what_is_unfinished_does_not_have_its_name(tmp_path: Path) -> None:
+def test_an_unfinished_file_has_a_temporary_name(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [0, 7])
     assert [p.name for p in tmp_path.iterdir()] == [".a.zarr.infgen"]
     assert find_unfinished(str(tmp_path / "a.zarr")) == (2, 25)
 
 
-def test_what_has_no_tile_leaves_nothing(tmp_path: Path) -> None:
+def test_a_store_without_tiles_leaves_no_files(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [])
     assert list(tmp_path.iterdir()) == []
 
@@ -399,7 +399,7 @@ def test_restart_begins_anew(tmp_path: Path) -> None:
     assert find_unfinished(str(tmp_path / "a.zarr")) == (1, 1)
 
 
-def test_resuming_with_other_options_names_what_differs(tmp_path: Path) -> None:
+def test_resuming_with_other_options_names_the_differences(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [1])
     text = refused(tmp_path / "a.zarr", "resume", PROVENANCE | {"world": {"seed": 2}})
     assert "world.seed was 1 and is 2" in text
@@ -435,7 +435,7 @@ def test_a_finished_picture_behind_a_url_is_replaced_on_demand(url: str) -> None
 
 
 @pytest.mark.parametrize("start", ["new", "resume", "restart"])
-def test_what_infgen_did_not_make_is_never_removed(start: str, tmp_path: Path, url: str) -> None:
+def test_files_that_infgen_did_not_make_are_never_removed(start: str, tmp_path: Path, url: str) -> None:
     import fsspec
 
     (tmp_path / "a.zarr").mkdir()

@@ -205,7 +205,7 @@ def test_the_photograph_is_seen_at_every_scale(name: str, tmp_path: Path):
     assert not np.array_equal(with_photograph, without)
 
 
-def test_seeds_change_what_lies_around_an_anchor_and_not_the_anchor(inverted: Path, tiny_model: Path):
+def test_seeds_change_the_surroundings_of_an_anchor_and_not_the_anchor(inverted: Path, tiny_model: Path):
     where = AnchoredLatents.load(inverted).pixels
     region = (where.x.start - 200, where.y.start, where.x.size + 400, where.y.size)
     one, other = (World.from_inversions([inverted], seed=s).render(*region, model=tiny_model) for s in (1, 2))
@@ -266,7 +266,7 @@ def test_a_file_that_is_gone_is_refused(tmp_path: Path):
         _ = other.placed_anchors
 
 
-def test_a_world_without_a_folder_says_so(folder: Path):
+def test_a_world_without_a_folder_is_refused_with_the_remedy(folder: Path):
     with pytest.raises(WorldError, match=r"anchor file a and no folder to read it from; .* World\.in_folder"):
         _ = World.from_json(world_of(folder, "a").to_json()).placed_anchors
 
@@ -283,14 +283,14 @@ def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(reads) == 1
 
 
-def test_worlds_are_equal_by_what_they_say(folder: Path):
+def test_worlds_with_equal_fields_are_equal(folder: Path):
     world = world_of(folder, "ab")
     elsewhere = world.in_folder("/")
     assert (world, hash(world.in_folder(None))) == (elsewhere, hash(world.in_folder(None)))
     assert world != world.changed(seed=8)
 
 
-def test_a_world_file_knows_its_folder(folder: Path, tmp_path: Path):
+def test_a_loaded_world_has_the_folder_of_its_file(folder: Path, tmp_path: Path):
     world_of(folder, "ab").save(tmp_path / "w.json")
     read = World.load(tmp_path / "w.json")
     assert (read, read.folder) == (world_of(folder, "ab"), tmp_path)
@@ -300,7 +300,7 @@ def test_a_change_keeps_the_folder(folder: Path):
     assert world_of(folder, "ab").changed(seed=8, noise=0.5).folder == folder
 
 
-def test_saving_puts_the_files_beside_the_world(folder: Path, tmp_path: Path):
+def test_saving_copies_anchor_files_next_to_the_world(folder: Path, tmp_path: Path):
     world_of(folder, "ab").save(tmp_path / "w.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "w.json"]
     assert World.load(tmp_path / "w.json").placed_anchors

@@ -123,7 +123,7 @@ def test_any_window_is_cut_from_a_larger_one(case: tuple[World, int], data: st.D
 
 
 @given(worlds_and_places(), st.integers(0, 7))
-def test_an_edit_with_the_worlds_own_seed_gives_back_what_was_there(case: tuple[World, int], conv: int):
+def test_an_edit_with_the_worlds_own_seed_restores_the_original(case: tuple[World, int], conv: int):
     world, px = case
     whole = Edit(x=px - 100, y=-300, w=200, h=600, seed=world.seed)
     undone = world.changed(edits=(*world.edits, whole))
@@ -200,7 +200,7 @@ EVERY_NETWORK = pytest.mark.parametrize("name", NETWORKS)
 
 @EVERY_NETWORK
 @pytest.mark.parametrize("field", ["local", "noise"])
-def test_an_edit_changes_only_what_the_network_sees_of_it(name: str, field: str):
+def test_an_edit_changes_only_pixels_in_its_receptive_field(name: str, field: str):
     size, step = network(name).config.cell_px, 1 << halvings(name)  # px of a cell, px from pixel to pixel
     reach = 3 * size + (12 * size if field == "local" else 0)
     edit = Edit(x=-size, y=-2 * size, w=3 * size, h=2 * size + 8, seed=9, fields=(field,))

@@ -280,7 +280,7 @@ def test_structure_and_texture_are_chosen_apart():
         ({"z_g": np.full(4, np.nan, np.float32)}, "z_g.0 is nan"),
     ],
 )
-def test_a_latent_file_that_holds_something_else_is_refused(tmp_path: Path, changes: dict[str, Any], words: str):
+def test_a_file_without_latents_is_refused(tmp_path: Path, changes: dict[str, Any], words: str):
     latent_file(tmp_path, **changes)
     with pytest.raises(WorldError, match=words):
         resolve(layout(styles=LATENT), REGION, folder=tmp_path)

@@ -35,7 +35,7 @@ def test_a_range_names_all_seeds_from_first_to_last(first: int, count: int):
 
 
 @pytest.mark.parametrize("text", ["", ",", "1,,2", "a", "1-", "1-2-3", "0x3", "1.5", "٣", "1" * 30, "- 5"])
-def test_what_is_no_list_of_seeds_is_refused(text: str):
+def test_an_illegal_list_of_seeds_is_refused(text: str):
     with pytest.raises(InputError, match="give for example 0-63"):
         parse_seeds(text, most=MOST)
 

@@ -94,7 +94,7 @@ def test_a_change_keeps_the_layout():
 
 
 @pytest.mark.parametrize("change", [{"style_seed": 1}, {"mix_seed": 1, "crossover": 2}])
-def test_style_beside_a_layout_is_refused(change: dict[str, int]):
+def test_a_style_next_to_a_layout_is_refused(change: dict[str, int]):
     with pytest.raises(WorldError, match="style has no effect next to layout; leave one out"):
         World().changed(layout=two_styles()).changed(**change)
 

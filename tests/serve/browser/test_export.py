@@ -31,7 +31,7 @@ def download(page: Visit, to: Path) -> Path:
 
 
 @pytest.mark.parametrize("ending", ["png", "tiff"])
-def test_an_exported_picture_is_bit_for_bit_what_the_command_line_renders(
+def test_an_exported_picture_equals_that_of_the_command_line_bit_for_bit(
     visit: Open, call: Call, scaled_model: Path, tmp_path: Path, ending: str
 ) -> None:
     page = visit()
@@ -48,7 +48,7 @@ def test_an_exported_picture_is_bit_for_bit_what_the_command_line_renders(
     assert exported.read_bytes() == where.read_bytes()
 
 
-def test_the_visible_part_is_what_no_panel_covers(visit: Open) -> None:
+def test_the_visible_part_excludes_open_panels(visit: Open) -> None:
     page = visit()
     page.panel("export")
     page.page.click("#panel-export [data-action=view]")
@@ -62,7 +62,7 @@ def test_the_size_is_estimated_before_anything_is_drawn(visit: Open) -> None:
     assert "8.00 Mpx" in page.page.inner_text("#export-estimate")
 
 
-def test_what_a_format_cannot_hold_is_refused_by_the_page(visit: Open) -> None:
+def test_the_page_refuses_pictures_too_large_for_the_format(visit: Open) -> None:
     page = visit()
     choose(page, x=0, y=0, w=20_000, h=10)
     page.page.select_option("#export-format", "webp")

@@ -85,7 +85,7 @@ def test_a_photograph_lies_at_the_left_edge_that_is_typed(visit: Open, photograp
     assert centre["x"] == -4000 + SCALE * 256 // 2  # the middle of 256 px
 
 
-def test_the_left_edge_of_what_is_visible_is_taken_on_request(visit: Open) -> None:
+def test_the_left_edge_of_the_visible_part_is_used_on_request(visit: Open) -> None:
     page = visit("seed=7&x=900&y=0&z=0")
     page.panel("photo")
     page.page.click("#photo-here")

@@ -84,7 +84,7 @@ def test_every_control_is_reached_with_the_tab_key(visit: Open) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_what_is_under_it(visit: Open, scheme: str) -> None:
+def test_text_has_enough_contrast_with_its_background(visit: Open, scheme: str) -> None:
     page = visit(color_scheme=scheme)
     for panel in PANELS:
         unfold(page, panel)
@@ -150,7 +150,7 @@ def test_a_busy_server_is_asked_again_after_the_time_it_names(visit: Open) -> No
     assert any(key.endswith(f"0/{x}/{y}") for key in page.tiles)
 
 
-def test_a_server_that_does_not_answer_is_told_in_one_line(visit: Open) -> None:
+def test_a_server_that_does_not_answer_is_reported_in_one_line(visit: Open) -> None:
     page = visit()
     page.page.route("**/api/**", lambda route: route.abort())
     page.panel("worlds")

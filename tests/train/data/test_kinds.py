@@ -63,7 +63,7 @@ def test_photographs_are_found_by_their_content(kinds: Path, pack: object) -> No
     assert skipped == {}
 
 
-def test_what_is_no_photograph_is_counted_and_named(kinds: Path) -> None:
+def test_files_that_are_not_photographs_are_counted_and_named(kinds: Path) -> None:
     (kinds / "clip.mov").write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0" + bytes(40))
     (kinds / "raw.cr2").write_bytes(b"II*\0\x10\0\0\0CR\x02\0" + bytes(40))
     (kinds / "drawing.psd").write_bytes(b"8BPS" + bytes(40))

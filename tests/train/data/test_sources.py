@@ -456,7 +456,7 @@ def test_a_folder_without_a_usable_photograph_is_refused(
         open_photos(tmp_path)
 
 
-def test_archives_beside_photographs_are_reported(folder: Path) -> None:
+def test_archives_among_photographs_are_reported(folder: Path) -> None:
     tar_of(folder, folder / "more.tar", only=files(folder)[:1])
     photos, skipped = open_photos(folder)
     assert len(photos) == 4

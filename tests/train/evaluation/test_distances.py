@@ -36,7 +36,7 @@ def test_the_frechet_distance_equals_the_plain_formula() -> None:
     assert frechet(a, b) == pytest.approx(plain_frechet(a, b), rel=1e-9)
 
 
-def test_it_equals_the_plain_formula_where_features_outnumber_pictures() -> None:
+def test_the_distance_equals_the_plain_formula_for_more_features_than_pictures() -> None:
     a, b = normals(0, count=20, width=50), normals(1, count=20, width=50)
     assert frechet(a, b) == pytest.approx(plain_frechet(a, b), rel=1e-5)
 

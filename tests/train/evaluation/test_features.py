@@ -87,7 +87,7 @@ def test_collecting_fills_whole_batches_and_one_rest() -> None:
     torch.testing.assert_close(found["vgg"][BATCH + 4], Colours()(images[(BATCH + 4) % 5][None])[0])
 
 
-def test_collecting_tells_how_far_it_is() -> None:
+def test_collecting_reports_progress() -> None:
     told: list[tuple[int, int]] = []
     collect(pictures(3), [Colours()], count=3, progress=lambda done, total: told.append((done, total)))
     assert told == [(3, 3)]

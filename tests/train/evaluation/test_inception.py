@@ -35,7 +35,7 @@ IMAGES = torch.arange(2 * 3 * 8 * 8, dtype=torch.int64).remainder(256).to(torch.
 
 
 @pytest.mark.usefixtures("library")
-def test_it_gives_the_librarys_features(weights: Path) -> None:
+def test_features_equal_those_of_the_library(weights: Path) -> None:
     state = tiny_inception_state()
     expected = IMAGES.float().mean((2, 3)) / 255 @ state["mix.weight"].T + state["mix.bias"]
     torch.testing.assert_close(InceptionFeatures(weights)(IMAGES), expected)

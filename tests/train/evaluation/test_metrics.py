@@ -34,6 +34,6 @@ def test_each_network_is_named_once() -> None:
     assert networks_of(metrics_named(["fid", "fd-vgg", "kid", "seam"])) == ("inception", "vgg")
 
 
-def test_who_asks_for_effnet_is_told_that_it_may_be_no_fair_judge() -> None:
+def test_fd_effnet_prints_a_warning_about_its_bias() -> None:
     assert EFFNET_NOTE in notes_for(metrics_named(["scaleinv-fd-effnet"]))
     assert EFFNET_NOTE not in notes_for(metrics_named(["fd-vgg"]))

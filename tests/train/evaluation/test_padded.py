@@ -27,7 +27,7 @@ def padded() -> Generator:
     return random_generator(preset("tiny", padding=True), seed=7)
 
 
-def test_a_patch_is_what_the_generator_makes_of_the_worlds_latents(padded: Generator) -> None:
+def test_a_patch_equals_the_generators_output_for_the_worlds_latents(padded: Generator) -> None:
     x, y = (geometry.first_px(cell, levels=4) for cell in (3, -5))
     cells = (PATCH_CELLS, PATCH_CELLS)
     palette = world_palette(WORLD, padded)

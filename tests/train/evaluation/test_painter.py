@@ -22,7 +22,7 @@ def test_a_model_with_the_scale_draws_it_by_its_own_level(tiny_scales: Generator
     assert (painter.config.levels, painter.own, painter.enlarged) == (scale.level, scale, 1)
 
 
-def test_the_level_draws_what_the_coarser_generator_draws(tiny_scales: Generator) -> None:
+def test_the_level_renders_the_same_as_the_coarser_generator(tiny_scales: Generator) -> None:
     region = Region(-7, -30, 60, 50)
     drawn = Painter.of(tiny_scales, scale=FOUR[1]).draw(WORLD, region)
     assert np.array_equal(drawn, Painter.of(tiny_scales.coarser(2)).draw(WORLD, region))

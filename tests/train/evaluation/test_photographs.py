@@ -29,7 +29,7 @@ def test_photographs_take_part_where_they_are_large_enough(mixed: Path) -> None:
     assert [len(photos) for photos in open_photographs(mixed, (COARSE, QUARTER, HALF))[0]] == [3, 2, 1]
 
 
-def test_what_no_scale_can_use_comes_with_a_reason(mixed: Path) -> None:
+def test_photographs_that_no_scale_can_use_are_listed_with_a_reason(mixed: Path) -> None:
     _, skipped = open_photographs(mixed, (QUARTER, HALF))
     assert [skip.reason for skip in skipped] == ["500 x 120 px is too small; the short side must be at least 197 px"]
 

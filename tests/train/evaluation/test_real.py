@@ -29,7 +29,7 @@ def test_the_second_time_nothing_is_computed(photos: Landscapes, colours: Colour
 
 
 @pytest.mark.parametrize("change", ["n", "seed", "fingerprint", "view_px", "weights"])
-def test_whatever_features_depend_on_is_part_of_the_key(
+def test_the_cache_key_contains_everything_that_features_depend_on(
     change: str, photos: Landscapes, colours: Colours, cache: Path
 ) -> None:
     real_features(photos, [colours], n=3, seed=0)

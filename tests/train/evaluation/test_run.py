@@ -95,7 +95,7 @@ def test_scores_of_pictures_need_no_network(
     assert report.measurements[1].detail["pairs"] == 2
 
 
-def test_a_request_tells_how_much_it_draws() -> None:
+def test_a_request_states_its_cost() -> None:
     assert asked("scaleinv-fd-vgg").pixels(preset("tiny")) == 6 * 101**2 * (1 + 4)
 
 

@@ -171,14 +171,14 @@ def test_wide_windows_show_exactly_the_view(tiny_scales: Generator, monkeypatch:
 # Columns
 
 
-def test_another_model_stands_beside_at_every_scale(measure: Measure, tiny: Generator) -> None:
+def test_another_model_is_compared_at_every_scale(measure: Measure, tiny: Generator) -> None:
     report = measure("fd-vgg", other=Other(tiny, "one.safetensors", "ab"))
     beside = [m for m in report.measurements if m.column == "other"]
     assert [(m.at, m.enlarged) for m in beside] == [("1/8", 98 / 197), ("1/4", None), ("1/2", 2), ("1", 4)]
     assert (report.other, report.other_hash) == ("one.safetensors", "ab")
 
 
-def test_the_same_model_beside_itself_has_the_same_values(measure: Measure, tiny_scales: Generator) -> None:
+def test_a_model_compared_with_itself_has_equal_values(measure: Measure, tiny_scales: Generator) -> None:
     report = measure("fd-vgg", "inf-fd-vgg", "scaleinv-fd-vgg", other=Other(tiny_scales))
     own, beside = (
         [(m.metric, m.at, m.value) for m in report.measurements if m.column == c] for c in ("model", "other")
@@ -186,7 +186,9 @@ def test_the_same_model_beside_itself_has_the_same_values(measure: Measure, tiny
     assert own == beside
 
 
-def test_one_scale_beside_one_scale_has_the_same_places(tiny: Generator, photos: Landscapes, stand_ins: None) -> None:
+def test_two_models_of_one_scale_are_compared_at_the_same_places(
+    tiny: Generator, photos: Landscapes, stand_ins: None
+) -> None:
     request = Request(metrics_named(["fd-vgg", "scaleinv-fd-vgg"]), scales=(1, 2), n=3)
     report = evaluate(tiny, photos, request=request, other=Other(tiny))
     for metric, scale in (("fd-vgg", 1), ("scaleinv-fd-vgg", 2)):
@@ -277,7 +279,7 @@ def test_the_table_names_scales_views_and_columns(full: Report) -> None:
     assert [part for part in expected if part not in text] == []
 
 
-def test_what_has_one_column_stands_in_a_table_of_its_own_with_details(full: Report) -> None:
+def test_metrics_of_one_column_have_their_own_table_with_details(full: Report) -> None:
     report = replace(full, measurements=(*full.measurements, DIVERSITY))
     beside, alone = report_tables(report)
     assert "detail" not in [column.header for column in beside.columns]
@@ -285,7 +287,7 @@ def test_what_has_one_column_stands_in_a_table_of_its_own_with_details(full: Rep
     assert (beside.row_count, alone.row_count) == (4 + 2, 1)
 
 
-def test_a_score_that_should_be_high_says_so_where_there_are_several_columns(full: Report) -> None:
+def test_a_score_for_which_higher_is_better_is_marked_in_tables_of_several_columns(full: Report) -> None:
     scores = [replace(DIVERSITY, metric="is", label="IS", column=column) for column in ("model", "other")]
     console = Console(width=200)
     with console.capture() as capture:
