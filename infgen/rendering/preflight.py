@@ -3,13 +3,13 @@
 import time
 from dataclasses import dataclass
 
-import psutil
 import torch
 
 from infgen.engines.exported import ExportedEngine
 from infgen.errors import LimitError
 from infgen.geometry import Region
 from infgen.limits import TILE_MEMORY_MB
+from infgen.memory import available_memory, total_memory
 from infgen.model.config import PATCH_CELLS, GeneratorConfig
 from infgen.rendering.cost import layer_costs, peak_bytes, tile_flops
 from infgen.rendering.plan import Plan, make_plan
@@ -37,10 +37,10 @@ class Preflight:
 def tile_memory(device: torch.device) -> int:
     """Return the bytes allowed for one batch of tiles: INFGEN_TILE_MEMORY_MB, at most half of the device's memory.
 
-    The result depends on installed memory, not free memory, so that equal commands make equal plans.
+    The result depends on installed memory (or a container's limit), not free memory, so that equal commands make equal plans.
     """
     on_gpu = device.type == "cuda"
-    total = torch.cuda.get_device_properties(device).total_memory if on_gpu else psutil.virtual_memory().total
+    total = torch.cuda.get_device_properties(device).total_memory if on_gpu else total_memory()
     return int(min(TILE_MEMORY_MB.value() * 2**20, total // 2))
 
 
@@ -96,7 +96,7 @@ def _map_bytes(scene: Scene, plan: Plan) -> int:
 
 
 def _check_memory(needed: int, device: torch.device) -> None:
-    available = psutil.virtual_memory().available
+    available = available_memory()
     if device.type == "cpu" and needed > available:
         raise LimitError(
             f"the render needs about {needed >> 20} MiB of memory and {available >> 20} MiB are free; "
