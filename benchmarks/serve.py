@@ -2,6 +2,7 @@
 
     python -m benchmarks.serve                              # the shipped model, on as many threads as there are cores
     python -m benchmarks.serve --load 60 --clients 200      # and a crowd that asks for random tiles
+    python -m benchmarks.serve --only-load --load 60 --slow 250   # while slow clients send half a header each
 
 The server is a process of its own on this machine. A view is 1280 x 800 px: 6 x 5 tiles, asked for by four requests at a time, as
 the page does. "Cold" is a world that was never asked for, "warm" the same tiles again.
@@ -97,12 +98,16 @@ async def crowds(url: str, table: Table) -> None:
                 table.add_row(title, str(clients), f"{len(arrivals) / arrivals[-1]:.1f}")
 
 
-async def load(process: Process, *, seconds: float, clients: int) -> None:
-    """Random tiles for ``clients`` who ask again at once, or after Retry-After."""
+async def load(process: Process, *, seconds: float, clients: int, slow: int) -> None:
+    """Random tiles for ``clients`` who ask again at once, or after Retry-After. ``slow``: sockets with half a header."""
     answers: list[tuple[int, float]] = []
+    health: list[float] = []
     server, sizes = psutil.Process(process.popen.pid), []
     limits = httpx.Limits(max_connections=clients + 2, max_keepalive_connections=clients + 2)
-    async with httpx.AsyncClient(base_url=process.url, timeout=600, limits=limits) as client:
+    async with (
+        httpx.AsyncClient(base_url=process.url, timeout=600, limits=limits) as client,
+        httpx.AsyncClient(base_url=process.url, timeout=600) as monitor,
+    ):
         root, end = await new_world(client, 1), time.monotonic() + seconds
 
         async def visitor(number: int) -> None:
@@ -118,10 +123,40 @@ async def load(process: Process, *, seconds: float, clients: int) -> None:
                 sizes.append((server.memory_info().rss / 2**20, server.num_fds()))
                 await asyncio.sleep(0.5)
 
-        await asyncio.gather(observer(), *(visitor(number) for number in range(clients)))
-    drawn = [took for status, took in answers if status == 200] or [math.nan]
-    console.print(f"{clients} clients for {seconds:g} s: {dict(Counter(status for status, _ in answers))}")
-    console.print("tiles, s: " + ", ".join(f"p{p} {percentile(drawn, p):.2f}" for p in (50, 95, 99)))
+        async def pulse() -> None:
+            while time.monotonic() < end:
+                start = time.perf_counter()
+                (await monitor.get("/health/live")).raise_for_status()
+                health.append(time.perf_counter() - start)
+                await asyncio.sleep(0.05)
+
+        slow_ones = (hang(httpx.URL(process.url), until=end) for _ in range(slow))
+        await asyncio.gather(observer(), pulse(), *(visitor(number) for number in range(clients)), *slow_ones)
+    report_load(answers, health, sizes, title=f"{clients} clients and {slow} slow ones for {seconds:g} s")
+
+
+async def hang(url: httpx.URL, *, until: float) -> None:
+    """Send half a header, and do it again on a new connection whenever the server has closed the last one."""
+    while time.monotonic() < until:
+        try:
+            reader, writer = await asyncio.open_connection(url.host, url.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+            async with asyncio.timeout(max(0.1, until - time.monotonic())):
+                await reader.read()
+            writer.close()
+        except (OSError, TimeoutError):
+            await asyncio.sleep(0.1)
+
+
+def report_load(
+    answers: Sequence[tuple[int, float]], health: Sequence[float], sizes: Sequence[tuple[float, int]], *, title: str
+) -> None:
+    """Print statuses, times of tiles and of /health/live, and memory and descriptors in both halves."""
+    drawn = [took for status, took in answers if status == HTTPStatus.OK] or [math.nan]
+    console.print(f"{title}: {dict(Counter(status for status, _ in answers))}")
+    for name, times in (("tiles", drawn), ("/health/live", health)):
+        shares = ", ".join(f"p{p} {percentile(times, p):.3f}" for p in (50, 95, 99))
+        console.print(f"{name}, s: {shares}, longest {max(times):.3f}")
     half = len(sizes) // 2
     for name, column, unit in (("memory", 0, "MiB"), ("descriptors", 1, "")):
         first, second = (max(size[column] for size in part) for part in (sizes[:half], sizes[half:]))
@@ -134,9 +169,10 @@ async def load(process: Process, *, seconds: float, clients: int) -> None:
 @click.option("--least", type=click.IntRange(max=0), help="Farthest level measured. [default: the model's last one]")
 @click.option("--load", "load_seconds", type=float, default=0.0, help="Seconds of a crowd; 0: none.")
 @click.option("--clients", type=int, default=200, show_default=True, help="Of the crowd.")
+@click.option("--slow", type=int, default=0, show_default=True, help="Sockets with half a header, next to the crowd.")
 @click.option("--only-load", is_flag=True, help="Nothing but the crowd.")
 def main(
-    model: str | None, threads: int, least: int | None, load_seconds: float, clients: int, only_load: bool
+    model: str | None, threads: int, least: int | None, load_seconds: float, clients: int, slow: int, only_load: bool
 ) -> None:
     """Measure a server of its own."""
     console.print(machine())
@@ -153,7 +189,7 @@ def main(
             console.print(rates)
         with serving(Path(folder) / "load", *options) if load_seconds else nullcontext() as crowd:
             if crowd is not None:
-                asyncio.run(load(crowd, seconds=load_seconds, clients=clients))
+                asyncio.run(load(crowd, seconds=load_seconds, clients=clients, slow=slow))
 
 
 if __name__ == "__main__":

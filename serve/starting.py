@@ -33,7 +33,8 @@ class Starting:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the lifespan, pass a request on, or answer it."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            with suppress(asyncio.CancelledError):  # a second signal ends the loop without a shutdown
+                await self._live(receive, send)
             return
         app: ASGIApp = _answer if self.app is None else self.app
         await app(scope, receive, send)
