@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from infgen.lock import Lock, TakenError, check_free
 from infgen.model.generator import Generator
 from infgen.rendering.inspect import describe
 from infgen.train.growing import check_growth, grow
+from infgen.train.old_states import ADDED_LATER, ONE_SCALE, keep_summed_diversity, upgrade_one_scale
 from infgen.train.presets import Recipe
 from infgen.world.document import parse_document, read_file
 
@@ -29,16 +29,6 @@ _NETWORKS = ("generator", "ema", "discriminators")
 _PARTS = (*_NETWORKS, "generator_optimizer", "discriminator_optimizer")
 _NUMBERS = {"step": int, "augment_p": list, "real_sign": list, "best": dict}  # attributes stored unchanged
 _TYPES = {"seed": int, "data": str, "recipe": dict, "path_mean": Tensor, **_NUMBERS, **dict.fromkeys(_PARTS, dict)}
-_ONE_SCALE = 4  # version of states that have no scales
-# Recipe values that older states lack, and the value that those runs had. A new entry of Recipe belongs here, too.
-_ADDED_LATER = {
-    "scales": [],
-    "scale_shares": [],
-    "fusion": 0.0,
-    "warmup_steps": 0,
-    "colour_jitter": 1.0,
-    "diversity_norm": "sum",
-}
 _MAX_RECIPE = 2**20  # bytes; real files have about a thousand
 _LOG_TAIL = 2**16  # bytes, about a hundred records
 _GENERATOR = ("generator", "width", "coordinates", "structure", "padding")  # recipe values that size the generator
@@ -125,19 +115,8 @@ class RunFolder:
             raise InputError(f"run folder {self.path} cannot be used ({error.strerror}); give another one") from None
 
     def keep_diversity(self, recipe: Recipe) -> Recipe:
-        """Return ``recipe`` with the diversity loss of the run in this folder, if it sums distances over cells.
-
-        Presets had such a loss until distances were divided by their numbers of elements. A run keeps its loss to the end.
-        """
-        if not self.recipe.is_file():
-            return recipe
-        saved = _ADDED_LATER | self._read_recipe()
-        weight = saved.get("diversity_weight")
-        if saved["diversity_norm"] != "sum" or not isinstance(weight, int | float):
-            return recipe
-        if not weight * recipe.diversity_weight:
-            return recipe
-        return replace(recipe, diversity_norm="sum", diversity_weight=weight)
+        """Return ``recipe`` with the diversity loss of the run in this folder, see ``keep_summed_diversity``."""
+        return keep_summed_diversity(recipe, self._read_recipe()) if self.recipe.is_file() else recipe
 
     def create(self, recipe: Recipe) -> None:
         """Create the folder of a new run. Raises InputError if that fails."""
@@ -303,8 +282,8 @@ class RunFolder:
             raise InputError(
                 f"training state {self.state} is damaged or of another program ({kind}); {_START_AGAIN}"
             ) from None
-        if isinstance(content, dict) and content.get("version") == _ONE_SCALE:
-            content = _upgrade_one_scale(content)
+        if isinstance(content, dict) and content.get("version") == ONE_SCALE:
+            content = upgrade_one_scale(content, version=VERSION)
         if not isinstance(content, dict) or content.get("version") != VERSION:
             found = content.get("version") if isinstance(content, dict) else None
             raise InputError(
@@ -313,22 +292,7 @@ class RunFolder:
         missing = [name for name, kind in _TYPES.items() if not isinstance(content.get(name), kind)]
         if missing:
             raise InputError(f"training state {self.state} is damaged: it has no {', '.join(missing)}; {_START_AGAIN}")
-        return content | {"recipe": _ADDED_LATER | content["recipe"]}
-
-
-def _upgrade_one_scale(content: dict[str, Any]) -> dict[str, Any]:
-    """Convert a state of version 4, which has one scale, to the current version."""
-    discriminator, path_mean = content.get("discriminator"), content.get("path_mean")
-    if not isinstance(discriminator, dict) or not isinstance(path_mean, Tensor):
-        return content
-    return content | {
-        "version": VERSION,
-        "ema": content.get("average"),
-        "discriminators": {f"0.{name}": value for name, value in discriminator.items()},
-        "path_mean": path_mean.reshape(1),
-        "augment_p": [content.get("augment_p")],
-        "real_sign": [content.get("real_sign")],
-    }
+        return content | {"recipe": ADDED_LATER | content["recipe"]}
 
 
 def _parse_step(line: str) -> int:

@@ -116,6 +116,6 @@ def _print(report: OutpaintReport) -> None:
     console = Console()
     console.print(table)
     for name, unit in (("psnr", "dB"), ("lpips", ""), ("steps", "")):
-        values = [getattr(found, name) for found in report.reconstructions]
-        line = f"known half, {name}: mean {np.mean(values):.3g}, {min(values):.3g} to {max(values):.3g} {unit}"
+        found = [float(getattr(one, name)) for one in report.reconstructions]
+        line = f"known half, {name}: mean {np.mean(found):.3g}, {min(found):.3g} to {max(found):.3g} {unit}"
         console.print(line.rstrip(), highlight=False)

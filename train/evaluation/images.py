@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -12,8 +12,9 @@ from infgen.errors import InputError
 from infgen.photo import read_photo
 from infgen.progress import Phase, silent_phase
 from infgen.train.data.sources import Source, open_source, read_picture
-from infgen.train.evaluation.comparison import distance, measurement
-from infgen.train.evaluation.features import USUAL_FILES, WeightFiles, collect, load_network
+from infgen.train.evaluation.comparison import Features, distance, measurement
+from infgen.train.evaluation.features import USUAL_FILES, FeatureNetwork, WeightFiles, collect, load_network
+from infgen.train.evaluation.measurement import Measurement
 from infgen.train.evaluation.metrics import networks_of, notes_for
 from infgen.train.evaluation.real import real_features
 from infgen.train.evaluation.report import Report
@@ -37,12 +38,7 @@ def evaluate_images(
     needs a model, for fewer than two pictures, and for a picture that is damaged or smaller.
     """
     start = time.perf_counter()
-    for metric in request.metrics:
-        if metric.kind not in PATCH_KINDS:
-            allowed = ", ".join(PATCH_KINDS)
-            raise InputError(
-                f"metric {metric.name} needs a model, and --images has none; give metrics of kind {allowed}"
-            )
+    _check_metrics(request)
     source = open_source(images)
     n = min(request.n, len(source))
     if n < 2:
@@ -53,13 +49,8 @@ def evaluate_images(
         real = real_features(photos, list(networks.values()), n=count, seed=request.seed, progress=progress)
     with phase("pictures") as progress:
         fake = collect(read_images(source, n), networks.values(), count=n, progress=progress)
-    found = []
-    for metric in request.metrics:
-        network = networks[str(metric.network)]
-        value, deviation = distance(metric, real[network.name], fake[network.name], network, seed=request.seed)
-        found.append(measurement(metric, value, deviation=deviation))
     return Report(
-        measurements=tuple(found),
+        measurements=tuple(_measure(request, networks, real, fake)),
         n=n,
         seed=request.seed,
         precision=request.precision,
@@ -74,6 +65,24 @@ def evaluate_images(
         model=source.title,
         protocol="paper",
     )
+
+
+def _check_metrics(request: Request) -> None:
+    for metric in request.metrics:
+        if metric.kind not in PATCH_KINDS:
+            allowed = ", ".join(PATCH_KINDS)
+            raise InputError(
+                f"metric {metric.name} needs a model, and --images has none; give metrics of kind {allowed}"
+            )
+
+
+def _measure(
+    request: Request, networks: Mapping[str, FeatureNetwork], real: Features, fake: Features
+) -> Iterator[Measurement]:
+    for metric in request.metrics:
+        network = networks[str(metric.network)]
+        value, deviation = distance(metric, real[network.name], fake[network.name], network, seed=request.seed)
+        yield measurement(metric, value, deviation=deviation)
 
 
 def read_images(source: Source, count: int) -> Iterator[Tensor]:

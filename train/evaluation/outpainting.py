@@ -206,5 +206,5 @@ def score_halves(pictures: Sequence[Pixels]) -> float | None:
     if len(pictures) < MIN_SCORE_PICTURES:
         return None
     network = efficientnet.load("the IS-like score")
-    logits = torch.cat([network((part.float() - 127) / 128) for part in halves(pictures).split(_SCORED)])
+    logits = torch.cat([network((part.float() - 127) / 128) for part in torch.split(halves(pictures), _SCORED)])
     return inception_score(logits).mean
