@@ -1,6 +1,7 @@
-"""A TensorRT without a GPU: its engines are ONNX files, run by ONNX Runtime on the memory that it is told, and PyTorch's CUDA.
+"""A double of TensorRT and of PyTorch's CUDA, for machines without a GPU.
 
-It keeps TensorRT's rules: addresses and shapes are set before a context runs, and a context needs memory.
+Its engines are ONNX files. ONNX Runtime computes in the memory whose addresses are set. As in TensorRT, addresses, shapes
+and memory must be set before a context runs.
 """
 
 import ctypes
@@ -35,7 +36,7 @@ GPU_NAME, CAPABILITY = "Double", (8, 9)
 
 @dataclass
 class Machine:
-    """What the double has and what was done on it."""
+    """The simulated machine: its limits and faults, and the order of its stream operations."""
 
     most: int = 1024  # tiles that fit its memory
     capturable: bool = True
@@ -44,9 +45,6 @@ class Machine:
     contexts: list["Context"] = field(default_factory=list)
     graph: "Graph | None" = None  # that is being captured
     log: Any = None
-
-    def did(self, what: str) -> int:
-        return self.events.count(what)
 
 
 class Graph:
@@ -123,7 +121,6 @@ class Context:
             launch()
         else:
             self._machine.graph.launches.append(launch)
-        self._machine.events.append("computed" if self._machine.graph is None else "captured")
         return True
 
     def _compute(self) -> None:
@@ -194,7 +191,7 @@ def tensorrt_module(machine: Machine) -> ModuleType:
 
 
 def install(patch: pytest.MonkeyPatch) -> Machine:
-    """Put the double in the place of both TensorRTs and of PyTorch's CUDA."""
+    """Replace both TensorRTs and PyTorch's CUDA by the double."""
     for styles in (1, 4):
         onnx_file(styles=styles)  # PyTorch's exporter would not work with the double
     machine = Machine()
@@ -221,7 +218,7 @@ def install(patch: pytest.MonkeyPatch) -> Machine:
         "device": lambda device: nullcontext(),
         "stream": lambda stream: nullcontext(),
         "current_stream": lambda device: Stream(machine, "current"),
-        "empty_cache": lambda: machine.events.append("freed"),
+        "empty_cache": lambda: None,
     }
     for name, value in cuda.items():
         patch.setattr(torch.cuda, name, value)

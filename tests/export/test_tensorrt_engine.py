@@ -116,36 +116,34 @@ def test_results_stay_when_the_next_are_computed(tmp_path: Path, machine: Machin
     assert torch.equal(first, kept)
 
 
-def test_each_lane_is_captured_once_for_a_number_of_tiles_and_then_replayed(tmp_path: Path, machine: Machine):
+def test_replayed_graphs_compute_with_the_inputs_of_each_batch(tmp_path: Path, machine: Machine):
     engine = double_engine(tmp_path)
-    for _ in range(5):
-        engine.render_float(batch_of(ONE))
-    assert machine.did("captured") == LANES
-    assert machine.did("computed") == LANES
+    for seed in range(2 * LANES + 1):
+        rgb = engine.render_float(batch_of(World(seed=seed)))
+        torch.testing.assert_close(rgb, eager(World(seed=seed), count=2), rtol=0, atol=1e-3)
 
 
-def test_another_number_of_tiles_has_graphs_of_its_own(tmp_path: Path, machine: Machine):
+def test_batches_of_changing_numbers_of_tiles_give_the_same_pixels(tmp_path: Path, machine: Machine):
     engine = double_engine(tmp_path)
-    pictures = [engine.render_float(batch_of(ONE, count=count)) for count in (1, 2, 1, 2)]
-    assert torch.equal(pictures[1], pictures[3])
-    assert machine.did("captured") == 2 * LANES
+    for count in (1, 2, 1, 2):
+        rgb = engine.render_float(batch_of(ONE, count=count))
+        torch.testing.assert_close(rgb, eager(ONE, count=count), rtol=0, atol=1e-3)
 
 
-def test_a_network_that_cannot_be_captured_is_launched_each_time(tmp_path: Path, machine: Machine):
+def test_a_network_that_cannot_be_captured_gives_the_same_pixels(tmp_path: Path, machine: Machine):
     machine.capturable = False
     engine = double_engine(tmp_path)
-    for _ in range(3):
-        engine.render_float(batch_of(ONE))
-    assert (machine.did("captured"), machine.did("computed")) == (0, 3)
+    for seed in range(LANES + 1):
+        rgb = engine.render_float(batch_of(World(seed=seed)))
+        torch.testing.assert_close(rgb, eager(World(seed=seed), count=2), rtol=0, atol=1e-3)
 
 
 def test_a_batch_over_the_engines_is_computed_in_parts_that_fit(tmp_path: Path, machine: Machine):
     rgb = double_engine(tmp_path, batch=2).render_float(batch_of(ONE, count=5))
     torch.testing.assert_close(rgb, eager(ONE, count=5), rtol=0, atol=1e-3)
-    assert {context.shapes["z_l"][0] for context in machine.contexts} == {1, 2}
 
 
-def test_parts_of_a_batch_use_other_memory_in_turn_and_nothing_waits_between_them(tmp_path: Path, machine: Machine):
+def test_consecutive_parts_of_a_batch_use_different_memory_without_waiting(tmp_path: Path, machine: Machine):
     engine = double_engine(tmp_path, batch=1)
     engine.render_float(batch_of(ONE))
     machine.events.clear()
@@ -155,9 +153,7 @@ def test_parts_of_a_batch_use_other_memory_in_turn_and_nothing_waits_between_the
     assert "waited" not in machine.events
 
 
-def test_inputs_are_copied_after_they_were_made_and_results_are_read_after_they_were_computed(
-    tmp_path: Path, machine: Machine
-):
+def test_streams_are_ordered_inputs_before_computation_before_results(tmp_path: Path, machine: Machine):
     engine = double_engine(tmp_path)
     machine.events.clear()
     engine.render_float(batch_of(ONE))
@@ -172,12 +168,12 @@ def test_contexts_of_one_number_of_tiles_share_their_memory(tmp_path: Path, mach
     assert first.memory == second.memory == 1000
 
 
-def test_lanes_of_few_numbers_of_tiles_stay_in_memory(tmp_path: Path, machine: Machine):
+def test_only_lanes_of_the_latest_numbers_of_tiles_stay_in_memory(tmp_path: Path, machine: Machine):
     engine = double_engine(tmp_path, batch=KEPT_SIZES + 1)
-    for count in range(1, KEPT_SIZES + 2):
-        engine.render_float(batch_of(ONE, count=count))
+    for count in (*range(1, KEPT_SIZES + 2), 1):
+        rgb = engine.render_float(batch_of(ONE, count=count))
+        torch.testing.assert_close(rgb, eager(ONE, count=count), rtol=0, atol=1e-3)
     assert len(engine._runner._lanes) == KEPT_SIZES
-    assert machine.did("freed") == 1
 
 
 def test_a_batch_that_does_not_fit_the_memory_is_drawn_in_parts(tmp_path: Path, machine: Machine):
@@ -187,13 +183,12 @@ def test_a_batch_that_does_not_fit_the_memory_is_drawn_in_parts(tmp_path: Path, 
     assert engine.most_tiles == 1
 
 
-def test_a_batch_size_that_did_not_fit_is_not_tried_again(tmp_path: Path, machine: Machine):
+def test_a_batch_size_that_did_not_fit_is_not_used_again(tmp_path: Path, machine: Machine):
     machine.most = 2
     engine = double_engine(tmp_path)
-    engine.render_float(batch_of(ONE, count=4))
-    tried = len(machine.contexts)
-    engine.render_float(batch_of(ONE, count=4))
-    assert len(machine.contexts) == tried
+    for _ in range(2):
+        torch.testing.assert_close(engine.render_float(batch_of(ONE, count=4)), eager(ONE, count=4), rtol=0, atol=1e-3)
+        assert engine.most_tiles == 2
 
 
 def test_a_tile_that_does_not_fit_the_memory_is_named(tmp_path: Path, machine: Machine):
