@@ -1,8 +1,7 @@
-"""Run the server process: listen on an address, and shut down cleanly on SIGTERM or Ctrl-C."""
+"""Run the server process: listen on an address, and shut down cleanly on SIGTERM, SIGHUP or Ctrl-C."""
 
 import asyncio
 import gc
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,9 +15,9 @@ from infgen.errors import InputError
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.connections import BACKLOG, limited_protocol, on_loop_error
 from infgen.serve.starting import Starting
+from infgen.signals import stop_signals
 
 LINGER_SECONDS = 2  # grace period for open connections after all work is done
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
@@ -41,7 +40,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(on_loop_error)
-        for number in _SIGNALS:
+        for number in stop_signals():
             loop.add_signal_handler(number, self._stop)
         self._on_listening()
 
@@ -113,7 +112,7 @@ def serve(
     listening: Callable[[], None] = _nothing,
     ready: Callable[[], None] = _nothing,
 ) -> None:
-    """Serve ``make()`` on ``listener`` until SIGTERM or Ctrl-C. Then finish queued tiles, cancel jobs, and return.
+    """Serve ``make()`` on ``listener`` until SIGTERM, SIGHUP or Ctrl-C. Then finish queued tiles, cancel jobs, and return.
 
     ``make`` runs on a thread; meanwhile ``/health/live`` succeeds and everything else is 503. Calls ``listening`` once the
     server answers, and ``ready`` once it accepts work. Must run in the main thread. Raises every error of ``make``.

@@ -92,11 +92,12 @@ class Trainer:
         self.processes = processes or join_processes(schedule.device)
         self.stepper = Stepper(recipe, photos, self.processes, seed=schedule.seed, precision=schedule.precision)
         self.state = self.stepper.state
+        self.stopped_by: int | None = None  # number of the signal that ended ``run``
 
     def run(self, folder: RunFolder, *, report: StepReport) -> StopReason:
         """Train to the end of the schedule, and write log, samples, checkpoints and the EMA model into ``folder``.
 
-        Stops after the step in which SIGINT or SIGTERM arrives or the hours are over, and writes a checkpoint. Raises
+        Stops after the step in which SIGINT, SIGTERM or SIGHUP arrives or the hours are over, and writes a checkpoint. Raises
         InputError if no step is left, and DivergenceError, after which ``folder`` holds the last good checkpoint.
         """
         state, schedule = self.state, self.schedule
@@ -119,6 +120,7 @@ class Trainer:
                 if writer is not None:
                     writer.record_step(terms, last=reason is not StopReason.NONE)
                 if reason is not StopReason.NONE:
+                    self.stopped_by = stop.signal
                     return reason
 
     def _stop_reason(self, stop: StopRequest, deadline: float | None) -> StopReason:

@@ -1,4 +1,4 @@
-"""Stop a run on SIGINT or SIGTERM, after the current step and its checkpoint."""
+"""Stop a run on SIGINT, SIGTERM or SIGHUP, after the current step and its checkpoint."""
 
 import signal
 import threading
@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from infgen.signals import leave_terminal, stop_signals
 
 
 class StopRequest:
-    """Whether a signal has requested the end of the run."""
+    """Number of the signal that has requested the end of the run, or None."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has arrived."""
+        return self.signal is not None
 
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a request. The second one raises KeyboardInterrupt at once.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request. The second one raises KeyboardInterrupt at once.
 
     Outside the main thread no handler can be set, and the request is never made.
     """
@@ -28,11 +33,12 @@ def stop_requests() -> Iterator[StopRequest]:
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
+        leave_terminal(number)
         if request.requested:
             raise KeyboardInterrupt
-        request.requested = True
+        request.signal = number
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    before = {number: signal.signal(number, on_signal) for number in stop_signals()}
     try:
         yield request
     finally:

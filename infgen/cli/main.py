@@ -1,6 +1,7 @@
 """The ``infgen`` command group. It turns exceptions into one line and an exit code."""
 
 import importlib
+import signal
 import sys
 import traceback
 
@@ -8,6 +9,7 @@ import click
 
 from infgen.errors import exit_code
 from infgen.process import use_large_pages
+from infgen.signals import Interrupt, interrupts
 from infgen.version import __version__
 
 # name -> (module, one line of help). The modules import PyTorch. With this table, ``infgen --help`` stays fast.
@@ -59,14 +61,18 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Exits with code 0, 1 (failed), 2 (bad usage or input) or 130 (interrupted)."""
-    words = sys.argv[1:] if arguments is None else arguments
+    """Run the command line. Exits with code 0, 1 (failed), 2 (bad usage or input) or 128 + n (ended by signal n)."""
+    with interrupts() as interrupt:
+        _run(sys.argv[1:] if arguments is None else arguments, interrupt)
+
+
+def _run(words: list[str], interrupt: Interrupt) -> None:
     use_large_pages()
     try:
         sys.exit(cli.main(words, prog_name="infgen", standalone_mode=False) or 0)
     except (click.Abort, KeyboardInterrupt):
-        _print_error("interrupted")
-        sys.exit(130)
+        _print_error("interrupted" if interrupt.signal is signal.SIGINT else f"stopped by {interrupt.signal.name}")
+        sys.exit(interrupt.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:

@@ -1,6 +1,7 @@
 """``infgen train``: train a model on photographs."""
 
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -228,4 +229,4 @@ def command(
     if is_first:
         click.echo(f"{run.folder.model}: step {run.trainer.state.step}, {STOP_MESSAGES[reason]}")
     if reason is StopReason.SIGNAL:
-        raise click.exceptions.Exit(130)
+        raise click.exceptions.Exit(128 + (run.trainer.stopped_by or signal.SIGTERM))
