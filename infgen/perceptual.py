@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from infgen.errors import InputError, ModelFileError
 from infgen.limits import MAX_MODEL_MB, MIB
+from infgen.torch_file import load_torch_file
 
 Network = Literal["alex", "vgg"]
 
@@ -221,11 +222,13 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             head = file.read(9)
         if head.endswith(b"{"):  # safetensors: eight bytes of length, then JSON
             return load_file(path)
-        data = torch.load(path, map_location="cpu", weights_only=True)
+        data = load_torch_file(path)
     except OSError as error:
         raise ModelFileError(f"weights {path} cannot be read ({error.strerror}); give an existing file") from None
     except ModelFileError:
         raise
+    except InputError as error:
+        raise ModelFileError(f"weights {error}") from None
     except SafetensorError as error:
         raise ModelFileError(
             f"weights {path} are no safetensors file ({_first_line(error)}); give the right file"

@@ -16,9 +16,11 @@ from infgen.errors import DivergenceError, InfgenError, InputError, one_line
 from infgen.lock import Lock, TakenError, check_free
 from infgen.model.generator import Generator
 from infgen.rendering.inspect import describe
+from infgen.torch_file import load_torch_file
 from infgen.train.growing import check_growth, grow
 from infgen.train.old_states import ADDED_LATER, ONE_SCALE, keep_summed_diversity, upgrade_one_scale
 from infgen.train.presets import Recipe
+from infgen.train.state_check import check_values
 from infgen.world.document import parse_document, read_file
 
 if TYPE_CHECKING:
@@ -176,8 +178,18 @@ class RunFolder:
             return []
         return self.log_file.read_text(errors="replace").splitlines(keepends=True)
 
-    def save(self, state: "TrainingState", recipe: Recipe, *, seed: int, data: str) -> None:
+    def save(
+        self,
+        state: "TrainingState",
+        recipe: Recipe,
+        *,
+        seed: int,
+        data: str,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write the training state and the EMA model, each complete or not at all.
+
+        ``options``: further options of the run, which a resumed run takes over.
 
         The model is renamed first, so a state of the last step implies that its model exists. Raises DivergenceError,
         before anything is written, if a parameter is not finite, and InfgenError if the disk is full.
@@ -188,7 +200,7 @@ class RunFolder:
         content: dict[str, Any] = {name: getattr(state, name).state_dict() for name in _PARTS}
         content |= {name: getattr(state, name) for name in _NUMBERS}
         content |= {"version": VERSION, "path_mean": state.path_mean}
-        content |= {"recipe": recipe.to_dict(), "seed": seed, "data": data}
+        content |= {"recipe": recipe.to_dict(), "seed": seed, "data": data, "options": dict(options or {})}
         with self._explain_write_errors(), write_atomically(self.state) as temporary:
             torch.save(content, temporary)
             state.ema.save_pretrained(self.model)
@@ -209,6 +221,18 @@ class RunFolder:
             reason = f"the disk did not accept it ({one_line(error)})"
             raise InfgenError(f"checkpoint in {self.path} was not written: {reason}; free some disk space") from error
 
+    def read_options(self) -> tuple[Recipe, dict[str, Any]]:
+        """Read the recipe and the options of the saved run: seed and what ``save`` got. Raises InputError as ``load``."""
+        content = self._read_state()
+        options = content.get("options", {})  # missing in older states
+        try:
+            recipe = Recipe(**{**content["recipe"], **_lists_to_tuples(content["recipe"])})
+        except Exception as error:  # Recipe raises many kinds for values that it cannot have saved
+            raise InputError(
+                f"training state {self.state} has no usable recipe ({one_line(error)}); {_START_AGAIN}"
+            ) from None
+        return recipe, {**(options if isinstance(options, dict) else {}), "seed": content["seed"]}
+
     def load(self, state: "TrainingState", recipe: Recipe, *, seed: int, data: str) -> None:
         """Load the saved step into ``state``.
 
@@ -218,11 +242,17 @@ class RunFolder:
         changed = _list_changes(content["recipe"] | {"steps": recipe.steps}, recipe)  # a run's length may change
         if changed:
             raise InputError(f"{self.path} was trained with another recipe ({changed}); resume it unchanged")
-        for name, before, now in (("seed", content["seed"], seed), ("photographs", content["data"], data)):
-            if before != now:
-                difference = f"other {name} ({before} before, {now} now)"
-                raise InputError(f"{self.path} was trained with {difference}; resume it unchanged")
+        if content["seed"] != seed:
+            raise InputError(
+                f"{self.path} was trained with other seed ({content['seed']} before, {seed} now); resume it unchanged"
+            )
+        if content["data"] != data:
+            raise InputError(
+                f"{self.path} was trained with other photographs than there are now; restore them, or start a new run in "
+                f"another folder with --init {self.path}"
+            )
         try:
+            check_values(content, state)
             for name in _PARTS:
                 getattr(state, name).load_state_dict(content[name])
         except Exception as error:  # torch raises many kinds for states that do not match
@@ -276,7 +306,9 @@ class RunFolder:
         """Read and check the saved state. Raises InputError if it is missing, damaged or of an unknown version."""
         self.check(resume=True)
         try:
-            content: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
+            content: dict[str, Any] = load_torch_file(self.state)
+        except InputError:
+            raise
         except Exception as error:  # torch raises many kinds for damaged and foreign files
             kind = type(error).__name__
             raise InputError(

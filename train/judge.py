@@ -40,6 +40,6 @@ def make_judge_factory(
             values = [frechet(generator, network, real=r, n=n, seed=MODEL_SEED, scale=scale) for scale, r in scales]
             return sum(values) / len(values)
 
-        return Judge(metric.replace("-", "_"), measure)
+        return Judge(metric.replace("-", "_"), measure, n)
 
     return make

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from infgen.checks import check_whole
 from infgen.engines.eager import DTYPES
-from infgen.errors import InputError
 from infgen.model.generator import Generator
 from infgen.train import sample_sheet
 from infgen.train.checkpoint import Log, RunFolder
@@ -21,6 +21,7 @@ from infgen.train.stopping import StopRequest, stop_requests
 from infgen.train.tensorboard import TensorBoardWriter
 
 PRECISIONS = tuple(DTYPES)
+SAVED_OPTIONS = ("checkpoint_every", "sample_every", "judge_every", "precision", "tensorboard")  # of Schedule
 TENSORBOARD_EVERY = 10  # steps between points of the curves in TensorBoard
 
 
@@ -71,6 +72,7 @@ class Judge:
 
     name: str
     measure: Callable[[Generator], float]
+    samples: int | None = None  # per measurement
 
 
 StepReport = Callable[[int, dict[str, float]], None]  # (step, loss terms)
@@ -94,21 +96,22 @@ class Trainer:
         self.state = self.stepper.state
         self.stopped_by: int | None = None  # number of the signal that ended ``run``
 
+    def options(self) -> dict[str, Any]:
+        """Return the options that a resumed run takes over, by the names of the command's options."""
+        options = {name: getattr(self.schedule, name) for name in SAVED_OPTIONS}
+        if self.judge is not None:
+            options |= {"metric": self.judge.name.replace("_", "-"), "judge_n": self.judge.samples}
+        return options
+
     def run(self, folder: RunFolder, *, report: StepReport) -> StopReason:
         """Train to the end of the schedule, and write log, samples, checkpoints and the EMA model into ``folder``.
 
-        Stops after the step in which SIGINT, SIGTERM or SIGHUP arrives or the hours are over, and writes a checkpoint. Raises
-        InputError if no step is left, and DivergenceError, after which ``folder`` holds the last good checkpoint.
+        Does nothing if no step is left. Stops after the step in which SIGINT, SIGTERM or SIGHUP arrives or the hours are
+        over, and writes a checkpoint. Raises DivergenceError, after which ``folder`` holds the last good checkpoint.
         """
         state, schedule = self.state, self.schedule
         if state.step >= schedule.steps:
-            decayed = state.step == self.recipe.decay_steps
-            remedy = (
-                "its learning rates have decayed to zero: start a new run from it with --init"
-                if decayed
-                else "give --steps more than that"
-            )
-            raise InputError(f"the run is at step {state.step} already; {remedy}")
+            return StopReason.STEPS
         deadline = time.monotonic() + schedule.hours * 3600 if schedule.hours else None
         with ExitStack() as stack:
             stop = stack.enter_context(stop_requests())
@@ -169,7 +172,8 @@ class _RunWriter:
         if last or step % schedule.checkpoint_every == 0:
             self._log.sync()
             trainer = self._trainer
-            self._folder.save(trainer.state, trainer.recipe, seed=schedule.seed, data=trainer.photos.fingerprint)
+            data = trainer.photos.fingerprint
+            self._folder.save(trainer.state, trainer.recipe, seed=schedule.seed, data=data, options=trainer.options())
 
     def _measure(self) -> dict[str, float]:
         """Measure the EMA model, and save it if it is the best so far."""

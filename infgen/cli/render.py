@@ -190,6 +190,8 @@ def command(
             for path in pictures.run(progress=advance):
                 click.echo(path)
         return
+    if job.finished:
+        click.echo(f"{output} is finished already; --restart renders it again", err=True)
     with _report_kept_tiles(target):
         job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))
     click.echo(output)

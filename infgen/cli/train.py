@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from infgen.cli.options import device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
@@ -14,8 +15,9 @@ from infgen.train import start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.data.sources import RUN_FOLDER
 from infgen.train.judge import METRICS, make_judge_factory
-from infgen.train.loop import PRECISIONS, Schedule, StopReason
+from infgen.train.loop import PRECISIONS, Schedule, StopReason, Trainer
 from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, find_recipe
+from infgen.train.resuming import read_saved
 
 LEAST_PHOTOGRAPHS = 16  # of a run that was started without DATA
 STOP_MESSAGES = {
@@ -23,6 +25,12 @@ STOP_MESSAGES = {
     StopReason.HOURS: "stopped after --hours; continue with --resume",
     StopReason.SIGNAL: "stopped; continue with --resume",
 }
+
+
+def _is_given(name: str) -> bool:
+    """Whether the user gave this option, on the command line or in the environment."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -33,6 +41,13 @@ def parse_integers(ctx: click.Context, param: click.Parameter, value: str | None
         return tuple(int(word) for word in value.split(","))
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers separated by commas") from None
+
+
+def _go_on(trainer: Trainer) -> str:
+    """Say how to train a finished run further."""
+    if trainer.state.step == trainer.recipe.decay_steps:
+        return "its learning rates have decayed to zero: start a new run from it with --init to train on"
+    return "give --steps more than that to train on"
 
 
 @click.command("train")
@@ -180,7 +195,10 @@ def command(
     The trained model (the EMA of the weights) is OUT/model.safetensors. To train in several processes, start this
     command with torchrun or accelerate launch.
     """
-    recipe = find_recipe(preset).with_discriminator(discriminator).with_coordinates(coordinates)
+    saved = read_saved(out) if resume else None
+    given = {name for name in click.get_current_context().params if _is_given(name)}
+    base = find_recipe(preset) if saved is None or "preset" in given else saved.recipe
+    recipe = base.with_discriminator(discriminator).with_coordinates(coordinates)
     recipe = ablate(recipe.with_values(**changes), ablation)
     steps = steps or recipe.decay_steps or recipe.steps
     recipe = recipe.with_values(steps=steps)
@@ -196,6 +214,9 @@ def command(
         threads=threads,
         tensorboard=tensorboard,
     )
+    if saved is not None:
+        schedule = saved.complete(schedule, given=given)
+        metric, judge_n = metric or saved.metric, judge_n if "judge_n" in given else saved.judge_n or judge_n
     check_outputs(RunFolder(out).outputs, [("weights", vgg_weights), ("weights", inception_weights)])
     weights = {"vgg_weights": vgg_weights, "inception_weights": inception_weights}
     judge_factory = make_judge_factory(metric, recipe, n=judge_n, **weights) if metric else None
@@ -224,6 +245,10 @@ def command(
         if not quiet:
             click.echo(run.summary(), err=True)
     done = run.trainer.state.step
+    if done >= steps:
+        if is_first:
+            click.echo(f"{run.folder.model}: step {done}, finished already; {_go_on(run.trainer)}")
+        return
     with progress("training", unit="steps", quiet=quiet or not is_first) as advance:
         reason = run.train(lambda step, terms: advance(step - done, steps - done))
     if is_first:

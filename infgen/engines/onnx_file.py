@@ -4,7 +4,7 @@ The seal is a SHA-256 over the whole file, with zeros in place of the seal's own
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infgen.engines.tile_file import TileFile
@@ -20,6 +20,20 @@ _SEAL_FIELD = (
 _METADATA, _KEY, _VALUE = 14, 1, 2  # field numbers of ModelProto.metadata_props and of its entries
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5  # protobuf's wire types
 _MAX_FIELDS = 10_000  # per message; real models have a few dozen
+_MAX_DEPTH = 16  # of messages inside messages
+# Where tensors and nodes are in a ModelProto: message -> field number -> message inside.
+_INNER: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "tensor": {},
+}
+_EXTERNAL_DATA, _OPERATOR = 13, 4  # field numbers of TensorProto.external_data and NodeProto.op_type
+_OUTSIDE_OPERATORS = (b"EPContext",)  # loads a compiled graph from another file
 
 
 def seal(data: bytes) -> bytes:
@@ -57,11 +71,14 @@ def read_sealed(path: Path) -> bytes:
 def read_onnx(path: Path) -> tuple[TileFile, bytes]:
     """Read the record and the bytes of the ONNX file ``path``, without parsing the graph.
 
-    Raises what ``read_sealed`` raises, and ModelFileError if the record cannot be read.
+    Raises what ``read_sealed`` raises, and ModelFileError if the record cannot be read, or if the graph takes data from
+    other files, which the seal does not cover.
     """
     data, source = read_sealed(path), f"ONNX file {path}"
     try:
         metadata = _metadata(data)
+        if _reads_other_files(memoryview(data), "model"):
+            raise ModelFileError(f"{source} takes weights from other files, which infgen never writes; export it again")
     except (ValueError, KeyError, IndexError):
         raise ModelFileError(f"{source} is no ONNX model; make one with: {MADE_BY}") from None
     return TileFile.from_metadata(metadata, source=source, made_by=MADE_BY), data
@@ -71,6 +88,21 @@ def _metadata(data: bytes) -> dict[str, str]:
     """Read the metadata of a serialised model. Raises ValueError, KeyError or IndexError for anything else."""
     entries = [dict(_fields(content)) for number, content in _fields(memoryview(data)) if number == _METADATA]
     return {str(entry[_KEY], "utf-8"): str(entry[_VALUE], "utf-8") for entry in entries}
+
+
+def _reads_other_files(message: memoryview, kind: str, *, depth: int = 0) -> bool:
+    """Whether a message has a tensor or an operator with data in another file. Raises ValueError for a broken message."""
+    if depth > _MAX_DEPTH:
+        raise ValueError("messages inside messages without end")
+    for number, content in _fields(message):
+        if kind == "tensor" and number == _EXTERNAL_DATA:
+            return True
+        if kind == "node" and number == _OPERATOR and bytes(content) in _OUTSIDE_OPERATORS:
+            return True
+        inner = _INNER[kind].get(number)
+        if inner is not None and _reads_other_files(content, inner, depth=depth + 1):
+            return True
+    return False
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

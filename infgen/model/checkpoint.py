@@ -20,9 +20,9 @@ from torch import Tensor
 
 from infgen.atomic import write_atomically
 from infgen.errors import InputError, ModelFileError, one_line
-from infgen.extras import require_extra
 from infgen.limits import MAX_MODEL_MB
 from infgen.model.config import GeneratorConfig
+from infgen.model.hub import fetch, hub_id
 
 FORMAT = "infgen-generator"
 VERSION = 1
@@ -84,39 +84,19 @@ def read_model(path: Path, *, shapes: Callable[[GeneratorConfig], Shapes]) -> tu
 
 
 def resolve(source: str | Path) -> Path:
-    """Return the local file of ``source``: a path, or a Hugging Face hub id such as ``someone/some-model``."""
+    """Return the local file of ``source``: a path, or a Hugging Face hub id (see ``infgen.model.hub.hub_id``).
+
+    Raises InputError if there is no such file or model, and MissingExtraError for a hub id without ``huggingface_hub``.
+    """
     path = Path(source)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name that is too long
         return path
     if os.path.isfile(path / HUB_FILE):
         return path / HUB_FILE
-    if isinstance(source, Path) or not _looks_like_hub_id(source):
-        raise InputError(f"model file {source} does not exist; give a .safetensors file or a Hugging Face hub id")
-    return _from_hub(source)
-
-
-def _looks_like_hub_id(source: str) -> bool:
-    owner, slash, name = source.partition("/")
-    return (
-        bool(owner and slash and name)
-        and "/" not in name
-        and not owner.startswith((".", "~"))
-        and "." not in name[-12:]
-    )
-
-
-def _from_hub(repository: str) -> Path:
-    subject = f"model {repository} is not a file; as a hub id it"
-    with require_extra("hub", subject, otherwise="give a .safetensors file"):
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    try:
-        return Path(hf_hub_download(repository, HUB_FILE))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"model {repository} cannot be fetched from the hub ({reason}); give a .safetensors file instead"
-        ) from None
+    repository = None if isinstance(source, Path) else hub_id(source)
+    if repository is None:
+        raise InputError(f"model file {source} does not exist; give a .safetensors file, or hf:owner/name of the hub")
+    return fetch(repository, HUB_FILE)
 
 
 def file_hash(path: str | Path) -> str:

@@ -15,6 +15,7 @@ from infgen.model.config import COORDINATE_CHANNELS, CoordinateSystem, Generator
 from infgen.model.generator import Generator, tensor_shapes
 from infgen.model.structure import KERNEL, LAYERS
 from infgen.model.texture import MAPPING_LAYERS
+from infgen.torch_file import load_torch_file
 
 NETWORKS = ("g_ema", "g")
 _STRUCTURE = "structure_synthesizer.implicit_model.conv_stack"
@@ -66,7 +67,9 @@ def _read(path: Path, network: str) -> Mapping[str, Tensor]:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_NUMPY_NUMBERS):
             warnings.simplefilter("ignore")  # about pickle protocols
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+            content: Any = load_torch_file(path)
+    except InputError as error:
+        raise ModelFileError(f"checkpoint {error}") from None
     except Exception as error:  # torch raises many kinds for damaged or foreign files, and advises to drop the guard
         raise ModelFileError(
             f"checkpoint {path} is damaged, or holds more than plain tensors and could run code "

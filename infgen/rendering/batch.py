@@ -75,7 +75,8 @@ class Batch:
 
     def _job(self, seed: int) -> Job:
         studio = self.job.studio.with_world(self.job.studio.scene.world.changed(seed=seed))
-        return replace(self.job, studio=studio, output=replace(self.job.output, path=file_of(self.pattern, seed)))
+        output = replace(self.job.output, path=file_of(self.pattern, seed))
+        return replace(self.job, studio=studio, output=output, finished=False)
 
 
 def file_of(pattern: str, seed: int) -> str:

@@ -1,5 +1,6 @@
 """Render one picture to a file. All checks and estimates come before the first tile."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,17 @@ from infgen.rendering.plan import Plan
 from infgen.rendering.preflight import Preflight, check_styles, estimate
 from infgen.rendering.render import render_to
 from infgen.rendering.studio import Studio
-from infgen.sinks import Sink, Start, check_picture, check_provenance, open_sink
+from infgen.sinks import (
+    Sink,
+    Start,
+    check_picture,
+    check_provenance,
+    find_unfinished,
+    format_of,
+    open_sink,
+    read_provenance,
+)
+from infgen.sinks.provenance import VERSION_KEY
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Job:
     output: Output
     workers: Workers
     preflight: Preflight
+    finished: bool = False  # a resumed picture that is complete already
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -51,10 +63,12 @@ class Job:
         return self.studio.provenance(self.plan)
 
     def run(self, *, phase: Phase = silent_phase) -> None:
-        """Render and write the file. Finished tiles are kept for ``start="resume"`` if it fails.
+        """Render and write the file; nothing if it is ``finished``. Finished tiles are kept for ``start="resume"``.
 
         ``phase(title)`` returns a context with a callback for (pixels done, pixels in all). Titles: "rendering", "writing".
         """
+        if self.finished:
+            return
         if self.workers.scheduler is not None:
             with phase("rendering") as progress:
                 self._run_on_cluster(self.workers.scheduler, progress)
@@ -99,7 +113,11 @@ def prepare(studio: Studio, region: Region, output: Output, *, workers: Workers 
     for device in workers.devices:
         pick_device(device)
     plan = studio.plan(region)
-    file_format = check_picture(output.path, plan.grid, start=output.start, file_format=output.file_format)
+    finished = output.start == "resume" and _is_finished(output, studio.provenance(plan))
+    if finished:
+        file_format = format_of(output.path, output.file_format)
+    else:
+        file_format = check_picture(output.path, plan.grid, start=output.start, file_format=output.file_format)
     if workers.scheduler is not None and file_format.name != "OME-Zarr":
         raise InputError(
             f"output {output.path} is {file_format.name}, which one process writes; with a scheduler give a .zarr folder or URL"
@@ -113,4 +131,16 @@ def prepare(studio: Studio, region: Region, output: Output, *, workers: Workers 
         disk=file_format.disk_bytes(region.w, region.h),
         encode_memory=file_format.encode_memory_bytes(region.w, region.h),
     )
-    return Job(studio, plan, output, workers, preflight)
+    return Job(studio, plan, output, workers, preflight, finished)
+
+
+def _is_finished(output: Output, provenance: dict[str, Any]) -> bool:
+    """Whether ``output`` is the complete picture of ``provenance``, and no unfinished one is next to it."""
+    if find_unfinished(output.path, output.file_format) is not None:
+        return False
+    try:
+        found = read_provenance(output.path)
+    except InputError:  # missing, or another file: the checks of a new picture report it
+        return False
+    expected = json.loads(json.dumps(provenance))
+    return found is not None and {**found, VERSION_KEY: None} == {**expected, VERSION_KEY: None}

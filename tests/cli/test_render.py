@@ -11,6 +11,7 @@ from PIL import Image
 from infgen.cli.main import COMMANDS
 from infgen.errors import EXIT_CODES
 from infgen.model.checkpoint import SHIPPED
+from infgen.sinks import read_provenance
 from infgen.world.world import World
 from tests.cli.conftest import Call
 from tests.model import official
@@ -266,3 +267,22 @@ def test_the_shipped_model_is_the_default_and_small(call: Call, tmp_path: Path):
     assert call("render", "--w", 64, "--h", 32, "--quiet", "-o", tmp_path / "a.png")[0] == 0
     assert pixels(tmp_path / "a.png").std() > 5
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.dzi", "a.zarr"])
+def test_resuming_a_finished_render_draws_nothing(
+    render: Call, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infgen.rendering.preflight._flops_per_second", lambda scene: 1e9)
+    words = ("--w", 50, "--h", 40, "-o", tmp_path / name)
+    assert render(*words)[0] == 0
+    monkeypatch.setattr("infgen.rendering.render.to_pixels", lambda *_: pytest.fail("it was drawn again"))
+    code, out, err = render(*words, "--resume")
+    assert (code, out) == (0, f"{tmp_path / name}\n")
+    assert "is finished already" in err
+
+
+def test_resuming_over_another_picture_starts_a_new_one(render: Call, tmp_path: Path) -> None:
+    for words in (("--seed", 1), ("--seed", 2, "--resume")):
+        assert render("--w", 50, "--h", 40, "-o", tmp_path / "a.png", *words)[0] == 0
+    assert read_provenance(tmp_path / "a.png")["world"]["seed"] == 2

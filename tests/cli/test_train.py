@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from infgen.cli.main import main
-from infgen.limits import MAX_PHOTO_PIXELS
+from infgen.limits import MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS
 from infgen.model.generator import Generator
 from infgen.train import losses
 from infgen.train.checkpoint import RunFolder
@@ -89,18 +89,35 @@ def test_options_change_the_recipe(call: Call, photos: Path, tmp_path: Path) -> 
 def test_a_run_ends_where_its_learning_rates_decay_to_zero(call: Call, photos: Path, tmp_path: Path) -> None:
     code, out, _ = call(photos, "--out", tmp_path / "a", "--decay-steps", 2, *TINY)
     assert (code, out) == (0, f"{tmp_path / 'a' / 'model.safetensors'}: step 2, finished\n")
-    code, _, err = call(photos, "--out", tmp_path / "a", "--decay-steps", 2, *TINY, "--resume")
-    message = (
-        "the run is at step 2 already; its learning rates have decayed to zero: start a new run from it with --init"
-    )
+    code, out, _ = call(photos, "--out", tmp_path / "a", "--device", "cpu", "--quiet", "--resume")
+    assert code == 0
+    assert "step 2, finished already; its learning rates have decayed to zero: start a new run" in out
+
+
+def test_a_finished_run_is_resumed_without_error(call: Call, photos: Path, trained: RunFolder) -> None:
+    code, out, _ = call(photos, "--out", trained.path, "--resume", "--threads", 1, "--device", "cpu", "--quiet")
+    assert code == 0
+    assert out == f"{trained.model}: step 2, finished already; give --steps more than that to train on\n"
+
+
+def test_a_resumed_run_takes_unset_options_from_itself(call: Call, photos: Path, tmp_path: Path) -> None:
+    more = ("--width", 2, "--seed", 5, "--precision", "bf16", "--checkpoint-every", 7)
+    assert call(photos, "--out", tmp_path / "a", "--steps", 1, *TINY, *more)[0] == 0
+    code, _, err = call(photos, "--out", tmp_path / "a", "--resume", "--steps", 2, "--device", "cpu", "--quiet")
+    assert code == 0, err
+    content = load_state(RunFolder(tmp_path / "a"))
+    assert (content["step"], content["seed"], content["recipe"]["width"]) == (2, 5, 2.0)
+    assert (content["options"]["precision"], content["options"]["checkpoint_every"]) == ("bf16", 7)
+    code, _, err = call(photos, "--out", tmp_path / "a", "--resume", "--steps", 3, "--precision", "fp32")
     assert code == 2
-    assert message in err
+    assert "was trained in bf16, and --precision is fp32; omit --precision" in err
 
 
 def test_unusable_files_are_listed_with_their_reasons(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(MAX_PHOTO_PIXELS.name, "100000")
+    monkeypatch.setenv(MAX_SHRUNK_PHOTO_PIXELS.name, "100000")
     data = save_landscapes(tmp_path / "photos", count=1)
     save(data, "sub/small.png", landscape(0, height=100))
     save(data, "sub/large.jpg", landscape(0, height=400))
@@ -113,7 +130,7 @@ def test_unusable_files_are_listed_with_their_reasons(
         str(data / name) for name in ("deep.png", "sub/large.jpg", "sub/small.png", "truncated.jpg")
     ]
     for reason, message in zip(
-        reasons.values(), ("colour mode I;16", "over the limit", "too small", "cannot be read"), strict=True
+        reasons.values(), ("grey with 16 bits", "over the limit", "too small", "cannot be read"), strict=True
     ):
         assert message in reason
 
@@ -139,7 +156,6 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["PHOTOS", "--out", "a", "--resume"], "a holds no run to resume (state.pt is missing); leave out --resume"),
     (["PHOTOS", "--out", "empty", "--resume"], "empty holds no run to resume"),
     (["PHOTOS", "--out", "RUN"], "holds a run already; continue it with --resume or give another folder"),
-    (["PHOTOS", "--out", "RUN", "--resume", "--steps", 2], "the run is at step 2 already; give --steps more than that"),
     (["PHOTOS", "--out", "RUN", "--resume", "--seed", 1], "was trained with other seed (0 before, 1 now)"),
     (["PHOTOS", "--out", "RUN", "--resume", "--batch", 4], "another recipe (batch 2 -> 4); resume it unchanged"),
     (["PHOTOS", "--out", "RUN", "--resume", "--width", 2], "another recipe (width 1.0 -> 2.0); resume it unchanged"),
@@ -239,7 +255,7 @@ def test_a_folder_in_use_is_refused_with_the_number_of_its_process(
 
 
 def test_a_failed_run_unlocks_its_folder(call: Call, photos: Path, trained: RunFolder) -> None:
-    for words in (("--seed", 1), ("--steps", 1)):
+    for words in (("--seed", 1), ("--batch", 4)):
         assert call(photos, "--out", trained.path, "--resume", *TINY, *words)[0] == 2
         trained.check_free()
 

@@ -131,6 +131,40 @@ def resealed(tmp_path: Path, change: Callable[[dict[str, str]], None]) -> Path:
     return path
 
 
+def add_external(graph: onnx.GraphProto) -> None:
+    """Move the values of one tensor to the file "weights.bin" of the working directory."""
+    tensor = max(graph.initializer, key=lambda one: len(one.raw_data))
+    Path("weights.bin").write_bytes(bytes(len(tensor.raw_data)))
+    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+    tensor.ClearField("raw_data")
+
+
+def add_constant(graph: onnx.GraphProto) -> None:
+    """Add a constant with values in another file, inside an attribute."""
+    tensor = onnx.numpy_helper.from_array(np.zeros(4, np.float32), "other")
+    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+    tensor.ClearField("raw_data")
+    graph.node.append(onnx.helper.make_node("Constant", [], ["other"], value=tensor))
+
+
+def add_compiled(graph: onnx.GraphProto) -> None:
+    """Add an operator that loads a compiled graph from another file."""
+    graph.node.append(onnx.helper.make_node("EPContext", [], ["x"], domain="com.microsoft", ep_cache_context="a.bin"))
+
+
+@pytest.mark.parametrize("change", [add_external, add_constant, add_compiled])
+def test_a_sealed_file_that_takes_data_from_other_files_is_refused(
+    change: Callable[[onnx.GraphProto], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    model = onnx.load(resealed(tmp_path, lambda data: None))
+    change(model.graph)
+    entry = next(entry for entry in model.metadata_props if entry.key == "infgen.sha256")
+    entry.value = OPEN_SEAL
+    (tmp_path / "other.onnx").write_bytes(seal(model.SerializeToString()))
+    assert "takes weights from other files" in refusal(tmp_path / "other.onnx")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

@@ -1,6 +1,5 @@
 """Model files: what is written is read again, and whatever else is refused in one line."""
 
-import builtins
 import json
 import pickle
 import re
@@ -242,11 +241,62 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(monkeypatch: pytest.
     assert "1048577 bytes, over the limit of 1 MiB (INFGEN_MAX_MODEL_MB)" in refusal(path)
 
 
+class Hub(types.ModuleType):
+    """A stand-in for ``huggingface_hub`` that counts the requests. ``model``: the file that it has, if any."""
+
+    def __init__(self) -> None:
+        super().__init__("huggingface_hub")
+        self.asked: list[str] = []
+        self.model: Path | None = None
+        self.downloaded = False
+
+    def hf_hub_url(self, repository: str, file: str) -> str:
+        return f"{repository}/{file}"
+
+    def get_hf_file_metadata(self, url: str, *, timeout: float) -> None:
+        self.asked.append(url)
+        if self.model is None or self.downloaded:
+            raise OSError("404 not found\nsecond line")
+
+    def hf_hub_download(self, repository: str, file: str, *, local_files_only: bool = False, **_: float) -> str:
+        if self.model is None:
+            raise FileNotFoundError(file)
+        return str(self.model)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    module = Hub()
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    return module
+
+
 @pytest.mark.parametrize(
-    "source", ["no/such/place/model.safetensors", "model.safetensors", "", "a\0b", "x" * 5000, "~/m", "./a/b"]
+    "source",
+    [
+        "no/such/place/model.safetensors",
+        "model.safetensors",
+        "",
+        "a\0b",
+        "x" * 5000,
+        "~/m",
+        "./a/b",
+        "runs/mine.safetensors",
+        "runs/model.pt",
+    ],
 )
-def test_a_missing_file_is_refused(source: str) -> None:
-    assert "does not exist; give a .safetensors file or a Hugging Face hub id" in refusal(source, InputError)
+def test_a_missing_file_is_refused(source: str, hub: Hub) -> None:
+    assert "does not exist; give a .safetensors file, or hf:owner/name of the hub" in refusal(source, InputError)
+    assert hub.asked == []
+
+
+def test_a_name_in_a_folder_that_is_here_never_goes_to_the_hub(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert "does not exist" in refusal("runs/mine", InputError)
+    assert hub.asked == []
 
 
 def test_a_missing_path_object_is_never_taken_for_a_hub_id() -> None:
@@ -254,47 +304,31 @@ def test_a_missing_path_object_is_never_taken_for_a_hub_id() -> None:
 
 
 def test_a_hub_id_without_the_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real_import = builtins.__import__
-
-    def without_hub(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.split(".")[0] == "huggingface_hub":
-            raise ImportError(name)
-        return real_import(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_hub)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert "pip install 'infgen[hub]'" in refusal("someone/some-model", MissingExtraError)
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A stand-in for ``huggingface_hub`` that knows no model."""
-    module, errors = types.ModuleType("huggingface_hub"), types.ModuleType("huggingface_hub.errors")
-    for name in ("HfHubHTTPError", "HFValidationError", "LocalEntryNotFoundError"):
-        setattr(errors, name, type(name, (Exception,), {}))
-
-    def download(repository: str, file: str) -> str:
-        raise errors.HfHubHTTPError("404 not found\nsecond line")
-
-    module.hf_hub_download = download  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
-    return module
-
-
-def test_a_hub_model_that_cannot_be_fetched_is_one_line(hub: types.ModuleType) -> None:
+def test_a_hub_model_that_cannot_be_fetched_is_one_line_after_one_request(hub: Hub) -> None:
     message = refusal("someone/some-model", InputError)
-    assert "cannot be fetched from the hub (404 not found)" in message
+    assert "no such file is here, and the hub gave none (404 not found second line)" in message
+    assert hub.asked == ["someone/some-model/model.safetensors"]
 
 
-def test_a_hub_id_is_fetched(hub: types.ModuleType, tiny_model: Path) -> None:
-    asked: list[tuple[str, str]] = []
+@pytest.mark.parametrize("source", ["someone/some-model", "someone/model-v1.5", "hf:runs/mine"])
+def test_a_hub_id_is_fetched(source: str, hub: Hub, tiny_model: Path) -> None:
+    hub.model = tiny_model
+    assert resolve(source) == tiny_model
+    assert hub.asked == [f"{source.removeprefix('hf:')}/model.safetensors"]
 
-    def download(repository: str, file: str) -> str:
-        asked.append((repository, file))
-        return str(tiny_model)
 
-    hub.hf_hub_download = download  # type: ignore[attr-defined]
-    assert (resolve("someone/some-model"), asked) == (tiny_model, [("someone/some-model", "model.safetensors")])
+def test_without_an_answer_an_earlier_download_is_used(hub: Hub, tiny_model: Path) -> None:
+    hub.model, hub.downloaded = tiny_model, True
+    assert resolve("someone/some-model") == tiny_model
+
+
+@pytest.mark.parametrize("source", ["hf:mine", "hf:a/b/c", "hf:", "hf:../b"])
+def test_what_is_no_hub_id_is_refused(source: str, hub: Hub) -> None:
+    assert "is no hub id; give hf:owner/name" in refusal(source, InputError)
 
 
 def survives(path: Path) -> None:

@@ -206,7 +206,9 @@ def test_another_seed_is_refused(folder: RunFolder) -> None:
 
 
 def test_other_photographs_are_refused(folder: RunFolder) -> None:
-    assert f"was trained with other photographs ({DATA} before, more now)" in load_error(folder, data="more")
+    message = load_error(folder, data="more")
+    assert "was trained with other photographs than there are now; restore them, or start a new run in" in message
+    assert f"--init {folder.path}" in message
 
 
 def test_a_recipe_with_entries_of_another_version_is_refused_by_their_names(folder: RunFolder) -> None:

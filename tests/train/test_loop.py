@@ -13,7 +13,7 @@ from infgen.errors import DivergenceError, InputError
 from infgen.model.generator import Generator
 from infgen.train import losses, start
 from infgen.train.checkpoint import RunFolder
-from infgen.train.loop import Schedule, Trainer
+from infgen.train.loop import Schedule, StopReason, Trainer
 from infgen.train.networks.projected import ProjectedDiscriminator
 from infgen.train.presets import Recipe, find_recipe
 from infgen.train.processes import Processes
@@ -204,9 +204,11 @@ def test_after_an_interrupt_before_the_first_checkpoint_a_new_run_can_start(
     assert read_log(folder) == read_log(full_run)[:1]
 
 
-def test_resuming_a_finished_run_is_refused(full_run: RunFolder, photos: Path) -> None:
-    with pytest.raises(InputError, match=r"the run is at step 4 already; give --steps more than that"):
-        train(photos, full_run.path, steps=4, resume=True)
+def test_resuming_a_finished_run_changes_nothing(full_run: RunFolder, photos: Path) -> None:
+    before = [path.stat().st_mtime_ns for path in (full_run.state, full_run.log_file, full_run.model)]
+    run = begin(photos, full_run.path, steps=4, resume=True)
+    assert run.train(lambda step, terms: pytest.fail("it trained on")) is StopReason.STEPS
+    assert [path.stat().st_mtime_ns for path in (full_run.state, full_run.log_file, full_run.model)] == before
 
 
 # Divergence
