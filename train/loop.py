@@ -10,6 +10,7 @@ from typing import Any
 
 from infgen.checks import check_whole
 from infgen.engines.eager import DTYPES
+from infgen.errors import InputError
 from infgen.model.generator import Generator
 from infgen.train import sample_sheet
 from infgen.train.checkpoint import Log, RunFolder
