@@ -56,8 +56,9 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def configure_logging(form: Format, *, access: bool) -> None:
-    """Log warnings of the process to stderr, and one line a request if ``access``."""
+    """Log to stderr: notes of infgen, warnings of other packages, and one line a request if ``access``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("infgen").setLevel(logging.INFO)
     logging.getLogger(ACCESS).setLevel(logging.INFO if access else logging.WARNING)

@@ -13,7 +13,6 @@ from urllib.parse import quote
 import click
 
 from infgen.cli.options import engine_file_option, engine_option, model_option, threads_option
-from infgen.cli.progress import report_lines
 from infgen.errors import InputError
 from infgen.rendering.studio import Options
 
@@ -100,7 +99,6 @@ def command(
             hosts=allowed_hosts(host, allow_host),
             root_path=root_path,
             proxies=trust_proxy,
-            report=report_lines(quiet=False),
         )
         url = page_url(host, listener.getsockname()[1], root_path)
         full = url + (f"?token={quote(token)}" if token else "")
