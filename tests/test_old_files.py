@@ -12,11 +12,7 @@ import pytest
 from infgen import Generator, World
 from infgen.engines.onnx_file import read_onnx
 from infgen.geometry import Region
-from infgen.inversion.arrangement import Extension, outpainting
-from infgen.inversion.invert import SMALLEST_PX
-from infgen.inversion.placing import place
 from infgen.model.checkpoint import file_hash
-from infgen.photo import open_photograph
 from infgen.rendering.inspect import describe
 from infgen.rendering.job import Output, prepare
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -117,10 +113,8 @@ def test_info_describes_an_old_picture_by_its_provenance(name: str, old: Path) -
 
 
 def test_old_latents_of_a_photograph_make_the_world_that_the_old_version_made(old: Path) -> None:
-    photograph = place(open_photograph(old / "photo.png", short_px=SMALLEST_PX), height=36, horizon=0.5)
-    arrangement = outpainting(photograph, Extension(right=16))
     (latents,) = old.glob("anchors.*.safetensors")
-    world = arrangement.world([latents], seed=0).changed(truncation=1.0, local_truncation=1.0)
+    world = World.from_inversions([latents], transition=1).changed(truncation=1.0, local_truncation=1.0)
     renderer = studio(old, "anchors")
     unedited = World.load(old / "world-anchors.json").without_last_edit()
     drawn, expected = (renderer.with_world(each).array(REGION) for each in (world, unedited))

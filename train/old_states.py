@@ -17,6 +17,7 @@ ADDED_LATER = {
     "warmup_steps": 0,
     "colour_jitter": 1.0,
     "diversity_norm": "sum",
+    "turns": False,
 }
 
 
