@@ -17,6 +17,7 @@ from infgen.train.data.archives import SkippedFile
 from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.data.sources import RUN_FOLDER, list_places
 from infgen.train.loop import Judge, Schedule, StepReport, StopReason, Trainer
+from infgen.train.memory import keep_freed_memory
 from infgen.train.presets import Recipe
 from infgen.train.processes import join_processes
 from infgen.train.state import TrainingState
@@ -62,6 +63,7 @@ class TrainingRun:
 
     def train(self, report: StepReport) -> StopReason:
         """Train to the end of the schedule. Calls ``report(step, loss terms)`` after every step."""
+        keep_freed_memory()
         try:
             return self.trainer.run(self.folder, report=report)
         finally:

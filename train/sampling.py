@@ -177,8 +177,8 @@ def draw_inputs(
     crossover = int(torch.randint(1, config.style_layers, (), generator=rng)) if mixes else config.style_layers
     fuses = bool(recipe.fusion) and float(torch.rand((), generator=rng)) < recipe.fusion
     return GeneratorInputs(
-        z_l=normal(batch, config.local_channels, cells, cells).to(dtype),
-        coordinates=repeat(coords).to(device),
+        z_l=normal(batch, config.local_channels, cells, cells).to(dtype, memory_format=torch.channels_last),
+        coordinates=repeat(coords).to(device, memory_format=torch.channels_last),
         noises=[normal(batch, 1, *shape).to(dtype) for shape in config.noise_shapes((scale.cells, scale.cells))],
         z_g=repeat(normal(batch // repeats, config.global_channels)),
         z_mix=repeat(normal(batch // repeats, config.global_channels)),

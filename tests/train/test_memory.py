@@ -1,0 +1,28 @@
+"""The memory of a training process."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import resource
+import torch
+from infgen.train.memory import keep_freed_memory
+
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.zeros(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+assert keep_freed_memory()
+first, second = page_faults(), page_faults()
+print(first, second)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is the C library of Linux")
+def test_freed_memory_is_used_again_without_page_faults() -> None:
+    found = subprocess.run([sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True)
+    first, second = map(int, found.stdout.split())
+    assert second < first / 10
