@@ -149,8 +149,6 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["file", "--out", "a"], "data folder file does not exist or is not a folder"),
     (["empty", "--out", "a"], "data folder empty holds no usable photograph (0 pictures found)"),
     (["small", "--out", "a"], "holds no usable photograph (1 pictures found; a.png: 60 x 50 px is too small"),
-    (["PHOTOS"], "Missing option '--out'"),
-    (["--out", "a"], "Missing argument 'DATA'"),
     (["PHOTOS", "--out", "file"], "run folder file cannot be created: file is not a folder; give another one"),
     (["PHOTOS", "--out", "file/a"], "run folder file/a cannot be created"),
     (["PHOTOS", "--out", "a", "--resume"], "a holds no run to resume (state.pt is missing); leave out --resume"),
