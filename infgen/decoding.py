@@ -1,4 +1,4 @@
-"""Decode photograph files, all by the same rules: kind by content, limits from the header, upright, 8 bits, no CMYK.
+"""Decode photograph files by common rules: kind by content, limits from the header, upright, 8 bits, no CMYK.
 
 Every command that reads photographs uses ``decode``: training, data checks, evaluation, outpainting and uploads.
 """
@@ -45,7 +45,7 @@ _SAVE_AGAIN = "save it as RGB or grey with 8 bits per channel"
 class Decoded:
     """A decoded photograph: upright ``image``, RGB or RGBA; ``width``, ``height``: px in the file, after rotation.
 
-    ``profile``: colour profile (ICC) of the pixels; None: sRGB. ``remarks``: what the reader left out or changed.
+    ``profile``: colour profile (ICC) of the pixels; None: sRGB. ``remarks``: omissions and conversions of the reader.
     ``metadata``: as in the file.
     """
 

@@ -10,7 +10,7 @@ from infgen.errors import MissingExtraError
 def require_extra(extra: str, purpose: str, *, otherwise: str = "") -> Iterator[None]:
     """Run imports of packages of ``extra``. Raises MissingExtraError, naming ``purpose``, if one is missing.
 
-    ``otherwise``: what the user can do instead of an installation.
+    ``otherwise``: another remedy, for the message.
 
         with require_extra("train", "packing shards"):
             from webdataset import TarWriter

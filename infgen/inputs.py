@@ -1,4 +1,4 @@
-"""Keep outputs apart from inputs: no command may replace a file that it reads, whatever the name of the output.
+"""Keep outputs apart from inputs: no command may replace a file that it reads.
 
 Files are compared by identity (device and inode), so links and other spellings of a name count as the same file.
 """

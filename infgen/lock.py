@@ -37,7 +37,7 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self._lock = _acquire(path)
         if _read_owner(path) != str(os.getpid()):
-            with suppress(PermissionError):  # Windows lets nobody write the file of a lock
+            with suppress(PermissionError):  # Windows forbids writing to a locked file
                 path.write_text(f"{os.getpid()}\n", encoding="ascii")
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 MAX_BYTES = 2**22  # of each block; a larger one is dropped
-_SEGMENT_BYTES = 65_000  # what one segment of a JPEG file holds of each block
+_SEGMENT_BYTES = 65_000  # largest part of a block in one segment of a JPEG file
 _XMP_TAG, _IPTC_TAG, _IPTC_RESOURCE = 700, 33723, 0x0404
 _PNG_XMP, _PNG_IPTC = "XML:com.adobe.xmp", "Raw profile type iptc"
 _PHOTOSHOP = b"Photoshop 3.0\0"

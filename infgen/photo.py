@@ -96,7 +96,7 @@ def unify_profiles(photographs: Sequence[Photograph]) -> list[Photograph]:
 def open_photograph(source: PhotoSource, *, short_px: int = 1, what: str = "photograph") -> Photograph:
     """Open a photograph: a file, a Pillow image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8.
 
-    Files are read as ``infgen.decoding.decode`` says. Pixels more than half transparent are not known. Raises InputError,
+    Files are read with ``infgen.decoding.decode``. Pixels more than half transparent are not known. Raises InputError,
     which names ``what`` and the file, for a photograph that is damaged, smaller than ``short_px``, fully transparent, or
     over INFGEN_MAX_PHOTO_MB or INFGEN_MAX_SHRUNK_PHOTO_PIXELS.
     """
@@ -153,7 +153,7 @@ def _split(decoded: Decoded, name: str) -> Photograph:
 def read_photo(content: bytes, *, short_px: int) -> Photo:
     """Decode ``content``, resize its short side to ``short_px``, and convert it to sRGB.
 
-    Files are read as ``infgen.decoding.decode`` says. Transparency is blended over white. Raises InputError with the reason
+    Files are read with ``infgen.decoding.decode``. Transparency is blended over white. Raises InputError with the reason
     for a photograph that is damaged, too large, smaller than ``short_px`` or not 8 bits.
     """
     found = decode(content, short_px=short_px, fit_px=short_px)

@@ -1,4 +1,4 @@
-"""Tell the kind of a picture file by its first bytes, whatever its name."""
+"""Detect the kind of a picture file by its first bytes, independent of its name."""
 
 SNIFF_BYTES = 64  # first bytes of a file that ``sniff`` needs
 # Kind -> Pillow's names of its formats. Other formats of Pillow are left out: some run programs, such as PostScript.
@@ -15,7 +15,7 @@ READABLE: dict[str, tuple[str, ...]] = {
     "PPM": ("PPM",),
 }
 KINDS_TEXT = ", ".join(list(READABLE)[:-1]) + " and " + list(READABLE)[-1]
-# Extensions that photographs usually have. Files with another one are opened to see what they are.
+# Usual extensions of photographs. Files with other extensions are opened to detect their kind.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"})
 _HEADS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -69,7 +69,7 @@ _BMP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (12, 40, 52, 56,
 
 
 def _sniff_brands(head: bytes) -> str | None:
-    """Tell apart the files of the ISO base media format by their brands."""
+    """Distinguish the files of the ISO base media format by their brands."""
     major = head[8:12]
     if major in _ANY_BRAND:
         listed = [head[i : i + 4] for i in range(16, min(len(head), int.from_bytes(head[:4], "big")), 4)]

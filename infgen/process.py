@@ -6,5 +6,5 @@ _LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")  # PyTorch reads this variable at i
 
 
 def use_large_pages() -> None:
-    """Let PyTorch use huge pages, unless the environment says otherwise: new memory for a large tile takes less time."""
+    """Let PyTorch use huge pages, which speeds up allocating large tiles. A value in the environment has priority."""
     os.environ.setdefault(*_LARGE_PAGES)

@@ -1,4 +1,4 @@
-"""Read files of ``torch.save`` from anybody: no code is run, and nothing unpacks to more than the file itself."""
+"""Read untrusted files of ``torch.save``: no code is run, and the content is at most as large as the file."""
 
 import zipfile
 from pathlib import Path
@@ -14,7 +14,7 @@ _MAX_PICKLE = 64 * 2**20  # bytes of the list of tensors; that of large models h
 def load_torch_file(path: Path, *, map_location: str = "cpu") -> Any:
     """Load the tensors and plain values in ``path``. Raises InputError for a file that unpacks to more than its size.
 
-    Other damaged files raise what ``torch.load`` raises.
+    For other damaged files raises the errors of ``torch.load``.
     """
     if zipfile.is_zipfile(path):
         _check_members(path)

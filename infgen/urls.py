@@ -17,7 +17,7 @@ def is_url(place: str | Path) -> bool:
 
 def open_file_system(url: str, *, extra: str, what: str) -> tuple[Any, str]:
     """Return the fsspec file system of ``url`` and the path in it. ``extra``: the extra of infgen with fsspec;
-    ``what``: what messages call the place.
+    ``what``: name of the place in messages.
 
     Raises MissingExtraError if fsspec or the library of the protocol is missing, and InputError for another address.
     """

@@ -280,7 +280,7 @@ RECIPES: Mapping[str, Recipe] = {
     # Bridges and towers of LSUN have ground and sky, so the settings are those of landscapes: there is no released
     # configuration for them. LSUN's pictures (256 px) are large enough for views of 197 px.
     "lsun-like": _PAPER,
-    # Pictures from above, alike in all directions: coordinates are periodic in both axes, patches start at any row.
+    # Pictures from above, equal in all directions: coordinates are periodic in both axes, patches start at any row.
     # The released configuration "maps": 2,196 pictures of 256 px, no L_ar, 800,000 steps.
     "satellite": replace(_PAPER, coordinates="texture", **_NO_POSITION),
     # Objects without order (crowds, shelves, foliage): coordinates are constant, so z_l alone places the objects.

@@ -126,7 +126,7 @@ def first_rows(
 def first_columns(recipe: Recipe, count: int, rng: torch.Generator) -> Tensor:
     """Draw first columns (count,) of the patches' coordinates in cells: from one period, or one fixed column for full views.
 
-    A full view has left and right edges. Drawn at every column of an endless picture, they could not be learnt.
+    A full view has left and right edges. At random columns of an endless picture, they could not be learnt.
     """
     if not recipe.patches:
         return torch.full((count,), UNPATCHED_START)

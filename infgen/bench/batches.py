@@ -84,8 +84,8 @@ class BatchRow:
 def measure_batches(request: BatchRequest, *, phase: Phase = silent_phase, baselines: bool = True) -> list[BatchRow]:
     """Measure every batch on every number of devices, then the two baselines on the first device.
 
-    Raises InputError for an unusable model, device, size or tile. What needs more memory than a batch of tiles may take
-    (INFGEN_TILE_MEMORY_MB) is not measured.
+    Raises InputError for an unusable model, device, size or tile. Batches that need more memory than
+    INFGEN_TILE_MEMORY_MB are not measured.
     """
     studios = [_open(request, device) for device in request.devices or (None,)]
     ways = [_Tiles(studios[:count], _plan(studios[0], request, batch)) for count, batch in _grid(request, studios[0])]

@@ -34,7 +34,7 @@ class GeneratorConfig:
     structure: Structure = "implicit"  # the paper's G_S; G_S without feature unfolding; no G_S (see model.structure)
     padding: bool = False  # the texture synthesizer pads with zeros, as StyleGAN2 does: for comparison, not seamless
     scales: tuple[int, ...] = ()  # levels whose RGB sum was trained as a picture; empty: only the last
-    view_px: int | None = None  # height of a training view at the last level; None: the file does not say
+    view_px: int | None = None  # height of a training view at the last level; None: not stated in the file
     halvings: int = 0  # one pixel of this network covers 2**halvings px of the world (see ``coarser``)
 
     def __post_init__(self) -> None:
@@ -207,7 +207,7 @@ PRESETS: Mapping[str, GeneratorConfig] = {
     "scenery-197": _official(5),
     "scenery-389": _official(6),
     "scenery-773": _official(7),
-    # The shipped model: what two CPU cores train in an hour or two.
+    # Two CPU cores train this model in one or two hours.
     "scenery-101-small": GeneratorConfig((96, 96, 96, 96, 64, 64, 48, 48), local_channels=64, global_channels=128),
     "scenery-197-small": GeneratorConfig(
         (96, 96, 96, 96, 64, 64, 48, 48, 32, 32), local_channels=64, global_channels=128

@@ -32,7 +32,7 @@ def hub_id(source: str) -> str | None:
 def fetch(repository: str, file: str) -> Path:
     """Return the local copy of ``file`` of the hub model ``repository``, downloaded if the hub has a newer one.
 
-    The hub is asked once; without an answer an earlier download is used. Raises InputError if there is none either, and
+    Sends one request to the hub. Without an answer it uses an earlier download. Raises InputError if that is missing, too, and
     MissingExtraError without huggingface_hub.
     """
     subject = f"model {repository}: no such file is here; as a hub id it"

@@ -34,7 +34,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class EngineNeeds:
-    """What an engine's file must hold. ``tile_px`` None: the default tile. ``halvings``: of the scale."""
+    """Requirements for the file of an engine. ``tile_px`` None: the default tile. ``halvings``: of the scale."""
 
     kind: FileKind
     model: Path
@@ -65,7 +65,7 @@ def default_stem(model: str | Path, *, levels: int, cells: int, styles: int, pre
 
 
 def default_engine_file(needs: EngineNeeds, *, gpu: int = 0, report: Report = lambda line: None) -> Path:
-    """Return a file that fits ``needs``, made now if there is none. ``gpu``: number of the GPU that runs it.
+    """Return a file that meets ``needs``. A missing file is made. ``gpu``: number of the GPU that runs it.
 
     ``report`` gets a line about the file. Raises whatever ``export_onnx`` and ``export_tensorrt`` raise, and InputError
     for TensorRT without a GPU and for an unusable cache folder.
@@ -125,7 +125,7 @@ def _make(path: Path, generator: Generator, wanted: TileFile, *, kind: FileKind,
     time_needed = "takes seconds" if kind == "onnx" else "takes minutes"
     report(f"export of a file for engine {kind}, tiles of {side} px, {wanted.precision}: {time_needed}, only once")
     began = time.monotonic()
-    # The core knows exports only here: an engine without a file asks for one.
+    # The only place where the core imports exports: an engine without a file needs one.
     if kind == "onnx":
         from infgen.export.onnx import export_onnx
 

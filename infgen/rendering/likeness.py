@@ -1,6 +1,6 @@
-"""Find the styles that come nearest to a photograph, by statistics of LPIPS' features.
+"""Find the styles nearest to a photograph, by statistics of LPIPS features.
 
-LPIPS compares features place by place. A style says nothing about places, so here means and standard deviations over the
+LPIPS compares features position by position. A style does not define positions. So means and standard deviations over the
 whole picture are compared, as in AdaIN (Huang and Belongie, 2017), with LPIPS' weights of the channels.
 """
 

@@ -34,7 +34,7 @@ def serve(connection: Connection, spec: StudioSpec, plan: Plan, device: str) -> 
     Sends (batch, tiles) or (batch, reason of the failure), or an InfgenError if the studio cannot be opened.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    with suppress(EOFError, OSError):  # the parent is gone
+    with suppress(EOFError, OSError):  # the parent has ended
         try:
             studio = spec.open(device=device)
         except InfgenError as error:

@@ -7,7 +7,7 @@ from infgen.errors import InputError
 from infgen.limits import MIB
 
 WORK_FILE_BYTES = 3  # per px of the work file, which holds tiles as raw rows until they are encoded
-QUEUE_BYTES = 2**26  # of tiles queued for the work file; one tile is always accepted, whatever its size
+QUEUE_BYTES = 2**26  # of tiles queued for the work file; one tile of any size is always accepted
 _FIXED_BYTES = 4 * MIB  # headers and provenance, in memory and on disk
 
 

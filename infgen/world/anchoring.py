@@ -96,7 +96,7 @@ def _axis_distances(span: Span, part: slice, pixels: Span, spacing: int) -> Tens
 def _load_latents(path: Path, sha256: str) -> AnchoredLatents:
     """Load the latents in ``path`` once per process. Raises WorldError if its hash is not ``sha256``."""
     _check_hash(path, sha256)
-    with torch.inference_mode(False):  # ordinary tensors, whatever the mode of the first caller
+    with torch.inference_mode(False):  # ordinary tensors, independent of the mode of the first caller
         return AnchoredLatents.load(path)
 
 

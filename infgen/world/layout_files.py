@@ -96,7 +96,7 @@ def _resolve_source(spec: Source, folder: Path) -> dict[str, object]:
     if spec.latent is None:
         return values
     if spec.truncation is None:
-        values["truncation"] = 1.0  # a stored latent is a style that somebody chose
+        values["truncation"] = 1.0  # a stored latent is a style that a person chose
     return {**values, "latent": _read_latent(folder / spec.latent)}
 
 

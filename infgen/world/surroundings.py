@@ -1,12 +1,12 @@
 """Continue the local latents of an anchor beyond its photograph, along the horizon.
 
-G_S is a convolution, so equal local latents beside each other give equal structure beside each other: a shore goes on as a
-shore. A column of cells beyond the photograph is
+G_S is a convolution: equal neighbourhoods of local latents give equal structure. So a shore continues as a shore. A column
+of cells outside the photograph is
 
     sqrt(r) * a column of the photograph + sqrt(1 - r) * the world's own column,    r = SHARE * (1 - (d / reach)^2)
 
-at a distance of d cells, which keeps the variance. The columns of the photograph come in patches of PATCH_CELLS from places
-that depend on the world's seed. Changing these numbers changes every world with surroundings.
+at a distance of d cells, which keeps the variance. The columns of the photograph are copied in patches of PATCH_CELLS, at
+positions that depend on the world's seed. Changing these numbers changes every world with surroundings.
 """
 
 import hashlib

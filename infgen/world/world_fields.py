@@ -63,7 +63,7 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
 def _surrounded(
     anchor: PlacedAnchor, seed: int, period: int | None, channels: int, truncation: float
 ) -> tuple[Tensor, Window]:
-    with torch.inference_mode(False):  # ordinary tensors, whatever the mode of the first caller
+    with torch.inference_mode(False):  # ordinary tensors, independent of the mode of the first caller
 
         def draw(part: Window) -> Tensor:
             return seeded.local_latent(seed, part, channels=channels, period=period).mul_(truncation)

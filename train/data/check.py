@@ -62,7 +62,7 @@ class DataReport:
     copies: list[DuplicatePair]
     copies_found: int
     skipped: list[SkippedFile]
-    notes: list[SkippedFile]  # used photographs, and what their reader left out or changed
+    notes: list[SkippedFile]  # used photographs, with omissions and conversions of the reader
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready mapping."""

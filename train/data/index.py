@@ -1,6 +1,6 @@
-"""Remember what decoding a large data set showed, so that the next start decodes nothing.
+"""Cache the result of decoding a large data set, so that the next start decodes nothing.
 
-An index lists the unusable pictures, those that are too small for a scale, and the fingerprint of each scale. It lies in
+An index lists the unusable pictures, those that are too small for a scale, and the fingerprint of each scale. It is in
 the cache folder, because data may be on a server or read-only. Its name is a hash of all pictures (name, size, version)
 and of everything else that decides which of them are usable.
 """
@@ -28,7 +28,7 @@ from infgen.train.data.sources import Source
 FROM_PICTURES = 1000  # smaller sets are decoded in seconds
 LAYOUT = 2  # part of every name; changes when the content for the same data does
 _LIMITS = (MAX_PHOTO_MB, MAX_PHOTO_PIXELS, MAX_SHRUNK_PHOTO_PIXELS)
-_WAIT_S = 0.5  # between two looks at another process that decodes the same data
+_WAIT_S = 0.5  # poll interval while another process decodes the same data
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ _BLUE_EXCESS = 8  # of 255: water is bluer than red by at least this
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Where the tiles of a map lie.
+    """Positions of the tiles of a map.
 
     ``size``: side in px. ``step``: distance of neighbours in px. ``rows``: first row and row after the last, None for the
     whole map; use a band where the projection distorts little. ``wraps``: left and right edges of the map meet.

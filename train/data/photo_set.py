@@ -122,7 +122,7 @@ class PhotoSet:
             self._free_cache_bytes -= view.numel()
 
     def view(self, index: int) -> Tensor:
-        """Return view ``index`` (H, W, 3) uint8, decoding it if it is not cached. Raises InputError if the file is gone."""
+        """Return view ``index`` (H, W, 3) uint8, decoding it if it is not cached. Raises InputError if the file was removed."""
         if index in self._views:
             return self._views[index]
         prefetched = self._prefetched.pop(index, None)
@@ -191,7 +191,7 @@ class PhotoSet:
     ) -> Batch:
         """Return the patches of ``samples``, which depend only on ``samples``, ``seed`` and the photographs; see ``patch``.
 
-        Raises InputError if a photograph is gone, and InfgenError if a connection is lost.
+        Raises InputError if a photograph was removed, and InfgenError if a connection is lost.
         """
         self.prefetch(samples, seed=seed)
         patches, positions = zip(*(self.patch(i, seed=seed, beyond=beyond, turns=turns) for i in samples), strict=True)

@@ -39,7 +39,7 @@ class _Store:
     completion: Completion
 
     def add(self, group: Group) -> None:
-        """Store a group of tiles with one flush of the disk. Raises InfgenError if the work file is gone."""
+        """Store a group of tiles with one flush of the disk. Raises InfgenError if the work file was removed."""
         self.work_file.check_present()
         for number, tile in group:
             box = self.grid.box(number)
@@ -209,7 +209,7 @@ class FileSink:
         self._remove_encoded()
 
     def _remove_encoded(self) -> None:
-        with suppress(OSError):  # the folder is gone, or the next start removes its files
+        with suppress(OSError):  # the folder was removed, or the next start removes its files
             for entry in list(self._work_folder.path.iterdir()):
                 if entry.name not in _KEPT:
                     remove(entry)
