@@ -19,6 +19,7 @@ from benchmarks.render import console, machine
 VARIANTS = {
     "whole method": (),
     "no structure synthesizer": ("--ablation", "stylegan2-nci-pfg"),
+    "no unfolding": ("--ablation", "no-unfolding"),
     "no L_div": ("--ablation", "no-diversity"),
     "no L_ar": ("--ablation", "no-position"),
 }

@@ -90,7 +90,7 @@ def command(
         files=WeightFiles(vgg_weights, inception_weights),
         seed=seed,
         keep=None if keep is None else lambda name, picture: _keep(keep, name, picture),
-        phase=lambda title: progress(title, unit="photographs", quiet=quiet),
+        phase=lambda title: progress(title, unit=title, quiet=quiet),
     )
     _print(report)
     if json_file is not None:

@@ -151,8 +151,14 @@ def evaluate_outpainting(
     known = [np.ascontiguousarray(p[:, :KNOWN_PX]) for p in squares]
     methods = {ITSELF: squares, OURS: ours}
     methods |= {name: [method(p) for p in known] for name, method in baselines().items()}
-    rows = tuple(_rows(methods, request.metrics, networks))
-    return OutpaintReport(rows, tuple(inverted), len(pictures), {n: network.key for n, network in networks.items()})
+    rows = []
+    with phase("methods") as progress:
+        for row in _rows(methods, request.metrics, networks):
+            rows.append(row)
+            progress(len(rows), len(methods))
+    return OutpaintReport(
+        tuple(rows), tuple(inverted), len(pictures), {n: network.key for n, network in networks.items()}
+    )
 
 
 def square(image: Image.Image) -> Pixels:
