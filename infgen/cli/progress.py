@@ -53,13 +53,14 @@ def report_lines(*, quiet: bool) -> Callable[[str], None]:
 
 def _print_lines(title: str, unit: str, scale: float) -> ProgressCallback:
     start = last = time.monotonic()
+    finished = False
 
     def advance(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last, finished
         now = time.monotonic()
-        if now - last < PLAIN_LINE_SECONDS and done < total:
+        if finished or (now - last < PLAIN_LINE_SECONDS and done < total):
             return
-        last = now
+        last, finished = now, done >= total
         rate = done / max(now - start, 1e-9)
         left = (total - done) / max(rate, 1e-9)
         click.echo(f"{title}: {100 * done / total:.0f} %, {rate * scale:.3g} {unit}/s, {left:.0f} s left", err=True)

@@ -1,0 +1,86 @@
+"""``infgen video``: move a camera over a world."""
+
+from pathlib import Path
+
+import click
+
+from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option
+from infgen.cli.progress import progress
+from infgen.engines.eager import Precision
+from infgen.errors import InputError
+from infgen.inputs import check_outputs
+from infgen.rendering.camera import Camera, parse_point, parse_zoom
+from infgen.rendering.output_names import free_path, source_stem
+from infgen.rendering.studio import Options, open_studio
+from infgen.rendering.video import Video, check_video, render_video
+from infgen.sinks import Start
+from infgen.world.world import World
+
+
+@click.command("video")
+@click.argument("world_file", metavar="[WORLD]", required=False, type=click.Path(path_type=Path))
+@click.option("--from", "first", default="0,0", show_default=True, help="X,Y in px: middle of the first frame.")
+@click.option("--via", multiple=True, help="X,Y in px: a point on the way; repeat it for several.")
+@click.option("--to", "last", required=True, help="X,Y in px: middle of the last frame.")
+@click.option(
+    "--zoom", default="1", show_default=True, help="Screen px per world px, or a change such as 1:0.25 (zoom out)."
+)
+@click.option("--seconds", type=float, default=10.0, show_default=True, help="Length of the video.")
+@click.option("--fps", type=int, default=30, show_default=True, help="Frames per second.")
+@click.option("--w", "w", type=int, default=1280, show_default=True, help="Width in px.")
+@click.option("--h", "h", type=int, default=720, show_default=True, help="Height in px.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Video to write: .mp4, .webm, .webp or .gif. [default: an MP4 named after the world]",
+)
+@click.option("--seed", type=int, help="Seed of the world. [default: that of WORLD, or 0]")
+@model_option
+@click.option("--resume", is_flag=True, help="Continue an interrupted render of the same video.")
+@click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")
+@precision_option
+@threads_option
+@device_option
+@quiet_option
+def command(
+    world_file: Path | None,
+    first: str,
+    via: tuple[str, ...],
+    last: str,
+    zoom: str,
+    seconds: float,
+    fps: int,
+    w: int,
+    h: int,
+    output: Path | None,
+    seed: int | None,
+    model: str | None,
+    resume: bool,
+    restart: bool,
+    precision: Precision,
+    threads: int | None,
+    device: str | None,
+    quiet: bool,
+) -> None:
+    """Move a camera over the world in the file WORLD, from one point to another.
+
+    The camera starts and stops smoothly. --via leads it along a curve. The world has the same pixels in every frame.
+    """
+    if resume and restart:
+        raise InputError("--resume and --restart are both given; give one of them")
+    start: Start = "resume" if resume else "restart" if restart else "new"
+    points = [parse_point(first, "--from"), *(parse_point(text, "--via") for text in via), parse_point(last, "--to")]
+    video = Video(Camera(tuple(points), parse_zoom(zoom)), seconds, fps, w, h)
+    world = (World() if world_file is None else World.load(world_file)).changed(seed=seed)
+    if output is None:
+        stem = "world" if world_file is None else source_stem(world_file)
+        output = free_path(f"{stem}-{w}x{h}-seed{world.seed}", ".mp4")
+    check_outputs([output], [("world file", world_file), ("model file", model), *world.reads])
+    check_video(video, output, start=start)
+    options = Options(precision=precision, threads=threads, device=device)
+    studio = open_studio(world, model=model, options=options)
+    if not quiet:
+        click.echo(f"{video.frames} frames of {w} x {h} px, {seconds:g} s", err=True)
+    render_video(studio, video, output, start=start, phase=lambda title: progress(title, unit="frames", quiet=quiet))
+    click.echo(output)
