@@ -10,8 +10,8 @@ from infgen.errors import MissingExtraError, one_line
 def load() -> Any:
     """Import pyvips and set it up once for the process: one thread, and no cache, because every picture is read once.
 
-    More threads would speed up nothing here, and libvips keeps rows for each of them: a PNG 50,000 px wide takes
-    121 MiB with one thread and 583 MiB with 64.
+    More threads would not be faster here, and libvips keeps rows for each of them. A PNG 50,000 px wide takes 121 MiB with
+    one thread and 583 MiB with 64.
 
     Raises MissingExtraError if the library cannot be loaded.
     """

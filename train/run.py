@@ -86,9 +86,9 @@ def start(
     """Read ``data``, and make a new run in folder ``out``, or resume the run in it from its last checkpoint.
 
     ``init``: a model, or the folder of another run, whose networks a new run starts from. ``judge_factory``: makes the
-    measure that selects the best model. Raises InputError for unusable data, for fewer than ``least_photographs``, for an
-    unusable folder or device, for steps after the end of the learning rate decay, if the saved run has another
-    configuration, and if another process trains it.
+    measure that selects the best model. Raises InputError for unusable data, fewer than ``least_photographs``, and an
+    unusable folder or device. Raises it also for steps after the end of the learning rate decay, if the saved run has
+    another configuration, and if another process trains it.
 
     >>> from infgen.train import Schedule, find_recipe, start
     >>> run = start("photos", find_recipe("tiny"), Schedule(steps=1), out="runs/a")

@@ -59,8 +59,8 @@ class FoldedInput:
 class FoldedUpsampling:
     """A stride-2 transposed convolution, blur, noise and activation.
 
-    ``phases[2 * a + b]`` (O, I, 1 or 2, 1 or 2) gives the outputs at rows of parity ``a`` and columns of parity ``b``: four
-    plain convolutions with the arithmetic of the transposed one, for which libraries have faster kernels.
+    ``phases[2 * a + b]`` (O, I, 1 or 2, 1 or 2) gives the outputs at rows of parity ``a`` and columns of parity ``b``. Together
+    the four plain convolutions compute the same as the transposed one. Libraries have faster kernels for them.
     """
 
     phases: tuple[Tensor, Tensor, Tensor, Tensor]

@@ -76,8 +76,8 @@ class StructureSynthesizer(nn.Module):
 class DirectInput(nn.Module):
     """Replacement of G_S in the paper's ablation StyleGAN2 + NCI + PFG: a linear mix of z_l and coordinates.
 
-    One learned 1x1 convolution with bias and equalised learning rate, linear, from [z_l, coordinates] to as many channels
-    as z_l has, on the window without its outer 12 cells a side. z_g is not used here; it acts only through the texture's styles.
+    A learned 1x1 convolution with bias and equalised learning rate, without activation, from [z_l, coordinates] to the
+    channels of z_l. The window loses 12 cells on each side. z_g is not used here; it acts only through the texture's styles.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:

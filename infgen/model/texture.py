@@ -45,8 +45,8 @@ class TextureSynthesizer(nn.Module):
 
     Convolution ``i`` takes row ``i`` of the W+ style; ToRGB of level ``l`` takes row ``2l + 3``, the last one the last row.
     With ``config.padding`` it is StyleGAN2's: zero padding, sizes double exactly, k cells give S*k pixels. It reads the
-    middle ``config.texture_cells`` of z_S and returns the middle of its pixels, as many as without padding: 112 px from 7
-    cells, and of these 101, where n is 11 and S is 16. A pixel then depends on the borders of its window.
+    middle ``config.texture_cells`` of z_S. It returns the middle of its pixels, as many as without padding: for n = 11 and
+    S = 16, 101 of the 112 px of 7 cells. A pixel then depends on the borders of its window.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:

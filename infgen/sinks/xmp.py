@@ -1,6 +1,6 @@
 """Make XMP packets, embed them in PNG, JPEG, WebP and TIFF files, and find them again.
 
-Placement follows the XMP specification, part 3: an iTXt chunk in PNG, the "XMP " chunk in WebP, tag 700 in TIFF, and
+Placement follows part 3 of the XMP specification: an iTXt chunk in PNG, the "XMP " chunk in WebP, tag 700 in TIFF, and
 APP1 segments in JPEG, with an extended packet if one segment is too small. The reader seeks through headers and
 decodes nothing.
 """
