@@ -32,8 +32,12 @@ def resolve(name: str) -> Any:
 
 
 def find_examples(name: str) -> list[doctest.DocTest]:
-    """The examples of a function, or of a class and its own methods."""
-    found = FINDER.find(resolve(name), name.rpartition(".")[2], module=False, globs={})
+    """The examples of a function, or of a class and all its methods."""
+    item = resolve(name)
+    parts = (
+        [part for part in item.__mro__ if part.__module__.startswith("infgen")] if isinstance(item, type) else [item]
+    )
+    found = (test for part in parts for test in FINDER.find(part, part.__name__, module=False, globs={}))
     return [test for test in found if test.examples]
 
 
