@@ -18,7 +18,7 @@ FILES = (
 
 
 def problems(wheel: Path) -> list[str]:
-    """What is wrong with ``wheel``, in sentences; nothing for a good one."""
+    """List the faults of ``wheel`` in sentences; empty for a good one."""
     with zipfile.ZipFile(wheel) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
     found = [f"{name} is missing" for name in FILES if name not in sizes]

@@ -20,7 +20,7 @@ time.sleep(60)
 
 
 def owner(path: Path) -> str | None:
-    """Who has the lock, as others are told."""
+    """The owner of the lock, as reported to other processes."""
     try:
         check_free(path)
     except TakenError as error:

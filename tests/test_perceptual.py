@@ -1,4 +1,4 @@
-"""LPIPS: its properties, its values against a plain implementation, and what its weight files may be."""
+"""Test LPIPS: its properties, its values against a plain implementation, and its weight files."""
 
 from collections.abc import Mapping
 from pathlib import Path

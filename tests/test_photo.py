@@ -1,4 +1,4 @@
-"""Photographs of every kind as upright RGB with known pixels, and the refusals of what cannot be used."""
+"""Test photographs of every kind: upright RGB with known pixels, and refusals."""
 
 from collections.abc import Callable
 from pathlib import Path

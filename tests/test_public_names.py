@@ -1,4 +1,4 @@
-"""The names of the package: what ``dir`` lists, what can be imported, and what illegal arguments raise."""
+"""Test the public names: listing, import, and refusal of illegal arguments."""
 
 import dataclasses
 import subprocess

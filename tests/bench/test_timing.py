@@ -1,4 +1,4 @@
-"""Lockstep: who is called when, and what is kept."""
+"""Test lockstep timing: the order of calls, and the times that are kept."""
 
 import time
 from collections.abc import Callable

@@ -21,7 +21,7 @@ def bench(*words: object) -> Result:
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """What a small run writes: two precisions, one and three styles, with files."""
+    """The report of a small run: two precisions, one and three styles, with files."""
     path = tmp_path_factory.mktemp("bench") / "bench.json"
     result = bench("--preset", "tiny", *SMALL, "--no-memory", "--write", "png,tiff", "--json", path)
     assert result.exit_code == 0

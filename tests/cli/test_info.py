@@ -30,7 +30,7 @@ from tests.world.latents import NO_MODEL, make_latents, saved
 
 @pytest.fixture
 def info(call: Call) -> Callable[..., dict[str, Any]]:
-    """What ``infgen info`` prints of a file, read back."""
+    """The output of ``infgen info`` for a file, parsed."""
 
     def run(*words: object) -> dict[str, Any]:
         code, out, err = call("info", *words)

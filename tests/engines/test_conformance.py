@@ -1,4 +1,4 @@
-"""What every engine must do, with a model of four levels and with one of six at each of its scales.
+"""Test the common behaviour of engines, with a model of four levels and one of six at each of its scales.
 
 A new engine joins by an entry in ``ENGINES``.
 """

@@ -56,7 +56,7 @@ class Runtime:
         return picture(scene_of(self.engine(tile), of=self.network, **world), region, batch=batch)
 
     def assert_same(self, one: Pixels, other: Pixels) -> None:
-        """Within one step; in half precision, where tiles round apart, so close that nobody sees an edge."""
+        """Check that pixels differ by at most one step; half precision has a wider limit, too small for a visible edge."""
         if self.precision == "fp32":
             assert_same_picture(one, other)
             return

@@ -1,4 +1,4 @@
-"""Choosing an engine: names, files that fit or do not, and what must be clear before any work is done."""
+"""Test the choice of an engine: names, files that match the request or not, and checks before any work."""
 
 from pathlib import Path
 

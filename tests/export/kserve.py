@@ -39,7 +39,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Faults:
-    """What goes wrong: answers ``UNAVAILABLE`` that are left, seconds lost, an error and its words, outputs of another shape."""
+    """Simulated faults: remaining ``UNAVAILABLE`` answers, delay in seconds, an error with its message, outputs of another shape."""
 
     unavailable: int = 0
     seconds: float = 0.0
@@ -49,7 +49,7 @@ class Faults:
 
 
 def read_config(folder: Path) -> Any:
-    """config.pbtxt of a model folder as Triton's own message, named after the folder where it says nothing."""
+    """Parse config.pbtxt of a model folder as Triton's own message; the default name is that of the folder."""
     config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
     config.name = config.name or folder.name
     return config
@@ -195,7 +195,7 @@ def answer(request: Any, picture: np.ndarray) -> Any:
 
 @contextmanager
 def serving(repository: Path, *, most_bytes: int = 2**31 - 1, credentials: Any = None) -> Iterator[Double]:
-    """A double of ``repository`` on a free port of this machine, stopped at the end."""
+    """Run a double of ``repository`` on a free local port, and stop it at the end."""
     server = grpc.server(
         ThreadPoolExecutor(16),
         options=[("grpc.max_receive_message_length", most_bytes), ("grpc.max_send_message_length", most_bytes)],
@@ -227,7 +227,7 @@ def tiny_repository(styles: int) -> Path:
 
 
 def scaled_name(scale: str) -> str:
-    """What the six-level model at ``scale`` is called in ``scaled_repository``."""
+    """Name of the six-level model at ``scale`` in ``scaled_repository``."""
     return f"halvings-{halvings(scale)}"
 
 
@@ -254,7 +254,7 @@ def scaled_repository() -> Path:
 
 
 def copied(source: Path, generator: Generator, path: Path, **options: Any) -> TileFile:
-    """In place of ``export_onnx``: the file ``source``, which is what would be exported."""
+    """Replace ``export_onnx`` by a copy of the file ``source``."""
     shutil.copy(source, path)
     file = read_onnx(path)[0]
     assert (file.config, file.styles_per) == (generator.config, options["styles_per"])

@@ -1,4 +1,4 @@
-"""The ONNX engine: what it refuses before and while it works, and batches of fewer styles than its file mixes."""
+"""Test the ONNX engine: refusals before and during work, and batches of fewer styles than its file mixes."""
 
 import shutil
 import sys

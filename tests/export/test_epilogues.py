@@ -1,4 +1,4 @@
-"""The two epilogues: what they mean, and that their ONNX bodies mean the same."""
+"""Test the two epilogues against their definition, and their ONNX bodies against the epilogues."""
 
 from functools import cache
 from typing import Any

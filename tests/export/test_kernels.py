@@ -81,7 +81,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a kernel gave and what it should have given."""
+    """Result of a kernel and the expected one."""
 
     found: np.ndarray
     expected: np.ndarray

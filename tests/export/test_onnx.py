@@ -1,4 +1,4 @@
-"""What is in an ONNX file."""
+"""Test the content of ONNX files."""
 
 import json
 import shutil

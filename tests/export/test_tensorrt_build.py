@@ -158,7 +158,7 @@ class Builder:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the double of the builder was told."""
+    """Arguments that the double of the builder received."""
     told: dict[str, Any] = {}
     onnx_file()  # PyTorch's exporter does not work with a double of TensorRT
     monkeypatch.setitem(sys.modules, "tensorrt", Builder(told).module())
@@ -243,7 +243,7 @@ def test_the_child_writes_its_error_to_the_report(tmp_path: Path, monkeypatch: p
 def child(
     monkeypatch: pytest.MonkeyPatch, *, code: int = 0, stderr: str = "", result: BuildResult | None = None
 ) -> None:
-    """In place of the child process."""
+    """Replace the child process."""
 
     def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         if result is not None:

@@ -1,4 +1,4 @@
-"""The TensorRT engine: its files, what it refuses, and its logic, on a double that computes with ONNX Runtime on the CPU."""
+"""Test the TensorRT engine, its files and refusals, on a double that computes with ONNX Runtime on the CPU."""
 
 import sys
 from collections.abc import Iterator

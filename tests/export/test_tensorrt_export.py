@@ -1,4 +1,4 @@
-"""Exporting engines: which TensorRT builds for what, files that are there already, the command. Nothing is built."""
+"""Test the export of engines without building: choice of TensorRT, existing files, the command."""
 
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +25,7 @@ H200 = Gpu("NVIDIA H200", (9, 0))
 def machine(
     monkeypatch: pytest.MonkeyPatch, *, classic: bool = False, rtx: bool = False, here: Gpu | None = None
 ) -> None:
-    """What is installed, and the GPU."""
+    """Simulate the installed libraries and the GPU."""
     libraries = {"classic": CLASSIC if classic else None, "rtx": RTX if rtx else None}
     monkeypatch.setattr(tensorrt, "find_library", libraries.get)
     monkeypatch.setattr(tensorrt, "find_gpu", lambda: here)
@@ -62,7 +62,7 @@ def test_classic_tensorrt_without_a_gpu_names_the_alternative(monkeypatch: pytes
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> list[EngineRecord]:
-    """Exports without ONNX and without TensorRT; the records of what was built."""
+    """Replace ONNX and TensorRT in exports; gives the records of built engines."""
     built: list[EngineRecord] = []
 
     def engine(onnx: Path, library: Library, record: EngineRecord, **rest: Any) -> tuple[bytes, BuildStats]:

@@ -1,4 +1,4 @@
-"""Engine files: what they keep, and that nothing but a whole one is taken."""
+"""Test engine files: stored content, and refusal of incomplete files."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The plugins of classic TensorRT: launches against those of PyTorch, and what a double of ``tensorrt.plugin`` is told."""
+"""Test the plugins of classic TensorRT: launches against those of PyTorch, and calls of a double of ``tensorrt.plugin``."""
 
 import inspect
 from collections.abc import Callable
@@ -22,7 +22,7 @@ BATCH = 3
 
 
 class Recorder:
-    """Stands for a kernel, and keeps how it was started."""
+    """A double of a kernel that records its launches."""
 
     def __init__(self) -> None:
         self.grid: tuple[int, ...] = ()

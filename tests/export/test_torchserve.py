@@ -43,7 +43,7 @@ LAYOUT = {
 
 @dataclass
 class FakeContext:
-    """What TorchServe would give, and what the handler gave."""
+    """Expected response of TorchServe, and the handler's."""
 
     model_dir: str
     gpu_id: int | None = None
@@ -95,7 +95,7 @@ def ask(handler: Handler, **changes: object) -> bytes:
 
 
 def refusal(handler: Handler, body: object) -> tuple[int, str]:
-    """(status, message) of what must be an error."""
+    """(status, message) of a response that must be an error."""
     answer = handler.answer(body)
     document = json.loads(answer.body)
     assert answer.content_type == "application/json"

@@ -1,4 +1,4 @@
-"""TorchServe itself, started on loopback: what comes over HTTP."""
+"""Test the HTTP responses of a real TorchServe on loopback."""
 
 import io
 import json

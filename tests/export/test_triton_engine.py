@@ -1,4 +1,4 @@
-"""The engine that asks a Triton server: what it draws, how its tiles travel, and what it says when something is wrong."""
+"""Test the engine that uses a Triton server: pixels, requests, and errors."""
 
 import shutil
 import subprocess
@@ -35,7 +35,7 @@ def running() -> Iterator[Double]:
 
 @pytest.fixture
 def server(running: Double, monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
-    """A double with nothing wrong so far. Tries follow one another at once."""
+    """A double without faults. Retries have no delay."""
     monkeypatch.setattr(kserve, "BACKOFF", 0.0)
     running.faults = Faults()
     running.calls.clear()

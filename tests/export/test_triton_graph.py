@@ -1,4 +1,4 @@
-"""The network with styles for each tile: what servers run that join tiles of different worlds."""
+"""Test the network with styles for each tile, for servers that join tiles of different worlds."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Model repositories for Triton: what its configuration says, checked in Triton's own message, and how folders come and go."""
+"""Test model repositories for Triton: configurations, parsed with Triton's own message, and folders."""
 
 import shutil
 from dataclasses import replace

@@ -107,7 +107,7 @@ def serving(archive: Path, *, threads: int = 1) -> Iterator[Server]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, all different."""
+    """Find different free ports of loopback."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
         return [s.getsockname()[1] for s in sockets]

@@ -29,7 +29,7 @@ def random_generator(config: GeneratorConfig, *, seed: int) -> Generator:
 
 
 def tensor(data: Mapping[str, oracle.Array], key: str) -> Tensor:
-    """Entry ``key`` of an oracle as a tensor of its own."""
+    """Copy entry ``key`` of an oracle to a tensor."""
     return torch.from_numpy(np.array(data[key]))
 
 

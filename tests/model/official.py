@@ -111,7 +111,7 @@ def weights(state: State, prefix: str, style: Tensor, *, demodulate: bool) -> Te
 
 
 def plain(x: Tensor, weight: Tensor) -> Tensor:
-    """Convolution without padding, each sample with weights of its own."""
+    """Convolve without padding, with different weights for each sample."""
     return torch.cat([F.conv2d(x[b : b + 1], weight[b]) for b in range(len(x))])
 
 

@@ -1,4 +1,4 @@
-"""The paper's ablations as networks: what a cell sees, sizes, folding, files, and what zero padding cannot do."""
+"""Test the paper's ablations as networks: receptive field, sizes, folding, files, and refusals with zero padding."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Model files: what is written is read again, and whatever else is refused in one line."""
+"""Test model files: round trips, and refusal of all other files in one line."""
 
 import json
 import pickle

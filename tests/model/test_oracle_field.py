@@ -69,7 +69,7 @@ def test_the_official_patches_give_the_official_image(field: Field, network: Fol
 
 
 def within(part: Span, whole: Span) -> slice:
-    """Where ``part`` stands in an array that begins and ends with ``whole``."""
+    """Position of ``part`` in an array of the range of ``whole``."""
     assert whole.contains(part)
     return slice(part.start - whole.start, part.stop - whole.start)
 

@@ -26,7 +26,7 @@ def generator() -> Generator:
 
 @pytest.fixture(scope="module")
 def layers(data: dict[str, oracle.Array], generator: Generator) -> dict[str, Tensor]:
-    """What every layer gives for the oracle's inputs, under the oracle's names."""
+    """Outputs of every layer for the oracle's inputs, under the oracle's names."""
     found: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:

@@ -64,7 +64,7 @@ def dying(connection: Connection, spec: str, plan: Plan, device: str) -> None:
 
 
 def dying_once(connection: Connection, spec: str, plan: Plan, device: str) -> None:
-    """``spec`` names a file that tells whether it happened."""
+    """``spec`` names a file that records the fault."""
     while (index := connection.recv()) is not None:
         if index == POISON and not os.path.exists(spec):
             open(spec, "w").close()

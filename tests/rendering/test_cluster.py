@@ -49,7 +49,7 @@ Worker = Callable[[], subprocess.Popen[bytes]]
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A scheduler in a process of its own; its address."""
+    """Start a scheduler in its own process; gives its address."""
     file = tmp_path_factory.mktemp("dask") / "scheduler.json"
     process = dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
     try:
@@ -62,7 +62,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def start_worker(scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    """Start one more worker process, which is killed at the end at the latest."""
+    """Start another worker process; it is killed at the end at the latest."""
     workers: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:

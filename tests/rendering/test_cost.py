@@ -1,4 +1,4 @@
-"""Counted operations against what PyTorch counts while the network runs."""
+"""Compare estimated operations with PyTorch's count while the network runs."""
 
 from itertools import pairwise
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Plans cover every region exactly once, whatever the model, the tile and the position."""
+"""Plans cover every region exactly once, for all models, tiles and positions."""
 
 import numpy as np
 import pytest

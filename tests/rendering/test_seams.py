@@ -1,4 +1,4 @@
-"""One image, whoever asks: tiles, batches, windows and positions never show, at any scale."""
+"""Pixels do not depend on tiles, batches, windows or positions, at any scale."""
 
 from functools import cache
 

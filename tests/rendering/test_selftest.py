@@ -1,4 +1,4 @@
-"""The self-test of engines: what passes, what is refused, and which engines are tested when a studio is opened."""
+"""Test the self-test of engines: accepted and refused results, and the engines that a studio tests."""
 
 from pathlib import Path
 

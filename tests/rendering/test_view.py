@@ -1,4 +1,4 @@
-"""A world as an array: it behaves as NumPy's do, and draws what is asked for."""
+"""Views of worlds behave like NumPy arrays, and render only the requested pixels."""
 
 import dataclasses
 import inspect

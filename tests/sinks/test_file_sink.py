@@ -1,4 +1,4 @@
-"""What every sink of picture files does: exact pixels, work beside the computing, resume, and nothing half done."""
+"""Test the common behaviour of file sinks: exact pixels, background work, resume, and no incomplete files."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What is refused before any work: names, sizes, disks, missing libraries."""
+"""Test refusals before any work: names, sizes, disks, missing libraries."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Reading finished pictures back: size, pixels, and what is refused."""
+"""Test reading of finished pictures: size, pixels, and refusals."""
 
 from pathlib import Path
 

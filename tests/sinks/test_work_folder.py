@@ -1,4 +1,4 @@
-"""The work folder: who may use it, what is kept, and when going on is refused."""
+"""Test the work folder: lock, kept files, and refusals to resume."""
 
 import json
 import os

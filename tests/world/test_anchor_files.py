@@ -1,4 +1,4 @@
-"""Files of anchored latents: what is read back, and what is refused."""
+"""Test files of anchored latents: round trips and refusals."""
 
 import json
 import struct

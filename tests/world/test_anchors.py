@@ -1,4 +1,4 @@
-"""Anchors: their place in a world, what they write into its fields, and the pixels that they give."""
+"""Test anchors: position in a world, values in its fields, and pixels."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The infinite random fields: one value per position whoever asks, standard normal, independent."""
+"""Test the infinite random fields: one value per position for every window, standard normal, independent."""
 
 import math
 from collections.abc import Callable

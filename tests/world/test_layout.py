@@ -1,4 +1,4 @@
-"""Layouts: what is read and refused, how places become pixels, and the same styles in every window."""
+"""Test layouts: reading and refusals, positions in px, and equal styles in every window."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""World documents: what is read back, and what is refused."""
+"""Test world documents: round trips and refusals."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Whole evaluations of the tiny model, through a network without weights; and what distances say about photographs."""
+"""Test evaluations of the tiny model with a network without weights, and distances of photographs."""
 
 import tarfile
 from collections.abc import Callable
