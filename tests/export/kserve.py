@@ -39,7 +39,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass
 class Faults:
-    """Simulated faults: remaining ``UNAVAILABLE`` answers, delay in seconds, an error with its message, outputs of another shape."""
+    """Simulated faults: remaining ``UNAVAILABLE`` answers, delay in s, an error with message, outputs of another shape."""
 
     unavailable: int = 0
     seconds: float = 0.0
