@@ -15,11 +15,11 @@ from urllib.error import URLError
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from infgen.errors import InputError, ModelFileError
 from infgen.limits import MAX_MODEL_MB, MIB
+from infgen.tensor_files import open_tensors
 from infgen.torch_file import load_torch_file
 
 Network = Literal["alex", "vgg"]
@@ -221,7 +221,8 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
         with path.open("rb") as file:
             head = file.read(9)
         if head.endswith(b"{"):  # safetensors: eight bytes of length, then JSON
-            return load_file(path)
+            with open_tensors(path) as tensors:
+                return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118  # not a mapping
         data = load_torch_file(path)
     except OSError as error:
         raise ModelFileError(f"weights {path} cannot be read ({error.strerror}); give an existing file") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as serialize
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from infgen.errors import InputError, ModelFileError, one_line
 from infgen.limits import MAX_MODEL_MB
 from infgen.model.config import GeneratorConfig
 from infgen.model.hub import fetch, hub_id
+from infgen.tensor_files import open_tensors
 
 FORMAT = "infgen-generator"
 VERSION = 1
@@ -70,7 +71,7 @@ def read_model(path: Path, *, shapes: Callable[[GeneratorConfig], Shapes]) -> tu
     """
     try:
         _refuse_other_kinds(path)
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with open_tensors(path) as file:
             config = _config(file.metadata(), path)
             names = list(file.keys())
             found = {name: tuple(file.get_slice(name).get_shape()) for name in names}

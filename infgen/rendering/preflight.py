@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from infgen import geometry
 from infgen.engines.exported import ExportedEngine
 from infgen.errors import LimitError
 from infgen.geometry import Region
@@ -12,11 +13,12 @@ from infgen.limits import TILE_MEMORY_MB
 from infgen.memory import available_memory, total_memory
 from infgen.model.config import PATCH_CELLS, GeneratorConfig
 from infgen.rendering.cost import layer_costs, peak_bytes, tile_flops
-from infgen.rendering.plan import Plan, make_plan
-from infgen.rendering.render import Scene, render_tiles
+from infgen.rendering.plan import MIN_TILE_CELLS, Plan, make_plan
+from infgen.rendering.render import Scene, render_batch
 from infgen.rendering.tile_inputs import styles_reaching
 
 MAX_STYLES_IN_TILE = 16  # upper bound of styles in one tile, for estimates
+PROBE_SHARE = 0.05  # of the work of a render, at most, in each of two measurements of the speed before it
 BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library
 
 
@@ -52,17 +54,14 @@ def weight_bytes(config: GeneratorConfig) -> int:
 
 
 def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Preflight:
-    """Estimate the cost of ``plan``. The speed is measured on two small tiles.
+    """Estimate the cost of ``plan``. The speed is measured on two tiles.
 
     ``disk``: bytes of the output file. ``encode_memory``: bytes for encoding, which runs in parallel to rendering.
 
     Raises LimitError if the machine does not have enough memory.
     """
     config, engine = scene.engine.config, scene.engine
-    peak = plan.batch * (
-        peak_bytes(config, plan.cells, bytes_per_value=engine.bytes_per_value) + _map_bytes(scene, plan)
-    )
-    memory = BASE_BYTES + 2 * weight_bytes(config) + peak + encode_memory
+    memory = BASE_BYTES + 2 * weight_bytes(config) + batch_bytes(scene, plan) + encode_memory
     flops = tile_flops(config, plan.cells) * plan.batch_count * plan.batch
     _check_memory(memory, engine.device)
     return Preflight(
@@ -73,8 +72,14 @@ def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Pref
         flops=flops,
         memory=memory,
         disk=disk,
-        seconds=flops / _flops_per_second(scene),
+        seconds=flops / _flops_per_second(scene, plan),
     )
+
+
+def batch_bytes(scene: Scene, plan: Plan) -> int:
+    """Estimate the bytes of one batch of ``plan`` while it is computed."""
+    peak = peak_bytes(scene.engine.config, plan.cells, bytes_per_value=scene.engine.bytes_per_value)
+    return plan.batch * (peak + _map_bytes(scene, plan))
 
 
 def check_styles(scene: Scene, plan: Plan, engine: ExportedEngine) -> None:
@@ -104,21 +109,35 @@ def _check_memory(needed: int, device: torch.device) -> None:
         )
 
 
-def _flops_per_second(scene: Scene) -> float:
-    """Measure the speed on one training patch, after a first run that folds the style and warms up."""
-    config = scene.engine.config
-    side, fixed = config.patch_px, scene.engine.fixed_cells
-    probe = make_plan(
-        Region(0, 0, side - 4, side - 4) if fixed is None else Region(0, 0, 1, 1),
-        config,
-        memory=2**40,
-        tile_px=side if fixed is None else None,
-        fixed_cells=fixed,
-    )
-    seconds = 0.0
-    for _ in range(2):
-        start = time.perf_counter()
-        for _tile in render_tiles(scene, probe):
-            pass
-        seconds = time.perf_counter() - start
-    return tile_flops(config, probe.cells) * probe.batch_count / max(seconds, 1e-9)
+def _flops_per_second(scene: Scene, plan: Plan) -> float:
+    """Measure the speed on a tile like those of ``plan``, after a small first one that folds the style and warms up.
+
+    A small tile alone is slower per operation by a multiple, the more so the more threads compute. The measured tile is as
+    large as ``plan`` has them, but takes at most a twentieth of the work.
+    """
+    config, fixed = scene.engine.config, scene.engine.fixed_cells
+    if fixed is not None:
+        probe = make_plan(Region(0, 0, 1, 1), config, memory=2**40, fixed_cells=fixed)
+        _time_tile(scene, probe)
+        return tile_flops(config, probe.cells) * probe.batch / _time_tile(scene, probe)
+    most = tile_flops(config, plan.cells) * plan.tile_count * PROBE_SHARE
+    cells = MIN_TILE_CELLS
+    while cells < min(plan.cells) and tile_flops(config, (cells + 1, cells + 1)) <= most:
+        cells += 1
+    _time_tile(scene, _probe(config, MIN_TILE_CELLS))
+    probe = _probe(config, cells)
+    # The faster of two: the first run of a size allocates, and other programs disturb either.
+    return tile_flops(config, probe.cells) / min(_time_tile(scene, probe), _time_tile(scene, probe))
+
+
+def _probe(config: GeneratorConfig, cells: int) -> Plan:
+    """Plan one square tile of ``cells``."""
+    side = geometry.tile_px(cells, levels=config.levels)
+    return make_plan(Region(0, 0, 1, 1), config, memory=2**40, tile_px=side)
+
+
+def _time_tile(scene: Scene, probe: Plan) -> float:
+    """Return the seconds of the first call of ``probe``."""
+    start = time.perf_counter()
+    render_batch(scene, probe, 0)
+    return max(time.perf_counter() - start, 1e-9)

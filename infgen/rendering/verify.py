@@ -10,12 +10,14 @@ import numpy as np
 from infgen.engines.eager import DTYPES
 from infgen.engines.selection import engine_kind
 from infgen.engines.tile_file import PRECISIONS
-from infgen.errors import InputError
+from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
+from infgen.limits import MIB, TILE_MEMORY_MB
 from infgen.model.config import parse_scale
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
 from infgen.rendering.plan import Plan, same_plan
+from infgen.rendering.preflight import batch_bytes, tile_memory
 from infgen.rendering.render import Scene, render_batch
 from infgen.rendering.studio import Options, open_studio
 from infgen.sinks import picture_size, read_provenance, read_region
@@ -125,4 +127,17 @@ def _scene_and_plan(
             f"{studio.model_path} is {studio.model_hash[:12]}...; give the right one with --model"
         )
     levels = studio.scene.engine.config.levels
-    return studio.scene, same_plan(region, tile_px=(height, width), batch=batch, levels=levels)
+    plan = same_plan(region, tile_px=(height, width), batch=batch, levels=levels)
+    _check_memory(studio.scene, plan, path)
+    return studio.scene, plan
+
+
+def _check_memory(scene: Scene, plan: Plan, path: str) -> None:
+    """Raise LimitError if one batch of ``plan``, which the file ``path`` asks for, takes more memory than a render may."""
+    needed, allowed = batch_bytes(scene, plan), tile_memory(scene.engine.device)
+    if needed > allowed:
+        height, width = plan.tile_px
+        raise LimitError(
+            f"{path} asks for {plan.batch} tiles of {width} x {height} px at once, about {needed / MIB:,.0f} MiB, and allowed "
+            f"are {allowed / MIB:,.0f}; raise {TILE_MEMORY_MB.name} if you trust the file"
+        )

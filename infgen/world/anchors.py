@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as serialize
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from infgen.atomic import write_atomically
 from infgen.errors import WorldError, one_line
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, LayerSpans, Span, Window, cell_px, layer_spans, tile_px
 from infgen.limits import MAX_ANCHOR_MB, MIB
+from infgen.tensor_files import open_tensors
 from infgen.world.document import check_file, cut, join_names
 
 FORMAT = "infgen-anchor"
@@ -120,7 +121,7 @@ class AnchoredLatents:
         """
         check_file(Path(path), what="anchor file", limit=MAX_ANCHOR_MB.value() * MIB)
         try:
-            with safe_open(path, framework="pt", device="cpu") as file:
+            with open_tensors(path) as file:
                 numbers = _numbers(file.metadata(), path)
                 names = list(file.keys())
                 _check_names({name: file.get_slice(name).get_dtype() for name in names}, path)
@@ -141,7 +142,7 @@ class AnchoredLatents:
 def holds_latents(path: str | Path) -> bool:
     """Return whether the safetensors file ``path`` has a header of latents; False if it cannot be read."""
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with open_tensors(path) as file:
             return _ENTRY in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from infgen.errors import WorldError, one_line
 from infgen.geometry import PX_LIMIT
 from infgen.inputs import Read
 from infgen.limits import MAX_PHOTO_MB, MIB
+from infgen.tensor_files import open_tensors
 from infgen.world.document import MAX_DOCUMENT_BYTES, check_file, cut, join_names, read_file, validate
 from infgen.world.layout import (
     Latent,
@@ -104,7 +105,7 @@ def _read_latent(path: Path) -> Latent:
     """Read the latent in a safetensors file. Raises WorldError if it is missing, too large or of another kind."""
     check_file(path, what="latent file", limit=MAX_LATENT_BYTES)
     try:
-        with safe_open(path, framework="np") as file:
+        with open_tensors(path, framework="np") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
             found = {name: (s.get_dtype(), len(s.get_shape())) for name, s in slices.items()}
             if found != {"z_g": ("F32", 1), "w_plus": ("F32", 2)}:
