@@ -4,7 +4,7 @@ BIN := .venv/bin
 PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md) tests/oracles/README.md) help/*.md
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test quick lint types wheel page prose clean
+.PHONY: demo test quick gpu lint types wheel page prose clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
@@ -17,6 +17,9 @@ test: .venv/dev  ## run the test suite
 quick: .venv/dev  ## geometry, oracles, command line and seams: a first answer in under two minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q tests/test_geometry.py tests/test_words.py tests/world tests/model \
 		tests/cli/test_info.py tests/cli/test_scale.py tests/cli/test_schema.py tests/engines/test_seams.py
+
+gpu: .venv/gpu  ## measure all that needs a GPU in ten minutes; PHOTOS=folder also trains
+	$(BIN)/python -m benchmarks.gpu_day --out out/gpu $(if $(PHOTOS),--photos $(PHOTOS))
 
 lint: .venv/dev  ## style and formatting
 	$(BIN)/ruff check .
@@ -57,4 +60,9 @@ clean:
 
 .venv/dev: .venv/base
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+.venv/gpu: .venv/dev
+	$(BIN)/python -m pip uninstall --quiet --yes onnxruntime
+	$(INSTALL) --editable '.[gpu,kernels,trt]'
 	touch $@
