@@ -354,8 +354,8 @@ def grow_from(state: "TrainingState", generator: Generator, *, source: str) -> N
 def _check_finite(name: str, parameters: Iterable[Tensor], *, step: int) -> None:
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError(
-            f"training diverged at step {step}: the {name} has weights that are not finite; the last checkpoint is "
-            "kept, start another run with lower learning rates (--generator-rate, --discriminator-rate)"
+            f"training diverged at step {step}: the {name} has weights that are not finite; start another run "
+            "with lower learning rates (--generator-rate, --discriminator-rate)"
         )
 
 

@@ -2,15 +2,15 @@
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from infgen.checks import check_whole
 from infgen.engines.eager import DTYPES
-from infgen.errors import InputError
+from infgen.errors import DivergenceError, InputError
 from infgen.model.generator import Generator
 from infgen.train import sample_sheet
 from infgen.train.checkpoint import Log, RunFolder
@@ -115,6 +115,7 @@ class Trainer:
             return StopReason.STEPS
         deadline = time.monotonic() + schedule.hours * 3600 if schedule.hours else None
         with ExitStack() as stack:
+            stack.enter_context(_name_checkpoint(folder))
             stop = stack.enter_context(stop_requests())
             writer = stack.enter_context(_RunWriter(self, folder)) if self.processes.is_first else None
             while True:
@@ -137,6 +138,16 @@ class Trainer:
         elif deadline is not None and time.monotonic() >= deadline:
             reason = StopReason.HOURS
         return StopReason(self.processes.maximum(reason))
+
+
+@contextmanager
+def _name_checkpoint(folder: RunFolder) -> Iterator[None]:
+    """Add to the error of a diverging run whether ``folder`` holds a checkpoint of an earlier step."""
+    try:
+        yield
+    except DivergenceError as error:
+        kept = "the last checkpoint is kept" if folder.state.exists() else "there is no checkpoint of an earlier step"
+        raise DivergenceError(f"{error}; {kept}") from error
 
 
 class _RunWriter:

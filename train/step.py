@@ -69,8 +69,8 @@ class LossTerms:
         for name, value in means.items():
             if not math.isfinite(value) or abs(value) > DIVERGENCE_LIMIT:
                 raise DivergenceError(
-                    f"training diverged at step {step}: loss term {name} is {value:g}; the last checkpoint is kept, "
-                    "start another run with lower learning rates (--generator-rate, --discriminator-rate)"
+                    f"training diverged at step {step}: loss term {name} is {value:g}; start another run with lower "
+                    "learning rates (--generator-rate, --discriminator-rate)"
                 )
         return means
 

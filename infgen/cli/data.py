@@ -20,7 +20,7 @@ from infgen.train.presets import RECIPES, find_recipe
 DEFAULT_PRESET = "scenery-101-small"
 
 
-@click.group("data", no_args_is_help=False)
+@click.group("data")
 def command() -> None:
     """Check photographs before training, pack them into shards, or cut a map into tiles.
 

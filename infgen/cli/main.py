@@ -76,6 +76,9 @@ def _run(words: list[str], interrupt: Interrupt) -> None:
         sys.exit(interrupt.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command
+        click.echo(error.ctx.get_help() if error.ctx is not None else error.format_message())
+        sys.exit(0)
     except click.ClickException as error:
         hint = " (see: infgen --help)" if isinstance(error, click.UsageError) else ""
         _print_error(" ".join(error.format_message().split()) + hint)

@@ -28,9 +28,16 @@ def pick_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _device_reason(name, error)
         raise InputError(f"device {name!r} cannot be used here ({reason}); try --device cpu") from None
     return device
+
+
+def _device_reason(name: str, error: Exception) -> str:
+    """Say in one line why PyTorch cannot use the device ``name``."""
+    if isinstance(error, NotImplementedError):  # PyTorch lists all its backends, and not what is wrong
+        return f"this PyTorch was built without {name.partition(':')[0]}"
+    return str(error).splitlines()[0]
 
 
 _Value = TypeVar("_Value")

@@ -248,3 +248,19 @@ def archive(path: Path, manifest: bytes, *, size: int | None = None, method: int
 def test_an_archive_with_another_manifest_is_refused(manifest: bytes, options: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="was not made by infgen"):
         describe_archive(archive(tmp_path / "a.mar", manifest, **options))
+
+
+@pytest.mark.parametrize("words", [(), ("bench",), ("data",)])
+def test_a_group_without_a_command_prints_its_help(call: Call, words: tuple[str, ...]) -> None:
+    code, out, err = call(*words)
+    assert (code, err) == (0, "")
+    assert out.startswith("Usage: ")
+    assert "Commands:" in out
+
+
+def test_a_device_that_pytorch_lacks_is_one_short_line(call: Call, tiny_model: Path, tmp_path: Path) -> None:
+    words = ("--w", 9, "--h", 9, "--model", tiny_model, "--device", "xla", "-o", tmp_path / "a.png")
+    code, _, err = call("render", *words)
+    assert code == 2
+    assert "device 'xla' cannot be used here" in err
+    assert len(err) < 200

@@ -298,7 +298,8 @@ def test_divergence_gives_one_line_with_the_loss_term_and_exit_code_1(
     code, _, err = call(photos, "--out", tmp_path / "a", "--steps", 2, *TINY)
     assert code == 1
     assert err.startswith(
-        "Error: training diverged at step 1: loss term g_diversity is nan; the last checkpoint is kept"
+        "Error: training diverged at step 1: loss term g_diversity is nan; start another run with lower learning rates "
+        "(--generator-rate, --discriminator-rate); there is no checkpoint of an earlier step"
     )
     assert err.count("\n") == 1
 
