@@ -111,7 +111,7 @@ REQUEST_SECONDS = Limit(
     "INFGEN_REQUEST_SECONDS", 30, "s", "time until the next part of a request must reach the canvas server"
 )
 HEADER_SECONDS = Limit(
-    "INFGEN_HEADER_SECONDS", 10, "s", "time until the header of a request must have reached the canvas server"
+    "INFGEN_HEADER_SECONDS", 20, "s", "time until the header of a request must have reached the canvas server"
 )
 MAX_CONNECTIONS = Limit(
     "INFGEN_MAX_CONNECTIONS",

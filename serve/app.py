@@ -62,16 +62,30 @@ def create_app(
     201
     """
     prefix, networks = check_prefix(root_path), parse_networks(proxies)
-    studio = open_studio(World(), model=model, options=options, report=report)
-    canvas = CanvasServer(studio, Path(data))
+    canvas = CanvasServer(open_studio(World(), model=model, options=options, report=report), Path(data))
+    _warn_of_one_scale(canvas)
+    app = _make_api(canvas)
+    _add_errors(app, canvas.storage)
+    _add_page(app)
+    app.add_middleware(AnswerHead)
+    app.add_middleware(Guard, token=token, hosts=hosts, metrics=canvas.metrics)
+    app.add_middleware(Proxied, root_path=prefix, networks=networks)  # the last one added is the first to run
+    return app
+
+
+def _warn_of_one_scale(canvas: CanvasServer) -> None:
     artist = canvas.painter.artist
     if len(artist.pictures) == 1:
         logger.warning(
             "%s has one scale: zoomed-out tiles are rendered at full size and averaged, down to level %d; a model with "
             "several scales renders them faster",
-            studio.model_path.name,
+            canvas.studio.model_path.name,
             artist.least,
         )
+
+
+def _make_api(canvas: CanvasServer) -> FastAPI:
+    """Create the application with the routes of the API."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,11 +107,6 @@ def create_app(
         app.include_router(routes.router, prefix=API)
     app.include_router(status.api, prefix=API)
     app.include_router(status.router)
-    _add_errors(app, canvas.storage)
-    _add_page(app)
-    app.add_middleware(AnswerHead)
-    app.add_middleware(Guard, token=token, hosts=hosts, metrics=canvas.metrics)
-    app.add_middleware(Proxied, root_path=prefix, networks=networks)  # the last one added is the first to run
     return app
 
 
@@ -105,8 +114,11 @@ def _add_errors(app: FastAPI, storage: Storage) -> None:
     @app.exception_handler(InfgenError)
     async def on_infgen_error(request: Request, error: Exception) -> JSONResponse:
         answer = error_response(error, text=storage.redact(str(error)))
-        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and request.url.path.rpartition("/")[2] != "ready":
-            logger.error("%s %s: %d: %s", request.method, request.url.path, answer.status_code, error)
+        if (
+            answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+            and request.scope["path"].rpartition("/")[2] != "ready"
+        ):
+            logger.error("%s %s: %d: %s", request.method, request.scope["path"], answer.status_code, error)
         return answer
 
     @app.exception_handler(RequestValidationError)

@@ -101,13 +101,11 @@ def command(
             proxies=trust_proxy,
         )
         url = page_url(host, listener.getsockname()[1], root_path)
-        full = url + (f"?token={quote(token)}" if token else "")
-        shown = full if sys.stdout.isatty() else url  # a pipe may end in a log, which must not have the token
         serve(
             make,
             listener,
-            listening=lambda: click.echo(shown),
-            ready=partial(open_browser, full if open_page else None),
+            listening=lambda: print_address(url, token),
+            ready=lambda: open_browser(url, token) if open_page else None,
         )
 
 
@@ -146,10 +144,19 @@ def page_url(host: str, port: int, root_path: str) -> str:
     return f"http://{name}:{port}{root_path.rstrip('/')}/"
 
 
-def open_browser(url: str | None) -> None:
-    """Open ``url`` in a browser; None: nothing."""
-    if url is not None:
-        webbrowser.open(url)
+def sign_in_url(url: str, token: str | None) -> str:
+    """Return the address that signs a browser in."""
+    return f"{url}?token={quote(token)}" if token else url
+
+
+def print_address(url: str, token: str | None) -> None:
+    """Print the address. Only a terminal gets the token, because a pipe may end in a log."""
+    click.echo(sign_in_url(url, token) if sys.stdout.isatty() else url)
+
+
+def open_browser(url: str, token: str | None) -> None:
+    """Open the page in a browser."""
+    webbrowser.open(sign_in_url(url, token))
 
 
 def default_data() -> Path:

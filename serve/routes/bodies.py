@@ -20,9 +20,9 @@ from infgen.serve.errors import BusyError, InvalidBodyError, StorageError, first
 from infgen.serve.worlds.limits import check_counts
 from infgen.world.document import Document, parse_document
 
-# The largest legal world has 60,000 lists and objects, 110,000 entries, and 500,000 numbers. More would only keep the parser
+# The largest legal world has 50,000 lists and objects, 85,000 entries, and 500,000 numbers. More would only keep the parser
 # busy, during which no other thread runs.
-MAX_CONTAINERS, MAX_ENTRIES, MAX_VALUES = 100_000, 200_000, 600_000
+MAX_CONTAINERS, MAX_ENTRIES, MAX_VALUES = 60_000, 120_000, 600_000
 MAX_FIELDS = 32  # of a form, besides files
 MAX_FIELD_BYTES = 1024
 PARSERS = 2  # threads

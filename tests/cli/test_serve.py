@@ -1,14 +1,22 @@
 """``infgen serve`` refuses what would be unsafe or cannot work, before anything is loaded."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from infgen.cli.main import cli
-from infgen.cli.serve import allowed_hosts, command, default_data, is_loopback, page_url
+from infgen.cli.serve import allowed_hosts, command, default_data, is_loopback, page_url, print_address
 from tests.cli.conftest import Call
+from tests.log_state import restored_logging
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    with restored_logging():
+        yield
 
 
 def test_other_machines_are_let_in_with_a_token_only(call: Call) -> None:
@@ -45,6 +53,15 @@ def test_only_this_machine_reaches_loopback(host: str, own: bool) -> None:
 )
 def test_the_address_has_the_prefix(host: str, root: str, url: str) -> None:
     assert page_url(host, 80, root) == url
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "http://a/?token=b%20c"), (False, "http://a/")])
+def test_only_a_terminal_sees_the_token(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool, shown: str
+) -> None:
+    monkeypatch.setattr("infgen.cli.serve.sys.stdout.isatty", lambda: terminal)
+    print_address("http://a/", "b c")
+    assert capsys.readouterr().out == f"{shown}\n"
 
 
 @pytest.mark.parametrize(

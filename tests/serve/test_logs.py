@@ -9,20 +9,15 @@ from pathlib import Path
 import pytest
 
 from infgen.serve.logs import ACCESS, FIELDS, Throttle, configure_logging
+from tests.log_state import restored_logging
 from tests.serve.client import Client
 from tests.serve.process import serving
 
 
 @pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    """Undo the changes of ``configure_logging``."""
-    root, names = logging.getLogger(), (ACCESS, "infgen")
-    before = root.handlers[:], root.level, [logging.getLogger(name).level for name in names]
-    yield
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
-    for name, level in zip(names, before[2], strict=True):
-        logging.getLogger(name).setLevel(level)
+def own_logging() -> Iterator[None]:
+    with restored_logging():
+        yield
 
 
 def test_a_line_has_time_level_and_origin(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,6 +25,13 @@ def test_a_line_has_time_level_and_origin(capsys: pytest.CaptureFixture[str]) ->
     logging.getLogger("infgen.serve.test").warning("the disk is %s", "full")
     line = capsys.readouterr().err
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00 WARNING infgen\.serve\.test: the disk is full\n", line)
+
+
+def test_a_request_cannot_write_lines_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("text", access=False)
+    logging.getLogger("infgen.serve.test").warning("GET /%s", "a\nb\x1b[2J")
+    line = capsys.readouterr().err
+    assert line.endswith(r"GET /a\nb\x1b[2J" + "\n")
 
 
 def test_a_line_of_json_has_the_same_and_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
