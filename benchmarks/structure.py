@@ -6,7 +6,7 @@
 
 A room is a package: ``infgen/world``, ``train`` and so on. The modules directly in ``infgen`` form the room ``base``, and
 ``infgen`` itself with ``infgen.__main__`` the room ``infgen``, which may import everything. An import inside of a function
-or for type checking is lazy: it is counted apart, because it runs late or never.
+is lazy and counted apart, because it runs late. Imports for type checking never run and do not count.
 """
 
 import argparse
@@ -130,19 +130,18 @@ def _collect(node: ast.AST, files: Mapping[str, Path], eager: set[str], lazy: se
         elif isinstance(child, ast.Import):
             into |= {alias.name for alias in child.names} & files.keys()
         else:
-            inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or (
-                isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
-            )
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue
+            inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             _collect(child, files, eager, lazy, late=late or inner)
 
 
-def _describe(structure: Structure) -> Iterator[str]:
-    yield f"{'room':10} modules  lines"
-    for room in ORDER:
-        lines = [module.lines for module in structure.modules.values() if module.room == room]
-        yield f"{room:10} {len(lines):7} {sum(lines):6}"
-    everything = structure.modules.values()
-    yield f"{'together':10} {len(everything):7} {sum(module.lines for module in everything):6}"
+def describe(structure: Structure) -> Iterator[str]:
+    """Yield the lines of the report."""
+    yield f"{'room':10} modules  lines  largest"
+    for room in (*ORDER, "together"):
+        lines = [module.lines for module in structure.modules.values() if room in (module.room, "together")]
+        yield f"{room:10} {len(lines):7} {sum(lines):6} {max(lines):8}"
     for title, graph in (("eager", structure.eager), ("with lazy imports", structure.all)):
         circles, back = find_circles(graph), structure.back_arrows(graph)
         yield f"\nimport circles, {title}: {len(circles)}"
@@ -151,7 +150,7 @@ def _describe(structure: Structure) -> Iterator[str]:
         yield from (f"  {a} -> {b}: {count} imports" for (a, b), count in back.items())
 
 
-def _draw(structure: Structure) -> Iterator[str]:
+def draw(structure: Structure) -> Iterator[str]:
     """The rooms and the arrows between them as a Mermaid diagram; an arrow implied by others is left out."""
     arrows: dict[str, set[str]] = defaultdict(set)
     for a, b in structure.arrows(structure.eager):
@@ -162,8 +161,7 @@ def _draw(structure: Structure) -> Iterator[str]:
             implied = any(b in _reach(c, arrows) for c in arrows[a] - {b})
             if not implied:
                 yield f"    {a} --> {b}"
-    for (a, b), _ in structure.back_arrows(structure.all).items():
-        yield f"    {a} -. back .-> {b}"
+    yield from (f"    {a} -. lazy .-> {b}" for a, b in structure.back_arrows(structure.all))
 
 
 def main() -> None:
@@ -173,7 +171,7 @@ def main() -> None:
     parser.add_argument("--mermaid", action="store_true", help="print a Mermaid diagram of the rooms")
     arguments = parser.parse_args()
     structure = read_structure(arguments.root)
-    print("\n".join(_draw(structure) if arguments.mermaid else _describe(structure)))
+    print("\n".join(draw(structure) if arguments.mermaid else describe(structure)))
 
 
 if __name__ == "__main__":

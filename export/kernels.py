@@ -23,9 +23,8 @@ with require_extra("kernels", "a GPU kernel"):
     import triton
     import triton.language as tl
 
-# Adjacent threads must access adjacent memory. In channels-last layout, 64 channels of a 16-bit type fill a cache line of
-# 128 bytes, which 8 threads read with 16 bytes each. In NCHW layout, a block has 128 neighbours of a row, read one by one:
-# rows of odd width are not aligned.
+# Adjacent threads must access adjacent memory. In channels-last layout, 64 channels of 16 bits fill a cache line, which 8
+# threads read with 16 bytes each. In NCHW layout, a block has 128 neighbours of a row, read one by one: rows are unaligned.
 CHANNEL_RUN, ROW_RUN = 64, 128
 CONV_VALUES = 2048  # per block: 16 per thread, enough concurrent loads to hide their latency
 UPSAMPLE_VALUES = 512  # fewer, because a program keeps seven float32 matrices of this size from row to row

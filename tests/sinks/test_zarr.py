@@ -255,7 +255,7 @@ def test_a_store_without_tiles_leaves_no_files(tmp_path: Path) -> None:
 
 def test_the_metadata_of_a_picture_are_written_last(url: str) -> None:
     begun(url, [0])
-    assert sorted(store._attributes(store.open_cached(url))) == ["infgen_unfinished"]
+    assert sorted(store.read_attributes(store.open_cached(url))) == ["infgen_unfinished"]
 
 
 def test_a_picture_is_not_finished_while_tiles_are_missing(tmp_path: Path) -> None:

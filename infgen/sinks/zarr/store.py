@@ -16,22 +16,28 @@ from typing import Any
 import numpy as np
 
 from infgen.errors import InfgenError, InputError, LimitError
-from infgen.limits import MAX_PHOTO_PIXELS, MAX_PROVENANCE_MB, MIB
+from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.sinks import pyramid
 from infgen.sinks.files.work_folder import Start, differences, folder_of
 from infgen.sinks.grid import Box, Grid
 from infgen.sinks.provenance import Provenance
 from infgen.sinks.pyramid import Planes
-from infgen.sinks.zarr.chunks import CHANNELS, ZSTD_LEVEL, get_chunk, library, list_chunks, put_chunk, read_planes
+from infgen.sinks.zarr.chunks import CHANNELS, get_chunk, library, list_chunks, put_chunk, read_planes
+from infgen.sinks.zarr.metadata import (
+    FINISHED,
+    MAX_SIDE,
+    ROOT,
+    UNFINISHED,
+    foreign_error,
+    make_documents,
+    read_attributes,
+    read_grid,
+    read_state,
+)
 from infgen.sinks.zarr.storage import PARTIAL, Storage, open_storage
 from infgen.urls import is_url
 
-ROOT = "zarr.json"
-FINISHED, UNFINISHED = "infgen", "infgen_unfinished"  # attributes of the root group with the provenance
-_CODECS = ["bytes", "zstd", "crc32c"]
-_MAX_ARRAY_BYTES = MIB  # of the metadata of one array; zarr-python writes less than 1 kB
 _SHOWN = 5  # most differences in a message
-_MAX_SIDE = 2**41  # px; the whole range of world coordinates
 _TILE_BYTES, _COPY_BYTES = 3.05, 1.05  # upper bounds per px on disk, of tiles and copies: noise does not compress
 
 
@@ -59,7 +65,7 @@ def check_store(path: str, grid: Grid, start: Start) -> None:
     storage = open_cached(work_location(path))
     if not is_url(path):
         _check_folder(path)
-    finished = 0 if (root := _state(storage)) is None else sum(1 for _ in list_chunks(storage, grid))
+    finished = 0 if (root := read_state(storage)) is None else sum(1 for _ in list_chunks(storage, grid))
     if not is_url(path):
         _check_disk(path, grid, finished)
     if root is None or start == "restart":
@@ -79,8 +85,8 @@ def _check_folder(path: str) -> None:
         raise InputError(f"output folder {real.parent} does not exist; create it or choose another")
     if not os.access(real.parent, os.W_OK | os.X_OK):
         raise InputError(f"output folder {real.parent} is not writable; choose another or change its permissions")
-    if os.path.lexists(real) and (not real.is_dir() or _state(open_cached(str(real))) is None):
-        raise _foreign_error(path)
+    if os.path.lexists(real) and (not real.is_dir() or read_state(open_cached(str(real))) is None):
+        raise foreign_error(path)
 
 
 def _check_disk(path: str, grid: Grid, finished: int) -> None:
@@ -102,7 +108,7 @@ def create(path: str, grid: Grid, provenance: Provenance, start: Start) -> None:
     """
     check_store(path, grid, start)
     storage = open_cached(work_location(path))
-    root = _state(storage)
+    root = read_state(storage)
     if root is not None and start == "resume":
         _check_same(path, grid, provenance, root)
     try:
@@ -111,7 +117,7 @@ def create(path: str, grid: Grid, provenance: Provenance, start: Start) -> None:
         if not is_url(path):
             Path(work_location(path)).mkdir(exist_ok=True)
             _remove_partial(storage)
-        for key, document in _documents(grid, {UNFINISHED: dict(provenance)}).items():
+        for key, document in make_documents(grid, {UNFINISHED: dict(provenance)}).items():
             storage.put(key, document)
     except (InfgenError, OSError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
@@ -122,7 +128,7 @@ def _check_same(path: str, grid: Grid, provenance: Provenance, root: Mapping[str
     if not isinstance(old, dict):
         raise InputError(f"cannot resume {path}: its provenance is damaged; add --restart to start from scratch")
     changed = list(differences(old, json.loads(json.dumps(dict(provenance)))))[:_SHOWN]
-    if not changed and (there := _grid(open_cached(work_location(path)))) not in (None, grid):
+    if not changed and (there := read_grid(open_cached(work_location(path)))) not in (None, grid):
         changed = [f"tiles were {there} and are {grid}"]
     if changed:
         raise InputError(f"cannot resume {path}: {'; '.join(changed)}; give the same options, or --restart")
@@ -160,7 +166,7 @@ def is_done(path: str, grid: Grid, number: int) -> bool:
 
 def is_unfinished(path: str, provenance: Provenance) -> bool:
     """Whether the store is the unfinished picture with this ``provenance`` (JSON values)."""
-    return _attributes(open_cached(work_location(path))).get(UNFINISHED) == provenance
+    return read_attributes(open_cached(work_location(path))).get(UNFINISHED) == provenance
 
 
 def list_tiles(path: str, grid: Grid) -> list[int]:
@@ -186,7 +192,7 @@ def publish(path: str, grid: Grid, provenance: Provenance) -> None:
     storage = open_cached(work_location(path))
     name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
     ome = pyramid.ome_metadata(name, level_count=len(pyramid.levels(grid)))
-    storage.put(ROOT, _documents(grid, {"ome": ome, FINISHED: dict(provenance)})[ROOT])
+    storage.put(ROOT, make_documents(grid, {"ome": ome, FINISHED: dict(provenance)})[ROOT])
     if not is_url(path):
         _take_name(path)
 
@@ -217,8 +223,8 @@ def discard_empty(path: str, grid: Grid) -> None:
 def find_unfinished(path: str) -> tuple[int, int] | None:
     """Return (stored tiles, total) of an unfinished picture, or None if there is none."""
     storage = open_cached(work_location(path))
-    root = _state(storage)
-    grid = None if root is None or (is_url(path) and FINISHED in root) else _grid(storage)
+    root = read_state(storage)
+    grid = None if root is None or (is_url(path) and FINISHED in root) else read_grid(storage)
     return None if grid is None else (sum(1 for _ in list_chunks(storage, grid)), grid.count)
 
 
@@ -227,7 +233,7 @@ def read_provenance(path: str) -> dict[str, Any] | None:
 
     Raises InputError for a missing, damaged or unfinished Zarr, LimitError for provenance that is too large.
     """
-    attributes = _attributes(_open_finished(path))
+    attributes = read_attributes(_open_finished(path))
     if UNFINISHED in attributes:
         raise InputError(f"{path} is an unfinished picture; continue its render with --resume")
     provenance = attributes.get(FINISHED)
@@ -263,69 +269,8 @@ def _open_finished(path: str) -> Storage:
     return open_cached(path.rstrip("/") if is_url(path) else str(target(path)))
 
 
-def _foreign_error(path: str) -> InputError:
-    return InputError(f"{path} exists and is not a Zarr made by infgen; choose another name")
-
-
-def _attributes(storage: Storage) -> dict[str, Any]:
-    """Read the attributes of the root group. Raises InputError if it is missing or damaged, LimitError if too large."""
-    limit = MAX_PROVENANCE_MB.value()
-    data = storage.get(ROOT, limit=limit * MIB)
-    if data is None:
-        raise InputError(f"{storage.location} is not a Zarr (v3), because it has no {ROOT}; give a finished picture")
-    if len(data) > limit * MIB:
-        raise LimitError(
-            f"{ROOT} of {storage.location} is over {limit} MiB; raise {MAX_PROVENANCE_MB.name} if you trust it"
-        )
-    document = _json(data)
-    attributes = document.get("attributes")
-    if document.get("node_type") != "group" or not isinstance(attributes, dict):
-        raise InputError(f"{ROOT} of {storage.location} is damaged or describes no group; use the original")
-    return attributes
-
-
-def _json(data: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Returns an empty one for anything else."""
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _state(storage: Storage) -> dict[str, Any] | None:
-    """Read the root's attributes, or None if nothing exists. Raises InputError for content that infgen did not make."""
-    try:
-        attributes = _attributes(storage)
-    except LimitError:
-        raise
-    except InputError:
-        if storage.any():
-            raise _foreign_error(storage.location) from None
-        return None
-    if FINISHED not in attributes and UNFINISHED not in attributes:
-        raise _foreign_error(storage.location)
-    return attributes
-
-
-def _grid(storage: Storage) -> Grid | None:
-    """Read the grid of the array "0". Returns None if its metadata are missing, damaged or not written by infgen."""
-    document = _json(storage.get(f"0/{ROOT}", limit=_MAX_ARRAY_BYTES) or b"")
-    try:
-        depth, height, width = document["shape"]
-        chunk_depth, step_y, step_x = document["chunk_grid"]["configuration"]["chunk_shape"]
-        names = [codec["name"] for codec in document["codecs"]]
-        separator = document["chunk_key_encoding"]["configuration"]["separator"]
-    except (KeyError, TypeError, ValueError):
-        return None
-    known = (document.get("data_type"), depth, chunk_depth, names, separator) == ("uint8", 3, 3, _CODECS, "/")
-    sizes = (height, width, step_y, step_x)
-    legal = all(type(size) is int and 1 <= size <= _MAX_SIDE for size in sizes)
-    return Grid(width, height, step_x, step_y) if known and legal else None
-
-
 def _readable_grid(path: str) -> Grid:
-    grid = None if read_provenance(path) is None else _grid(_open_finished(path))
+    grid = None if read_provenance(path) is None else read_grid(_open_finished(path))
     if grid is None:
         raise InputError(f"{path} has no picture of infgen in its array 0; give a finished Zarr of infgen")
     limit = MAX_PHOTO_PIXELS.value()
@@ -334,28 +279,9 @@ def _readable_grid(path: str) -> Grid:
     return grid
 
 
-def _documents(grid: Grid, attributes: Mapping[str, Any]) -> dict[str, bytes]:
-    """Make the metadata of the store with zarr-python: key -> JSON, the root first."""
-    zarr = library("zarr")
-    memory: dict[str, Any] = {}
-    group = zarr.create_group(store=memory, attributes=dict(attributes))
-    codecs = [zarr.codecs.ZstdCodec(level=ZSTD_LEVEL), zarr.codecs.Crc32cCodec()]
-    for level, one in enumerate(pyramid.levels(grid)):
-        group.create_array(
-            name=str(level),
-            shape=(CHANNELS, one.height, one.width),
-            chunks=(CHANNELS, one.step_y, one.step_x),
-            dtype="uint8",
-            compressors=codecs,
-            dimension_names=["c", "y", "x"],
-            fill_value=0,
-        )
-    return {key: buffer.to_bytes() for key, buffer in memory.items()}
-
-
 def _clear(storage: Storage) -> None:
     """Remove a store of infgen, the root last: after an interruption the rest is still recognised as infgen's."""
-    for level in range(_MAX_SIDE.bit_length()):
+    for level in range(MAX_SIDE.bit_length()):
         storage.remove(str(level))
     storage.remove(ROOT)
 
