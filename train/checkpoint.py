@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,7 @@ from infgen.model.generator import Generator
 from infgen.rendering.inspect import describe
 from infgen.torch_file import load_torch_file
 from infgen.train.growing import check_growth, grow
+from infgen.train.log import Log, parse_step
 from infgen.train.old_states import ADDED_LATER, ONE_SCALE, keep_summed_diversity, upgrade_one_scale
 from infgen.train.presets import Recipe
 from infgen.train.state_check import check_values
@@ -35,22 +36,6 @@ _MAX_RECIPE = 2**20  # bytes; real files have about a thousand
 _LOG_TAIL = 2**16  # bytes, about a hundred records
 _GENERATOR = ("generator", "width", "coordinates", "structure", "padding")  # recipe values that size the generator
 _START_AGAIN = "start again in another folder; --init MODEL.safetensors keeps the trained generator"
-
-
-class Log:
-    """A JSON lines file with one record per step."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record. It is on disk after the next ``sync`` at the latest."""
-        self._file.write(json.dumps(record) + "\n")
-
-    def sync(self) -> None:
-        """Write all records to disk, so that they survive a crash."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
 
 class RunFolder:
@@ -155,7 +140,7 @@ class RunFolder:
         with self.log_file.open("rb") as file:
             file.seek(max(0, self.log_file.stat().st_size - _LOG_TAIL))
             lines = file.read(_LOG_TAIL).decode(errors="replace").splitlines(keepends=True)
-        return max(map(_parse_step, lines), default=0)
+        return max(map(parse_step, lines), default=0)
 
     @contextmanager
     def log(self, *, from_step: int) -> Iterator[Log]:
@@ -163,7 +148,7 @@ class RunFolder:
 
         Raises InfgenError if the log cannot be written.
         """
-        kept = [line for line in self._read_lines() if 0 < _parse_step(line) <= from_step]
+        kept = [line for line in self._read_lines() if 0 < parse_step(line) <= from_step]
         with write_atomically(self.log_file) as temporary:
             temporary.write_text("".join(kept))
         try:
@@ -325,16 +310,6 @@ class RunFolder:
         if missing:
             raise InputError(f"training state {self.state} is damaged: it has no {', '.join(missing)}; {_START_AGAIN}")
         return content | {"recipe": ADDED_LATER | content["recipe"]}
-
-
-def _parse_step(line: str) -> int:
-    """Parse the step of a log record; 0 for an invalid line, since a crash can leave a part of one."""
-    try:
-        record = json.loads(line) if line.endswith("\n") else None
-    except (ValueError, RecursionError):
-        return 0
-    step = record.get("step") if isinstance(record, dict) else None
-    return step if type(step) is int else 0
 
 
 def _lists_to_tuples(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from infgen.engines.eager import DTYPES
 from infgen.errors import DivergenceError, InputError
 from infgen.model.generator import Generator
 from infgen.train import sample_sheet
-from infgen.train.checkpoint import Log, RunFolder
+from infgen.train.checkpoint import RunFolder
 from infgen.train.data.pyramid import PhotoPyramid
+from infgen.train.log import Log
 from infgen.train.presets import Recipe
 from infgen.train.processes import Processes, join_processes
 from infgen.train.step import Stepper

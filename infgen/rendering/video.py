@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from infgen import __version__
 from infgen.atomic import check_output
 from infgen.errors import InputError, LimitError
 from infgen.limits import MIB
@@ -18,6 +17,7 @@ from infgen.sinks.encoders.video import VideoEncoder, VideoFormat, video_format
 from infgen.sinks.files import work_folder
 from infgen.sinks.files.work_folder import Start
 from infgen.sinks.grid import Grid
+from infgen.version import __version__
 
 MAX_FPS = 240
 
