@@ -107,6 +107,7 @@ def open_photograph(source: PhotoSource, *, short_px: int = 1, what: str = "phot
     try:
         if content is not None:
             return _split(decode(content, short_px=short_px), name)
+        assert not isinstance(source, str | Path)  # files have content
         image = source if isinstance(source, Image.Image) else _from_array(source)
         return _split(decode_image(image, short_px=short_px), name)
     except InputError as error:

@@ -98,7 +98,7 @@ def centre_crop(x: Tensor, height: int, width: int) -> Tensor:
 def mix_planes(planes: Tensor, values: Tensor) -> Tensor:
     """Sum planes (B, K, H, W) times values (B, K, C) or (K, C) over K, giving (B, C, H, W) in channels-last order."""
     rows = planes.flatten(2).transpose(1, 2) @ values  # (B, H * W, C)
-    return rows.unflatten(1, planes.shape[2:]).permute(0, 3, 1, 2)
+    return rows.unflatten(1, planes.shape[2:]).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call]
 
 
 class EqualizedLinear(nn.Module):
