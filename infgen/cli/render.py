@@ -30,7 +30,7 @@ from infgen.rendering.output_names import free_path, picture_stem, picture_suffi
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, Start, find_unfinished, list_outputs
-from infgen.world.layout import Layout
+from infgen.world.layout import Layout, Painting
 from infgen.world.layout_files import list_reads, resolve
 from infgen.world.seeds import parse_seeds
 from infgen.world.world import World
@@ -54,6 +54,12 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
     "--seeds", metavar="LIST", help="Render one picture for each seed, such as 0-99. The name given with -o has {seed}."
 )
 @click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several styles and their places.")
+@click.option(
+    "--snap/--no-snap",
+    default=True,
+    show_default=True,
+    help="Give pixels of a painting at smoothed edges the style of the nearest colour.",
+)
 @click.option("--style-seed", type=int, help="Take the style from another seed.")
 @click.option("--mix-seed", type=int, help="Take the texture style of this seed from row --crossover on.")
 @click.option("--crossover", type=int, help="First style row of --mix-seed. Rows go from coarse to fine.")
@@ -107,6 +113,7 @@ def command(
     seed: int | None,
     seeds: str | None,
     styles: Path | None,
+    snap: bool,
     style_seed: int | None,
     mix_seed: int | None,
     crossover: int | None,
@@ -148,7 +155,9 @@ def command(
     many = _parse_many(seeds, seed)
     world = start.changed(
         seed=many[0] if many else seed,
-        layout=None if layout is None else resolve(layout, region, folder=folder),
+        layout=None
+        if layout is None
+        else resolve(layout, region, folder=folder, snap=snap, report=report_lines(quiet=quiet)),
         style_seed=style_seed,
         mix_seed=mix_seed,
         crossover=crossover,
@@ -182,7 +191,8 @@ def command(
             click.echo(f"{len(many)} pictures, each:", err=True)
         click.echo(describe(job), err=True)
     if preview_file is not None:
-        _write_preview(studio, region, preview_file)
+        painting = None if layout is None else layout.painting
+        _write_preview(studio, region, preview_file, painting)
     if dry_run:
         return
     if many:
@@ -219,9 +229,10 @@ def _start(resume: bool, restart: bool) -> Start:
     return "resume" if resume else "restart" if restart else "new"
 
 
-def _write_preview(studio: Studio, region: Region, path: Path) -> None:
+def _write_preview(studio: Studio, region: Region, path: Path, painting: Painting | None) -> None:
+    named = {} if painting is None else {style: colour for colour, style in painting.colours.items()}
     with write_atomically(path) as temporary:
-        Image.fromarray(preview(studio, region)).save(temporary, "PNG")
+        Image.fromarray(preview(studio, region, named=named)).save(temporary, "PNG")
     click.echo(path)
 
 

@@ -5,7 +5,7 @@ windows at full scale on a regular grid.
 """
 
 import colorsys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -27,10 +27,11 @@ _GOLDEN = (5**0.5 - 1) / 2  # fraction of a turn between successive hues, which 
 _SHADES = ((0.75, 0.9), (0.9, 0.65), (0.55, 1.0))  # (saturation, value): styles with similar hues differ in these
 
 
-def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
+def preview(studio: Studio, region: Region, *, side: int = 512, named: Mapping[str, str] | None = None) -> Pixels:
     """Render a preview (h, w, 3) uint8 of ``region`` (px): with a layout also a style map, and a legend below.
 
-    ``side``: longer side in px of the image and of the map. Takes at most the time of rendering about 2 Mpx.
+    ``side``: longer side in px of the image and of the map. ``named``: colours of styles by name, such as "#ff0000"; the
+    others get distinct ones. Takes at most the time of rendering about 2 Mpx.
     """
     image = _render_whole(studio, region, side) if region.pixels <= WHOLE_PX else _render_samples(studio, region, side)
     layout = studio.scene.world.layout
@@ -39,10 +40,11 @@ def preview(studio: Studio, region: Region, *, side: int = 512) -> Pixels:
     height, width, _ = image.shape
     step = 1 << studio.options.halvings
     labels = style_map(layout, region, size=(width, height), period=studio.scene.world.period, step=step)
-    panels = [colours(len(layout.styles))[labels], image]
+    palette = style_colours(layout, named or {})
+    panels = [palette[labels], image]
     both = _join(panels, axis=0 if width > height else 1)  # side by side, unless both are wide
     both = np.pad(both, ((0, 0), (0, max(0, _ENTRY_PX - both.shape[1])), (0, 0)), constant_values=255)
-    return _join([both, _draw_legend(layout, np.unique(labels).tolist(), both.shape[1])], axis=0)
+    return _join([both, _draw_legend(layout, np.unique(labels).tolist(), both.shape[1], palette)], axis=0)
 
 
 def style_map(
@@ -63,6 +65,15 @@ def colours(count: int) -> Pixels:
     shades = [_SHADES[i % len(_SHADES)] for i in range(count)]
     found = [colorsys.hsv_to_rgb(i * _GOLDEN % 1, *shade) for i, shade in enumerate(shades)]
     return np.array([[round(255 * c) for c in colour] for colour in found], np.uint8).reshape(count, 3)
+
+
+def style_colours(layout: ResolvedLayout, named: Mapping[str, str]) -> Pixels:
+    """Return the colour of each style of ``layout``, (styles, 3) uint8: that of ``named``, or else a distinct one."""
+    found = colours(len(layout.styles)).copy()
+    for i, style in enumerate(layout.styles):
+        if style.name in named:
+            found[i] = tuple(bytes.fromhex(named[style.name].removeprefix("#")))
+    return found
 
 
 def _render_whole(studio: Studio, region: Region, side: int) -> Pixels:
@@ -89,9 +100,8 @@ def _render_samples(studio: Studio, region: Region, side: int) -> Pixels:
     return grid
 
 
-def _draw_legend(layout: ResolvedLayout, numbers: Sequence[int], width: int) -> Pixels:
+def _draw_legend(layout: ResolvedLayout, numbers: Sequence[int], width: int, palette: Pixels) -> Pixels:
     """Draw name and colour of each of the styles ``numbers`` in rows, (h, ``width``, 3) uint8."""
-    palette = colours(len(layout.styles))
     across = max(1, width // _ENTRY_PX)
     entries = [_draw_entry(cut(layout.styles[i].name, 40), palette[i], width // across) for i in numbers[:MAX_LEGEND]]
     if len(numbers) > MAX_LEGEND:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +38,25 @@ MAX_LATENT_BYTES = 4 * MIB
 MAX_RESOLVED_BYTES = MAX_DOCUMENT_BYTES // 2  # it takes up to twice as many in an indented world document
 _STRIP_PX = 2**20  # pixels whose colours are looked up together
 _SHOWN = 5  # colours that one message lists
+_MOST_SNAPPED = 0.25  # share of a painting; smoothed edges cover a few percent, another palette covers most
 
 
-def resolve(layout: Layout, region: "Region", *, folder: Path) -> ResolvedLayout:
+def resolve(
+    layout: Layout,
+    region: "Region",
+    *,
+    folder: Path,
+    snap: bool = True,
+    report: Callable[[str], None] = lambda line: None,
+) -> ResolvedLayout:
     """Convert ``layout`` to px of the image. Percentages and the painting refer to ``region`` (px).
 
-    ``folder``: base of relative file names. Raises WorldError for files that are missing, damaged or of another kind,
-    for colours without a style, for centres outside the limits, and for more stored latents than a document can hold.
+    ``folder``: base of relative file names. ``snap``: colours of the painting without a style take the nearest colour
+    that has one, as at smoothed edges; ``report`` gets a line with their number.
+
+    Raises WorldError for files that are missing, damaged or of another kind, for colours without a style on more than a
+    quarter of the painting (on any pixel without ``snap``), for centres outside the limits, and for more stored latents
+    than a document can hold.
     """
     painting = layout.painting
     resolved = ResolvedLayout(
@@ -53,7 +65,9 @@ def resolve(layout: Layout, region: "Region", *, folder: Path) -> ResolvedLayout
             ResolvedCentre(style=c.style, x=_px(c.x, region.x, region.w), y=_px(c.y, region.y, region.h))
             for c in layout.centres
         ),
-        painting=None if painting is None else _resolve_painting(painting, list(layout.styles), region, folder),
+        painting=None
+        if painting is None
+        else _resolve_painting(painting, list(layout.styles), region, folder, snap=snap, report=report),
         transition=layout.transition | 1,
     )
     size = len(resolved.model_dump_json(by_alias=True, exclude_none=True))
@@ -119,13 +133,23 @@ def _read_latent(path: Path) -> Latent:
     return validate(Latent, values, source=f"latent file {path}")
 
 
-def _resolve_painting(painting: Painting, names: Sequence[str], region: "Region", folder: Path) -> ResolvedPainting:
+def _resolve_painting(
+    painting: Painting,
+    names: Sequence[str],
+    region: "Region",
+    folder: Path,
+    *,
+    snap: bool,
+    report: Callable[[str], None],
+) -> ResolvedPainting:
     path = folder / painting.image
     content = read_file(path, what="painting", limit=MAX_PHOTO_MB.value() * MIB)
     try:
         picture = decode_png(content, mode="RGB")
         meanings = {int(colour[1:], 16): names.index(style) for colour, style in painting.colours.items()}
-        numbers = _numbers(np.asarray(picture), meanings)
+        numbers = _numbers(
+            np.asarray(picture), meanings, snap=snap, report=lambda line: report(f"painting {path}: {line}")
+        )
     except ValueError as error:
         raise WorldError(f"painting {path} {error}") from None
     file = io.BytesIO()
@@ -136,23 +160,65 @@ def _resolve_painting(painting: Painting, names: Sequence[str], region: "Region"
     return ResolvedPainting(x=region.x, y=region.y, w=region.w, h=region.h, png=png)
 
 
-def _numbers(rgb: npt.NDArray[np.uint8], meanings: Mapping[int, int]) -> npt.NDArray[np.uint8]:
-    """Convert colours (H, W, 3) to style numbers (H, W). Raises ValueError that lists the colours without a style."""
+def _numbers(
+    rgb: npt.NDArray[np.uint8], meanings: Mapping[int, int], *, snap: bool, report: Callable[[str], None]
+) -> npt.NDArray[np.uint8]:
+    """Convert colours (H, W, 3) to style numbers (H, W). ``snap``: colours without a style take the nearest one that has.
+
+    Raises ValueError that lists the colours without a style, if they are not to be snapped or cover too much.
+    """
     table = np.full(2**24, -1, np.int16)
     table[list(meanings)] = list(meanings.values())
-    numbers = np.empty(rgb.shape[:2], np.uint8)
-    unknown = np.zeros(2**24, np.int32)  # pixels of each colour
+    counts = np.zeros(2**24, np.int32)  # pixels of each colour
     rows = max(1, _STRIP_PX // rgb.shape[1])
-    for top in range(0, len(rgb), rows):
-        red, green, blue = np.moveaxis(rgb[top : top + rows].astype(np.uint32), -1, 0)
-        codes = red << 16 | green << 8 | blue
-        found = table[codes]
-        np.add.at(unknown, codes[found < 0], 1)
-        numbers[top : top + rows] = found.astype(np.uint8)
-    if len(colours := np.flatnonzero(unknown)):
-        order = colours[np.argsort(-unknown[colours], kind="stable")]
-        shown = ", ".join(f"#{code:06x} ({unknown[code]} px)" for code in order[:_SHOWN])
-        shown += f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
-        allowed = join_names([f"#{code:06x}" for code in meanings])
-        raise ValueError(f"has colours without a style: {shown}; allowed are {allowed} (save it without smoothing)")
+    strips = [slice(top, top + rows) for top in range(0, len(rgb), rows)]
+    for strip in strips:
+        np.add.at(counts, _codes(rgb[strip]), 1)
+    unknown = np.flatnonzero((counts > 0) & (table < 0))
+    if len(unknown):
+        _check_unknown(unknown, counts, meanings, snap=snap)
+        table[unknown] = table[_nearest(unknown, np.array(list(meanings)))]
+        pixels = int(counts[unknown].sum())
+        share = 100 * pixels / counts.sum()
+        report(f"{pixels} px ({share:.2g} %) have colours without a style, and take the nearest colour that has one")
+    numbers = np.empty(rgb.shape[:2], np.uint8)
+    for strip in strips:
+        numbers[strip] = table[_codes(rgb[strip])]
     return numbers
+
+
+def _codes(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    red, green, blue = np.moveaxis(rgb.astype(np.uint32), -1, 0)
+    return red << 16 | green << 8 | blue
+
+
+def _check_unknown(
+    unknown: npt.NDArray[np.int64], counts: npt.NDArray[np.int32], meanings: Mapping[int, int], *, snap: bool
+) -> None:
+    """Raise ValueError unless the ``unknown`` colours may be snapped."""
+    if snap and counts[unknown].sum() <= _MOST_SNAPPED * counts.sum():
+        return
+    order = unknown[np.argsort(-counts[unknown], kind="stable")]
+    shown = ", ".join(f"#{code:06x} ({counts[code]} px)" for code in order[:_SHOWN])
+    shown += f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+    allowed = join_names([f"#{code:06x}" for code in meanings])
+    much = f" on more than {100 * _MOST_SNAPPED:.0f} % of its pixels" if snap else ""
+    raise ValueError(
+        f"has colours without a style{much}: {shown}; allowed are {allowed} (list its colours, or save it without smoothing)"
+    )
+
+
+def _nearest(colours: npt.NDArray[np.int64], allowed: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the code of ``allowed`` (K,) that is nearest in RGB to each of ``colours`` (N,); the first of equally near."""
+    parts = [
+        colours[i : i + _STRIP_PX // len(allowed) + 1] for i in range(0, len(colours), _STRIP_PX // len(allowed) + 1)
+    ]
+    channels = [(allowed >> shift & 255).astype(np.int32) for shift in (16, 8, 0)]
+    nearest = []
+    for part in parts:
+        differences = [
+            (part >> shift & 255).astype(np.int32)[:, None] - channel[None]
+            for shift, channel in zip((16, 8, 0), channels, strict=True)
+        ]
+        nearest.append(sum(d * d for d in differences).argmin(axis=1))  # type: ignore[union-attr]
+    return allowed[np.concatenate(nearest)]

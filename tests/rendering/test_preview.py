@@ -9,7 +9,7 @@ from PIL import Image
 
 from infgen.geometry import Region, Span, Window
 from infgen.rendering import preview as module
-from infgen.rendering.preview import GAP_PX, colours, preview, style_map
+from infgen.rendering.preview import GAP_PX, colours, preview, style_colours, style_map
 from infgen.rendering.sheet import LABEL_PX
 from infgen.rendering.studio import Studio, open_studio
 from infgen.world.layout import Layout, ResolvedLayout
@@ -142,3 +142,11 @@ def test_colours_of_few_styles_are_far_apart():
 
 def test_the_colour_of_a_style_does_not_depend_on_how_many_there_are():
     assert np.array_equal(colours(5), colours(9)[:5])
+
+
+def test_a_painted_style_has_its_own_colour() -> None:
+    spec = {"styles": [{"name": name, "seed": 1} for name in "ab"], "centres": [{"style": "a", "x": 0, "y": 0}]}
+    layout = ResolvedLayout.from_json(json.dumps({**spec, "transition": 1}))
+    found = style_colours(layout, {"b": "#0A141e"})
+    assert found[1].tolist() == [10, 20, 30]
+    assert found[0].tolist() == colours(2)[0].tolist()

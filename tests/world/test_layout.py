@@ -322,6 +322,29 @@ def test_the_limit_for_photographs_holds_for_paintings_too(tmp_path: Path, monke
         painted(tmp_path, np.zeros((10, 10), np.uint8))
 
 
+def test_smoothed_edges_take_the_nearest_colour_and_are_counted(tmp_path: Path):
+    picture = Image.new("RGB", (40, 20), "black")
+    picture.paste("white", (20, 0, 40, 20))
+    picture.paste((120, 120, 120), (19, 0, 20, 20))
+    picture.paste((130, 130, 130), (20, 0, 21, 20))
+    picture.save(tmp_path / "paint.png")
+    lines: list[str] = []
+    found = resolve(painted_layout(), REGION, folder=tmp_path, report=lines.append)
+    assert found.painting is not None
+    assert found.painting.numbers.tolist() == [[0] * 20 + [1] * 20] * 20
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        "40 px (5 %) have colours without a style, and take the nearest colour that has one"
+    ]
+    with pytest.raises(WorldError, match="has colours without a style: #787878"):
+        resolve(painted_layout(), REGION, folder=tmp_path, snap=False)
+
+
+def test_a_painting_of_other_colours_is_refused(tmp_path: Path):
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "paint.png")
+    with pytest.raises(WorldError, match="on more than 25 % of its pixels: #ff0000"):
+        resolve(painted_layout(), REGION, folder=tmp_path)
+
+
 def test_colours_that_mean_no_style_are_listed_most_frequent_first(tmp_path: Path):
     paint = np.repeat(np.array([1, 2, 3, 4, 5, 6, 0], np.uint8), [1, 9, 2, 3, 4, 5, 30])[None]
     words = r"#020202 \(9 px\), #060606 \(5 px\), #050505 \(4 px\), #040404 \(3 px\), #030303 \(2 px\) and 1 more"
