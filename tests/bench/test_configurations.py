@@ -18,10 +18,13 @@ from infgen.engines.eager import EagerEngine
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.model.generator import Generator
+from infgen.rendering import studio
 from infgen.rendering.cost import layer_costs
+from infgen.rendering.engine_files import EngineNeeds
 from infgen.rendering.palette import world_palette
 from infgen.rendering.plan import make_plan
 from infgen.rendering.render import Scene, batch_inputs
+from tests.export.files import onnx_file, tiny_file
 
 
 @pytest.mark.parametrize(
@@ -87,3 +90,18 @@ def test_numbers_of_styles_out_of_range_are_refused(tiny_model: Path, styles: in
 def test_pictures_of_too_many_tiles_are_refused(tiny_model: Path):
     with pytest.raises(LimitError, match="give a smaller side"):
         open_configurations(Request(tiny_model, side=10_000, tile_px=37, styles=(1,), precisions=("fp32",)))
+
+
+def test_an_engine_without_a_file_is_measured_with_its_default_one_and_its_tile(monkeypatch: pytest.MonkeyPatch):
+    needed: list[EngineNeeds] = []
+
+    def find(needs: EngineNeeds, **options: object) -> Path:
+        needed.append(needs)
+        return onnx_file(styles=4)
+
+    monkeypatch.setattr(studio, "default_engine_file", find)
+    request = Request(tiny_file(), side=64, styles=(1, 4), precisions=("fp32",), engines=("onnx",), device="cpu")
+    found = open_configurations(request)
+    assert [(one.engine, one.plan.tile_px) for one in found] == [("eager", (101, 101)), ("onnx-cpu", (101, 101))]
+    assert {needs.styles for needs in needed} == {4}
+    assert found[1].options.engine_file == str(onnx_file(styles=4))  # new processes need not look for it

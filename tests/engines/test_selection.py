@@ -9,6 +9,8 @@ from infgen.engines.selection import engine_kind, open_exported
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.model.generator import Generator
+from infgen.rendering import studio as studios
+from infgen.rendering.engine_files import EngineNeeds
 from infgen.rendering.job import Output, prepare
 from infgen.rendering.plan import make_plan
 from infgen.rendering.studio import Options, open_studio
@@ -116,3 +118,16 @@ def test_a_layout_of_more_styles_is_drawn_where_few_enough_meet(tmp_path: Path):
     studio = open_studio(world, model=tiny_file(), options=studio_options(engine_file=str(onnx_file())))
     prepare(studio, Region(-30, -30, 60, 60), Output(str(tmp_path / "out.png"))).run()
     assert (tmp_path / "out.png").exists()
+
+
+def test_a_picture_in_python_takes_the_default_file_for_its_styles(monkeypatch: pytest.MonkeyPatch):
+    needed: list[int] = []
+
+    def find(needs: EngineNeeds, **options: object) -> Path:
+        needed.append(needs.styles)
+        return onnx_file(styles=4)
+
+    monkeypatch.setattr(studios, "default_engine_file", find)
+    world = World.create(seed=5, layout=four_styles((-515, -515), 401))
+    assert world.render(0, 0, 24, 16, model=tiny_file(), engine="onnx", device="cpu").shape == (16, 24, 3)
+    assert needed == [4]
