@@ -4,14 +4,15 @@
     python -m benchmarks.outpainting PHOTOS --out R --n 12 --sheets
 
 PHOTOS: a folder. Photographs are used for which the SHA-256 of the name, ending in .jpg, begins with a byte below 16; no
-model was trained on them. The last 400 px of each are hidden, and continued again. Latents are kept in the folder --out:
-run the same command again to continue.
+model was trained on them. The last 400 px of each are hidden, and continued again. Latents and pictures are kept in the
+folder --out: run the same command again to continue.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -42,7 +43,7 @@ HIDDEN_PX, SAMPLED_PX = 400, 200
 SIDES = (100, 200, 400)
 HELD_OUT = 16  # of 256
 SAMPLES = 4  # of each of the first photographs
-SAMPLED = 4
+SAMPLED = 2
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,13 @@ class Bench:
             path.with_suffix(".json").write_text(json.dumps(record))
             console.print(f"{name}: {found.psnr:.1f} dB, LPIPS {found.lpips:.3f}, {found.seconds:.0f} s")
         return path
+
+    def keep(self, name: str, make: Callable[[], Pixels]) -> Pixels:
+        """Return the picture ``name``, made now unless it exists."""
+        path = self.folder / f"{name}.png"
+        if not path.exists():
+            Image.fromarray(make()).save(path)
+        return np.asarray(Image.open(path))
 
     def render(self, arrangement: Arrangement, world: World) -> Pixels:
         """Render the region of ``arrangement``."""
@@ -145,9 +153,13 @@ def compare(bench: Bench, paths: Sequence[Path], networks: Sequence[FeatureNetwo
             photo, Extension(right=HIDDEN_PX), scale="source", config=bench.studio.generator.config
         )
         column = photograph.image.width
+        makers = {
+            "infgen": partial(bench.finish, arrangement, [file]),
+            "infgen before": partial(earlier, bench, photo, file),
+        }
         samples = {
-            "infgen": [bench.finish(arrangement, [file], seed=seed) for seed in range(count)],
-            "infgen before": [earlier(bench, photo, file, seed=seed) for seed in range(count)],
+            name: [bench.keep(f"{path.stem}-{name}-{seed}", partial(make, seed=seed)) for seed in range(count)]
+            for name, make in makers.items()
         }
         for name, drawn in samples.items():
             if count > 1:
@@ -155,7 +167,7 @@ def compare(bench: Bench, paths: Sequence[Path], networks: Sequence[FeatureNetwo
             pictures[name].append(drawn[0])
         known = np.asarray(photograph.image)
         for name, method in BASELINES.items():
-            pictures[name].append(method(known))
+            pictures[name].append(bench.keep(f"{path.stem}-{name}", partial(method, known)))
         pictures["photographs"].append(whole)
         columns.append(column)
     report(pictures, columns, networks)

@@ -14,6 +14,7 @@ from infgen.inversion.arrangement import FEATHER_PX, Scale
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
 from infgen.inversion.recipes import DEFAULT_RECIPE, RECIPES
+from infgen.inversion.selecting import CANDIDATES
 from infgen.inversion.settings import Settings
 from infgen.photo import Photograph
 from infgen.rendering.output_names import free_path
@@ -81,6 +82,13 @@ _OPTIONS = (
         help="VGG16 file for --recipe paper. [default: PyTorch's cache]",
     ),
     click.option(
+        "--candidates",
+        type=click.IntRange(1, 256),
+        default=CANDIDATES,
+        show_default=True,
+        help="Number of seeds to try for each picture; the continuation most like the photographs is kept.",
+    ),
+    click.option(
         "--steps",
         type=click.IntRange(1, 100_000),
         help="Limit of steps of an inversion. "
@@ -124,6 +132,7 @@ class PhotographOptions:
     height: int
     horizon: str
     seed: int
+    candidates: int
     recipe: str
     vgg_weights: Path | None
     steps: int | None

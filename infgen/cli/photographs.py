@@ -78,7 +78,7 @@ def _make_locked(arrangement: Arrangement, options: PhotographOptions, *, studio
             studio=studio,
             outputs=outputs,
             seed=options.seed,
-            joining=Joining(options.keep_original, options.feather),
+            joining=Joining(options.keep_original, options.feather, options.candidates),
             strip=options.strip,
             progress=advance,
         )

@@ -29,7 +29,7 @@ from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
 from infgen.world.world import World
 
 Scale = Literal["work", "source"]
-FEATHER_PX = 8  # at working size
+FEATHER_PX = 5  # at working size
 REACH_CELLS = 24  # about two view heights: how far surroundings resemble a photograph
 _MARGIN_PX = 1  # of the working scale
 SIDES = ("left", "top", "right", "bottom")
@@ -141,7 +141,7 @@ class Arrangement:
         """Compose the output (h, w, 3) uint8 from the ``rendered_region`` (H, W, 3) uint8.
 
         ``keep``: insert the photographs' own pixels; otherwise return the model's pixels. ``feather``: width in px of the
-        output of the blend around the photographs; None: 8 px at working size. ``seed``: of the grain at source size.
+        output of the blend around the photographs; None: 5 px at working size. ``seed``: of the grain at source size.
         """
         picture = self._match_colours(generated) if keep else generated
         frame = self.source

@@ -28,6 +28,7 @@ from infgen.inversion.arrangement import panorama as arrange_panorama
 from infgen.inversion.invert import CONTINUING, SMALLEST_PX
 from infgen.inversion.optimise import Inversion, Settings, Step, optimise
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_scale
+from infgen.inversion.selecting import CANDIDATES, select_seed
 from infgen.photo import PhotoSource, open_photograph, unify_profiles
 from infgen.pixels import Pixels
 from infgen.rendering.studio import Studio, open_studio
@@ -40,10 +41,17 @@ SEEDS = 2**64
 
 @dataclass(frozen=True)
 class Joining:
-    """How photographs and generated pixels are joined: see ``Arrangement.finished``."""
+    """How generated pixels are chosen and joined with photographs.
+
+    ``keep``, ``feather``: see ``Arrangement.compose``. ``candidates``: see ``select_seed``.
+    """
 
     keep: bool = True
     feather: int | None = None
+    candidates: int = CANDIDATES
+
+    def __post_init__(self) -> None:
+        check_whole("candidates", self.candidates, least=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +127,14 @@ def draw_samples(
 ) -> Iterator[tuple[World, Pixels]]:
     """Render each sample: its world, and the finished picture (h, w, 3) uint8.
 
-    ``files``: latents, one per photograph. Sample i uses the world of seed ``seed`` + i. Raises InputError if the
-    latents do not fit the model.
+    ``files``: latents, one per photograph. Sample i uses the world of seed ``seed`` + i, or of the best candidate
+    for it. Raises InputError if the latents do not fit the model.
     """
     rendering = studio.coarser(arrangement.rendered_halvings)
     for i in range(samples):
-        world = arrangement.world(files, seed=(seed + i) % SEEDS)
+        own = (seed + i) % SEEDS
+        chosen = select_seed(arrangement, files, studio=studio, seed=own, candidates=joining.candidates)
+        world = arrangement.world(files, seed=chosen)
         generated = rendering.with_world(world).array(arrangement.rendered_region)
         yield world, arrangement.compose(generated, keep=joining.keep, feather=joining.feather, seed=world.seed)
 

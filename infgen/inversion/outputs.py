@@ -142,9 +142,9 @@ def draw(
 ) -> list[Path]:
     """Render and write all pictures, their worlds and the sheet. Returns the paths of pictures, the sheet last.
 
-    ``latents``: files, one per photograph. Sample i uses the world of seed ``seed`` + i. ``strip``: write no metadata of
-    the photograph. Calls ``progress(samples done,
-    samples in total)``. Raises InputError if a file cannot be written or latents do not fit the model.
+    ``latents``: files, one per photograph. Seeds as for ``draw_samples``. ``strip``: write no metadata of the photograph.
+    Calls ``progress(samples done, samples in total)``. Raises InputError if a file cannot be written or latents do not fit
+    the model.
     """
     shown: list[tuple[str, Pixels]] = []
     drawn = draw_samples(arrangement, latents, studio=studio, seed=seed, samples=outputs.samples, joining=joining)

@@ -134,6 +134,8 @@ def test_joined_photographs_equal_those_of_the_command_line(
         64,
         "--scale",
         "work",
+        "--candidates",
+        1,
         "--steps",
         2,
         "--seed",
