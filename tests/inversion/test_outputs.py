@@ -120,7 +120,9 @@ def test_lossless_files_hold_the_pixels_and_jpeg_nearly(name: str, studio: Studi
     for path in (tmp_path / name, tmp_path / "b.jpg"):
         outputs = Outputs(path)
         files = [outputs.save_latents(drawn_latents(studio))]
-        assert draw(arrangement(), files, studio=studio, outputs=outputs, seed=0, joining=Joining(feather=0)) == [path]
+        assert draw(
+            arrangement(), files, studio=studio, outputs=outputs, seed=0, joining=Joining(feather=0, candidates=1)
+        ) == [path]
         found[path.suffix] = pixels(path)
     kept = landscape(1, height=40, width=60)
     assert np.array_equal(found[Path(name).suffix][:, :60], kept)
@@ -138,7 +140,7 @@ def test_the_pictures_and_the_sheet_carry_the_colour_profile_of_the_photograph(
     outputs = Outputs(tmp_path / name, 2)
     files = [outputs.save_latents(drawn_latents(studio))]
     around = arrangement(photograph=image)
-    written = draw(around, files, studio=studio, outputs=outputs, seed=0, joining=Joining())
+    written = draw(around, files, studio=studio, outputs=outputs, seed=0, joining=Joining(candidates=1))
     assert [load(path).info.get("icc_profile") for path in written] == [embedded] * 3
 
 
@@ -159,7 +161,7 @@ def test_seeds_of_samples_wrap_at_the_largest(studio: Studio, tmp_path: Path) ->
         studio=studio,
         outputs=outputs,
         seed=2**64 - 1,
-        joining=Joining(),
+        joining=Joining(candidates=1),
         progress=lambda *step: done.append(step),
     )
     assert [World.load(tmp_path / f"a-{i}.world.json").seed for i in (1, 2)] == [2**64 - 1, 0]
