@@ -15,11 +15,10 @@ test: .venv/dev  ## run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: .venv/dev  ## geometry, oracles, command line and seams: a first answer in under two minutes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q tests/test_geometry.py tests/test_words.py tests/world tests/model \
-		tests/cli/test_info.py tests/cli/test_scale.py tests/cli/test_schema.py tests/engines/test_seams.py
-
-gpu: .venv/gpu  ## measure all that needs a GPU in ten minutes; PHOTOS=folder also trains
-	$(BIN)/python -m benchmarks.gpu_day --out out/gpu $(if $(PHOTOS),--photos $(PHOTOS))
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q tests/test_geometry.py tests/test_words.py tests/test_public_names.py \
+		tests/world tests/model/test_oracle_field.py tests/model/test_oracle_patch.py tests/model/test_config.py \
+		tests/model/test_generator.py tests/model/test_fused.py tests/model/test_mixed_styles.py \
+		tests/rendering/test_seams.py tests/cli/test_info.py tests/cli/test_scale.py tests/cli/test_schema.py
 
 lint: .venv/dev  ## style and formatting
 	$(BIN)/ruff check .
