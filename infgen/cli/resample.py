@@ -9,7 +9,7 @@ import click
 
 from infgen.atomic import check_output
 from infgen.errors import InputError
-from infgen.geometry import Region
+from infgen.geometry import STRUCTURE_HALO, Region, cell_px
 from infgen.inputs import check_outputs
 from infgen.lock import lock_output
 from infgen.model.checkpoint import SHIPPED
@@ -19,6 +19,7 @@ from infgen.world.edits import FIELDS, Edit, FieldName
 from infgen.world.world import World
 from infgen.world.world_fields import Sizes
 
+TEXTURE_HALO = 3  # upper bound of the cells that the convolutions of G_T reach
 _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,15})\s*,\s*([0-9]{1,15})\s*")
 
 
@@ -61,22 +62,23 @@ def command(
         if undo:
             changed, message = world.without_last_edit(), f"undone: {_describe_last(world.edits)}"
         else:
-            changed = _resample(world, region, seed=seed, fields=fields, like=like, model=model)
-            message = _describe_last(changed.edits)
+            sizes = _sizes(world, model)
+            changed = _resample(world, region, seed=seed, fields=fields, like=like, sizes=sizes)
+            message = f"{_describe_last(changed.edits)}; {_describe_reach(changed.edits[-1], sizes)}"
         changed.save(target)
     click.echo(message, err=True)
     click.echo(target)
 
 
 def _resample(
-    world: World, region: str | None, *, seed: int | None, fields: str | None, like: str | None, model: str | None
+    world: World, region: str | None, *, seed: int | None, fields: str | None, like: str | None, sizes: Sizes
 ) -> World:
     if region is None:
         raise InputError("nothing to do; give --region X,Y,W,H to change a region, or --undo")
     return world.resampled(
         parse_region(region, "--region"),
         seed=secrets.randbits(63) if seed is None else seed,
-        sizes=_sizes(world, model),
+        sizes=sizes,
         fields=FIELDS if fields is None else parse_fields(fields),
         like=None if like is None else parse_region(like, "--like"),
     )
@@ -109,6 +111,14 @@ def _sizes(world: World, model: str | None) -> Sizes:
     config = Generator.from_pretrained(SHIPPED if model is None else model).config
     check_world(world, config)
     return config
+
+
+def _describe_reach(edit: Edit, sizes: Sizes) -> str:
+    """Say which pixels an edit can change: the network reaches beyond the region itself."""
+    cells = TEXTURE_HALO + (STRUCTURE_HALO if "local" in edit.fields else 0)
+    reach = cells * cell_px(sizes.world_levels)
+    left, top, right, bottom = edit.x - reach, edit.y - reach, edit.x + edit.w + reach, edit.y + edit.h + reach
+    return f"changes pixels up to {reach} px around it, from ({left}, {top}) to ({right - 1}, {bottom - 1})"
 
 
 def _describe_last(edits: Sequence[Edit]) -> str:

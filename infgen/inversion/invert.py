@@ -95,7 +95,13 @@ def check_latents(
         )
     cover = Cover.of(placed.target(), config, period=period)
     found = latents.cell_x, latents.cell_y, latents.cells, latents.period
-    if found != (cover.x.structure.start, cover.y.structure.start, cover.cells, period):
+    needed = cover.x.structure.start, cover.y.structure.start, cover.cells, period
+    if found[1:] == needed[1:] and found != needed:
+        raise InputError(
+            f"latents {path} begin at column {found[0]} of cells, but {placed.photograph.name} begins at {needed[0]}; latents "
+            "of outpaint fit the first photograph of inbetween only, those of inbetween the same photographs and --gap"
+        )
+    if found != needed:
         pixels, window = latents.pixels, placed.region
         raise InputError(
             f"latents {path} are of {pixels.x.size} x {pixels.y.size} px at ({pixels.x.start}, {pixels.y.start}), "

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from infgen.geometry import Region
 from infgen.model.checkpoint import file_hash
+from infgen.rendering.studio import open_studio
 from infgen.world import anchoring
 from infgen.world.world import World
 from tests.cli.conftest import Call
@@ -46,7 +48,7 @@ REGION = ("--region", "-32,-64,128,96")
 def test_an_edit_is_added_to_the_world_file(resample: Resample, world: Path):
     code, out, err = resample(world, *REGION, "--seed", 5)
     assert (code, out.strip()) == (0, str(world))
-    assert err.strip() == "edit 1: 128 x 96 px at (-32, -64), local and noise, seed 5"
+    assert err.startswith("edit 1: 128 x 96 px at (-32, -64), local and noise, seed 5; changes pixels up to ")
     (edit,) = World.load(world).edits
     assert (edit.x, edit.y, edit.w, edit.h, edit.seed, edit.fields) == (-32, -64, 128, 96, 5, ("local", "noise"))
 
@@ -180,3 +182,16 @@ def test_an_altered_anchor_is_refused_before_anything_is_drawn(render: Call, anc
 def test_an_anchor_of_another_model_is_refused(call: Call, anchored: Path, tmp_path: Path):
     code, _, err = call("render", *WINDOW, "--world", anchored, "-o", tmp_path / "out.png")
     assert (code, "give the right one with --model" in err) == (2, True)
+
+
+def test_no_pixel_changes_beyond_the_stated_ones(resample: Resample, world: Path, tiny_model: Path) -> None:
+    around = Region(-700, -500, 1300, 1000)
+    before = open_studio(World.load(world), model=tiny_model).array(around)
+    _, _, err = resample(world, *REGION, "--seed", 5)
+    numbers = [int(number) for number in re.findall(r"-?\d+", err.split("from ", 1)[1])]
+    after = open_studio(World.load(world), model=tiny_model).array(around)
+    rows, columns = np.nonzero((before != after).any(2))
+    assert columns.min() + around.x >= numbers[0]
+    assert rows.min() + around.y >= numbers[1]
+    assert columns.max() + around.x <= numbers[2]
+    assert rows.max() + around.y <= numbers[3]
