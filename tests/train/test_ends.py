@@ -11,7 +11,7 @@ import torch
 
 from infgen.errors import InputError
 from infgen.model.generator import Generator
-from infgen.train import start
+from infgen.train import evaluation, start
 from infgen.train.checkpoint import RunFolder
 from infgen.train.judge import make_judge_factory
 from infgen.train.loop import Judge, Schedule, StepReport, StopReason
@@ -166,6 +166,20 @@ def test_a_measurement_that_is_nan_is_never_the_best(photos: Path, tmp_path: Pat
 def test_a_model_is_not_measured_with_the_network_of_its_discriminator() -> None:
     with pytest.raises(InputError, match="cannot measure a model trained against the same network"):
         make_judge_factory("fd-effnet", PROJECTED, n=10)
+
+
+def test_the_standard_network_can_be_the_judge(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def load(name: str, files: evaluation.WeightFiles, **_: object) -> None:
+        asked.append((name, files.inception))
+        raise InputError("that is enough")
+
+    monkeypatch.setattr(evaluation, "load_network", load)
+    judge = make_judge_factory("fid", PROJECTED, n=2, inception_weights=Path("weights.pth"))
+    with pytest.raises(InputError, match="that is enough"):
+        start(photos, SMALL, Schedule(steps=1, device="cpu"), out=tmp_path / "a", judge_factory=judge)
+    assert asked == [("inception", Path("weights.pth"))]
 
 
 def test_the_judge_measures_a_distance_from_the_photographs(photos: Path, tmp_path: Path) -> None:
