@@ -2,8 +2,8 @@
 
     python -m benchmarks.pictures docs/images --model runs/mine/model.safetensors
 
-Worlds are numbered from 0 and none is left out. Rows of a world are rows of a training view, so a picture as tall as the view
-shows one landscape.
+It also renders the layouts of docs/examples. Worlds are numbered from 0 and none is left out. Rows of a world are rows of
+a training view, so a picture as tall as the view shows one landscape.
 """
 
 from pathlib import Path
@@ -15,16 +15,20 @@ from PIL import Image
 from infgen import Region, World
 from infgen.model.checkpoint import SHIPPED
 from infgen.model.scales import judged_scales
+from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.train import sample_sheet
-from infgen.world.layout import ResolvedLayout
+from infgen.world.layout import Layout, ResolvedLayout
+from infgen.world.layout_files import resolve
 
 WORLDS = 16
 DEMO_SEED = 7  # chosen by eye among worlds 0 to 15; make demo renders it
 STRIP_VIEWS = 10  # length of the strip in views, each as wide as it is tall
 STRIP_ROWS = 5
 FUSED_STYLES = 4
-QUALITY = 85
+QUALITY, EXAMPLE_QUALITY = 85, 88
+FOLDER = Path(__file__).parent.parent / "docs" / "examples"
+EXAMPLES = {"four-styles": (4096, 512), "painted": (2048, 1024)}  # width, height in px
 
 
 def drawn(studio: Studio, world: World, width: int, height: int) -> Image.Image:
@@ -83,6 +87,17 @@ def scales(studio: Studio, seed: int) -> Image.Image:
     return sheet
 
 
+def save_examples(studio: Studio, out: Path) -> None:
+    """Render the layouts of docs/examples into ``out``, with a preview of the painted one."""
+    for name, (width, height) in EXAMPLES.items():
+        region = Region(0, -height // 2, width, height)
+        layout = resolve(Layout.load(FOLDER / f"{name}.json"), region, folder=FOLDER)
+        there = studio.with_world(World(layout=layout))
+        Image.fromarray(there.array(region)).save(out / f"{name}.jpg", quality=EXAMPLE_QUALITY)
+        if name == "painted":
+            Image.fromarray(preview(there, region)).save(out / f"{name}-preview.png", optimize=True)
+
+
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--model", type=click.Path(path_type=Path), default=SHIPPED)
@@ -114,6 +129,7 @@ def main(out: Path, model: Path, seed: int, precision: str, threads: int | None)
     }
     for name, picture in pictures.items():
         picture.save(out / f"{name}.jpg", quality=QUALITY, optimize=True)
+    save_examples(studio, out)
 
 
 if __name__ == "__main__":
