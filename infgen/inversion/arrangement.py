@@ -76,7 +76,7 @@ class Arrangement:
     @property
     def world_region(self) -> Region:
         """``region`` in px of the world."""
-        return _doubled(self.region, self.halvings)
+        return _double(self.region, self.halvings)
 
     @property
     def rendered_halvings(self) -> int:
@@ -93,7 +93,7 @@ class Arrangement:
             return self.region
         x, y, w, h = self.region.x, self.region.y, self.region.w, self.region.h
         margin = 0 if self.period is not None else _MARGIN_PX
-        return _doubled(Region(x - margin, y - _MARGIN_PX, w + margin, h + _MARGIN_PX), self._doublings)
+        return _double(Region(x - margin, y - _MARGIN_PX, w + margin, h + _MARGIN_PX), self._doublings)
 
     @property
     def _doublings(self) -> int:
@@ -201,7 +201,7 @@ class Arrangement:
             )
 
 
-def _doubled(region: Region, doublings: int) -> Region:
+def _double(region: Region, doublings: int) -> Region:
     return Region(region.x << doublings, region.y << doublings, region.w << doublings, region.h << doublings)
 
 

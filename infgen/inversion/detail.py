@@ -51,7 +51,7 @@ class _Canvas:
     def noise(self, window: Window, seed: int) -> Tensor:
         """Standard normals (1, 1, h, w) that depend on seed and position only."""
         width = self.picture.shape[1]
-        spans = _wrapped(window.x, width) if self.cyclic else (window.x,)
+        spans = _wrap(window.x, width) if self.cyclic else (window.x,)
         parts = [fields.noise(seed, Window(span, window.y), conv=_NOISE_STREAM) for span in spans]
         return torch.cat(parts, -1)[None]
 
@@ -63,7 +63,7 @@ class _Canvas:
                 yield Window(Span(x, min(TILE_PX, width - x)), Span(y, min(TILE_PX, height - y)))
 
 
-def _wrapped(span: Span, period: int) -> list[Span]:
+def _wrap(span: Span, period: int) -> list[Span]:
     """Split ``span`` into parts inside 0 to ``period``."""
     parts, at = [], span.start
     while at < span.stop:

@@ -242,13 +242,13 @@ def preset(
         raise InputError(f"width {width} is out of range; allowed are 1/64 to 4")
     base = PRESETS[name]
 
-    def scaled(channels: int) -> int:
+    def scale_channels(channels: int) -> int:
         return channels if width == 1 else max(4, 4 * round(channels * width / 4))
 
     return GeneratorConfig(
-        texture_channels=tuple(scaled(c) for c in base.texture_channels),
-        local_channels=scaled(base.local_channels),
-        global_channels=scaled(base.global_channels),
+        texture_channels=tuple(scale_channels(c) for c in base.texture_channels),
+        local_channels=scale_channels(base.local_channels),
+        global_channels=scale_channels(base.global_channels),
         coordinates=coordinates,
         structure=structure,
         padding=padding,

@@ -95,9 +95,9 @@ class Generator(nn.Module):
         w = self.mapping(z_g)
         other = None if mix is None else self.mapping(mix)
         w_plus = mix_styles(w, rows=self.config.style_layers, other=other, crossover=crossover)
-        return self.truncated(Style(z_g, w_plus), truncation)
+        return self.truncate(Style(z_g, w_plus), truncation)
 
-    def truncated(self, style: Style, truncation: float) -> Style:
+    def truncate(self, style: Style, truncation: float) -> Style:
         """Interpolate ``style`` towards the mean style: 1 keeps it, 0 gives the mean; the mean of z_g is zero."""
         if truncation == 1.0:
             return style

@@ -84,7 +84,7 @@ def default_engine_file(needs: EngineNeeds, *, gpu: int = 0, report: Report = la
     )
     suffix = SUFFIXES[needs.kind]
     cached = _cache("engines") / f"{stem}-{wanted.model_sha256[:_HASH_DIGITS]}{suffix}"
-    for path in (*_numbered(stem, suffix), cached):
+    for path in (*_list_numbered(stem, suffix), cached):
         if (path == cached or _was_made_here(path)) and _difference(path, wanted, kind=needs.kind, gpu=gpu) is None:
             report(f"engine {needs.kind} uses {path}")
             return path
@@ -92,7 +92,7 @@ def default_engine_file(needs: EngineNeeds, *, gpu: int = 0, report: Report = la
     return cached
 
 
-def _numbered(stem: str, suffix: str) -> Iterator[Path]:
+def _list_numbered(stem: str, suffix: str) -> Iterator[Path]:
     """Yield the existing files of a default name in the current folder, in the order of their numbers."""
     for number in itertools.count(1):
         path = Path(f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")

@@ -124,7 +124,7 @@ def _source(source: ResolvedSource, world: World, generator: Generator) -> Style
     if source.mix is not None:
         other = _seed_style(source.mix.seed, None, 1.0, generator).w_plus
         w_plus = torch.cat([w_plus[:, : source.mix.crossover], other[:, source.mix.crossover :]], dim=1)
-    return generator.truncated(Style(z_g, w_plus), truncation)
+    return generator.truncate(Style(z_g, w_plus), truncation)
 
 
 def _seed_style(seed: int, mix: Mix | None, truncation: float, generator: Generator) -> Style:

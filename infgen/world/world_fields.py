@@ -43,24 +43,24 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
     def draw(seed: int, part: Window) -> Tensor:
         return seeded.local_latent(seed, part, channels=sizes.local_channels, period=period, device=device)
 
-    def redrawn(edit: Edit, part: Window) -> Tensor:
+    def redraw_normals(edit: Edit, part: Window) -> Tensor:
         normals = draw(edit.seed, part)
         return normals.mul_(world.local_truncation) if edit.mean is None else edit.apply_statistics(normals)
 
     values = draw(world.seed, window).mul_(world.local_truncation)
 
-    def stored(anchor: PlacedAnchor) -> tuple[Tensor, Window]:
+    def read_local(anchor: PlacedAnchor) -> tuple[Tensor, Window]:
         if not anchor.reach:
             return anchor.local
-        return _surrounded(anchor, world.seed, period, sizes.local_channels, world.local_truncation)
+        return _surround(anchor, world.seed, period, sizes.local_channels, world.local_truncation)
 
-    write_anchors(values, window, world.placed_anchors, stored, spacing=spacing, period=world.period)
-    redraw(values, window, world.edit_tables["local"], redrawn, spacing=spacing, period=world.period)
+    write_anchors(values, window, world.placed_anchors, read_local, spacing=spacing, period=world.period)
+    redraw(values, window, world.edit_tables["local"], redraw_normals, spacing=spacing, period=world.period)
     return values
 
 
 @lru_cache(maxsize=16)
-def _surrounded(
+def _surround(
     anchor: PlacedAnchor, seed: int, period: int | None, channels: int, truncation: float
 ) -> tuple[Tensor, Window]:
     with torch.inference_mode(False):  # ordinary tensors, independent of the mode of the first caller

@@ -108,13 +108,13 @@ def sweep(folder: Path, history: History, *, keep: Collection[str] = ()) -> None
     latents = [path for path in files if path.suffix == LATENTS and not path.name.startswith(TEMPORARY_PREFIX)]
     if latents:
         with suppress(OSError):  # what a missing document needs is unknown
-            unused += _unnamed(latents, [folder / name for name in documents])
+            unused += _find_unnamed(latents, [folder / name for name in documents])
     for path in unused:
         with suppress(OSError):
             path.unlink()
 
 
-def _unnamed(latents: list[Path], documents: list[Path]) -> list[Path]:
+def _find_unnamed(latents: list[Path], documents: list[Path]) -> list[Path]:
     """Return the files whose names occur in none of the ``documents``."""
     left = {path: json.dumps(path.name).encode() for path in latents}
     for document in documents:

@@ -65,9 +65,9 @@ class Comparison:
                 continue
             pictures = take.pictures if self.dump is None else self.dump.keep(take.title, take.pictures)
             with self.phase(take.title) as progress:
-                fake = collect(pictures, self._used(take.metrics), count=n, progress=progress)
+                fake = collect(pictures, self._select_networks(take.metrics), count=n, progress=progress)
             for metric in take.metrics:
-                yield self._measured(metric, real, fake, scale, take)
+                yield self._measure(metric, real, fake, scale, take)
         if self.request.floor:
             yield from self._floor(scale, photos)
 
@@ -136,20 +136,20 @@ class Comparison:
         features: list[Features] = []
         for half in halves(photos, seed=request.seed):
             with self.phase(self._title("half of the photographs", scale)) as progress:
-                used = self._used(metrics)
+                used = self._select_networks(metrics)
                 features.append(real_features(half, used, n=request.n, seed=request.seed, progress=progress))
         one, other = features
         take = _Take("", iter(()), metrics, FLOOR)
-        yield from (self._measured(metric, one, other, scale, take) for metric in metrics)
+        yield from (self._measure(metric, one, other, scale, take) for metric in metrics)
 
     def _title(self, what: str, scale: Scale) -> str:
         several = self.generator.config.scales and self.request.protocol == "patches"
         return f"{what}, {scale.label}" if several else what
 
-    def _used(self, metrics: Sequence[Metric]) -> list[FeatureNetwork]:
+    def _select_networks(self, metrics: Sequence[Metric]) -> list[FeatureNetwork]:
         return [network for network in self.networks if network.name in networks_of(metrics)]
 
-    def _measured(self, metric: Metric, real: Features, fake: Features, scale: Scale, take: _Take) -> Measurement:
+    def _measure(self, metric: Metric, real: Features, fake: Features, scale: Scale, take: _Take) -> Measurement:
         """One metric of the features of real and generated pictures."""
         network = next(n for n in self.networks if n.name == metric.network)
         value, deviation = distance(metric, real[network.name], fake[network.name], network, seed=self.request.seed)

@@ -129,14 +129,14 @@ def diversity(painter: Painter, *, n: int, seed: int, progress: Progress = silen
     metric = Lpips.load().to(painter.device)
     sums = [0.0, 0.0]
     for i in range(n):
-        first, second, third = (_placed(painter, seed, i, variant) for variant in ("a", "same style", "other style"))
+        first, second, third = (_draw_pair(painter, seed, i, variant) for variant in ("a", "same style", "other style"))
         for k, other in enumerate((second, third)):
             sums[k] += float(metric(first, other))
         progress(i + 1, n)
     return Diversity(sums[0] / n, sums[1] / n, n)
 
 
-def _placed(painter: Painter, seed: int, index: int, variant: str) -> torch.Tensor:
+def _draw_pair(painter: Painter, seed: int, index: int, variant: str) -> torch.Tensor:
     """Patch (1, 3, patch, patch) in [-1, 1] of pair ``index``: world "a", or another one at its place."""
     first = place(painter.config, painter.scale, index, seed=seed, purpose="diversity a")
     world: World = sample(seed, index, purpose=f"diversity {variant}").world

@@ -73,10 +73,10 @@ def _heading(report: Report, column: str) -> str:
 
 def _value(m: Measurement) -> str:
     spread = "" if m.deviation is None else f" ± {m.deviation:.3g}"
-    return f"{m.value:.4g}{spread}{_resized(m)}"
+    return f"{m.value:.4g}{spread}{_describe_resize(m)}"
 
 
-def _resized(m: Measurement) -> str:
+def _describe_resize(m: Measurement) -> str:
     if m.enlarged is None:
         return ""
     return f" (enlarged x{m.enlarged:.3g})" if m.enlarged > 1 else f" (shrunk x{1 / m.enlarged:.3g})"

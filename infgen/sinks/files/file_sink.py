@@ -156,7 +156,7 @@ class FileSink:
         except BaseException as error:
             self._stop_encoding()
             if isinstance(error, OSError):
-                raise self._unwritten(error) from error
+                raise self._write_error(error) from error
             raise
         self._dispose(keep=False)
         progress(total, total)
@@ -190,9 +190,9 @@ class FileSink:
         try:
             self._encoding.task.check()
         except OSError as error:
-            raise self._unwritten(error) from error
+            raise self._write_error(error) from error
 
-    def _unwritten(self, error: OSError) -> InfgenError:
+    def _write_error(self, error: OSError) -> InfgenError:
         self._work_file.check_present()
         return InfgenError(
             f"{self._target} was not written: {error.strerror or error}; free some disk space or choose another folder; "
