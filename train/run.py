@@ -14,8 +14,9 @@ from infgen.model.generator import Generator
 from infgen.progress import Progress, silent
 from infgen.train.checkpoint import RunFolder, grow_from
 from infgen.train.data.archives import SkippedFile
+from infgen.train.data.own_pictures import without_own_pictures
 from infgen.train.data.pyramid import PhotoPyramid
-from infgen.train.data.sources import RUN_FOLDER, list_places
+from infgen.train.data.sources import RUN_FOLDER, list_places, open_source
 from infgen.train.loop import Judge, Schedule, StepReport, StopReason, Trainer
 from infgen.train.memory import keep_freed_memory
 from infgen.train.presets import Recipe
@@ -114,7 +115,12 @@ def start(
     check_outputs(folder.outputs, [("model file", init)], data=places)
     if resume:
         recipe = folder.keep_diversity(recipe)
-    photos, skipped = PhotoPyramid.open(data, recipe.trained_scales, pre_resize_px=recipe.pre_resize, progress=progress)
+    source = open_source(data)
+    if out.resolve() == Path(data).resolve() / RUN_FOLDER:  # DATA is also where commands leave their pictures
+        source = without_own_pictures(source, Path(data))
+    photos, skipped = PhotoPyramid.open(
+        source, recipe.trained_scales, pre_resize_px=recipe.pre_resize, progress=progress
+    )
     if len(photos) < least_photographs:
         raise InputError(
             f"{Path(data).resolve()} holds {len(photos)} usable photographs; training needs at least {least_photographs}, "

@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from infgen.atomic import check_output, write_atomically
 from infgen.errors import InputError, LimitError
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
 
+MARK = "infgen sheet"  # in the file, so that training can tell a sheet from a photograph
 MAX_SHEET_PX = 10**8  # the sheet is held in memory, 3 bytes per px
 LABEL_PX = 18
 _GAP_PX = 4
@@ -81,5 +84,9 @@ def text_strip(text: str, width: int) -> Image.Image:
 
 def save_sheet(image: Image.Image, path: Path, *, profile: bytes | None = None) -> None:
     """Write ``image`` atomically, in the format of the extension of ``path``. ``profile``: its colour profile (ICC)."""
+    name = _FORMATS[path.suffix.lower()][0]
+    marks = PngInfo()
+    marks.add_text("Software", MARK)
+    marked: dict[str, Any] = {"pnginfo": marks} if name == "PNG" else {"comment": MARK}
     with write_atomically(path) as temporary:
-        image.save(temporary, _FORMATS[path.suffix.lower()][0], icc_profile=profile)
+        image.save(temporary, name, icc_profile=profile, **marked)

@@ -41,7 +41,7 @@ class PhotoPyramid:
     @classmethod
     def open(
         cls,
-        data: str | Path,
+        data: str | Path | Source,
         scales: Sequence[Scale],
         *,
         pre_resize_px: int | None = None,
@@ -52,7 +52,7 @@ class PhotoPyramid:
         No photograph is enlarged. The scales share INFGEN_DATA_CACHE_MB in proportion to their view areas. Raises
         InputError if a scale has no photograph that is large enough, and whatever ``open_source`` raises.
         """
-        source = open_source(data)
+        source = data if isinstance(data, Source) else open_source(data)
         areas = [scale.view_px**2 for scale in scales]
         cache_bytes = DATA_CACHE_MB.value() * MIB
         sets = tuple(
