@@ -67,7 +67,7 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option(
     "--local-truncation",
     type=float,
-    help="1: full variety of compositions; lower values are calmer. [default: 0.6]",
+    help="1: full variety of compositions; lower values are calmer. [default: 0.5]",
 )
 @click.option("--noise", type=float, help="Multiply the strength of the fine noise. [default: 1]")
 @click.option("--period", type=int, help="Period in px after which the world repeats along x.")

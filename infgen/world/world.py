@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # fields import this module
 __all__ = ["PX_LIMIT", "Anchor", "Edit", "Mix", "StyleSource", "World"]
 
 DEFAULT_TRUNCATION = 0.7
-DEFAULT_LOCAL_TRUNCATION = 0.6
+DEFAULT_LOCAL_TRUNCATION = 0.5
 
 _NOT_TRUNCATED = {"truncation": 1.0, "local_truncation": 1.0}  # the defaults of schema 1
 _LISTS = ("anchors", "edits")  # omitted from documents if empty

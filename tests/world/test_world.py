@@ -49,7 +49,7 @@ def test_a_world_that_schema_1_can_express_is_written_in_schema_1():
 
 def test_a_new_world_is_written_with_its_schema_and_both_truncations():
     document = World(seed=3).to_dict()
-    assert (document["schema"], document["truncation"], document["local_truncation"]) == (2, 0.7, 0.6)
+    assert (document["schema"], document["truncation"], document["local_truncation"]) == (2, 0.7, 0.5)
 
 
 def refusal_of(text: str | bytes) -> str:
