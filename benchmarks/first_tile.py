@@ -57,7 +57,7 @@ def main(
     """Measure; see the module's docstring."""
     if threads is not None:
         torch.set_num_threads(threads)  # for the line about the machine; the processes set it on their own
-    region, options = Region(0, -(side // 2), side, side), Options(tile, 1, precision, threads)
+    region, options = Region(0, -(side // 2), side, side), Options(tile_px=tile, precision=precision, threads=threads)
     with model_file(model=model, preset_name=preset) as path:
         runs = [
             measure_cold_start(World(seed=0), region, model=path, options=options, only_first_tile=True)

@@ -140,7 +140,9 @@ def main(
     """Measure; see the module's docstring."""
     region = Region(-(side // 2), -(side // 2), side, side)
     with model_file(model=model, preset_name=preset) as path:
-        studio = open_studio(World(seed=0), model=path, options=Options(tile, 1, precision, threads))
+        studio = open_studio(
+            World(seed=0), model=path, options=Options(tile_px=tile, precision=precision, threads=threads)
+        )
     plan = studio.plan(region)
     studios = {name: studio.with_world(World(seed=0, layout=layout)) for name, layout in layouts(plan).items()}
     check_same_picture(studios, plan)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -37,6 +37,7 @@ class Schedule:
     """
 
     steps: int
+    _: KW_ONLY
     hours: float | None = None  # of this call, resumed or not
     checkpoint_every: int = 500
     sample_every: int = 1000

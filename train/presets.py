@@ -5,7 +5,7 @@ A comment above each preset states its purpose, its requirements and its expecte
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import Any, Literal
 
 from infgen.errors import InputError
@@ -30,6 +30,7 @@ class Recipe:
     """
 
     generator: str  # name of a generator preset
+    _: KW_ONLY
     width: float = 1.0  # multiplies the generator's channels
     coordinates: CoordinateSystem = "scenery"
     structure: Structure = "implicit"  # ablations: "pointwise" is G_S without feature unfolding, "none" is without G_S

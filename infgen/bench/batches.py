@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -41,6 +41,7 @@ class BatchRequest:
     """
 
     model: Path
+    _: KW_ONLY
     side: int = 1024
     batches: tuple[int, ...] = (1, 2, 4, 8)
     devices: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,6 +42,7 @@ class Request:
     """
 
     model: Path
+    _: KW_ONLY
     side: int = 1024
     styles: tuple[int, ...] = (1, 2, 4)
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
@@ -61,7 +62,7 @@ class Request:
 
     def options(self) -> list[Options]:
         """List the options of each engine: PyTorch once per precision, then each engine file."""
-        common = Options(self.tile_px, 1, None, self.threads, self.device)
+        common = Options(tile_px=self.tile_px, threads=self.threads, device=self.device)
         eager = [replace(common, precision=precision) for precision in self.precisions]
         files = [replace(common, engine_file=file) for file in self.engine_files]
         most = max(self.styles, default=1)

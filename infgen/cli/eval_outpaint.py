@@ -74,7 +74,10 @@ def command(
         chosen, steps=steps or chosen.steps, lpips_weights=vgg_weights if chosen.lpips == "vgg" else None
     )
     request = OutpaintRequest(
-        metrics_named([name for word in metrics.split(",") if (name := word.strip())]), n, settings, seconds
+        metrics_named([name for word in metrics.split(",") if (name := word.strip())]),
+        n=n,
+        settings=settings,
+        seconds=seconds,
     )
     outputs = [path for path in (dump, json_file) if path is not None]
     check_outputs(outputs, [("model file", model), ("weights", vgg_weights)], data=list_places(photos))

@@ -170,7 +170,17 @@ def command(
     if many and (len(devices) > 1 or scheduler is not None):
         raise InputError("--seeds renders on one device; omit --scheduler, and give one --device")
     first, halvings = devices[0] if devices else None, parse_scale(scale)
-    options = Options(tile, batch, precision, threads, first, engine, engine_file, provider, halvings)
+    options = Options(
+        tile_px=tile,
+        batch=batch,
+        precision=precision,
+        threads=threads,
+        device=first,
+        engine=engine,
+        engine_file=engine_file,
+        provider=provider,
+        halvings=halvings,
+    )
     region = region.coarser(halvings)
     if output is None:
         suffix = picture_suffix(region.w, region.h, "zarr" if scheduler and file_format is None else file_format)

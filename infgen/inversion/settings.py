@@ -34,7 +34,7 @@ class Weights:
 PAPER_WEIGHTS = Weights(pixel=10, lpips=10, noise=1000, z_g=10, z_l=10, z_g_std=1, z_l_std=1, z_l_excess=0, style=0.01)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings of an inversion. ``Settings()`` reconstructs best; ``Settings.paper()`` has the paper's values.
 

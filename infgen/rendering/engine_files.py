@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +38,7 @@ class EngineNeeds:
 
     kind: FileKind
     model: Path
+    _: KW_ONLY
     tile_px: int | None = None
     styles: int = 1
     precision: Precision = "fp32"

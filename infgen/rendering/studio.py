@@ -31,7 +31,7 @@ from infgen.world.world import World
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """How to compute a picture. Only ``precision`` and ``halvings`` change pixels by more than rounding."""
 

@@ -7,7 +7,7 @@ Only these are compared with the photographs' own.
 import importlib.util
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,7 @@ class OutpaintRequest:
     """
 
     metrics: tuple[Metric, ...]
+    _: KW_ONLY
     n: int = 40
     settings: Settings = CONTINUING
     seconds: float | None = None

@@ -1,6 +1,6 @@
 """What to measure, checked before anything is read or drawn, and how many pixels it draws."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from infgen.engines.eager import Precision
@@ -37,6 +37,7 @@ class Request:
     """
 
     metrics: tuple[Metric, ...]
+    _: KW_ONLY
     scales: tuple[int, ...] = DEFAULT_SCALES
     n: int = 1000
     seed: int = 0
