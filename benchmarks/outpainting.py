@@ -29,6 +29,7 @@ from infgen.inversion.compositing import enlarge, match_colours, paste
 from infgen.inversion.continuation import invert_photograph
 from infgen.inversion.invert import CONTINUING
 from infgen.inversion.placing import Placed, place
+from infgen.inversion.selecting import select_seed
 from infgen.perceptual import Lpips
 from infgen.photo import Photograph, open_photograph
 from infgen.pixels import Pixels
@@ -78,7 +79,8 @@ class Bench:
 
     def finish(self, arrangement: Arrangement, files: Sequence[Path], *, seed: int = 0) -> Pixels:
         """Return the finished picture."""
-        return arrangement.compose(self.render(arrangement, arrangement.world(files, seed=seed)), seed=seed)
+        chosen = select_seed(arrangement, files, studio=self.studio, seed=seed)
+        return arrangement.compose(self.render(arrangement, arrangement.world(files, seed=chosen)), seed=chosen)
 
 
 def choose(folder: Path, count: int, *, any_part: bool) -> list[Path]:

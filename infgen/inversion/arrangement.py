@@ -174,6 +174,9 @@ class Arrangement:
         reaches = (*(reach << doublings for reach in REACHES_PX), *finest)
         for photo in self.photographs:
             pixels, known = photo.finer(doublings)
+            if self.period is not None:  # colours at the ends must meet
+                most = max(1, (region.w - pixels.shape[1]) // 2)
+                reaches = tuple(min(reach, most) for reach in reaches)
             off = ((1 << doublings) - 1) // 2
             x, y = (photo.x << doublings) - region.x - off, (photo.y << doublings) - region.y - off
             generated = match_colours(generated, pixels, known, x=x, y=y, reaches=reaches)

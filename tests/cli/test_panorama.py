@@ -14,7 +14,7 @@ from infgen.world.world import World
 from tests.cli.conftest import Call
 from tests.cli.photographs import QUICK, photograph, pixels
 
-PERIOD = 592  # the shortest for 60 px and the cells around them is 544
+PERIOD = 1232  # the shortest for 60 px and the cells around them is 544
 X = -(PERIOD - 60) // 2
 
 
@@ -22,7 +22,7 @@ X = -(PERIOD - 60) // 2
 def done(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A finished panorama, out.png."""
     folder = tmp_path_factory.mktemp("panorama")
-    words = [photograph(folder), "--w", 590, *QUICK, "--feather", 6, "--model", tiny_model, "-o", folder / "out.png"]
+    words = [photograph(folder), "--w", 1230, *QUICK, "--feather", 6, "--model", tiny_model, "-o", folder / "out.png"]
     result = CliRunner().invoke(command, [str(w) for w in words], catch_exceptions=False)
     (folder / "said").write_text(result.output)
     return folder
@@ -35,7 +35,7 @@ def studio(done: Path, tiny_model: Path) -> Studio:
 
 def test_the_width_is_rounded_to_cells_and_that_is_said(done: Path) -> None:
     assert pixels(done / "out.png").shape == (40, PERIOD, 3)
-    assert "width 590 px is rounded to 592 px, whole cells of the model" in (done / "said").read_text()
+    assert "width 1230 px is rounded to 1232 px, whole cells of the model" in (done / "said").read_text()
 
 
 def test_the_photograph_stands_once_in_the_middle(done: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_photograph_stands_once_in_the_middle(done: Path) -> None:
     assert np.array_equal(kept, pixels(done / "photo.png")[:, 6:54])
 
 
-@pytest.mark.parametrize("shift", [1, 16, 100, 296, 591])
+@pytest.mark.parametrize("shift", [1, 16, 100, 616, 1231])
 def test_the_rolled_picture_is_the_world_at_a_shifted_place(shift: int, studio: Studio) -> None:
     picture = studio.array(Region(X, -20, PERIOD, 40)).astype(int)
     shifted = studio.array(Region(X + shift, -20, PERIOD, 40))

@@ -261,6 +261,7 @@ def test_a_panorama_at_source_size_keeps_the_photograph_and_closes() -> None:
     waves = np.repeat(np.repeat(columns[None, :, None], 50, 0), 3, 2).round().astype(np.uint8)
     assert np.abs(np.diff(arrangement.compose(waves, keep=False)[:, [-1, 0], 0].astype(int))).max() <= 1
     output = arrangement.compose(waves)
+    assert np.abs(np.diff(output[:, [-1, 0], 0].astype(int))).max() <= 1  # colours are matched to the same at both ends
     assert arrangement.source is not None
     (place,) = arrangement.source.places
     assert np.array_equal(output[:, place.x : place.x + 300], np.asarray(photo.photograph.image))
