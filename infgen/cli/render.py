@@ -30,6 +30,7 @@ from infgen.rendering.output_names import free_path, picture_stem, picture_suffi
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, Start, find_unfinished, list_outputs
+from infgen.sinks.formats import MAX_OVERLAP
 from infgen.world.layout import Layout, Painting
 from infgen.world.layout_files import list_reads, resolve
 from infgen.world.seeds import parse_seeds
@@ -78,6 +79,13 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
     type=click.Choice([f.key for f in FORMATS]),
     help="File format. [default: by extension]",
 )
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, MAX_OVERLAP),
+    default=0,
+    show_default=True,
+    help="Px that neighbouring tiles share (.dzi), for viewers that show lines between tiles.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted render of the same picture.")
 @click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")
 @scale_option
@@ -123,6 +131,7 @@ def command(
     period: int | None,
     model: str | None,
     file_format: str | None,
+    overlap: int,
     resume: bool,
     restart: bool,
     scale: str,
@@ -187,7 +196,7 @@ def command(
         named = FIELD if many else world.seed
         stem = picture_stem(region, seed=named, source=styles or world_file, at_origin=x == 0 and y is None)
         output = f"{stem}{suffix}" if many else str(free_path(stem, suffix))
-    target = Output(output, _start(resume, restart), file_format)
+    target = Output(output, _start(resume, restart), file_format, overlap)
     if many:
         target = replace(target, path=file_of(check_pattern(output), many[0]))
     studio = open_studio(world, model=model, options=options, report=report_lines(quiet=quiet))

@@ -36,6 +36,7 @@ class Output:
     path: str
     start: Start = "new"
     file_format: str | None = None
+    overlap: int = 0  # px that neighbouring tiles of a DeepZoom picture share
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,12 @@ class Job:
             return
         output = self.output
         with open_sink(
-            output.path, self.plan.grid, self.provenance, start=output.start, file_format=output.file_format
+            output.path,
+            self.plan.grid,
+            self.provenance,
+            start=output.start,
+            file_format=output.file_format,
+            overlap=output.overlap,
         ) as sink:
             with phase("rendering") as progress:
                 self._fill(sink, progress)
@@ -118,6 +124,10 @@ def prepare(studio: Studio, region: Region, output: Output, *, workers: Workers 
         file_format = format_of(output.path, output.file_format)
     else:
         file_format = check_picture(output.path, plan.grid, start=output.start, file_format=output.file_format)
+    if output.overlap and file_format.key != "dzi":
+        raise InputError(
+            f"output {output.path} is {file_format.name}; only DeepZoom (.dzi) has --overlap, leave it out"
+        )
     if workers.scheduler is not None and file_format.name != "OME-Zarr":
         raise InputError(
             f"output {output.path} is {file_format.name}, which one process writes; with a scheduler give a .zarr folder or URL"

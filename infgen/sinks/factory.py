@@ -48,9 +48,17 @@ def check_picture(path: str | Path, grid: Grid, *, start: Start = "new", file_fo
 
 
 def open_sink(
-    path: str | Path, grid: Grid, provenance: Provenance, *, start: Start = "new", file_format: str | None = None
+    path: str | Path,
+    grid: Grid,
+    provenance: Provenance,
+    *,
+    start: Start = "new",
+    file_format: str | None = None,
+    overlap: int = 0,
 ) -> Sink:
     """Open a sink for the picture of ``grid`` in the file ``path`` (for Zarr a folder, or a URL).
+
+    ``overlap``: px that neighbouring tiles of a DeepZoom picture share.
 
     ``start`` "new": refuse an unfinished picture with finished tiles. "resume": continue it, or start if there is none.
     "restart": start from scratch. Raises what ``check_picture`` raises, and InputError if ``provenance`` or ``grid``
@@ -63,14 +71,16 @@ def open_sink(
         return ZarrSink(str(path), grid, provenance, start=start)
     from infgen.sinks.files.file_sink import FileSink  # load the image library only to write a picture
 
-    return FileSink(check_output(path), grid, provenance, start=start, file_format=chosen, encoder=_encoder(chosen.key))
+    return FileSink(
+        check_output(path), grid, provenance, start=start, file_format=chosen, encoder=_encoder(chosen.key, overlap)
+    )
 
 
-def _encoder(key: str) -> MakeEncoder:
+def _encoder(key: str, overlap: int) -> MakeEncoder:
     if key == "dzi":
         from infgen.sinks.encoders.deepzoom import DeepZoomEncoder
 
-        return DeepZoomEncoder
+        return partial(DeepZoomEncoder, overlap=overlap)
     if key in ("tiff", "cog"):
         from infgen.sinks.encoders.tiff import TiffEncoder
 

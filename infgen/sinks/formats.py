@@ -7,6 +7,7 @@ from infgen.errors import InputError
 from infgen.limits import MIB
 
 WORK_FILE_BYTES = 3  # per px of the work file, which holds tiles as raw rows until they are encoded
+MAX_OVERLAP = 4  # px of DeepZoom tiles; the figures below hold up to it
 QUEUE_BYTES = 2**26  # of tiles queued for the work file; one tile of any size is always accepted
 _FIXED_BYTES = 4 * MIB  # headers and provenance, in memory and on disk
 
@@ -58,7 +59,7 @@ FORMATS: tuple[Format, ...] = (
     Format("tiff", "BigTIFF", (".tif", ".tiff"), 10**8, file_bytes=4.1, tile_bytes=4096),
     # Tiles are first written in the order of encoding, then copied in the order of the format.
     Format("cog", "COG", (".tif", ".tiff"), 10**8, file_bytes=8.2, tile_bytes=8192),
-    Format("dzi", "DeepZoom", (".dzi",), 10**8, file_bytes=4.1, tile_bytes=8192),
+    Format("dzi", "DeepZoom", (".dzi",), 10**8, file_bytes=4.3, tile_bytes=8192),
     Format("zarr", "OME-Zarr", (".zarr",), 2**40, file_bytes=4.1, work_file_bytes=0),
 )
 

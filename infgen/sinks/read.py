@@ -113,17 +113,17 @@ def _damage_error(path: Path, error: BaseException) -> InputError:
 
 def _read_tiles(path: Path, box: Box) -> Pixels:
     """Join the tiles of the largest level of a DeepZoom picture."""
-    from infgen.sinks.encoders.deepzoom import read_description, tiles_of
+    from infgen.sinks.encoders.deepzoom import overlapping, read_description, tiles_of
 
-    width, height, side, extension = read_description(path)
+    width, height, side, extension, overlap = read_description(path)
     folder = tiles_of(path) / str((max(width, height) - 1).bit_length())  # levels count from 1 x 1 px
     grid = Grid(width, height, side, side)
     pixels = np.empty((box.h, box.w, CHANNELS), np.uint8)
     for row in range(box.y // side, (box.y + box.h - 1) // side + 1):
         for column in range(box.x // side, (box.x + box.w - 1) // side + 1):
             tile = folder / f"{column}_{row}.{extension}"
-            whole = grid.box(row * grid.columns + column)
-            part = _overlap(whole, box)
+            number = row * grid.columns + column
+            whole, part = overlapping(grid, number, overlap), _overlap(grid.box(number), box)
             image = _open(tile)
             if (image.width, image.height) != (whole.w, whole.h):
                 raise InputError(

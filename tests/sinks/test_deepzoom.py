@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from infgen.errors import InputError
-from infgen.sinks import Box, open_sink, picture_size, read_provenance, read_region
+from infgen.sinks import Box, Grid, open_sink, picture_size, read_provenance, read_region
 from infgen.sinks.encoders.cascade import half
-from tests.sinks.pictures import GRID, PROVENANCE, Pixels, begin, names, noise, save
+from tests.sinks.pictures import GRID, PROVENANCE, Pixels, begin, names, noise, save, write
 
 WIDTH, HEIGHT = 1301, 1030
 PICTURE = noise(width=WIDTH, height=HEIGHT)
@@ -90,7 +90,7 @@ def test_an_unfinished_picture_shows_no_description(tmp_path: Path) -> None:
         "",
         "<Image/>",
         '<Image Format="../png" Overlap="0" TileSize="512"><Size Width="8" Height="8"/></Image>',
-        '<Image Format="png" Overlap="1" TileSize="512"><Size Width="8" Height="8"/></Image>',
+        '<Image Format="png" Overlap="x" TileSize="512"><Size Width="8" Height="8"/></Image>',
         '<Image Format="png" Overlap="0" TileSize="0"><Size Width="8" Height="8"/></Image>',
         '<Image Format="png" Overlap="0" TileSize="512"><Size Width="8" Height="99999999999"/></Image>',
     ],
@@ -119,3 +119,25 @@ def test_a_tile_of_another_size_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a_files" / "9" / "0_0.png")
     with pytest.raises(InputError, match="has 8 x 8 px"):
         read_region(tmp_path / "a.dzi", Box(0, 0, 8, 8))
+
+
+@pytest.mark.parametrize("overlap", [1, 4])
+def test_tiles_share_the_pixels_of_their_overlap(overlap: int, tmp_path: Path) -> None:
+    picture = noise(width=1301, height=1600)  # more rows than are kept
+    grid = Grid(1301, 1600, 400, 400)
+    with open_sink(tmp_path / "a.dzi", grid, PROVENANCE, overlap=overlap) as sink:
+        write(sink, picture, grid)
+        sink.finish()
+    assert f'Overlap="{overlap}"' in (tmp_path / "a.dzi").read_text()
+    expected = picture
+    for number in range(11, 8, -1):
+        for file in (tmp_path / "a_files" / str(number)).iterdir():
+            x, y = (512 * int(part) for part in file.stem.split("_"))
+            rows, columns = slice(max(0, y - overlap), y + 512 + overlap), slice(max(0, x - overlap), x + 512 + overlap)
+            with Image.open(file) as tile:
+                np.testing.assert_array_equal(np.asarray(tile), expected[rows, columns])
+        expected = half(expected)
+    for box in (Box(500, 500, 30, 30), Box(100, 3, 1201, 1500), Box(1300, 1599, 1, 1)):
+        part = picture[box.y : box.y + box.h, box.x : box.x + box.w]
+        np.testing.assert_array_equal(read_region(tmp_path / "a.dzi", box), part)
+    assert names(tmp_path) == ["a.dzi", "a_files"]
