@@ -16,7 +16,7 @@ from infgen.model.checkpoint import file_hash
 from infgen.rendering.inspect import describe
 from infgen.rendering.job import Output, prepare
 from infgen.rendering.studio import Options, Studio, open_studio
-from infgen.rendering.verify import verify
+from infgen.rendering.verify import CLOSE, MOSTLY, verify
 from infgen.serve import create_app
 from infgen.sinks import find_unfinished, read_region
 from infgen.sinks.grid import Box
@@ -102,7 +102,11 @@ def test_an_old_picture_verifies_against_its_provenance(name: str, old: Path) ->
     options = Options(engine_file=str(old / "engine.onnx")) if name == "engine.png" else None
     result = verify(str(old / name), model=old / "model.safetensors", tiles=99, options=options)
     assert len(result.checks) == result.tiles_in_all
-    assert result.passed
+    if result.lossy:
+        assert result.passed
+        return
+    assert max(check.largest for check in result.checks) <= CLOSE
+    assert np.mean([check.equal for check in result.checks]) >= MOSTLY  # tiles are too small to be judged one by one
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -180,7 +180,7 @@ def record(**changes: str) -> list[tuple[str, str]]:
 
 
 def test_metadata_are_found_among_fields_of_every_kind(info: Info, tmp_path: Path) -> None:
-    others = b"\x08\x8a\x01" + b"\x11" + bytes(8) + b"\x1d" + bytes(4) + message((20, b"training"))
+    others = b"\x08\x8a\x01" + b"\x11" + bytes(8) + b"\x1d" + bytes(4) + message((2, b"producer"))
     assert info(sealed(tmp_path / "a.onnx", *record(), more=others))["styles"] == 1
 
 
