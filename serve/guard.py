@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers
-from starlette.requests import cookie_parser
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,6 +36,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 COOKIE = "infgen_session"
 OPEN_PATHS = ("/health/live", "/health/ready")  # monitoring needs no token
 WRONG_TOKEN_SECONDS, WRONG_TOKENS_AT_ONCE = 1.0, 16  # limit the rate of guesses
+CLIENT_GONE = 499  # status in logs and metrics only
 LEAST_RATE = 4 * KIB  # bytes per second of a body, after INFGEN_REQUEST_SECONDS
 _FORM_OVERHEAD = 64 * KIB  # form fields and boundaries, without the photographs
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -75,6 +76,8 @@ class Guard:
                 await self._app(scope, _limit_body(receive, _limit(scope)), send_and_note)
             else:
                 await refusal(scope, receive, send_and_note)
+        except ClientDisconnect:
+            status = status or CLIENT_GONE
         except Exception as error:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             if not status:
@@ -116,7 +119,7 @@ class Guard:
         return None
 
     async def _answer_guess(self, error: WrongTokenError) -> Response:
-        """Delay the answer to a wrong token. Further ones meanwhile are rejected at once, right or wrong."""
+        """Delay the answer to a wrong token. Too many wrong ones at a time are rejected at once."""
         if self._guesses >= WRONG_TOKENS_AT_ONCE:
             return error_response(BusyError("too many wrong tokens; try again later", retry_after=5))
         self._guesses += 1

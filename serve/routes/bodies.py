@@ -12,6 +12,7 @@ from anyio import CapacityLimiter
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from infgen.errors import InfgenError, LimitError
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_PAINTING_PIXELS, MAX_UPLOADS
@@ -50,12 +51,7 @@ class BodyRoute(APIRoute):
             with _upload(canvas):
                 size = int(request.headers.get("content-length", 0))
                 await anyio.to_thread.run_sync(canvas.storage.require, size)
-                try:
-                    await checked.form()
-                except OSError as error:
-                    raise StorageError(
-                        f"the photographs cannot be received ({error.strerror}); try again later"
-                    ) from None
+                await _receive_form(checked)
             return await handle(checked)
 
         return read_and_handle
@@ -78,6 +74,18 @@ class _BodyRequest(Request):
         """Return the form. Its numbers of files and fields are limited to those that a route can use."""
         limits |= {"max_files": MAX_INBETWEEN_PHOTOS.value() + 1, "max_fields": MAX_FIELDS}
         return super().form(**limits | {"max_part_size": MAX_FIELD_BYTES})
+
+
+async def _receive_form(request: Request) -> None:
+    """Receive the form of ``request``, which keeps it. Raises StorageError, or InvalidBodyError for a broken form."""
+    try:
+        await request.form()
+    except (HTTPException, ClientDisconnect):
+        raise
+    except OSError as error:
+        raise StorageError(f"the photographs cannot be received ({error.strerror}); try again later") from None
+    except Exception as error:  # the parser raises many kinds
+        raise InvalidBodyError(f"the form cannot be read ({type(error).__name__}); send multipart/form-data") from None
 
 
 @contextmanager

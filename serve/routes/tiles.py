@@ -7,6 +7,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from infgen.serve.canvas import CanvasServer
+from infgen.serve.guard import CLIENT_GONE
 from infgen.serve.routes.common import CanvasDep, Responses, Revision, WorldId, errors, pictures
 from infgen.serve.tiles.artist import Address
 from infgen.serve.tiles.painter import MEDIA_TYPES, StyleWork, TileWork
@@ -23,7 +24,6 @@ Level = Annotated[int, Path(description="Zoom level, 0 or below: a pixel shows 2
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 UNCHANGED: Responses = {304: {"description": "The client's copy is current."}}
 FOR_EVER = "private, max-age=31536000, immutable"
-CLIENT_GONE = 499  # status in logs and metrics only
 
 
 @router.get(

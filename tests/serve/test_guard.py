@@ -253,3 +253,26 @@ def test_a_body_that_trickles_is_given_up(client: Client, monkeypatch: pytest.Mo
 
     answer = client.post("/worlds", content=trickle(), headers={"Content-Type": "application/json"})
     assert answer.status_code == 408
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/worlds", "application/json"), ("/worlds/{id}/outpaint", "multipart/form-data; boundary=x")]
+)
+def test_a_client_that_goes_away_while_it_sends_is_no_failure(
+    client: Client, caplog: pytest.LogCaptureFixture, path: str, kind: str
+) -> None:
+    messages = [{"type": "http.request", "body": b"--x", "more_body": True}, {"type": "http.disconnect"}]
+    headers = [(b"host", b"localhost"), (b"content-type", kind.encode())]
+    full = "/api/v1" + path.format(id=client.new_world()["id"])
+    scope = {"type": "http", "method": "POST", "path": full, "query_string": b"", "headers": headers, "scheme": "http"}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    client.wait(client.app(scope, receive, send))
+    assert [message["status"] for message in sent if message.get("status", 0) >= 500] == []
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -154,6 +154,36 @@ def test_photographs_that_do_not_fit_are_not_received(own: Client, monkeypatch: 
     assert own.post(f"/worlds/{record['id']}/outpaint", content=never_read(), headers=kind).status_code == 507
 
 
+HEAD = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n'
+TYPE = "multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", HEAD),
+        ("multipart/form-data; boundary=", HEAD),
+        (TYPE + "; charset=nonsense", HEAD + b"a\r\n--x--\r\n"),
+        (TYPE, b"nonsense"),
+        (TYPE, b"--x\r\n\r\na\r\n--x--\r\n"),
+        (TYPE, b"--x\r\nContent-Disposition: form-data\r\n\r\na\r\n--x--\r\n"),
+        (TYPE, b'--x\r\nContent-Disposition: form-data; name="\xff\xfe"\r\n\r\na\r\n--x--\r\n'),
+        (TYPE, b"--x\r\n" + b"A" * 100_000),
+        (TYPE, HEAD + b"\x00" * 1000 + b"\r\n--x--\r\n"),
+        (TYPE, HEAD.replace(b'"a"', b'"\xed\xa0\x80\r\n"') + b"a\r\n--x--\r\n"),
+        ("application/x-www-form-urlencoded", b"%" * 1000 + b"&" * 1000),
+        ("application/json", b"{}"),
+        ("text/plain; boundary=x", HEAD),
+    ],
+)
+def test_a_broken_form_is_refused_in_one_line(client: Client, kind: str, body: bytes) -> None:
+    record = client.new_world()
+    for path in ("outpaint", "inbetween"):
+        answer = client.post(f"/worlds/{record['id']}/{path}", content=body, headers={"Content-Type": kind})
+        assert 400 <= answer.status_code < 500, answer.text
+        assert list(answer.json()) == ["error"]
+
+
 def test_only_so_many_requests_send_photographs(own: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_MAX_UPLOADS", "2")
     record = own.new_world()
