@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
-	$(BIN)/infgen render --w 2048 --h 1024 --seed 7 -o out/demo.png
+	$(BIN)/infgen render --w 2048 --h 1024 --seed 3 -o out/demo.png
 	@echo "out/demo.png is drawn. The canvas, in a browser: $(INSTALL) --editable '.[serve]' && $(BIN)/infgen serve --open"
 
 test: .venv/dev  ## run the test suite
