@@ -1,6 +1,6 @@
 """Render the same region of several worlds with one loaded model, each to its own file.
 
-Worlds follow one another: on a CPU core, one tile of eight worlds at once takes twice as long as eight single tiles.
+Worlds follow one another: on a CPU core, eight worlds in one batch take longer than one by one.
 """
 
 import json
