@@ -268,6 +268,7 @@ _SCALES = replace(
     beyond=0.15,
     mixing=0.5,
     fusion=0.15,
+    colour_jitter=0.5,
 )
 
 RECIPES: Mapping[str, Recipe] = {
