@@ -101,7 +101,8 @@ def start(
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
     processes = join_processes(schedule.device)  # fails for a missing device before photographs are read
-    folder = RunFolder(Path(out))
+    out = Path(out)
+    folder = RunFolder(out)
     folder.check_free()
     folder.check(resume=resume)
     if resume and init is not None:
