@@ -115,14 +115,18 @@ def computed(out: Path) -> int:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a picture that is a folder or has one."""
-    parts = [p for p in (path, path.with_name(f"{path.stem}_files")) if p.is_dir()]
-    if parts:
-        files = sorted(p for part in parts for p in part.rglob("*") if p.is_file())
-        files += [] if path.is_dir() else [path]
-        return hashlib.sha256(
-            "".join(f"{p.relative_to(path.parent)} {digest(p)}\n" for p in files).encode()
-        ).hexdigest()
+    """SHA-256 of a picture: of its file, or of the names and contents of all its files."""
+    tiles = path.with_name(f"{path.stem}_files")  # of a DeepZoom picture
+    if not path.is_dir() and not tiles.is_dir():
+        return file_digest(path)
+    files = sorted(p for part in (path, tiles) for p in (part, *part.rglob("*")) if p.is_file())
+    return hashlib.sha256(
+        "".join(f"{p.relative_to(path.parent)} {file_digest(p)}\n" for p in files).encode()
+    ).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
