@@ -4,10 +4,16 @@
     python -m benchmarks.first_tile --repeats 10 --tile 517
 
 Each repeat starts a process that does what the command line does, reads the clock on the way and ends with the first
-stored tile. The first repeat may read the program from the disk, later ones have it in memory: all are shown.
+stored tile. The first repeat may read the program from the disk, later ones have it in memory: all are shown. The last
+lines compare processor time, which other programs change little: ``infgen render`` of one small tile, and ``import torch``.
 """
 
+import os
 import statistics
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import torch
@@ -37,6 +43,28 @@ def show(title: str, runs: list[ColdStart]) -> None:
     console.print(table)
 
 
+def cpu_seconds(words: list[str]) -> float:
+    """Processor time of a Python process with these arguments."""
+    before = os.times()
+    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def compare_with_import(model: Path, repeats: int) -> str:
+    """Render 256 x 256 px to a PNG and import PyTorch, in turns. Returns a line with the median seconds of both."""
+    bare, whole = [], []
+    for _ in range(repeats):
+        with TemporaryDirectory() as folder:
+            window = ["--w", "256", "--h", "256", "--threads", "1", "--quiet", "-o", f"{folder}/tile.png"]
+            bare.append(cpu_seconds(["-c", "import torch"]))
+            whole.append(cpu_seconds(["-m", "infgen", "render", "--model", str(model), *window]))
+    first, second = statistics.median(bare), statistics.median(whole)
+    return (
+        f"infgen render, 256 px: {second:.2f} s of a processor; import torch: {first:.2f} s; {second / first:.2f} times"
+    )
+
+
 @click.command()
 @click.option("--model", help="Model file. [default: the shipped model]")
 @click.option("--preset", type=click.Choice(list(PRESETS)), help="Random weights of this size instead.")
@@ -64,6 +92,7 @@ def main(
             for _ in range(repeats)
         ]
         show(f"{path.name}, {precision}, {side} x {side} px", runs)
+        console.print(compare_with_import(path, repeats))
     console.print(machine())
 
 

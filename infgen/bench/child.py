@@ -5,7 +5,6 @@
 Prints one JSON object: the Unix time at which each part ended (seconds), and the peak memory (bytes).
 """
 
-import importlib
 import json
 import sys
 import time
@@ -16,12 +15,8 @@ from typing import Any
 
 from infgen.bench.memory import peak_resident_bytes
 from infgen.errors import InfgenError
-from infgen.geometry import Region
-from infgen.process import use_large_pages
+from infgen.process import import_for_good, use_large_pages
 from infgen.progress import Progress
-from infgen.rendering.job import Output, prepare
-from infgen.rendering.studio import Options, open_studio
-from infgen.world.world import World
 
 
 class FirstTile(Exception):
@@ -42,7 +37,12 @@ class Clock:
 def run(order: dict[str, Any]) -> dict[str, float]:
     """Run ``order``. Returns the time of each part and the peak memory."""
     clock = Clock()
-    importlib.import_module("infgen.cli.render")  # imports everything that the command line needs
+    import_for_good("infgen.cli.render")  # imports everything that the command line needs
+    from infgen.geometry import Region
+    from infgen.rendering.job import Output, prepare
+    from infgen.rendering.studio import Options, open_studio
+    from infgen.world.world import World
+
     clock.mark("imported")
     world = World.load(Path(order["world"]))
     studio = open_studio(world, model=order["model"], options=Options(**order["options"]))

@@ -1,6 +1,5 @@
 """The ``infgen`` command group. It turns exceptions into one line and an exit code."""
 
-import importlib
 import signal
 import sys
 import traceback
@@ -8,7 +7,7 @@ import traceback
 import click
 
 from infgen.errors import exit_code
-from infgen.process import use_large_pages
+from infgen.process import import_for_good, use_large_pages
 from infgen.signals import Interrupt, interrupts
 from infgen.version import __version__
 
@@ -45,7 +44,7 @@ class LazyGroup(click.Group):
         """Import the command ``cmd_name``. Returns None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        command: click.Command = import_for_good(COMMANDS[cmd_name][0]).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
