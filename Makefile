@@ -1,7 +1,7 @@
 # Everything runs in .venv, made from the pinned versions in constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
-PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md) tests/oracles/README.md) help/*.md
+PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md infgen/assets/MODEL_CARD*.md) tests/oracles/README.md) help/*.md
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test quick gpu lint types wheel page prose clean

@@ -9,7 +9,12 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PROSE = ROOT / "docs" / "prose"
-DOCS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "tests" / "oracles" / "README.md"]
+DOCS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "infgen" / "assets").glob("MODEL_CARD*.md")),
+    ROOT / "tests" / "oracles" / "README.md",
+]
 RULES = yaml.safe_load((PROSE / "words.yml").read_text())["rules"]
 LINE = 120
 
