@@ -37,12 +37,10 @@ class BuildJob:
     timings: str | None
 
     def write(self, path: Path) -> None:
-        """Write as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the file of ``write``."""
         values = json.loads(path.read_text())
         return cls(**values | {"targets": tuple(values["targets"])})
 
@@ -60,12 +58,10 @@ class BuildResult:
     seconds: float = 0.0
 
     def write(self, path: Path) -> None:
-        """Write as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the file of ``write``."""
         return cls(**json.loads(path.read_text()))
 
 

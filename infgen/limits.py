@@ -45,7 +45,7 @@ MAX_PHOTO_PIXELS = Limit(
     "INFGEN_MAX_PHOTO_PIXELS",
     170_000_000,
     "px",
-    "pixels of one photograph in memory; a larger one is shrunk while it is read",
+    "pixels of one photograph in memory; a larger one is scaled down while it is read",
 )
 MAX_PHOTO_MB = Limit(
     "INFGEN_MAX_PHOTO_MB",
@@ -57,7 +57,7 @@ MAX_SHRUNK_PHOTO_PIXELS = Limit(
     "INFGEN_MAX_SHRUNK_PHOTO_PIXELS",
     500_000_000,
     "px",
-    "pixels of one photograph; a larger one is refused before it is decoded",
+    "pixels of one photograph; a larger one is rejected before decoding",
 )
 MAX_INVERSION_PIXELS = Limit(
     "INFGEN_MAX_INVERSION_PIXELS",

@@ -56,7 +56,6 @@ class LimitedProtocol(H11Protocol):
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timers."""
         _cancel(self._header_timer)
         _cancel(self._write_timer)
         super().connection_lost(exc)
@@ -67,7 +66,6 @@ class LimitedProtocol(H11Protocol):
         self._write_timer = self.loop.call_later(REQUEST_SECONDS.value(), self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop that timer."""
         _cancel(self._write_timer)
         super().resume_writing()
 

@@ -20,7 +20,6 @@ class Sessions:
         self._key = hashlib.scrypt(token.encode(), salt=b"infgen session", n=2**14, r=8, p=1, dklen=32)
 
     def issue(self) -> str:
-        """Return a new session id."""
         head = f"{int(time.time()) + LIFETIME}.{secrets.token_urlsafe(16)}"
         return f"{head}.{self._sign(head)}"
 

@@ -206,7 +206,6 @@ class Recipe:
         return 1.0 if self.decay_steps is None else max(0.0, 1 - step / self.decay_steps)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready mapping."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
     def with_values(self, **values: Any) -> "Recipe":

@@ -55,7 +55,6 @@ class LossTerms:
         self._values: dict[str, list[Tensor]] = {}
 
     def add(self, name: str, value: Tensor) -> Tensor:
-        """Record ``value`` and return it."""
         self._values.setdefault(name, []).append(value.detach().float())
         return value
 

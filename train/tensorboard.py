@@ -19,7 +19,6 @@ class TensorBoardWriter:
         self._writer = SummaryWriter(str(folder), purge_step=from_step + 1, filename_suffix=f".from-{from_step}")
 
     def add_scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add one point to every curve."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 

@@ -150,7 +150,6 @@ class _Tiles:
             render_batch(studio.scene, self.plan, 0)
 
     def run(self) -> None:
-        """Compute the whole image."""
         queue: SimpleQueue[int] = SimpleQueue()
         for index in range(self.plan.batch_count):
             queue.put(index)
@@ -169,7 +168,6 @@ class _Tiles:
             list(pool.map(work, self.studios))
 
     def row(self, seconds: float | None, reason: str = "") -> BatchRow:
-        """The result as a row."""
         plan = self.plan
         flops = plan.batch_count * plan.batch * tile_flops(self.config, plan.cells)
         devices = len(self.studios)
@@ -204,12 +202,10 @@ class _Padded:
         return peak_bytes(self.config, self.cells, bytes_per_value=self.dtype.itemsize)
 
     def warm_up(self) -> None:
-        """Compute a small image."""
         replace(self, side=MIN_TILE_CELLS * geometry.cell_px(self.config.levels)).run()
 
     @torch.inference_mode()
     def run(self) -> None:
-        """Compute the whole image."""
         rng = torch.Generator().manual_seed(0)
 
         def draw(*shape: int) -> torch.Tensor:
@@ -223,7 +219,6 @@ class _Padded:
         self.generator(z_l, coordinates, style, noises).cpu()
 
     def row(self, seconds: float | None, reason: str = "") -> BatchRow:
-        """The result as a row."""
         side = self.cells[0] * geometry.cell_px(self.config.levels)
         return BatchRow(PADDED, 1, 1, 1, side, tile_flops(self.config, self.cells), seconds, reason)
 

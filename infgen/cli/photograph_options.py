@@ -185,7 +185,6 @@ class PhotographOptions:
         return Outputs(free_path(stem, ".png", companions=lambda path: Outputs(path, samples).files), samples)
 
     def open_studio(self) -> Studio:
-        """Load the model."""
         return open_studio(World(), model=self.model, options=Options(threads=self.threads, device=self.device))
 
     def report(self, text: str) -> None:

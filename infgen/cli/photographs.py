@@ -237,7 +237,6 @@ class _Watcher:
         self._written = -PREVIEW_SECONDS
 
     def __call__(self, step: Step) -> None:
-        """Take one step."""
         self._report(step)
         if self._preview is None or time.monotonic() - self._written < PREVIEW_SECONDS:
             return

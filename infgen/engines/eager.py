@@ -87,12 +87,10 @@ class EagerEngine:
 
     @property
     def config(self) -> GeneratorConfig:
-        """Configuration of the model."""
         return self._generator.config
 
     @property
     def name(self) -> str:
-        """Name of the engine, "eager"."""
         return "eager"
 
     @property

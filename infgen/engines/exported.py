@@ -46,7 +46,6 @@ class ExportedEngine(ABC):
 
     @property
     def config(self) -> GeneratorConfig:
-        """Configuration of the model."""
         return self._file.config
 
     @property

@@ -71,7 +71,6 @@ class TritonEngine(ExportedEngine):
 
     @property
     def name(self) -> str:
-        """Name of the engine, "triton"."""
         return "triton"
 
     @property

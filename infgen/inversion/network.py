@@ -29,7 +29,6 @@ class _Checkpointed(nn.Module):
         self.layer = layer
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the layer's output."""
         return checkpoint(self.layer, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 

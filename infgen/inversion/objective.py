@@ -35,7 +35,6 @@ class Variables:
 
     @property
     def all(self) -> list[Tensor]:
-        """All tensors."""
         return [self.z_l, self.z_g, self.style, self.rows, *self.noises]
 
     def coarser(self, *, rows: int) -> "Variables":

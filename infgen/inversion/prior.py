@@ -23,7 +23,6 @@ def gaussianise(w: Tensor) -> Tensor:
 
 
 def degaussianise(v: Tensor) -> Tensor:
-    """Invert ``gaussianise``."""
     return F.leaky_relu(v * math.sqrt(2), 1 / SLOPE)
 
 

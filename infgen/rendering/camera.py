@@ -79,7 +79,6 @@ class Camera:
         return curve, np.concatenate([[0.0], np.cumsum(steps)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
         return {"points": [list(point) for point in self.points], "zoom": list(self.zoom)}
 
 

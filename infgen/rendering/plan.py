@@ -96,7 +96,6 @@ class Plan:
 
     @property
     def batch_count(self) -> int:
-        """Number of engine calls."""
         return -(-self.tile_count // self.batch)
 
     def tile(self, index: int) -> PlannedTile:

@@ -107,7 +107,6 @@ class _Pool:
         self._done_px = 0
 
     def run(self, devices: Sequence[str]) -> None:
-        """Render all missing batches."""
         self._collect()
         workers: list[_Worker] = []
         grace_s = 0.0

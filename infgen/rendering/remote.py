@@ -29,7 +29,6 @@ class StudioSpec:
 
     @classmethod
     def of(cls, studio: Studio) -> Self:
-        """Describe ``studio``."""
         model = None if studio.model_path == SHIPPED else str(studio.model_path)
         options = studio.options
         if options.engine_file is not None:

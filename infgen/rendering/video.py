@@ -40,7 +40,6 @@ class Video:
 
     @property
     def frames(self) -> int:
-        """Number of frames."""
         return round(self.seconds * self.fps)
 
     @property
@@ -49,7 +48,6 @@ class Video:
         return Grid(self.w, self.h * self.frames, self.w, self.h)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values."""
         return {"camera": self.camera.to_dict(), "frames": self.frames, "fps": self.fps, "w": self.w, "h": self.h}
 
 

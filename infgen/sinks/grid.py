@@ -14,7 +14,6 @@ class Box:
 
     @property
     def pixels(self) -> int:
-        """Number of pixels."""
         return self.w * self.h
 
 
@@ -32,17 +31,14 @@ class Grid:
 
     @property
     def columns(self) -> int:
-        """Number of tiles in a row."""
         return -(-self.width // self.step_x)
 
     @property
     def rows(self) -> int:
-        """Number of rows of tiles."""
         return -(-self.height // self.step_y)
 
     @property
     def count(self) -> int:
-        """Total number of tiles."""
         return self.columns * self.rows
 
     def box(self, number: int) -> Box:

@@ -126,7 +126,6 @@ class JobBoard:
         storage.add(lambda: self.size)
 
     def start(self) -> None:
-        """Start the worker threads."""
         for _ in range(JOBS_AT_ONCE.value()):
             thread = threading.Thread(target=self._work, name="job", daemon=True)
             thread.start()
@@ -184,7 +183,6 @@ class JobBoard:
         self._queue.put((job, run))
 
     def discard(self, job: Job) -> None:
-        """Remove a job and its files."""
         with self._lock:
             self._jobs.pop(job.id, None)
         shutil.rmtree(job.folder, ignore_errors=True)

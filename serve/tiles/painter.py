@@ -152,7 +152,6 @@ class Painter:
         return data
 
     def close(self) -> None:
-        """Shut down the threads."""
         for pool in (self._engine, self._encoders):
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -244,7 +244,6 @@ class _DecompressedShard:
         weakref.finalize(self, self._stream.close)
 
     def append(self, chunk: bytes) -> None:
-        """Write at the end."""
         self.size += len(chunk)
         while chunk:
             chunk = chunk[self._stream.write(chunk) :]

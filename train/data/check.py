@@ -65,7 +65,6 @@ class DataReport:
     notes: list[SkippedFile]  # used photographs, with omissions and conversions of the reader
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready mapping."""
         return asdict(self)
 
     def rows(self) -> list[tuple[str, str]]:

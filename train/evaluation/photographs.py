@@ -61,12 +61,10 @@ class Half:
 
     @property
     def view_px(self) -> int:
-        """That of all."""
         return self.photos.view_px
 
     @property
     def patch_px(self) -> int:
-        """That of all."""
         return self.photos.patch_px
 
     @property

@@ -106,7 +106,6 @@ class DeepZoomEncoder:
         self._grids = levels(reader.width, reader.height, smallest=1)
 
     def encode(self) -> None:
-        """See ``Encoder.encode``."""
         self._reader.wait(1)
         self._tiles.mkdir(exist_ok=True)  # without its parents: a folder that was removed stays removed
         for level in range(len(self._grids)):
@@ -122,7 +121,6 @@ class DeepZoomEncoder:
         os.sync()  # flushes everything once; a flush for each of many thousand tiles would take hours
 
     def stop(self) -> None:
-        """See ``Encoder.stop``."""
         self._reader.stop()
 
     def publish(self, target: Path) -> None:

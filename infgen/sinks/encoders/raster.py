@@ -66,7 +66,6 @@ class RasterEncoder:
         self._image: Any = None
 
     def encode(self) -> None:
-        """See ``Encoder.encode``."""
         self._reader.wait(1)  # create neither a file nor a thread of libvips before there is something to encode
         with open(self._path, "wb") as file:
             source, output = _Source(self._reader), _Output(file)
@@ -80,13 +79,11 @@ class RasterEncoder:
             os.fsync(file.fileno())
 
     def stop(self) -> None:
-        """See ``Encoder.stop``."""
         self._reader.stop()
         if self._image is not None:
             self._image.set_kill(True)  # the only signal to an encoder that has read all rows
 
     def publish(self, target: Path) -> None:
-        """See ``Encoder.publish``."""
         replace(self._path, target)
 
     def _save(self, source: "_Source", output: "_Output") -> None:

@@ -48,7 +48,6 @@ class _Tiles:
         self.found = [Level(g, np.zeros(g.count, np.uint64), np.zeros(g.count, np.uint64)) for g in self.grids]
 
     def add(self, level: int, number: int, pixels: Pixels) -> None:
-        """Append a tile."""
         data = compress(pixels, side=self.grids[level].step_x)
         self.found[level].offsets[number], self.found[level].counts[number] = self.file.tell(), len(data)
         self.file.write(data)
@@ -67,7 +66,6 @@ class TiffEncoder:
         self._big = reader.width * reader.height * _FILE_BYTES + len(self._packet) > CLASSIC_BYTES
 
     def encode(self) -> None:
-        """See ``Encoder.encode``."""
         self._reader.wait(1)
         with open(self._path, "w+b") as file:
             file.write(header(0, big=self._big))
@@ -84,11 +82,9 @@ class TiffEncoder:
             _flush(file)
 
     def stop(self) -> None:
-        """See ``Encoder.stop``."""
         self._reader.stop()
 
     def publish(self, target: Path) -> None:
-        """See ``Encoder.publish``."""
         replace(self._path, target)
 
     def _directories(self, found: list[Level], start: int) -> bytes:

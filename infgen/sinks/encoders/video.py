@@ -92,7 +92,6 @@ class VideoEncoder:
         self._av = None if video.codec is None else _load_av()
 
     def encode(self) -> None:
-        """See ``Encoder.encode``."""
         if self._av is None:
             self._encode_with_pillow()
         else:
@@ -101,11 +100,9 @@ class VideoEncoder:
             os.fsync(file.fileno())
 
     def stop(self) -> None:
-        """See ``Encoder.stop``."""
         self._reader.stop()
 
     def publish(self, target: Path) -> None:
-        """See ``Encoder.publish``."""
         replace(self._path, target)
 
     def _frames(self) -> Iterator[Pixels]:

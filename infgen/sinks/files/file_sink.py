@@ -119,12 +119,10 @@ class FileSink:
 
     @property
     def format(self) -> Format:
-        """See ``Sink.format``."""
         return self._format
 
     @property
     def done(self) -> frozenset[int]:
-        """See ``Sink.done``."""
         return self._done
 
     def write_tile(self, number: int, tile: Pixels) -> None:
@@ -172,7 +170,6 @@ class FileSink:
             self._dispose(keep=True)
 
     def __enter__(self) -> Self:
-        """Return the sink itself."""
         return self
 
     def __exit__(

@@ -108,12 +108,10 @@ class ZarrSink:
 
     @property
     def format(self) -> Format:
-        """See ``Sink.format``."""
         return next(one for one in FORMATS if ".zarr" in one.extensions)
 
     @property
     def done(self) -> frozenset[int]:
-        """See ``Sink.done``."""
         return self._done
 
     def write_tile(self, number: int, tile: Pixels) -> None:
@@ -153,7 +151,6 @@ class ZarrSink:
                 discard_empty(self._path, self._grid)
 
     def __enter__(self) -> Self:
-        """Return the sink itself."""
         return self
 
     def __exit__(
