@@ -97,9 +97,9 @@ def test_styles_of_a_world_are_the_first_rows_of_those_at_full_size(scale: str, 
 
 @COARSE
 def test_a_stored_latent_is_that_of_the_whole_network(scale: str) -> None:
-    full = world_palette(World(seed=3), six_levels()).styles
+    full = world_palette(World(seed=3, truncation=1), six_levels()).styles
     latent = {"z_g": full.z_g[0].tolist(), "w_plus": full.w_plus[0].tolist()}
-    world = World.create(layout={"styles": [{"name": "kept", "latent": latent}], "transition": 1})
+    world = World.create(layout={"styles": [{"name": "kept", "latent": latent}], "transition": 1}, truncation=1)
     coarse = six_levels().coarser(halvings(scale))
     found = world_palette(world, coarse).styles.w_plus
     assert torch.equal(found, full.w_plus[:, : coarse.config.style_layers])
