@@ -171,7 +171,7 @@ def training(device: str, preset: str, precision: str, steps: int) -> None:
         save_photos(Path(folder))
         photos, _ = PhotoPyramid.open(folder, recipe.trained_scales)
         for compiled in (False, True) if device == "cuda" else (False,):
-            stepper = Stepper(recipe, photos, Processes(torch.device(device)), precision=precision)
+            stepper = Stepper(recipe, photos, Processes(device), precision=precision)
             if compiled:
                 for layer in stepper.state.generator.texture.convs:
                     layer.compile(dynamic=True)
