@@ -82,9 +82,15 @@ def _read(data: str, scales: Sequence[Scale], *, quiet: bool) -> tuple[PhotoSet,
     return sets
 
 
+def _join_names(*, inception: bool) -> str:
+    """List the metrics that use the standard Inception network, or all others."""
+    return ", ".join(metric.name for metric in METRICS if (metric.network == "inception") == inception)
+
+
 @click.command(
     "eval",
-    epilog="Metrics: " + ", ".join(m.name for m in METRICS) + ". See also: infgen eval outpaint --help",
+    epilog=f"Metrics of the Inception network: {_join_names(inception=True)}. "
+    f"Other metrics: {_join_names(inception=False)}. See also: infgen eval outpaint --help",
 )
 @click.argument("places", nargs=-1, metavar="[MODEL] DATA")
 @click.option("--images", help="Measure the pictures in this folder instead of a MODEL's, in the paper's protocol.")

@@ -77,7 +77,7 @@ def command(
     """Render the same place in many styles, each with its seed, to choose seeds for --style-seed and layouts.
 
     --world-seeds renders the paper's grid of structure against style. --like sorts styles by their distance to a
-    photograph: a difference of feature statistics, smaller is nearer.
+    photograph. The distance is a difference of feature statistics; smaller is nearer.
     """
     check_outputs([output], [("model file", model), ("photograph", like)])
     if world_seeds is not None and (world_seed is not None or like is not None or columns is not None):
