@@ -11,6 +11,7 @@ import pytest
 
 from infgen.rendering import render as module
 from infgen.signals import stop_signals
+from infgen.sinks.files.work_folder import JOURNAL
 from infgen.train.checkpoint import RunFolder
 from infgen.train.stopping import stop_requests
 from tests.cli.conftest import Call
@@ -23,13 +24,19 @@ ENDING = [signal.SIGTERM, signal.SIGHUP]
 
 @pytest.mark.parametrize("number", ENDING)
 def test_a_render_keeps_its_tiles_and_prints_how_to_continue(
-    render: Call, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    render: Call,
+    tmp_path: Path,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    before = signal.signal(number, signal.SIG_DFL)  # the tests may run under nohup
+    request.addfinalizer(lambda: signal.signal(number, before))
     drawn, draw = [0], module.render_batch
 
     def counted(*arguments: object) -> object:
-        drawn[0] += 1
-        if drawn[0] == 4:  # after tiles of the estimate, and one of the picture
+        drawn[0] += bool(list(tmp_path.glob("*/" + JOURNAL)))  # tiles of the picture, not of the estimate
+        if drawn[0] == 3:
             os.kill(os.getpid(), number)
         return draw(*arguments)  # type: ignore[arg-type]
 
@@ -59,16 +66,24 @@ def test_a_training_saves_when_its_terminal_is_closed(tmp_path: Path) -> None:
     words = ["train", save_landscapes(tmp_path / "photos"), "--preset", "tiny", "--out", tmp_path / "run"]
     words += ["--batch", 2, "--steps", 10**6, "--threads", 1]
     ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+        os.login_tty(theirs)  # the end of the child's terminal sends SIGHUP
+
     process = subprocess.Popen(
         [sys.executable, "-m", "infgen", *map(str, words)],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        preexec_fn=lambda: os.login_tty(theirs),  # the child's terminal, whose end sends SIGHUP
+        preexec_fn=take_terminal,
     )
     os.close(theirs)
     folder = RunFolder(tmp_path / "run")
-    until(lambda: folder.log_file.exists() and read_log(folder), alive=[process])
-    os.close(ours)
-    assert process.wait(60) == 128 + signal.SIGHUP
+    try:
+        until(lambda: folder.log_file.exists() and read_log(folder), alive=[process])
+        os.close(ours)
+        assert process.wait(60) == 128 + signal.SIGHUP
+    finally:
+        process.kill()
     assert folder.state.exists()
