@@ -128,9 +128,10 @@ def prepare(studio: Studio, region: Region, output: Output, *, workers: Workers 
         raise InputError(
             f"output {output.path} is {file_format.name}; only DeepZoom (.dzi) has --overlap, leave it out"
         )
-    if workers.scheduler is not None and file_format.name != "OME-Zarr":
+    if workers.scheduler is not None and file_format.key != "zarr":
         raise InputError(
-            f"output {output.path} is {file_format.name}, which one process writes; with a scheduler give a .zarr folder or URL"
+            f"output {output.path} is {file_format.name}, which one process writes; "
+            "with a scheduler give a .zarr folder or URL, without --format"
         )
     check_provenance(studio.provenance(plan))
     if isinstance(studio.scene.engine, ExportedEngine):

@@ -26,7 +26,7 @@ def check_picture(path: str | Path, grid: Grid, *, start: Start = "new", file_fo
     """
     chosen = format_of(path, file_format)
     _check_size(chosen, grid.width, grid.height)
-    if chosen.key == "zarr":
+    if chosen.is_store:
         from infgen.sinks import zarr
 
         zarr.check_store(str(path), grid, start)
@@ -65,10 +65,10 @@ def open_sink(
     differ from the unfinished picture.
     """
     chosen = check_picture(path, grid, start=start, file_format=file_format)
-    if chosen.key == "zarr":
-        from infgen.sinks.zarr import ZarrSink
+    if chosen.is_store:
+        from infgen.sinks.zarr import VERSIONS, ZarrSink
 
-        return ZarrSink(str(path), grid, provenance, start=start)
+        return ZarrSink(str(path), grid, provenance, start=start, version=VERSIONS[chosen.key])
     from infgen.sinks.files.file_sink import FileSink  # load the image library only to write a picture
 
     return FileSink(
@@ -92,7 +92,7 @@ def _encoder(key: str, overlap: int) -> MakeEncoder:
 
 def find_unfinished(path: str | Path, file_format: str | None = None) -> tuple[int, int] | None:
     """Return (finished tiles, total) of an unfinished picture ``path``, or None if there is none. Takes no lock."""
-    if format_of(path, file_format).key == "zarr":
+    if format_of(path, file_format).is_store:
         from infgen.sinks import zarr
 
         return zarr.find_unfinished(str(path))
@@ -109,7 +109,7 @@ def _check_size(chosen: Format, width: int, height: int) -> None:
         )
     if chosen.holds(width, height):
         return
-    others = [f"{f.name} ({f.extensions[0]})" for f in FORMATS if f.holds(width, height) and f.key != "cog"]
+    others = [f"{f.name} ({f.extensions[0]})" for f in FORMATS if f.holds(width, height) and f.is_default]
     advice = f"write {' or '.join(others)} instead" if others else "render less: no format here holds it"
     if max(width, height) > chosen.max_side:
         held = f"{chosen.max_side:,} px per side"

@@ -32,6 +32,16 @@ class Format:
         """Whether the memory of encoding is independent of the height of the picture."""
         return self.memory_bytes == 0
 
+    @property
+    def is_store(self) -> bool:
+        """Whether the picture is an OME-Zarr store, in a folder or behind a URL."""
+        return ".zarr" in self.extensions
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the extension alone selects this format."""
+        return format_of(f"picture{self.extensions[0]}") == self
+
     def holds(self, width: int, height: int) -> bool:
         """Whether a picture of ``width`` x ``height`` px fits the format."""
         return max(width, height) <= self.max_side and width * height <= (self.max_pixels or width * height)
@@ -61,6 +71,7 @@ FORMATS: tuple[Format, ...] = (
     Format("cog", "COG", (".tif", ".tiff"), 10**8, file_bytes=8.2, tile_bytes=8192),
     Format("dzi", "DeepZoom", (".dzi",), 10**8, file_bytes=4.3, tile_bytes=8192),
     Format("zarr", "OME-Zarr", (".zarr",), 2**40, file_bytes=4.1, work_file_bytes=0),
+    Format("ome-zarr-0.4", "OME-Zarr 0.4", (".zarr",), 2**40, file_bytes=4.1, work_file_bytes=0),
 )
 
 

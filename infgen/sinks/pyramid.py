@@ -40,8 +40,8 @@ def halve(planes: Planes) -> Planes:
     return ((sums + 2) >> 2).astype(np.uint8)
 
 
-def ome_metadata(name: str, *, level_count: int) -> dict[str, Any]:
-    """Build the group attribute ``ome`` of OME-Zarr 0.5 for an RGB picture in the arrays "0", "1", ...
+def ome_metadata(name: str, *, level_count: int, version: str = "0.5") -> dict[str, Any]:
+    """Build the group attributes of OME-Zarr 0.5 or 0.4 (``version``) for an RGB picture in the arrays "0", "1", ...
 
     Positions are px of level 0, at pixel centres: pixel 0 of level k lies at (2^k - 1) / 2.
     """
@@ -57,7 +57,9 @@ def ome_metadata(name: str, *, level_count: int) -> dict[str, Any]:
     window = {"min": 0, "max": 255, "start": 0, "end": 255}
     channels = [{"label": label, "color": colour, "active": True, "window": window} for label, colour in _COLOURS]
     omero = {"channels": channels, "rdefs": {"model": "color"}}
-    return {"version": "0.5", "multiscales": [multiscale], "omero": omero}
+    if version == "0.4":
+        return {"multiscales": [{"version": version, **multiscale}], "omero": {"version": version, **omero}}
+    return {"ome": {"version": version, "multiscales": [multiscale], "omero": omero}}
 
 
 def _transform(level: int) -> list[dict[str, Any]]:

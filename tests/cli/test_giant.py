@@ -50,8 +50,8 @@ def test_every_lossless_format_holds_the_same_pixels_and_verifies(
     assert [style["name"] for style in provenance["world"]["layout"]["styles"]] == ["day", "dusk"]
 
 
-@pytest.mark.parametrize(("name", "chosen"), [("a.jpg", None), ("b.tif", "cog")])
-def test_jpeg_and_cog_verify(
+@pytest.mark.parametrize(("name", "chosen"), [("a.jpg", None), ("b.tif", "cog"), ("c.zarr", "ome-zarr-0.4")])
+def test_pictures_of_chosen_formats_verify(
     render: Call, call: Call, tiny_model: Path, tmp_path: Path, name: str, chosen: str | None
 ) -> None:
     assert render("--w", 200, "--h", 90, "-o", tmp_path / name, *(["--format", chosen] if chosen else []))[0] == 0
@@ -218,6 +218,10 @@ def test_a_name_given_twice_is_refused(render: Call, tmp_path: Path) -> None:
         (("--w", 40, "--h", 40, "-o", "a.png", "--format", "cog"), "cog"),
         (("--w", 40, "--h", 40, "-o", "a.png", "--scheduler", "tcp://127.0.0.1:9"), ".zarr"),
         (("--w", 40, "--h", 40, "-o", "a.zarr", "--scheduler", "tcp://127.0.0.1:9"), "scheduler"),
+        (
+            ("--w", 40, "--h", 40, "-o", "a.zarr", "--format", "ome-zarr-0.4", "--scheduler", "tcp://127.0.0.1:9"),
+            "without --format",
+        ),
         (("--w", 40, "--h", 40, "-o", "a.png", "--device", "cpu,abacus"), "abacus"),
     ],
     ids=str,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,9 +35,11 @@ from infgen.sinks.zarr.store import (
     work_location,
     write_chunk,
 )
+from infgen.sinks.zarr.versions import OME_05, VERSIONS, Version
 from infgen.urls import is_url
 
 __all__ = [
+    "VERSIONS",
     "Start",
     "ZarrSink",
     "check_store",
@@ -86,20 +89,22 @@ def _lock(name: Path, path: str) -> Lock:
 
 
 class ZarrSink:
-    """``Sink`` of an OME-Zarr 0.5 store.
+    """``Sink`` of an OME-Zarr store.
 
     A local store is written to a hidden folder next to it, and takes its name at the end. Behind a URL it is written in
     place. A crash loses at most ``PENDING`` queued tiles and those being computed.
     """
 
-    def __init__(self, path: str, grid: Grid, provenance: Provenance, *, start: Start = "new") -> None:
+    def __init__(
+        self, path: str, grid: Grid, provenance: Provenance, *, start: Start = "new", version: Version = OME_05
+    ) -> None:
         """Open or create the store. Raises what ``create`` and ``hold`` raise."""
         check_store(path, grid, start)  # before creating a lock file
         self._path = path if is_url(path) else str(target(path))
-        self._grid, self._provenance = grid, provenance
+        self._grid, self._provenance, self._version = grid, provenance, version
         with ExitStack() as stack:
             stack.enter_context(hold(self._path))
-            create(self._path, grid, provenance, start)
+            create(self._path, grid, provenance, start, version=version)
             self._threads = stack.enter_context(ThreadPoolExecutor(WRITERS, "infgen-zarr"))
             self._pending: dict[Future[None], int] = {}
             self._done = self._verify_tiles() if start == "resume" else frozenset()
@@ -108,7 +113,7 @@ class ZarrSink:
 
     @property
     def format(self) -> Format:
-        return next(one for one in FORMATS if ".zarr" in one.extensions)
+        return next(one for one in FORMATS if one.key == self._version.format_key)
 
     @property
     def done(self) -> frozenset[int]:
@@ -137,7 +142,7 @@ class ZarrSink:
                 progress(done, total)
             done += sum(grid.box(n).pixels for n in self._wait(0))
             progress(done, total)
-        publish(self._path, self._grid, self._provenance)
+        publish(self._path, self._grid, self._provenance, version=self._version)
         self.close()
 
     def close(self) -> None:
@@ -164,7 +169,7 @@ class ZarrSink:
             self.close()
 
     def _submit(self, number: int, work: Callable[..., None], *arguments: object) -> None:
-        self._pending[self._threads.submit(work, *arguments)] = number
+        self._pending[self._threads.submit(work, *arguments, version=self._version)] = number
 
     def _wait(self, limit: int) -> list[int]:
         """Wait until at most ``limit`` calls are pending. Returns the numbers of ended calls; raises the first error."""
@@ -182,6 +187,7 @@ class ZarrSink:
 
     def _verify_tiles(self) -> frozenset[int]:
         """Verify the tiles of an earlier render. Returns the numbers of the complete ones."""
-        numbers = list_tiles(self._path, self._grid)
-        verdicts = self._threads.map(lambda number: is_done(self._path, self._grid, number), numbers)
+        numbers = list_tiles(self._path, self._grid, version=self._version)
+        check = partial(is_done, self._path, self._grid, version=self._version)
+        verdicts = self._threads.map(check, numbers)
         return frozenset(number for number, whole in zip(numbers, verdicts, strict=True) if whole)

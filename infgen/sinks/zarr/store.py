@@ -1,4 +1,4 @@
-"""An OME-Zarr 0.5 store and its states: missing, unfinished, finished. Processes of any machines may write its chunks.
+"""An OME-Zarr store and its states: missing, unfinished, finished. Processes of any machines may write its chunks.
 
 There is no journal: a tile is done when its chunk is complete. Until then the root's metadata hold the provenance of an
 unfinished picture. The metadata of a finished picture are written last, by zarr-python (extra ``zarr``). This module
@@ -26,8 +26,8 @@ from infgen.sinks.zarr.chunks import CHANNELS, get_chunk, library, list_chunks, 
 from infgen.sinks.zarr.metadata import (
     FINISHED,
     MAX_SIDE,
-    ROOT,
     UNFINISHED,
+    find_version,
     foreign_error,
     make_documents,
     read_attributes,
@@ -35,6 +35,7 @@ from infgen.sinks.zarr.metadata import (
     read_state,
 )
 from infgen.sinks.zarr.storage import PARTIAL, Storage, open_storage
+from infgen.sinks.zarr.versions import OME_05, VERSIONS, Version
 from infgen.urls import is_url
 
 _SHOWN = 5  # most differences in a message
@@ -65,7 +66,7 @@ def check_store(path: str, grid: Grid, start: Start) -> None:
     storage = open_cached(work_location(path))
     if not is_url(path):
         _check_folder(path)
-    finished = 0 if (root := read_state(storage)) is None else sum(1 for _ in list_chunks(storage, grid))
+    finished = 0 if (root := read_state(storage)) is None else _count(storage, grid)
     if not is_url(path):
         _check_disk(path, grid, finished)
     if root is None or start == "restart":
@@ -100,53 +101,58 @@ def _check_disk(path: str, grid: Grid, finished: int) -> None:
         )
 
 
-def create(path: str, grid: Grid, provenance: Provenance, start: Start) -> None:
+def create(path: str, grid: Grid, provenance: Provenance, start: Start, *, version: Version = OME_05) -> None:
     """Create the unfinished store, ready for chunks. With ``start`` "resume" keep the chunks of an earlier render.
 
-    Raises what ``check_store`` raises, and InputError if provenance or tiles differ from the earlier render, or if the
+    Raises what ``check_store`` raises, and InputError if version, provenance or tiles differ from the earlier render, or if the
     place cannot be written.
     """
     check_store(path, grid, start)
     storage = open_cached(work_location(path))
     root = read_state(storage)
     if root is not None and start == "resume":
-        _check_same(path, grid, provenance, root)
+        _check_same(path, grid, provenance, root, version)
     try:
         if root is not None and start != "resume":
             _clear(storage)
         if not is_url(path):
             Path(work_location(path)).mkdir(exist_ok=True)
             _remove_partial(storage)
-        for key, document in make_documents(grid, {UNFINISHED: dict(provenance)}).items():
+        for key, document in make_documents(grid, {UNFINISHED: dict(provenance)}, version=version).items():
             storage.put(key, document)
     except (InfgenError, OSError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
 
 
-def _check_same(path: str, grid: Grid, provenance: Provenance, root: Mapping[str, Any]) -> None:
+def _check_same(path: str, grid: Grid, provenance: Provenance, root: Mapping[str, Any], version: Version) -> None:
+    storage = open_cached(work_location(path))
+    there = find_version(storage) or version
     old = root.get(UNFINISHED, root.get(FINISHED))
     if not isinstance(old, dict):
         raise InputError(f"cannot resume {path}: its provenance is damaged; add --restart to start from scratch")
     changed = list(differences(old, json.loads(json.dumps(dict(provenance)))))[:_SHOWN]
-    if not changed and (there := read_grid(open_cached(work_location(path)))) not in (None, grid):
-        changed = [f"tiles were {there} and are {grid}"]
+    if there != version:
+        changed = [f"format was {there.format_key} and is {version.format_key}"]
+    elif not changed and (old_grid := read_grid(storage, version=version)) not in (None, grid):
+        changed = [f"tiles were {old_grid} and are {grid}"]
     if changed:
         raise InputError(f"cannot resume {path}: {'; '.join(changed)}; give the same options, or --restart")
 
 
-def write_chunk(path: str, grid: Grid, number: int, tile: Planes) -> None:
+def write_chunk(path: str, grid: Grid, number: int, tile: Planes, *, version: Version = OME_05) -> None:
     """Store ``tile`` (rows, columns, 3) uint8, the pixels of ``grid.box(number)``. Reads nothing.
 
     Raises ValueError for a tile that does not fit the grid, InfgenError if the storage fails.
     """
     check_tile(grid, number, tile)
-    _check_present(path)
-    put_chunk(open_cached(work_location(path)), grid, level=0, number=number, planes=tile.transpose(2, 0, 1))
+    _check_present(path, version)
+    planes = tile.transpose(2, 0, 1)
+    put_chunk(open_cached(work_location(path)), grid, level=0, number=number, planes=planes, version=version)
 
 
-def _check_present(path: str) -> None:
+def _check_present(path: str, version: Version) -> None:
     """Raise InfgenError if another program removed the local store, or a part of it, during the work."""
-    if not is_url(path) and not (Path(work_location(path)) / ROOT).exists():
+    if not is_url(path) and not (Path(work_location(path)) / version.root).exists():
         raise InfgenError(f"the folder {work_location(path)} was removed during the work; render again")
 
 
@@ -159,9 +165,10 @@ def check_tile(grid: Grid, number: int, tile: Planes) -> None:
         raise ValueError(f"tile {number} is {tile.shape} {tile.dtype}; ({box.h}, {box.w}, 3) uint8 is needed")
 
 
-def is_done(path: str, grid: Grid, number: int) -> bool:
+def is_done(path: str, grid: Grid, number: int, *, version: Version = OME_05) -> bool:
     """Whether tile ``number`` exists with a correct checksum. A damaged tile counts as missing."""
-    return get_chunk(open_cached(work_location(path)), grid, level=0, number=number) is not None
+    storage = open_cached(work_location(path))
+    return get_chunk(storage, grid, level=0, number=number, version=version) is not None
 
 
 def is_unfinished(path: str, provenance: Provenance) -> bool:
@@ -169,30 +176,32 @@ def is_unfinished(path: str, provenance: Provenance) -> bool:
     return read_attributes(open_cached(work_location(path))).get(UNFINISHED) == provenance
 
 
-def list_tiles(path: str, grid: Grid) -> list[int]:
+def list_tiles(path: str, grid: Grid, *, version: Version = OME_05) -> list[int]:
     """List the numbers of the tiles that have a chunk, complete or not."""
-    return sorted(list_chunks(open_cached(work_location(path)), grid))
+    return sorted(list_chunks(open_cached(work_location(path)), grid, version=version))
 
 
-def downsample(path: str, grid: Grid, level: int, number: int) -> None:
+def downsample(path: str, grid: Grid, level: int, number: int, *, version: Version = OME_05) -> None:
     """Make chunk ``number`` of ``level`` (1 and up) from the level below. Raises InfgenError if that lacks a chunk."""
     levels = pyramid.levels(grid)
     box = pyramid.source(levels[level - 1], levels[level].box(number))
     storage = open_cached(work_location(path))
-    planes = read_planes(storage, levels[level - 1], level=level - 1, box=box)
-    put_chunk(storage, levels[level], level=level, number=number, planes=pyramid.halve(planes))
+    planes = read_planes(storage, levels[level - 1], level=level - 1, box=box, version=version)
+    halves = pyramid.halve(planes)
+    put_chunk(storage, levels[level], level=level, number=number, planes=halves, version=version)
 
 
-def publish(path: str, grid: Grid, provenance: Provenance) -> None:
+def publish(path: str, grid: Grid, provenance: Provenance, *, version: Version = OME_05) -> None:
     """Write the metadata of a finished picture, and give a local store its name. Call it last.
 
     Raises InfgenError if the storage fails. The data are kept.
     """
-    _check_present(path)
+    _check_present(path, version)
     storage = open_cached(work_location(path))
     name = path.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
-    ome = pyramid.ome_metadata(name, level_count=len(pyramid.levels(grid)))
-    storage.put(ROOT, make_documents(grid, {"ome": ome, FINISHED: dict(provenance)})[ROOT])
+    ome = pyramid.ome_metadata(name, level_count=len(pyramid.levels(grid)), version=version.ome)
+    attributes = {**ome, FINISHED: dict(provenance)}
+    storage.put(version.root, make_documents(grid, attributes, version=version)[version.root])
     if not is_url(path):
         _take_name(path)
 
@@ -216,16 +225,27 @@ def _take_name(path: str) -> None:
 def discard_empty(path: str, grid: Grid) -> None:
     """Remove an unfinished store without tiles."""
     storage = open_cached(work_location(path))
-    if next(list_chunks(storage, grid), None) is None:
+    if not _count(storage, grid):
         _clear(storage)
+
+
+def _count(storage: Storage, grid: Grid) -> int:
+    """Count the tiles that have a chunk, complete or not."""
+    version = find_version(storage)
+    return 0 if version is None else sum(1 for _ in list_chunks(storage, grid, version=version))
 
 
 def find_unfinished(path: str) -> tuple[int, int] | None:
     """Return (stored tiles, total) of an unfinished picture, or None if there is none."""
     storage = open_cached(work_location(path))
     root = read_state(storage)
-    grid = None if root is None or (is_url(path) and FINISHED in root) else read_grid(storage)
-    return None if grid is None else (sum(1 for _ in list_chunks(storage, grid)), grid.count)
+    grid = None if root is None or (is_url(path) and FINISHED in root) else _grid(storage)
+    return None if grid is None else (_count(storage, grid), grid.count)
+
+
+def _grid(storage: Storage) -> Grid | None:
+    version = find_version(storage)
+    return None if version is None else read_grid(storage, version=version)
 
 
 def read_provenance(path: str) -> dict[str, Any] | None:
@@ -256,7 +276,8 @@ def read_region(path: str, box: Box) -> Planes:
     if not inside or box.w < 1 or box.h < 1:
         raise InputError(f"{box} is not inside {path} of {grid.width} x {grid.height} px; choose another box")
     try:
-        planes = read_planes(_open_finished(path), grid, level=0, box=box)
+        storage = _open_finished(path)
+        planes = read_planes(storage, grid, level=0, box=box, version=find_version(storage) or OME_05)
     except InfgenError as error:
         raise InputError(f"{error}; use the original") from None
     return np.ascontiguousarray(planes.transpose(1, 2, 0))
@@ -270,7 +291,7 @@ def _open_finished(path: str) -> Storage:
 
 
 def _readable_grid(path: str) -> Grid:
-    grid = None if read_provenance(path) is None else read_grid(_open_finished(path))
+    grid = None if read_provenance(path) is None else _grid(_open_finished(path))
     if grid is None:
         raise InputError(f"{path} has no picture of infgen in its array 0; give a finished Zarr of infgen")
     limit = MAX_PHOTO_PIXELS.value()
@@ -283,7 +304,8 @@ def _clear(storage: Storage) -> None:
     """Remove a store of infgen, the root last: after an interruption the rest is still recognised as infgen's."""
     for level in range(MAX_SIDE.bit_length()):
         storage.remove(str(level))
-    storage.remove(ROOT)
+    for key in (".zgroup", *(one.root for one in VERSIONS.values())):
+        storage.remove(key)
 
 
 def _remove_partial(storage: Storage) -> None:
