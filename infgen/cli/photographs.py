@@ -59,6 +59,7 @@ def make(
     ``stem``: name of the picture without -o. ``notes``: additional lines to print before the work.
     """
     outputs = options.outputs(stem, samples=samples)
+    arrangement.check_size()
     outputs.check(arrangement)
     _check_latents(arrangement, options, studio)
     if not options.quiet:
@@ -101,7 +102,6 @@ def _name_latents(files: Sequence[Path]) -> Iterator[None]:
 
 def _check_latents(arrangement: Arrangement, options: PhotographOptions, studio: Studio) -> None:
     """Check everything that could otherwise fail after the first inversion."""
-    arrangement.check_size()
     studio.coarser(arrangement.rendered_halvings).plan(arrangement.rendered_region)
     if options.preview is not None:
         check_output(options.preview)

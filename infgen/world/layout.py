@@ -57,7 +57,7 @@ class _Origin(Document):
     mean: Literal[True] | None = None
     """The model's mean style."""
     truncation: Truncation | None = None
-    """1: the style itself, 0: the mean style. By default 1 for a stored latent, otherwise the world's truncation."""
+    """1: the style itself, 0: the mean style. By default 1 for a latent file, otherwise the world's truncation."""
     mix: Mix | None = None
     """Take the finer texture rows from another seed. Truncation is applied afterwards."""
 

@@ -105,7 +105,6 @@ def test_pack_prints_the_pattern_to_train_from(call: Call, photos: Path, tmp_pat
 
 
 BAD_INPUT: list[tuple[list[object], str]] = [
-    ([], "Missing command"),
     (["check"], "Missing argument 'DATA'"),
     (["check", "missing"], "data folder missing does not exist or is not a folder"),
     (["check", "nonsense://a"], "data nonsense://a cannot be used"),
@@ -122,13 +121,19 @@ BAD_INPUT: list[tuple[list[object], str]] = [
 ]
 
 
+def test_data_alone_prints_help(call: Call):
+    code, out, err = call()
+    assert (code, err) == (0, "")
+    assert "Usage: infgen data" in out
+
+
 @pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[message[:60] for _, message in BAD_INPUT])
 def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     words: list[object], message: str, call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    code, out, err = call(*(photos if word == "PHOTOS" else word for word in words), *(["--quiet"] if words else []))
+    code, out, err = call(*(photos if word == "PHOTOS" else word for word in words), "--quiet")
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1

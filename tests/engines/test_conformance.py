@@ -180,7 +180,7 @@ def test_bf16_draws_the_shipped_model_close_to_single_precision(world: World):
     palette = world_palette(world, generator)
     device = torch.device("cpu")
     batch = tile_batch(world, tiles, cells=cells, config=generator.config, palette=palette, device=device)
-    assert psnr(rough.render_float(batch), exact.render_float(batch)) > 45
+    assert psnr(rough.render_float(batch), exact.render_float(batch)) > 40
 
 
 def test_an_engine_follows_the_weights_of_styles(mixing: Engine, case: Case):

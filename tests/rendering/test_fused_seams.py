@@ -179,6 +179,8 @@ def test_the_mean_style_is_that_of_truncation_zero(tiny: Generator) -> None:
 def test_a_stored_latent_draws_the_style_that_it_was_taken_from(tiny: Generator) -> None:
     seeded = make_scene(tiny, seed=5, style={"seed": 9}).palette.styles
     latent = {"z_g": seeded.z_g[0].tolist(), "w_plus": seeded.w_plus[0].tolist()}
-    scene = make_scene(tiny, seed=5, layout={"styles": [{"name": "kept", "latent": latent}], "transition": 1})
+    scene = make_scene(
+        tiny, seed=5, layout={"styles": [{"name": "kept", "latent": latent, "truncation": 1.0}], "transition": 1}
+    )
     assert torch.equal(scene.palette.styles.w_plus, seeded.w_plus)
     assert torch.equal(scene.palette.styles.z_g, seeded.z_g)

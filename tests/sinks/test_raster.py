@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from infgen import vips
 from infgen.errors import InfgenError
 from infgen.sinks import Grid, open_sink
-from infgen.sinks.encoders import raster, vips
+from infgen.sinks.encoders import raster
 from tests.sinks.pictures import GRID, PROVENANCE, names, noise, save, smooth, write
 
 EXTENSIONS = ("png", "jpg", "webp")

@@ -28,7 +28,7 @@ def ramp(tops: Tensor) -> Tensor:
 @pytest.fixture
 def only_translation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switch colour and cutout off."""
-    monkeypatch.setattr(module, "jitter_colour", lambda images, rng: images)
+    monkeypatch.setattr(module, "jitter_colour", lambda images, rng, strength: images)
     monkeypatch.setattr(module, "cutout", lambda images, rng: images)
 
 
