@@ -35,7 +35,7 @@ def server(model: Path | None) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as data:
         words = ["serve", "--port", "0", "--data", data, *([] if model is None else ["--model", str(model)])]
         command = [sys.executable, "-m", "infgen", *words]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             assert process.stdout is not None
             found = next((m[0] for line in process.stdout if (m := re.search(r"http://\S+", line))), None)
             if found is None:

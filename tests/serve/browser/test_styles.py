@@ -3,6 +3,7 @@
 import numpy as np
 
 from infgen import World
+from tests.patience import until
 from tests.serve.browser.conftest import Open
 from tests.serve.browser.visit import Visit
 
@@ -98,8 +99,8 @@ def test_a_style_is_placed_and_moved_and_removed_with_keys_alone(visit: Open) ->
     ((_, x, y),) = [c for c in centres(page) if c[0] == "style 3"]
     page.page.locator(".pin-face").nth(1).focus()
     page.page.keyboard.press("ArrowRight")
-    page.until("document.body.classList.contains('pending')")
-    assert ("style 3", x + 16, y) in centres(page.settle())
+    until(lambda: ("style 3", x + 16, y) in centres(page))
+    page.settle()
     page.page.keyboard.press("Delete")
     page.until("document.querySelectorAll('.pin-face').length === 1")
     assert [name for name, _, _ in centres(page.settle())] == ["own"]
