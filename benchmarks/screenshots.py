@@ -10,11 +10,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import httpx
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -40,6 +42,8 @@ def server(model: Path | None) -> Iterator[str]:
             found = next((m[0] for line in process.stdout if (m := re.search(r"http://\S+", line))), None)
             if found is None:
                 raise click.ClickException("infgen serve printed no address")
+            while httpx.get(f"{found.rstrip('/')}/health/ready").status_code != 200:  # the model is being opened
+                time.sleep(0.2)
             yield found
             process.terminate()
 
