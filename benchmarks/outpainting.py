@@ -25,7 +25,6 @@ from rich.table import Table
 from benchmarks.render import console, machine
 from infgen.bench.memory import peak_resident_bytes
 from infgen.inversion.arrangement import Arrangement, Extension, inbetweening, outpainting, panorama, place_row
-from infgen.inversion.compositing import enlarge, match_colours, paste
 from infgen.inversion.continuation import invert_photograph
 from infgen.inversion.invert import CONTINUING
 from infgen.inversion.placing import Placed, place
@@ -33,6 +32,7 @@ from infgen.inversion.selecting import select_seed
 from infgen.perceptual import Lpips
 from infgen.photo import Photograph, open_photograph
 from infgen.pixels import Pixels
+from infgen.rendering.compositing import enlarge, match_colours, paste
 from infgen.rendering.sheet import Sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Studio, open_studio
 from infgen.train.evaluation.continuations import join_step, octave_powers, squares

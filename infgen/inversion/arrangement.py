@@ -16,7 +16,6 @@ from infgen import geometry
 from infgen.checks import check_whole
 from infgen.errors import InputError, LimitError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
-from infgen.inversion.compositing import FINEST_REACHES_PX, REACHES_PX, enlarge, insert, match_colours
 from infgen.inversion.detail import match_detail
 from infgen.inversion.framing import Frame, frame_circle, frame_one, frame_row
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, resize, working_config
@@ -25,6 +24,7 @@ from infgen.metadata import Metadata
 from infgen.model.config import GeneratorConfig
 from infgen.photo import Known, Photograph
 from infgen.pixels import Pixels
+from infgen.rendering.compositing import FINEST_REACHES_PX, REACHES_PX, enlarge, insert, match_colours
 from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
 from infgen.world.world import World
 

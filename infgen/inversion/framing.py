@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infgen.geometry import Region
-from infgen.inversion.compositing import Box
 from infgen.inversion.placing import Placed, working_scale
 from infgen.model.config import GeneratorConfig
 from infgen.model.scales import judged_scales
+from infgen.rendering.compositing import Box
 
 MOST_ENLARGED = 1.25  # a finer scale is rendered rather than enlarging more than this
 

@@ -12,9 +12,9 @@ from PIL import Image
 from infgen.cli import photographs as module
 from infgen.errors import InfgenError
 from infgen.geometry import Region
-from infgen.inversion.compositing import REACHES_PX
 from infgen.inversion.selecting import SEED_STEP
 from infgen.limits import MAX_INVERSION_PIXELS, MAX_JOINED_PIXELS, MAX_PIXELS
+from infgen.rendering.compositing import REACHES_PX
 from infgen.rendering.studio import open_studio
 from infgen.world.world import World
 from tests.cli.conftest import Call

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from infgen.cli.panorama import command
 from infgen.geometry import Region
-from infgen.inversion.compositing import REACHES_PX
+from infgen.rendering.compositing import REACHES_PX
 from infgen.rendering.studio import Studio, open_studio
 from infgen.world.world import World
 from tests.cli.conftest import Call

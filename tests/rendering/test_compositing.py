@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infgen.inversion import compositing
-from infgen.inversion.compositing import REACHES_PX, enlarge, match_colours, paste, ramp
+from infgen.rendering import compositing
+from infgen.rendering.compositing import REACHES_PX, enlarge, match_colours, paste, ramp
 from tests.train.photos import landscape
 
 HEIGHT, WIDTH = 40, 90
