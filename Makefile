@@ -2,14 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md infgen/assets/MODEL_CARD*.md) tests/oracles/README.md) help/*.md
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(PIP) --quiet
+# The package index has CUDA builds of PyTorch for Linux. For the CPU build (200 MB instead of several GB):
+# make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 
 .PHONY: demo test quick gpu lint types wheel page prose clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
 	$(BIN)/infgen render --w 2048 --h 1024 --seed 3 -o out/demo.png
-	@echo "out/demo.png is drawn. The canvas, in a browser: $(INSTALL) --editable '.[serve]' && $(BIN)/infgen serve --open"
+	@echo "out/demo.png is ready. To open the canvas in a browser:"
+	@echo "  $(BIN)/python -m pip install '.[serve]' && $(BIN)/infgen serve --open"
 
 test: .venv/dev  ## run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -53,7 +58,10 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/base: .venv/bin/python pyproject.toml constraints.txt
-	$(INSTALL) torch==2.13.0
+	@echo "Downloading PyTorch into .venv: 200 MB for a CPU build, several GB with CUDA."
+	@echo "To choose the CPU build: make $(or $(MAKECMDGOALS),demo) TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@echo "Downloading the other packages: about 150 MB."
 	$(INSTALL) --editable .
 	touch $@
 
