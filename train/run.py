@@ -11,6 +11,7 @@ from infgen.errors import InputError
 from infgen.inputs import check_outputs
 from infgen.lock import Lock
 from infgen.model.generator import Generator
+from infgen.model.shipped import MODELS
 from infgen.progress import Progress, silent
 from infgen.train.checkpoint import RunFolder, grow_from
 from infgen.train.data.archives import SkippedFile
@@ -147,7 +148,7 @@ def start(
 
 def _load_networks(state: TrainingState, recipe: Recipe, init: str | Path) -> None:
     """Load the networks of a run's folder, or the generator of a model file, into ``state``."""
-    if Path(init).is_dir():
+    if init not in MODELS and Path(init).is_dir():
         RunFolder(Path(init)).load_networks(state, recipe)
         return
     grow_from(state, Generator.from_pretrained(init), source=str(init))

@@ -13,7 +13,7 @@ from infgen.engines.eager import Precision
 from infgen.engines.exported import ExportedEngine
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
-from infgen.model.checkpoint import SHIPPED, resolve
+from infgen.model.checkpoint import resolve
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.rendering.engine_files import FileKind
@@ -178,7 +178,7 @@ def model_file(*, model: str | Path | None, preset_name: str | None) -> Iterator
     if model is not None and preset_name is not None:
         raise InputError(f"model {model} and preset {preset_name} are both given; give one of them")
     if preset_name is None:
-        yield SHIPPED if model is None else resolve(model)
+        yield resolve(model)
         return
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"random-{preset_name}.safetensors"

@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from infgen.cli.eval_outpaint import command as outpaint
-from infgen.cli.options import device_option, precision_option, quiet_option, threads_option
+from infgen.cli.options import MODELS_HELP, device_option, precision_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.engines import pick_device
 from infgen.engines.eager import Precision
@@ -90,7 +90,7 @@ def _join_names(*, inception: bool) -> str:
 @click.command(
     "eval",
     epilog=f"Metrics of the Inception network: {_join_names(inception=True)}. "
-    f"Other metrics: {_join_names(inception=False)}. See also: infgen eval outpaint --help",
+    f"Other metrics: {_join_names(inception=False)}. Models: {MODELS_HELP}. See also: infgen eval outpaint --help",
 )
 @click.argument("places", nargs=-1, metavar="[MODEL] DATA")
 @click.option("--images", help="Measure the pictures in this folder instead of a MODEL's, in the paper's protocol.")

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from infgen.cli.options import MODEL_VARIABLE, MODELS_HELP
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
 from infgen.inputs import check_outputs
-from infgen.model.checkpoint import SHIPPED, file_hash, resolve
+from infgen.model.checkpoint import file_hash, resolve
 from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.model.generator import Generator
 from infgen.rendering.engine_files import (
@@ -88,8 +89,8 @@ class Order:
         return free_path(stem, suffix)
 
 
-@click.command("export")
-@click.argument("model", required=False)
+@click.command("export", epilog=f"Models: {MODELS_HELP}.")
+@click.argument("model", required=False, envvar=MODEL_VARIABLE)
 @click.option("--onnx", "kind", flag_value="onnx", help="Write an ONNX file, for ONNX Runtime and others.")
 @click.option("--trt", "kind", flag_value="trt", help="Write a TensorRT engine, for NVIDIA GPUs.")
 @click.option(
@@ -131,7 +132,8 @@ def command(
     plan: bool,
     quiet: bool,
 ) -> None:
-    """Export MODEL for another runtime. MODEL is a model file or Hugging Face hub id, by default the shipped model.
+    """Export MODEL for another runtime. MODEL is the name of a shipped model, a model file or a
+    Hugging Face hub id, by default scenery.
 
     ONNX files, TensorRT engines and models for Triton render tiles of one size. A TorchServe archive renders windows of
     any size.
@@ -143,7 +145,7 @@ def command(
     )
     order = Order(
         model=model,
-        source=SHIPPED if model is None else resolve(model),
+        source=resolve(model),
         output=output,
         tile=tile,
         styles=styles or 1,
@@ -198,7 +200,7 @@ def _trt(order: Order) -> Path:
 def _triton(order: Order) -> Path:
     from infgen.export.triton_repository import export_triton, model_name
 
-    name = model_name(str(order.model or SHIPPED), halvings=order.halvings)
+    name = model_name(str(order.model or order.source), halvings=order.halvings)
     folder = free_path("triton-repository") if order.output is None else order.output
     file = export_triton(repository=folder, name=name, batch=order.batch, plan=order.plan, **order.tiles())
     written = next((folder / name / "1").iterdir())

@@ -7,20 +7,22 @@ from typing import Any
 
 import click
 
+from infgen.model.shipped import MODELS, names, shipped_path
 from infgen.rendering.inspect import describe
 from infgen.sinks.read import is_store
 
 
-@click.command("info")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.command("info", epilog=f"Shipped models: {names()}.")
+@click.argument("file")
 @click.option("--world", "only_world", is_flag=True, help="Print only the world, ready to be saved and rendered.")
-def command(file: Path, only_world: bool) -> None:
+def command(file: str, only_world: bool) -> None:
     """Print the content of FILE as JSON.
 
     FILE is a model, an export of a model, a world, latents of a photograph, or a picture with its provenance. It can also
-    be the folder of a training run.
+    be the folder of a training run, or the name of a shipped model.
     """
-    found = describe(file, only_world=True) if only_world else _describe(file)
+    path = shipped_path(file) if file in MODELS else Path(file)
+    found = describe(path, only_world=True) if only_world else _describe(path)
     text = json.dumps(found, indent=2, ensure_ascii=False)
     click.echo(
         text.encode(errors="backslashreplace").decode()

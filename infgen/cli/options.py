@@ -5,8 +5,14 @@ import click
 from infgen.engines.eager import DTYPES
 from infgen.engines.selection import AUTO, NAMES
 from infgen.model.config import SCALE_NAMES
+from infgen.model.shipped import DEFAULT, names
 
-model_option = click.option("--model", help="Model file or Hugging Face hub id. [default: the shipped model]")
+MODEL_VARIABLE = "INFGEN_MODEL"
+MODELS_HELP = f"{names()}, a model file or a Hugging Face hub id"
+
+model_option = click.option(
+    "--model", envvar=MODEL_VARIABLE, help=f"Model: {MODELS_HELP}. [default: {MODEL_VARIABLE}, or {DEFAULT}]"
+)
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Number of CPU threads.")
 device_option = click.option("--device", help="cpu, cuda, cuda:1 ... [default: a GPU if there is one]")
 precision_option = click.option(

@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 
 from infgen.atomic import check_output
+from infgen.cli.options import MODEL_VARIABLE, MODELS_HELP
 from infgen.errors import InputError
 from infgen.geometry import STRUCTURE_HALO, Region, cell_px
 from infgen.inputs import check_outputs
 from infgen.lock import lock_output
-from infgen.model.checkpoint import SHIPPED
+from infgen.model.checkpoint import resolve
 from infgen.model.generator import Generator
+from infgen.model.shipped import DEFAULT
 from infgen.rendering.palette import check_world
 from infgen.world.edits import FIELDS, Edit, FieldName
 from infgen.world.world import World
@@ -33,7 +35,9 @@ _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,1
 )
 @click.option("--undo", is_flag=True, help="Remove the last edit instead.")
 @click.option(
-    "--model", help="Model file or Hugging Face hub id. [default: sizes from the anchors, or the shipped model]"
+    "--model",
+    envvar=MODEL_VARIABLE,
+    help=f"Model: {MODELS_HELP}. [default: sizes from the anchors, or {DEFAULT}]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="World file to write. [default: WORLD itself]")
 def command(
@@ -53,7 +57,7 @@ def command(
     """
     target = world_file if output is None else output
     check_output(target)
-    given = {"--region": region, "--seed": seed, "--fields": fields, "--like": like, "--model": model}
+    given = {"--region": region, "--seed": seed, "--fields": fields, "--like": like}
     if undo and (extra := [name for name, value in given.items() if value is not None]):
         raise InputError(f"--undo and {extra[0]} are both given; give one of them")
     with lock_output(target):  # two calls at once would lose one of the edits
@@ -108,7 +112,7 @@ def _sizes(world: World, model: str | None) -> Sizes:
     """Return cell size and channels of ``model``, else of the world's anchors, else of the shipped model."""
     if model is None and world.anchors:
         return world.placed_anchors[0].latents
-    config = Generator.from_pretrained(SHIPPED if model is None else model).config
+    config = Generator.from_pretrained(resolve(model)).config
     check_world(world, config)
     return config
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from infgen.cli.options import device_option, quiet_option, threads_option
+from infgen.cli.options import MODELS_HELP, device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.inputs import check_outputs
 from infgen.model.config import CoordinateSystem
@@ -64,7 +64,7 @@ def _go_on(trainer: Trainer) -> str:
     "--out", type=click.Path(path_type=Path), default=RUN_FOLDER, show_default=True, help="Folder of the run."
 )
 @click.option("--resume", is_flag=True, help="Continue the run in the folder from its last checkpoint.")
-@click.option("--init", help="Start from the networks of a run's folder, a model file or a Hugging Face hub id.")
+@click.option("--init", help=f"Start from the networks of a run's folder, or from a model: {MODELS_HELP}.")
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Train up to this step.  [default: --decay-steps, or the preset's]"
 )

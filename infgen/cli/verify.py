@@ -1,10 +1,15 @@
 """``infgen verify``: compare a rendered picture with its provenance."""
 
-from pathlib import Path
-
 import click
 
-from infgen.cli.options import device_option, engine_file_option, engine_option, threads_option
+from infgen.cli.options import (
+    MODEL_VARIABLE,
+    MODELS_HELP,
+    device_option,
+    engine_file_option,
+    engine_option,
+    threads_option,
+)
 from infgen.cli.progress import progress
 from infgen.errors import InfgenError
 from infgen.rendering.studio import Options
@@ -15,7 +20,9 @@ from infgen.rendering.verify import verify
 @click.argument("file")
 @click.option("--tiles", default=8, show_default=True, help="Number of random batches of tiles to render again.")
 @click.option("--seed", type=int, help="Seed of the random choice. [default: another one in every run]")
-@click.option("--model", type=click.Path(path_type=Path), help="Model file. [default: the shipped model]")
+@click.option(
+    "--model", envvar=MODEL_VARIABLE, help=f"Model: {MODELS_HELP}. [default: the shipped one that rendered FILE]"
+)
 @threads_option
 @device_option
 @engine_option
@@ -25,7 +32,7 @@ def command(
     file: str,
     tiles: int,
     seed: int | None,
-    model: Path | None,
+    model: str | None,
     threads: int | None,
     device: str | None,
     engine: str,

@@ -8,7 +8,7 @@ from infgen.inversion.optimise import Inversion, Settings, Step, optimise
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
 from infgen.inversion.settings import Weights
 from infgen.inversion.window import Cover
-from infgen.model.checkpoint import SHIPPED, file_hash, resolve
+from infgen.model.checkpoint import file_hash, resolve
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator
 from infgen.perceptual import MIN_PX
@@ -76,7 +76,7 @@ def _model(generator: Generator | str | Path | None, sha256: str | None) -> tupl
                 "a Generator has no file hash; give model_sha256, or the model file instead of the Generator"
             )
         return generator, sha256
-    path = SHIPPED if generator is None else resolve(generator)
+    path = resolve(generator)
     return Generator.from_pretrained(path), file_hash(path)
 
 

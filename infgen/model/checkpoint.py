@@ -23,12 +23,13 @@ from infgen.errors import InputError, ModelFileError, one_line
 from infgen.limits import MAX_MODEL_MB
 from infgen.model.config import GeneratorConfig
 from infgen.model.hub import fetch, hub_id
+from infgen.model.shipped import DEFAULT, MODELS, names, shipped_path
 from infgen.tensor_files import open_tensors
 
 FORMAT = "infgen-generator"
 VERSION = 1
 HUB_FILE = "model.safetensors"
-SHIPPED = Path(__file__).parent.parent / "assets" / "scenery.safetensors"
+SHIPPED = shipped_path(DEFAULT)
 
 Shapes = Mapping[str, tuple[int, ...]]  # name of a tensor -> its shape
 
@@ -84,11 +85,16 @@ def read_model(path: Path, *, shapes: Callable[[GeneratorConfig], Shapes]) -> tu
     return config, tensors
 
 
-def resolve(source: str | Path) -> Path:
-    """Return the local file of ``source``: a path, or a Hugging Face hub id (see ``infgen.model.hub.hub_id``).
+def resolve(source: str | Path | None) -> Path:
+    """Return the local file of ``source``: a shipped model's name, a path, or a hub id (see ``infgen.model.hub.hub_id``).
 
+    None: the default model of the package. A name wins over a file or folder with that name; "./planet" means the file.
     Raises InputError if there is no such file or model, and MissingExtraError for a hub id without ``huggingface_hub``.
     """
+    if source is None:
+        return SHIPPED
+    if source in MODELS and not isinstance(source, Path):
+        return shipped_path(source)
     path = Path(source)
     if os.path.isfile(path):  # unlike Path.is_file, false for a name that is too long
         return path
@@ -96,8 +102,15 @@ def resolve(source: str | Path) -> Path:
         return path / HUB_FILE
     repository = None if isinstance(source, Path) else hub_id(source)
     if repository is None:
-        raise InputError(f"model file {source} does not exist; give a .safetensors file, or hf:owner/name of the hub")
+        raise InputError(
+            f"model file {source} does not exist; give {names()}, a .safetensors file, or hf:owner/name of the hub"
+        )
     return fetch(repository, HUB_FILE)
+
+
+def shipped_by_hash(sha256: str) -> Path | None:
+    """Return the file of the shipped model with this hash, or None if there is none."""
+    return next((path for name in MODELS if file_hash(path := shipped_path(name)) == sha256), None)
 
 
 def file_hash(path: str | Path) -> str:

@@ -113,7 +113,7 @@ class Generator(nn.Module):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, device: torch.device | str = "cpu") -> Self:
-        """Load the generator of the file or Hugging Face hub id ``source``, in float32 and evaluation mode.
+        """Load the generator of ``source`` in float32 and evaluation mode: a shipped model's name, a file or a hub id.
 
         Raises ModelFileError for a file that is damaged, of another kind, or whose tensors do not match its configuration;
         InputError for a missing one; MissingExtraError for a hub id without ``huggingface_hub``.

@@ -75,7 +75,9 @@ def _describe_scales(config: GeneratorConfig) -> dict[str, Any]:
     if config.scales:
         found["scales"] = [scale_name(config.levels - level) for level in reversed(config.scales)]
     if config.view_px is not None:
-        found |= {"view_px": config.view_px, "rows_px": [-(config.view_px // 2), config.view_px // 2]}
+        found["view_px"] = config.view_px
+        if config.coordinates == "scenery":  # the others have no horizon, and were trained on every row
+            found["rows_px"] = [-(config.view_px // 2), config.view_px // 2]
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from infgen.errors import InfgenError, one_line
-from infgen.model.checkpoint import SHIPPED
+from infgen.model.shipped import shipped_name
 from infgen.rendering.plan import Plan
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
@@ -17,19 +17,19 @@ _NAMED = 5  # failures that a message lists
 
 @dataclass(frozen=True)
 class StudioSpec:
-    """A studio as plain values, to send to other processes. ``model`` None: the shipped model of each machine.
+    """A studio as plain values, to send to other processes. A shipped ``model`` is its name: each machine has its own file.
 
     ``folder``: folder of the world's anchor files, the same on all machines.
     """
 
     world_json: str
-    model: str | None
+    model: str
     options: Options
     folder: str | None = None
 
     @classmethod
     def of(cls, studio: Studio) -> Self:
-        model = None if studio.model_path == SHIPPED else str(studio.model_path)
+        model = shipped_name(studio.model_path) or str(studio.model_path)
         options = studio.options
         if options.engine_file is not None:
             options = replace(options, engine_file=str(Path(options.engine_file).resolve()))

@@ -15,7 +15,7 @@ from infgen.engines.selection import AUTO, engine_kind, open_exported
 from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
-from infgen.model.checkpoint import SHIPPED, file_hash, resolve
+from infgen.model.checkpoint import file_hash, resolve
 from infgen.model.config import scale_name
 from infgen.model.generator import Generator
 from infgen.pixels import Pixels
@@ -130,7 +130,7 @@ def open_studio(
     options: Options | None = None,
     report: Callable[[str], None] = logger.info,
 ) -> Studio:
-    """Load ``model`` (None: the shipped model) for ``world``.
+    """Load ``model``, as for ``infgen.model.checkpoint.resolve``, for ``world``.
 
     An engine that needs a file and has none takes the default one, which is made if missing; ``report`` gets a line about
     it. Raises InputError for unusable models or devices, InfgenError if the engine fails its self-test.
@@ -138,7 +138,7 @@ def open_studio(
     options = Options() if options is None else options
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    path = SHIPPED if model is None else resolve(model)
+    path = resolve(model)
     options = _with_engine_file(options, path, world, report)
     generator, engine = _engine(path, options)
     model_hash = file_hash(path)

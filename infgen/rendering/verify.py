@@ -13,6 +13,7 @@ from infgen.engines.tile_file import PRECISIONS
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
 from infgen.limits import MIB, TILE_MEMORY_MB
+from infgen.model.checkpoint import shipped_by_hash
 from infgen.model.config import parse_scale
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
@@ -69,7 +70,8 @@ def verify(
 ) -> Verification:
     """Render ``tiles`` random tiles of the picture file ``path`` again and compare them with it.
 
-    Anchor files must be in the folder of ``path``. ``options``: threads, device and engine; the provenance gives the rest.
+    ``model`` None: the shipped model that rendered it. Anchor files must be in the folder of ``path``.
+    ``options``: threads, device and engine; the provenance gives the rest.
     Raises InputError for a file without provenance, for another model, or for another size than in the provenance.
     """
     provenance = read_provenance(path)
@@ -120,7 +122,7 @@ def _scene_and_plan(
         )
     chosen = replace(options, precision=precision, tile_px=None, halvings=parse_scale(scale))
     world = World.create(**document).in_folder(Path(path).parent)
-    studio = open_studio(world, model=model, options=chosen)
+    studio = open_studio(world, model=model or shipped_by_hash(model_hash), options=chosen)
     if studio.model_hash != model_hash:
         raise InputError(
             f"{path} was rendered by model {provenance['model'].get('name')} ({str(model_hash)[:12]}...), and "
