@@ -266,7 +266,7 @@ def write(bench: Bench, name: str, rows: Sequence[tuple[str, Pixels]]) -> None:
         small.append((title, np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))))
     height = max(picture.shape[0] for _, picture in small)
     padded = [(t, np.pad(p, ((0, height - p.shape[0]), (0, 0), (0, 0)))) for t, p in small]
-    save_sheet(draw_sheet(Sheet(len(padded), 1, 1200, height), padded), bench.folder / f"{name}.png")
+    save_sheet(draw_sheet(Sheet(len(padded), 1, w=1200, h=height), padded), bench.folder / f"{name}.png")
     console.print(bench.folder / f"{name}.png")
 
 

@@ -56,7 +56,15 @@ def export_onnx(
     """
     check_output(path, extensions=(".onnx",))
     _check_options(generator.config, cells, styles, precision)
-    file = TileFile(generator.config, cells, styles, precision, model_sha256, __version__, styles_per)
+    file = TileFile(
+        generator.config,
+        cells,
+        styles=styles,
+        precision=precision,
+        model_sha256=model_sha256,
+        infgen_version=__version__,
+        styles_per=styles_per,
+    )
     with write_atomically(path) as temporary:
         temporary.write_bytes(seal(_build_model(generator, file)))
     return file

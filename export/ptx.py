@@ -18,7 +18,7 @@ TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"
 ALIGNED = [["tt.divisibility", 16]]  # Triton's notation for a multiple of 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompiledKernel:
     """A kernel for one architecture, set of types and layout, with the values that a launcher needs."""
 

@@ -91,9 +91,18 @@ def export_tensorrt(
     capabilities = _capabilities(library, gpu, targets)
     _check_precision(library, precision)
     target = check_output(path, extensions=(".engine",))
-    tile = TileFile(generator.config, cells, styles, precision, model_sha256, __version__)
+    tile = TileFile(
+        generator.config,
+        cells,
+        styles=styles,
+        precision=precision,
+        model_sha256=model_sha256,
+        infgen_version=__version__,
+    )
     gpus = (str(gpu),) if library.builder == "classic" else capabilities
-    record = EngineRecord(tile, library.builder, library.version, gpus, batch, workspace_mb)
+    record = EngineRecord(
+        tile, library.builder, version=library.version, gpus=gpus, batch=batch, workspace_mb=workspace_mb
+    )
     if target.exists():
         differences = _find_differences(target, record)
         if differences is None:

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ from infgen.export.functions import DOMAIN, MODULATION, OPERATORS
 from infgen.limits import MIB
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BuildJob:
     """Build ``onnx`` for at most ``batch`` tiles, for GPUs of compute capabilities ``targets``, such as "8.9".
 
@@ -53,6 +53,7 @@ class BuildResult:
     """
 
     error: str | None
+    _: KW_ONLY
     refused: bool = False
     layers: int = 0
     seconds: float = 0.0

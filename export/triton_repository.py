@@ -165,7 +165,7 @@ def _replace_by_plan(onnx: Path, file: TileFile, *, batch: int) -> EngineRecord:
     from onnx import inliner
 
     onnx_package.save(inliner.inline_local_functions(onnx_package.load(onnx)), onnx)
-    record = EngineRecord(file, "classic", library.version, (str(gpu),), batch, None)
+    record = EngineRecord(file, "classic", version=library.version, gpus=(str(gpu),), batch=batch, workspace_mb=None)
     engine, _ = build_engine(onnx, library, record, capabilities=(gpu.capability_text,))
     with write_atomically(onnx.with_name("model.plan")) as temporary:
         temporary.write_bytes(engine)

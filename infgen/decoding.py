@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError, features
@@ -50,6 +50,7 @@ class Decoded:
     """
 
     image: Image.Image
+    _: KW_ONLY
     width: int
     height: int
     profile: bytes | None
@@ -179,15 +180,17 @@ def _check_mode(image: Image.Image) -> None:
 
 def _to_rgb(upright: Image.Image, size: tuple[int, int], embedded: object, remarks: list[str]) -> Decoded:
     """Convert ``upright`` of any mode to RGB or RGBA. ``embedded``: the colour profile in the file, or None."""
+    width, height = size
     mode = "CMYK" if upright.mode == "CMYK" else "RGB"
     profile, left_out = _check_profile(embedded, mode)
     if mode == "RGB":
         wanted = "RGBA" if has_alpha(upright) else "RGB"
         image = upright if upright.mode == wanted else upright.convert(wanted)
-        return Decoded(image, *size, profile, (*remarks, *left_out))
+        return Decoded(image, width=width, height=height, profile=profile, remarks=(*remarks, *left_out))
     rgb = upright.convert("RGB") if profile is None else colour.convert_profile(upright, profile)
     by = "without a colour profile" if profile is None else "by its colour profile"
-    return Decoded(rgb, *size, None, (*remarks, *left_out, f"is CMYK; converted to RGB {by}"))
+    remarks = [*remarks, *left_out, f"is CMYK; converted to RGB {by}"]
+    return Decoded(rgb, width=width, height=height, profile=None, remarks=tuple(remarks))
 
 
 def _check_profile(embedded: object, mode: str) -> tuple[bytes | None, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Photographs as upright RGB pixels, at full size with known pixels or resized. ``infgen.decoding`` reads the files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -44,6 +44,7 @@ class Photograph:
 
     name: str
     image: Image.Image
+    _: KW_ONLY
     known: Known | None = None
     remarks: tuple[str, ...] = ()
     profile: bytes | None = None
@@ -143,12 +144,21 @@ def _split(decoded: Decoded, name: str) -> Photograph:
     """Split colours and transparency: pixels at least half opaque are known."""
     image = decoded.image
     if image.mode == "RGB":
-        return Photograph(name, image, None, decoded.remarks, decoded.profile, decoded.metadata)
+        return Photograph(
+            name, image, known=None, remarks=decoded.remarks, profile=decoded.profile, metadata=decoded.metadata
+        )
     known = np.asarray(image.getchannel("A")) >= HALF
     if not known.any():
         raise InputError("it is transparent all over; give one with opaque pixels")
     mask = None if known.all() else known
-    return Photograph(name, image.convert("RGB"), mask, decoded.remarks, decoded.profile, decoded.metadata)
+    return Photograph(
+        name,
+        image.convert("RGB"),
+        known=mask,
+        remarks=decoded.remarks,
+        profile=decoded.profile,
+        metadata=decoded.metadata,
+    )
 
 
 def read_photo(content: bytes, *, short_px: int) -> Photo:

@@ -1,7 +1,7 @@
 """Options of a saved run: a resumed run uses them unless the user gives others."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ class SavedRun:
 
     folder: Path
     recipe: Recipe
+    _: KW_ONLY
     schedule: Mapping[str, Any]
     metric: str | None
     judge_n: int | None
@@ -45,9 +46,9 @@ def read_saved(folder: Path) -> SavedRun:
     return SavedRun(
         folder,
         recipe,
-        schedule,
-        metric if metric in METRICS else None,
-        judge_n if type(judge_n) is int and judge_n > 1 else None,
+        schedule=schedule,
+        metric=metric if metric in METRICS else None,
+        judge_n=judge_n if type(judge_n) is int and judge_n > 1 else None,
     )
 
 

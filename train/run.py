@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import torch
@@ -39,6 +39,7 @@ class TrainingRun:
 
     trainer: Trainer
     folder: RunFolder
+    _: KW_ONLY
     skipped: list[SkippedFile]
     lock: Lock | None  # of the folder, until training ends; only the first process has it
 
@@ -143,7 +144,7 @@ def start(
         elif processes.is_first:
             folder.create(recipe)
         undo.pop_all()
-    return TrainingRun(trainer, folder, skipped, lock)
+    return TrainingRun(trainer, folder, skipped=skipped, lock=lock)
 
 
 def _load_networks(state: TrainingState, recipe: Recipe, init: str | Path) -> None:

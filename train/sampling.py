@@ -25,7 +25,7 @@ STYLE_CENTRES_PX = 1000  # distance between the centres of two mixed styles: lar
 UNPATCHED_START = FIRST_ROW + MIDDLE_START  # first row and column of all samples of unpatched training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GeneratorInputs:
     """Inputs of one generator call in training.
 

@@ -11,7 +11,7 @@ from infgen.train.networks.discriminator import Discriminator, PaperDiscriminato
 from infgen.train.presets import Recipe
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainingState:
     """All values that a run carries from one step to the next."""
 

@@ -74,6 +74,7 @@ class BatchRow:
 
     kind: str
     batch: int
+    _: KW_ONLY
     devices: int
     tiles: int
     tile_px: int
@@ -171,7 +172,16 @@ class _Tiles:
         plan = self.plan
         flops = plan.batch_count * plan.batch * tile_flops(self.config, plan.cells)
         devices = len(self.studios)
-        return BatchRow(self.kind, plan.batch, devices, plan.tile_count, plan.tile_px[1], flops, seconds, reason)
+        return BatchRow(
+            self.kind,
+            plan.batch,
+            devices=devices,
+            tiles=plan.tile_count,
+            tile_px=plan.tile_px[1],
+            flops=flops,
+            seconds=seconds,
+            reason=reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -220,7 +230,16 @@ class _Padded:
 
     def row(self, seconds: float | None, reason: str = "") -> BatchRow:
         side = self.cells[0] * geometry.cell_px(self.config.levels)
-        return BatchRow(PADDED, 1, 1, 1, side, tile_flops(self.config, self.cells), seconds, reason)
+        return BatchRow(
+            PADDED,
+            1,
+            devices=1,
+            tiles=1,
+            tile_px=side,
+            flops=tile_flops(self.config, self.cells),
+            seconds=seconds,
+            reason=reason,
+        )
 
 
 def _baselines(studio: Studio, request: BatchRequest) -> tuple[_Tiles, _Padded]:

@@ -15,7 +15,7 @@ from infgen.rendering.studio import Options
 from infgen.world.world import World
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ColdStart:
     """Measurements of one process: its consecutive parts in seconds, and its peak memory in bytes."""
 
@@ -66,4 +66,6 @@ def measure_cold_start(
 def _parts(start: float, found: dict[str, float]) -> ColdStart:
     moments = [start, *(found[name] for name in ("imported", "loaded", "prepared", "first_tile", "finished"))]
     imports, model, preflight, tile, rest = (after - before for before, after in pairwise(moments))
-    return ColdStart(imports, model, preflight, tile, rest, int(found["peak_bytes"]))
+    return ColdStart(
+        imports=imports, model=model, preflight=preflight, tile=tile, rest=rest, peak_bytes=int(found["peak_bytes"])
+    )

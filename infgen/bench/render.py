@@ -17,7 +17,7 @@ from infgen.rendering.render import render_batch
 Phase = Callable[[str, str], AbstractContextManager[Progress]]  # title, unit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """Measurements of one engine, precision and number of styles.
 

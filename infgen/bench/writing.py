@@ -19,7 +19,7 @@ EXTENSIONS = {f.key: f.extensions[0] for f in FORMATS}
 WARM_UP = Region(0, 0, 64, 64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Written:
     """Measurements of one format: median seconds of whole renders without (``computing``) and with a file (``writing``).
 

@@ -57,7 +57,7 @@ def _other(model: str | None, *, device: torch.device) -> Other | None:
     if model is None:
         return None
     path = resolve(model)
-    return Other(Generator.from_pretrained(path, device=device), path.name, file_hash(path))
+    return Other(Generator.from_pretrained(path, device=device), path.name, sha256=file_hash(path))
 
 
 def _read_whole_views(data: str, *, quiet: bool) -> WholeViews:

@@ -38,7 +38,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """The export to write. ``report`` prints what happens."""
 

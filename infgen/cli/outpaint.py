@@ -43,7 +43,7 @@ def command(
     """
     options = PhotographOptions(**values)
     options.check_outputs(photo, mask=mask, samples=samples)
-    extension = Extension(left, top, right, bottom)
+    extension = Extension(left=left, top=top, right=right, bottom=bottom)
     photograph = read_photograph(photo)
     placed = options.place(photograph if mask is None else photograph.masked(mask))
     studio = options.open_studio()

@@ -79,7 +79,7 @@ def _make_locked(arrangement: Arrangement, options: PhotographOptions, *, studio
             studio=studio,
             outputs=outputs,
             seed=options.seed,
-            joining=Joining(options.keep_original, options.feather, options.candidates),
+            joining=Joining(keep=options.keep_original, feather=options.feather, candidates=options.candidates),
             strip=options.strip,
             progress=advance,
         )

@@ -196,12 +196,12 @@ def command(
         named = FIELD if many else world.seed
         stem = picture_stem(region, seed=named, source=styles or world_file, at_origin=x == 0 and y is None)
         output = f"{stem}{suffix}" if many else str(free_path(stem, suffix))
-    target = Output(output, _start(resume, restart), file_format, overlap)
+    target = Output(output, start=_start(resume, restart), file_format=file_format, overlap=overlap)
     if many:
         target = replace(target, path=file_of(check_pattern(output), many[0]))
     studio = open_studio(world, model=model, options=options, report=report_lines(quiet=quiet))
     with folder_of(output) if many else nullcontext():
-        job = prepare(studio, region, target, workers=Workers(devices, scheduler))
+        job = prepare(studio, region, target, workers=Workers(devices=devices, scheduler=scheduler))
         pictures = Batch(job, output, many)
         if many:
             pictures.check(reads)

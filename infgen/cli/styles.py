@@ -1,7 +1,7 @@
 """``infgen styles``: render a contact sheet of styles to choose from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import click
@@ -94,7 +94,9 @@ def command(
         for style in styles
     ]
     options = Options(precision=precision, threads=threads, device=device, halvings=parse_scale(scale or "1"))
-    request = SheetRequest(output, w, h, columns or (8 if world_seeds is None else len(styles)), options, quiet)
+    request = SheetRequest(
+        output, w=w, h=h, columns=columns or (8 if world_seeds is None else len(styles)), options=options, quiet=quiet
+    )
     if like is None:
         _draw_worlds(request, worlds, model=model, grid=len(places) > 1)
     else:
@@ -106,6 +108,7 @@ class SheetRequest:
     """A sheet to draw: its file (None: the default name), size of a picture in px, columns, and rendering options."""
 
     output: Path | None
+    _: KW_ONLY
     w: int
     h: int
     columns: int
@@ -114,7 +117,7 @@ class SheetRequest:
 
     def target(self, stem: str, count: int, region: Region) -> tuple[Path, Sheet]:
         """Return the file and the sheet of ``count`` pictures. Raises InputError if it cannot be written."""
-        sheet = Sheet(count, self.columns, region.w, region.h)
+        sheet = Sheet(count, self.columns, w=region.w, h=region.h)
         path = free_path(stem, ".png") if self.output is None else self.output
         check_sheet(path, sheet)
         return path, sheet

@@ -71,7 +71,7 @@ def command(
         raise InputError("--resume and --restart are both given; give one of them")
     start: Start = "resume" if resume else "restart" if restart else "new"
     points = [parse_point(first, "--from"), *(parse_point(text, "--via") for text in via), parse_point(last, "--to")]
-    video = Video(Camera(tuple(points), parse_zoom(zoom)), seconds, fps, w, h)
+    video = Video(Camera(tuple(points), parse_zoom(zoom)), seconds=seconds, fps=fps, w=w, h=h)
     world = (World() if world_file is None else World.load(world_file)).changed(seed=seed)
     if output is None:
         stem = "world" if world_file is None else source_stem(world_file)

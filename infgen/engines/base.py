@@ -11,7 +11,7 @@ from infgen.model.generator import Style
 from infgen.model.layers import StyleWeights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TileBatch:
     """Inputs of equal windows.
 

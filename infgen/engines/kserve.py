@@ -8,7 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -57,6 +57,7 @@ class ServerUrl:
 
     target: str
     model: str | None
+    _: KW_ONLY
     timeout: float = TIMEOUT
     tls: bool = False
 
@@ -80,7 +81,7 @@ class ServerUrl:
         if tls not in ("true", "false"):
             raise InputError(f"server {url!r} has tls {tls!r}; allowed are true and false")
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return cls(target, model or None, float(timeout), tls == "true")
+        return cls(target, model or None, timeout=float(timeout), tls=tls == "true")
 
 
 def messages() -> dict[str, Any]:

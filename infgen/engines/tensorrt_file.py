@@ -8,7 +8,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +34,7 @@ class EngineRecord:
 
     tile: TileFile
     builder: Builder
+    _: KW_ONLY
     version: str
     gpus: tuple[str, ...]
     batch: int
@@ -102,10 +103,10 @@ class EngineRecord:
             return cls(
                 tile,
                 builder,
-                data["infgen.trt.version"],
-                tuple(gpus),
-                int(data["infgen.trt.batch"]),
-                int(workspace) if workspace else None,
+                version=data["infgen.trt.version"],
+                gpus=tuple(gpus),
+                batch=int(data["infgen.trt.batch"]),
+                workspace_mb=int(workspace) if workspace else None,
             )
         except (KeyError, ValueError, TypeError) as error:
             raise ModelFileError(f"{source} has a header that cannot be read ({error}); export it again") from None

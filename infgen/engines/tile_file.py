@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Self, get_args
 
 from infgen.errors import InputError, ModelFileError
@@ -29,6 +29,7 @@ class TileFile:
 
     config: GeneratorConfig
     cells: tuple[int, int]
+    _: KW_ONLY
     styles: int
     precision: Precision
     model_sha256: str
@@ -94,11 +95,11 @@ class TileFile:
         return cls(
             GeneratorConfig.from_dict(config),
             (rows, columns),
-            _number(data["infgen.styles"], MAX_STYLES),
-            precision,
-            data["infgen.model_sha256"],
-            data["infgen.version"],
-            styles_per,
+            styles=_number(data["infgen.styles"], MAX_STYLES),
+            precision=precision,
+            model_sha256=data["infgen.model_sha256"],
+            infgen_version=data["infgen.version"],
+            styles_per=styles_per,
         )
 
 

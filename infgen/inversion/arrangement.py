@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
@@ -42,7 +42,7 @@ def _check_scale(scale: str) -> None:
         raise InputError(f"scale {scale!r} is unknown; choose one of {', '.join(get_args(Scale))}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Extension:
     """Width in px of the output to add on each side of the photograph."""
 
@@ -68,6 +68,7 @@ class Arrangement:
 
     photographs: tuple[Placed, ...]
     region: Region
+    _: KW_ONLY
     transition: int = 1
     period: int | None = None
     source: Frame | None = None

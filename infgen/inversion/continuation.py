@@ -39,7 +39,7 @@ from infgen.world.world import World
 SEEDS = 2**64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Joining:
     """How generated pixels are chosen and joined with photographs.
 
@@ -219,7 +219,7 @@ def outpaint(
         photograph = photograph.masked(mask)
     placed = place(photograph, height=height, horizon=horizon)
     studio = open_studio(World(), model=model)
-    extension = Extension(left, top, right, bottom)
+    extension = Extension(left=left, top=top, right=right, bottom=bottom)
     arrangement = outpainting(placed, extension, scale=scale, config=studio.generator.config)
     return continue_photographs(
         arrangement, studio=studio, steps=steps, seconds=seconds, seed=seed, samples=samples, progress=progress

@@ -30,7 +30,7 @@ from infgen.world.anchors import AnchoredLatents
 __all__ = ["Inversion", "Settings", "Step", "Target", "optimise"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Inversion:
     """The best latents of a run. ``reconstruction`` (3, h, w) in [-1, 1]: their picture, on the CPU.
 

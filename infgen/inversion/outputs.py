@@ -157,7 +157,7 @@ def draw(
     if outputs.sheet is None:
         return list(outputs.pictures)
     height, width, _ = shown[0][1].shape
-    sheet = Sheet(outputs.samples, _columns(*arrangement.size), width, height)
+    sheet = Sheet(outputs.samples, _columns(*arrangement.size), w=width, h=height)
     save_sheet(draw_sheet(sheet, shown), outputs.sheet, profile=arrangement.profile)
     return [*outputs.pictures, outputs.sheet]
 

@@ -1,6 +1,6 @@
 """Scale a photograph to the working height, and place it with its horizon at world row 0."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,7 @@ class Placed:
 
     photograph: Photograph
     pixels: Pixels
+    _: KW_ONLY
     known: Known
     x: int
     y: int
@@ -90,7 +91,7 @@ def place(
     _check_size(photograph, width, height)
     found = find_horizon(photograph) if horizon is None else Horizon(_check_horizon(horizon))
     pixels, known = resize(photograph, (width, height))
-    return Placed(photograph, pixels, known, x, -round(found.fraction * height), found)
+    return Placed(photograph, pixels, known=known, x=x, y=-round(found.fraction * height), horizon=found)
 
 
 def working_scale(config: GeneratorConfig) -> Scale:

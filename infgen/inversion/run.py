@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 import torch
@@ -25,6 +25,7 @@ class Step:
 
     stage: str  # "composition" at the coarse scale, then "detail"; "start 2" of several starts
     step: int  # from 1, over all stages
+    _: KW_ONLY
     steps: int  # limit from the settings
     seconds: float
     loss: float
@@ -105,7 +106,9 @@ class InversionRun:
             image = evaluation.image.detach()
             loss, psnr = float(evaluation.loss.detach()), self.objective.psnr(image)
             steps, seconds = self.all_steps, self.all_seconds
-            found = Step(self.stage, steps, self._total, seconds, loss, terms, psnr, image[0])
+            found = Step(
+                self.stage, steps, steps=self._total, seconds=seconds, loss=loss, terms=terms, psnr=psnr, image=image[0]
+            )
             self._progress(found)
         return evaluation, gradients
 

@@ -10,7 +10,7 @@ from infgen.perceptual import Network
 FINE_ADAM_STEPS = 1  # of the finer scale, before L-BFGS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """Weights of the loss terms.
 

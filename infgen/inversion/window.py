@@ -1,6 +1,6 @@
 """Define the target picture, the smallest window of cells that covers it, and its latents and coordinates."""
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Self
 
 import torch
@@ -98,6 +98,7 @@ class Cover:
 
     x: LayerSpans
     y: LayerSpans
+    _: KW_ONLY
     left: int
     top: int
     world_levels: int
@@ -116,7 +117,7 @@ class Cover:
                 f"period {period} px does not fit a picture {width} px wide; allowed are multiples of {config.cell_px} px "
                 f"from {needed}"
             )
-        return cls(x, y, left, top, config.world_levels, config.halvings, period)
+        return cls(x, y, left=left, top=top, world_levels=config.world_levels, halvings=config.halvings, period=period)
 
     def coarser(self, target: Target) -> "Cover":
         """Return the same window of cells at half the size, around the coarser ``target``."""

@@ -10,7 +10,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import torch
@@ -68,6 +68,7 @@ class ClusterTask:
 
     spec: StudioSpec
     plan: Plan
+    _: KW_ONLY
     path: str
     environment: WorkerEnvironment
     model_hash: str
@@ -102,7 +103,15 @@ def render_on_cluster(
         create(place, plan.grid, whole, start)
         model = provenance.get("model")
         model_hash = str(model.get("sha256", "")) if isinstance(model, Mapping) else ""
-        task = ClusterTask(spec, plan, place, environment, model_hash, json.dumps(whole), resumed=start == "resume")
+        task = ClusterTask(
+            spec,
+            plan,
+            path=place,
+            environment=environment,
+            model_hash=model_hash,
+            provenance_json=json.dumps(whole),
+            resumed=start == "resume",
+        )
         try:
             run = _Run(client, task, progress)
             run.draw()

@@ -1,7 +1,7 @@
 """Count the floating-point operations and the memory of a tile from the layers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
@@ -15,6 +15,7 @@ class LayerCost:
     """Cost of one convolution on one tile. ``read``, ``written``: windows; ``flops``: two per multiply-add."""
 
     name: str
+    _: KW_ONLY
     in_channels: int
     out_channels: int
     read: Shape
@@ -31,7 +32,14 @@ def layer_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]:
 def _structure_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]:
     local, inputs = config.local_channels, config.local_channels + config.coordinate_channels
     if config.structure == "none":
-        yield LayerCost("structure.0", inputs, local, cells, cells, _conv_flops(cells, inputs, local, 1))
+        yield LayerCost(
+            "structure.0",
+            in_channels=inputs,
+            out_channels=local,
+            read=cells,
+            written=cells,
+            flops=_conv_flops(cells, inputs, local, 1),
+        )
         return
     pointwise = config.structure == "pointwise"
     taps = 1 if pointwise else KERNEL * KERNEL
@@ -39,7 +47,14 @@ def _structure_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCos
     for i in range(LAYERS):
         written = (read[0] - KERNEL + 1, read[1] - KERNEL + 1)
         flops = _conv_flops(written, inputs, local, taps)
-        yield LayerCost(f"structure.{i}", inputs, local, written if pointwise else read, written, flops)
+        yield LayerCost(
+            f"structure.{i}",
+            in_channels=inputs,
+            out_channels=local,
+            read=written if pointwise else read,
+            written=written,
+            flops=flops,
+        )
         read = written
 
 
@@ -51,10 +66,17 @@ def _texture_costs(config: GeneratorConfig, cells: Shape) -> Iterator[LayerCost]
         # A transposed convolution multiplies each input by all nine taps. The blur adds its taps per output value.
         flops = _conv_flops(read if up else written, channels, out, 9)
         flops += _conv_flops(written, 1, out, blur_taps) if up else 0
-        yield LayerCost(f"texture.{i}", channels, out, read, written, flops)
+        yield LayerCost(f"texture.{i}", in_channels=channels, out_channels=out, read=read, written=written, flops=flops)
         read, channels = written, out
         if not up:
-            yield LayerCost(f"rgb.{i // 2}", out, 3, read, read, _conv_flops(read, out, 3, 1))
+            yield LayerCost(
+                f"rgb.{i // 2}",
+                in_channels=out,
+                out_channels=3,
+                read=read,
+                written=read,
+                flops=_conv_flops(read, out, 3, 1),
+            )
 
 
 def _conv_flops(positions: Shape, in_channels: int, out_channels: int, taps: int) -> int:

@@ -55,7 +55,14 @@ def tile_file(generator: Generator, needs: EngineNeeds) -> TileFile:
     levels = generator.config.levels
     cells = default_tile_cells(levels) if needs.tile_px is None else tile_option_cells(needs.tile_px, levels=levels)
     styles, digest = min(needs.styles, MAX_STYLES), file_hash(needs.model)
-    return TileFile(generator.config, (cells, cells), styles, needs.precision, digest, __version__)
+    return TileFile(
+        generator.config,
+        (cells, cells),
+        styles=styles,
+        precision=needs.precision,
+        model_sha256=digest,
+        infgen_version=__version__,
+    )
 
 
 def default_stem(model: str | Path, *, levels: int, cells: int, styles: int, precision: str, halvings: int) -> str:

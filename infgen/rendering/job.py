@@ -1,7 +1,7 @@
 """Render one picture to a file. All checks and estimates come before the first tile."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from infgen.engines import pick_device
@@ -34,12 +34,13 @@ class Output:
     """
 
     path: str
+    _: KW_ONLY
     start: Start = "new"
     file_format: str | None = None
     overlap: int = 0  # px that neighbouring tiles of a DeepZoom picture share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Workers:
     """Where to compute: in this process, in one process per entry of ``devices``, or on a dask ``scheduler``."""
 
@@ -53,6 +54,7 @@ class Job:
 
     studio: Studio
     plan: Plan
+    _: KW_ONLY
     output: Output
     workers: Workers
     preflight: Preflight
@@ -142,7 +144,7 @@ def prepare(studio: Studio, region: Region, output: Output, *, workers: Workers 
         disk=file_format.disk_bytes(region.w, region.h),
         encode_memory=file_format.encode_memory_bytes(region.w, region.h),
     )
-    return Job(studio, plan, output, workers, preflight, finished)
+    return Job(studio, plan, output=output, workers=workers, preflight=preflight, finished=finished)
 
 
 def _is_finished(output: Output, provenance: dict[str, Any]) -> bool:

@@ -4,7 +4,7 @@ Tiles step by whole cells and own equal rectangles of the region. Their windows 
 twice.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from infgen import geometry
 from infgen.checks import check_whole
@@ -58,6 +58,7 @@ class PlannedTile:
 
     number: int
     position: TilePosition
+    _: KW_ONLY
     rows: slice
     columns: slice
     x: int
@@ -102,7 +103,9 @@ class Plan:
         """Return tile ``index``, 0 to ``tile_count`` - 1."""
         j, i = divmod(index, self.across.count)
         (columns, x), (rows, y) = self.across.owned_pixels(i), self.down.owned_pixels(j)
-        return PlannedTile(index, TilePosition(self.across.cell(i), self.down.cell(j)), rows, columns, x, y)
+        return PlannedTile(
+            index, TilePosition(self.across.cell(i), self.down.cell(j)), rows=rows, columns=columns, x=x, y=y
+        )
 
     def batch_tiles(self, index: int) -> list[PlannedTile]:
         """Return the tiles of engine call ``index``; only the last call can have fewer than ``batch``."""

@@ -22,7 +22,7 @@ PROBE_SHARE = 0.05  # of the work of a render, at most, in each of two measureme
 BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preflight:
     """Estimates for one render. ``memory`` and ``disk`` in bytes; ``seconds``: computing time."""
 

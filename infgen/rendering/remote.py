@@ -1,7 +1,7 @@
 """Describe a studio as plain values for other processes, and report their failures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +24,7 @@ class StudioSpec:
 
     world_json: str
     model: str
+    _: KW_ONLY
     options: Options
     folder: str | None = None
 
@@ -34,7 +35,7 @@ class StudioSpec:
         if options.engine_file is not None:
             options = replace(options, engine_file=str(Path(options.engine_file).resolve()))
         world = studio.scene.world
-        return cls(world.to_json(), model, options, None if world.folder is None else str(world.folder))
+        return cls(world.to_json(), model, options=options, folder=None if world.folder is None else str(world.folder))
 
     def open(self, *, device: str | None = None) -> Studio:
         """Open the studio, on ``device`` if given. Raises InputError if the model cannot be loaded."""

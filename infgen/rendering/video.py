@@ -1,7 +1,7 @@
 """Render a video of a camera's way over a world. Frames that are done survive an interrupt."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Video:
     """A video of ``w`` x ``h`` px. Raises InputError for a length or a rate out of range."""
 
     camera: Camera
+    _: KW_ONLY
     seconds: float = 10.0
     fps: int = 30
     w: int = 1280

@@ -31,7 +31,7 @@ _ENTRY = "infgen"
 _NUMBERS = ("cell_x", "cell_y", "model_sha256", "period")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class AnchoredLatents:
     """All latents of one inverted photograph, for a window of n x m cells (rows, columns) of z_S.
 

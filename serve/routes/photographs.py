@@ -57,7 +57,7 @@ def start_outpaint(
     x: LeftEdge = None,
 ) -> JobRecord:
     """Start a job that adds a photograph to the world, with its horizon at row 0, and renders its surroundings."""
-    placing = Placing(x, extension=Extension(left, top, right, bottom))
+    placing = Placing(x, extension=Extension(left=left, top=top, right=right, bottom=bottom))
     return _start_job(canvas, "outpaint", world_id, [photo], placing=placing, steps=steps)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class TileWork:
 
     revision: str
     address: Address
+    _: KW_ONLY
     suffix: str
     cost: float
     reach: int
@@ -112,7 +113,7 @@ class Painter:
         """Build the request for a tile. Raises NotFoundError for an address off the canvas."""
         address.check(self.artist.least)
         z, artist = address.z, self.artist
-        return TileWork(revision, address, suffix, artist.cost(z), artist.reach(z), world)
+        return TileWork(revision, address, suffix=suffix, cost=artist.cost(z), reach=artist.reach(z), world=world)
 
     def style_work(self, seed: int, size: int) -> StyleWork:
         """Build the request for a style preview of ``size`` x ``size`` pixels."""

@@ -1,7 +1,7 @@
 """Place uploaded photographs in a world, and add their latents to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,7 @@ class Placing:
     """
 
     x: int | None
+    _: KW_ONLY
     extension: Extension = NOTHING_AROUND
     gap: int = 0
 

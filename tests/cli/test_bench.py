@@ -76,7 +76,7 @@ def test_first_tile_and_memory_come_from_a_process_for_each_row(tiny_model: Path
 
     def measure(world, region, *, model, options):
         seen.append((options.precision, len(world.layout.styles)))
-        return ColdStart(1.0, 0.5, 0.25, 0.125, 9.0, peak_bytes=123 * 2**20)
+        return ColdStart(imports=1.0, model=0.5, preflight=0.25, tile=0.125, rest=9.0, peak_bytes=123 * 2**20)
 
     monkeypatch.setattr(bench_render, "measure_cold_start", measure)
     result = bench("--model", tiny_model, "--side", 64, "--styles", "2,1", "--precisions", "bf16", "--repeats", 1)

@@ -174,7 +174,9 @@ def sealed(path: Path, *metadata: tuple[str, str], more: bytes = b"") -> Path:
 
 def record(**changes: str) -> list[tuple[str, str]]:
     """The metadata of a file of the tiny model, with changes."""
-    file = TileFile(preset("tiny"), (11, 11), 1, "fp32", NO_MODEL, __version__)
+    file = TileFile(
+        preset("tiny"), (11, 11), styles=1, precision="fp32", model_sha256=NO_MODEL, infgen_version=__version__
+    )
     entries = file.to_metadata() | {f"infgen.{name}": value for name, value in changes.items()}
     return list(entries.items())
 

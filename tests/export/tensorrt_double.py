@@ -241,8 +241,15 @@ def record(
 ) -> EngineRecord:
     """A record of the tiny model's, or of ``tile``."""
     config = config or tiny_generator().config
-    tile = tile or TileFile(config, (11, 11), styles, precision, file_hash(tiny_file()), "0.1.0")
-    return EngineRecord(tile, builder, version, gpus, batch, None)
+    tile = tile or TileFile(
+        config,
+        (11, 11),
+        styles=styles,
+        precision=precision,
+        model_sha256=file_hash(tiny_file()),
+        infgen_version="0.1.0",
+    )
+    return EngineRecord(tile, builder, version=version, gpus=gpus, batch=batch, workspace_mb=None)
 
 
 def engine_file(folder: Path, content: bytes | None = None, **what: Any) -> Path:

@@ -94,7 +94,12 @@ def test_metadata_are_read_back():
     data = {entry.key: entry.value for entry in load(4).metadata_props}
     file = TileFile.from_metadata(data, source=str(path), made_by="")
     assert file == TileFile(
-        tiny_generator().config, (11, 11), 4, "fp32", file_hash(tiny_file()), data["infgen.version"]
+        tiny_generator().config,
+        (11, 11),
+        styles=4,
+        precision="fp32",
+        model_sha256=file_hash(tiny_file()),
+        infgen_version=data["infgen.version"],
     )
 
 

@@ -125,7 +125,9 @@ def test_a_record_lists_its_differences(other: dict[str, Any], phrase: str):
 
 
 def test_a_record_names_the_command_that_builds_it():
-    made = EngineRecord(record(styles=4, precision="fp16").tile, "rtx", "1", ("8.9",), 8, 512)
+    made = EngineRecord(
+        record(styles=4, precision="fp16").tile, "rtx", version="1", gpus=("8.9",), batch=8, workspace_mb=512
+    )
     assert made.command(Path("folder/scenery.engine")) == (
         "infgen export MODEL --trt -o scenery.engine --tile 101 --styles 4 --precision fp16 --batch 8 --workspace 512"
     )

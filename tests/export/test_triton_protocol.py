@@ -13,7 +13,7 @@ from infgen.errors import InputError
         ("triton://host", ServerUrl("host:8001", None)),
         ("triton://host:9001/scenery", ServerUrl("host:9001", "scenery")),
         ("triton://[::1]:8001/", ServerUrl("[::1]:8001", None)),
-        ("triton://10.0.0.1?timeout=2.5&tls=true", ServerUrl("10.0.0.1:8001", None, 2.5, True)),
+        ("triton://10.0.0.1?timeout=2.5&tls=true", ServerUrl("10.0.0.1:8001", None, timeout=2.5, tls=True)),
     ],
 )
 def test_a_url_names_server_model_and_options(url: str, expected: ServerUrl):

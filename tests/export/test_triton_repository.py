@@ -33,7 +33,15 @@ from tests.export.kserve import copied, read_config, tiny_repository
 from tests.model.scaled import network
 from tests.rendering.test_fused_seams import four_styles
 
-FILE = TileFile(tiny_generator().config, (11, 11), 4, "fp32", "ab" * 32, "0.1", "tile")
+FILE = TileFile(
+    tiny_generator().config,
+    (11, 11),
+    styles=4,
+    precision="fp32",
+    model_sha256="ab" * 32,
+    infgen_version="0.1",
+    styles_per="tile",
+)
 STYLES = pytest.mark.parametrize("styles", [1, 4])
 
 
@@ -118,7 +126,9 @@ def test_every_configuration_is_one_that_triton_reads(
     channels: list[int], cells: tuple[int, int], styles: int, precision: Any, batch: int, plan: bool
 ):
     config = GeneratorConfig(tuple(c for c in channels for _ in range(2)), 4, 8)
-    file = TileFile(config, cells, styles, precision, "", "0.1", "tile")
+    file = TileFile(
+        config, cells, styles=styles, precision=precision, model_sha256="", infgen_version="0.1", styles_per="tile"
+    )
     model = parsed(file, batch=batch, plan=plan)
     assert model.max_batch_size == batch
     assert [each.name for each in model.input] == file.input_names
@@ -171,7 +181,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.copy(source, path)
         assert options["styles_per"] == "tile"
         return TileFile(
-            generator.config, options["cells"], 1, options["precision"], options["model_sha256"], "0", "tile"
+            generator.config,
+            options["cells"],
+            styles=1,
+            precision=options["precision"],
+            model_sha256=options["model_sha256"],
+            infgen_version="0",
+            styles_per="tile",
         )
 
     monkeypatch.setattr(triton_repository, "export_onnx", copy)

@@ -48,7 +48,7 @@ def drawn(arrangement: Arrangement, seed: int = 0) -> np.ndarray:
 def test_the_region_contains_the_photograph_and_the_extension(left: int, top: int, right: int, bottom: int) -> None:
     if not left + top + right + bottom:
         return
-    found = outpainting(placed(x=7), Extension(left, top, right, bottom))
+    found = outpainting(placed(x=7), Extension(left=left, top=top, right=right, bottom=bottom))
     assert found.region == Region(7 - left, -40 - top, left + 120 + right, top + 80 + bottom)
     assert found.size == (found.region.w, found.region.h)
 
@@ -61,7 +61,7 @@ def test_the_photograph_stands_in_the_output_bit_for_bit(
     if not left + top + right + bottom:
         return
     photo = placed()
-    arrangement = outpainting(photo, Extension(left, top, right, bottom))
+    arrangement = outpainting(photo, Extension(left=left, top=top, right=right, bottom=bottom))
     output = arrangement.compose(drawn(arrangement), feather=feather)
     assert np.array_equal(output[top : top + 80, left : left + 120], photo.pixels)
 
@@ -83,7 +83,7 @@ def test_at_source_scale_the_files_own_pixels_stand_bit_for_bit(
     left: int, top: int, width: int, height: int, feather: int
 ) -> None:
     photo = placed(width, height, working=40)
-    arrangement = outpainting(photo, Extension(left, top, 5, 0), scale="source")
+    arrangement = outpainting(photo, Extension(left=left, top=top, right=5, bottom=0), scale="source")
     output = arrangement.compose(drawn(arrangement), feather=feather)
     assert output.shape == (top + height, left + width + 5, 3)
     assert np.array_equal(output[top:, left : left + width], np.asarray(photo.photograph.image))
@@ -93,7 +93,7 @@ def test_at_source_scale_the_files_own_pixels_stand_bit_for_bit(
 @settings(max_examples=12)
 def test_at_source_scale_the_window_holds_the_whole_output(left: int, right: int, width: int, height: int) -> None:
     photo = placed(width, height, working=40)
-    arrangement = outpainting(photo, Extension(left, 0, right, 0), scale="source")
+    arrangement = outpainting(photo, Extension(left=left, top=0, right=right, bottom=0), scale="source")
     assert arrangement.source is not None
     x0, y0, x1, y1 = arrangement.source.box
     assert 0 <= x0 < x1 <= arrangement.region.w
@@ -220,8 +220,10 @@ def test_the_region_is_rendered_at_the_coarsest_scale_that_needs_little_enlargem
 def test_finer_pixels_lie_where_the_coarse_ones_are(left: int, top: int) -> None:
     """A ramp over world positions, rendered at both scales, must give the same output."""
     photo = placed(800, 600, working=197)
-    fine = outpainting(photo, Extension(left, top, 40, 0), scale="source", config=SCALES)
-    coarse = outpainting(photo, Extension(left, top, 40, 0), scale="source", config=replace(SCALES, scales=(6,)))
+    fine = outpainting(photo, Extension(left=left, top=top, right=40, bottom=0), scale="source", config=SCALES)
+    coarse = outpainting(
+        photo, Extension(left=left, top=top, right=40, bottom=0), scale="source", config=replace(SCALES, scales=(6,))
+    )
     coarse = replace(coarse, halvings=2)
     assert (fine.rendered_halvings, coarse.rendered_halvings) == (0, 2)
     outputs = [a.compose(ramp_over_world(a), keep=False)[20:-20, 20:-20] for a in (fine, coarse)]

@@ -120,10 +120,10 @@ def task(studio: Studio, plan: Plan, path: Path, **changes: Any) -> ClusterTask:
     whole = ClusterTask(
         StudioSpec.of(studio),
         plan,
-        str(path),
-        WorkerEnvironment.here("cpu"),
-        studio.model_hash,
-        json.dumps(provenance),
+        path=str(path),
+        environment=WorkerEnvironment.here("cpu"),
+        model_hash=studio.model_hash,
+        provenance_json=json.dumps(provenance),
         resumed=False,
     )
     return replace(whole, **changes)

@@ -108,7 +108,7 @@ def test_two_processes_draw_the_bits_of_one_although_one_is_killed(studio: Studi
 
 
 def test_a_missing_model_is_refused_in_one_line(studio: Studio, plan: Plan, tmp_path: Path) -> None:
-    spec = StudioSpec(World().to_json(), str(tmp_path / "none.safetensors"), OPTIONS)
+    spec = StudioSpec(World().to_json(), str(tmp_path / "none.safetensors"), options=OPTIONS)
     with pytest.raises(InputError, match=r"\A[^\n]*none\.safetensors[^\n]*\Z"):
         render_with_pool(spec, plan, ListSink(), devices=["cpu"])  # type: ignore[arg-type]
 

@@ -1,7 +1,7 @@
 """Check photographs before training: counts, sizes, unreadable files, near-duplicates and grey pictures."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class DuplicatePair:
     bits: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataReport:
     """Contents of a data set. ``copies`` lists the first ``MAX_LISTED_PAIRS`` pairs, ``copies_found`` counts all."""
 
@@ -107,6 +107,7 @@ class _PhotoFacts:
 
     width: int
     height: int
+    _: KW_ONLY
     bits: Bits
     grey: bool
     remarks: tuple[str, ...]
@@ -143,7 +144,9 @@ def _examine(picture: Picture, least_px: int) -> _PhotoFacts | InputError:
         photo = read_photo(read_picture(picture), short_px=least_px)
     except InputError as error:
         return error
-    return _PhotoFacts(photo.width, photo.height, difference_hash(photo.image), is_grey(photo.image), photo.remarks)
+    return _PhotoFacts(
+        photo.width, photo.height, bits=difference_hash(photo.image), grey=is_grey(photo.image), remarks=photo.remarks
+    )
 
 
 def _make_report(

@@ -1,7 +1,7 @@
 """All distances at one scale of a model: pictures of every column of the report against photographs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from torch import Tensor
 
@@ -46,6 +46,7 @@ class Comparison:
 
     generator: Generator
     other: Generator | None
+    _: KW_ONLY
     request: Request
     networks: Sequence[FeatureNetwork]
     phase: Phase
@@ -201,11 +202,11 @@ def measurement(
     return Measurement(
         metric.name,
         label or metric.label,
-        value,
-        metric.better,
-        scale,
-        deviation,
-        detail,
+        value=value,
+        better=metric.better,
+        scale=scale,
+        deviation=deviation,
+        detail=detail,
         at=None if at is None else at.name,
         view_px=None if at is None else at.view_px,
         patch_px=None if at is None else at.patch_px,

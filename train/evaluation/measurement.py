@@ -1,7 +1,7 @@
 """One measured value, and what it was measured on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 # Whose pictures a value is about: the columns of a report.
 MODEL, OTHER, FLOOR = "model", "other", "floor"
@@ -23,6 +23,7 @@ class Measurement:
 
     metric: str
     label: str
+    _: KW_ONLY
     value: float
     better: str
     scale: int = 1
@@ -40,6 +41,7 @@ class ScaleRecord:
     """The photographs of one scale. ``too_small``: those that are usable at the coarsest scale and have no view of this one."""
 
     name: str
+    _: KW_ONLY
     view_px: int
     patch_px: int
     photographs: int

@@ -12,7 +12,7 @@ _OF_SOME_REPORTS: Mapping[str, Any] = {"scales": (), "other": None, "other_hash"
 _OF_SOME_VALUES: Mapping[str, Any] = {"at": None, "view_px": None, "patch_px": None, "column": MODEL, "enlarged": None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """All values of one evaluation and everything they depend on.
 

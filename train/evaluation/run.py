@@ -3,7 +3,7 @@
 import platform
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +37,7 @@ class Other:
 
     generator: Generator
     name: str | None = None
+    _: KW_ONLY
     sha256: str | None = None
 
 
@@ -67,7 +68,9 @@ def evaluate(
     names, device = networks_of(request.metrics), generator.mean_style.device
     networks = {name: load_network(name, files, device=device) for name in names}
     beside = None if other is None else other.generator
-    comparison = Comparison(generator, beside, request, list(networks.values()), phase, dump)
+    comparison = Comparison(
+        generator, beside, request=request, networks=list(networks.values()), phase=phase, dump=dump
+    )
     return Report(
         measurements=_measurements(comparison, sets),
         n=request.n,
@@ -136,7 +139,14 @@ def _records(sets: Sequence[Photos], config: GeneratorConfig, request: Request) 
         if request.floor:
             halves(photos, seed=0)
     return tuple(
-        ScaleRecord(scale.name, at.view_px, at.patch_px, len(at), len(sets[0]) - len(at), at.fingerprint)
+        ScaleRecord(
+            scale.name,
+            view_px=at.view_px,
+            patch_px=at.patch_px,
+            photographs=len(at),
+            too_small=len(sets[0]) - len(at),
+            fingerprint=at.fingerprint,
+        )
         for at, scale in zip(sets, scales, strict=True)
     )
 

@@ -1,7 +1,7 @@
 """The versions of OME-Zarr that infgen writes, and the keys of their metadata and chunks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 
@@ -10,6 +10,7 @@ class Version:
     """One version of OME-Zarr on its version of Zarr."""
 
     format_key: str  # in ``FORMATS``
+    _: KW_ONLY
     ome: Literal["0.4", "0.5"]
     zarr: Literal[2, 3]
     root: str  # key of the attributes of the root group
@@ -25,6 +26,6 @@ class Version:
         return f"{self.chunk_folder(level)}/{row}/{column}"
 
 
-OME_05 = Version("zarr", "0.5", 3, root="zarr.json", array="zarr.json", chunks="c/")
-OME_04 = Version("ome-zarr-0.4", "0.4", 2, root=".zattrs", array=".zarray", chunks="")
+OME_05 = Version("zarr", ome="0.5", zarr=3, root="zarr.json", array="zarr.json", chunks="c/")
+OME_04 = Version("ome-zarr-0.4", ome="0.4", zarr=2, root=".zattrs", array=".zarray", chunks="")
 VERSIONS: Mapping[str, Version] = {one.format_key: one for one in (OME_05, OME_04)}

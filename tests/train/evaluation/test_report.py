@@ -17,10 +17,10 @@ from infgen.train.evaluation.report_files import check_folder, write_report
 from infgen.train.evaluation.request import Protocol
 
 VALUES = (
-    Measurement("scaleinv-fd-vgg", "ScaleInv FD-VGG", 118.7, "lower", 1),
-    Measurement("scaleinv-fd-vgg", "ScaleInv FD-VGG", 150.2, "lower", 2),
-    Measurement("kd-vgg", "KD-VGG", 1.5, "lower", deviation=0.25),
-    Measurement("repetition", "repetition", 0.125, "lower", detail={"shift_px": 139}),
+    Measurement("scaleinv-fd-vgg", "ScaleInv FD-VGG", value=118.7, better="lower", scale=1),
+    Measurement("scaleinv-fd-vgg", "ScaleInv FD-VGG", value=150.2, better="lower", scale=2),
+    Measurement("kd-vgg", "KD-VGG", value=1.5, better="lower", deviation=0.25),
+    Measurement("repetition", "repetition", value=0.125, better="lower", detail={"shift_px": 139}),
 )
 
 
@@ -100,7 +100,9 @@ def test_a_folder_that_does_not_exist_yet_is_allowed(tmp_path: Path) -> None:
     [("scaleinv-fid", "paper", True), ("scaleinv-fid", "patches", False), ("scaleinv-fd-vgg", "paper", False)],
 )
 def test_the_papers_values_stand_only_next_to_its_own_protocol(metric: str, protocol: Protocol, drawn: bool) -> None:
-    figure = report_figure(replace(report(Measurement(metric, metric, 50.0, "lower", 1)), protocol=protocol))
+    figure = report_figure(
+        replace(report(Measurement(metric, metric, value=50.0, better="lower", scale=1)), protocol=protocol)
+    )
     assert figure is not None
     labels = [line.get_label() for line in figure.axes[0].lines]
     assert any("paper" in str(label) for label in labels) is drawn

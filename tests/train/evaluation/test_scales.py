@@ -44,7 +44,9 @@ def landscapes(scale: Scale) -> Landscapes:
 
 
 SETS = [landscapes(scale) for scale in FOUR]
-DIVERSITY = Measurement("diversity", "diversity", 0.4, "higher", detail={"pairs": 2}, at="1/8", view_px=98, patch_px=93)
+DIVERSITY = Measurement(
+    "diversity", "diversity", value=0.4, better="higher", detail={"pairs": 2}, at="1/8", view_px=98, patch_px=93
+)
 Measure = Callable[..., Report]
 
 
@@ -172,7 +174,7 @@ def test_wide_windows_show_exactly_the_view(tiny_scales: Generator, monkeypatch:
 
 
 def test_another_model_is_compared_at_every_scale(measure: Measure, tiny: Generator) -> None:
-    report = measure("fd-vgg", other=Other(tiny, "one.safetensors", "ab"))
+    report = measure("fd-vgg", other=Other(tiny, "one.safetensors", sha256="ab"))
     beside = [m for m in report.measurements if m.column == "other"]
     assert [(m.at, m.enlarged) for m in beside] == [("1/8", 98 / 197), ("1/4", None), ("1/2", 2), ("1", 4)]
     assert (report.other, report.other_hash) == ("one.safetensors", "ab")
