@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 import infgen
 from infgen import InputError, World
 from infgen.errors import WorldError
+from infgen.rendering.studio import Options
 from infgen.train import Schedule
+from infgen.world.facade import EngineOptions
 from infgen.world.layout import ResolvedLayout
 
 
@@ -109,6 +112,17 @@ def test_a_public_function_refuses_an_illegal_value_in_one_line(name: str) -> No
         bad_calls()[name]()
     assert str(refusal.value).startswith(name.strip())
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("method", ["render", "view", "to_dask"])
+def test_an_option_with_an_unknown_name_is_a_type_error(method: str) -> None:
+    with pytest.raises(TypeError, match="modle"):
+        getattr(World(), method)(0, 0, 64, 64, modle="tiny.safetensors")
+
+
+def test_worlds_render_with_the_options_of_a_studio() -> None:
+    inner = {"halvings", "engine_styles"}  # the scale as a number, and a choice of views and of the server
+    assert set(EngineOptions.__annotations__) | {"engine_file"} == {f.name for f in fields(Options)} - inner
 
 
 def test_a_region_of_numpy_integers_holds_plain_ones() -> None:
