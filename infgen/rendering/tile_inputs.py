@@ -14,7 +14,7 @@ from infgen.model.layers import StyleWeights
 from infgen.rendering.palette import Palette
 from infgen.world import coordinates, world_fields
 from infgen.world.layout import ResolvedLayout
-from infgen.world.mixing import StyleCounts, covering
+from infgen.world.mixing import Labels, StyleCounts, Weights, covering
 from infgen.world.world import World
 
 
@@ -90,22 +90,62 @@ def styles_of_tiles(
     transition = max(1, layout.transition // px) | 1
     windows = [covering(x.local, y.local, spacing=cell_px(levels), transition=transition) for x, y in spans]
     labels = [layout.labels(window, period=period, step=px) for window in windows]
-    numbers = tuple(int(n) for n in np.unique(np.concatenate([np.unique(part) for part in labels])))
+    strokes = [layout.stroke_table.touching(_world_px(x.local, y.local, levels, px), period=period) for x, y in spans]
+    numbers = _numbers(layout, labels, strokes)
     if len(numbers) == 1:
         return numbers, None
-    counts = [StyleCounts.of(part, window, styles=numbers) for part, window in zip(labels, windows, strict=True)]
-    return numbers, _weights(counts, spans, transition=transition, levels=levels)
+    maps = [
+        _StyleMap(layout, numbers, StyleCounts.of(part, window, styles=numbers), found, transition, px, period)
+        for part, window, found in zip(labels, windows, strokes, strict=True)
+    ]
+    weights = _weights(maps, spans, levels=levels)
+    return _without_unused(numbers, weights) if any(strokes) else (numbers, weights)
 
 
-def _weights(counts: Sequence[StyleCounts], spans: Sequence[Spans], *, transition: int, levels: int) -> StyleWeights:
+def _world_px(x: Span, y: Span, levels: int, px: int) -> Window:
+    """Return the window of px of the world from the first to the last cell of ``x`` and ``y``."""
+    size = px * cell_px(levels)
+    return Window(*(Span(span.start * size, (span.size - 1) * size + 1) for span in (x, y)))
+
+
+def _numbers(layout: ResolvedLayout, labels: Sequence[Labels], strokes: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the numbers of the styles of ``labels`` and of the layout's ``strokes``, by index."""
+    below = np.concatenate([np.unique(part) for part in labels]).tolist()
+    painted = {layout.strokes[i].style for found in strokes for i in found} - {None}
+    return tuple(sorted({*below, *(layout.numbers[name] for name in painted if name is not None)}))
+
+
+@dataclass(frozen=True)
+class _StyleMap:
+    """Weights of the styles ``numbers`` around one tile: ``counts`` of the layout, with the strokes ``found`` over them."""
+
+    layout: ResolvedLayout
+    numbers: tuple[int, ...]
+    counts: StyleCounts
+    found: Sequence[int]
+    transition: int  # in pixels of the network
+    px: int  # of the world, from pixel to pixel
+    period: int | None
+
+    def weights(self, x: Span, y: Span, *, spacing: int) -> Weights:
+        """Return weights (K, y.size, x.size) at lattice positions ``spacing`` pixels apart."""
+        weights = self.counts.weights(x, y, spacing=spacing, transition=self.transition)
+        if not self.found:
+            return weights
+        step = self.px * spacing
+        xs, ys = (range(step * span.start, step * span.stop, step) for span in (x, y))
+        rows = {self.layout.styles[number].name: row for row, number in enumerate(self.numbers)}
+        table = self.layout.stroke_table
+        return table.paint(weights, xs, ys, found=self.found, rows=rows, period=self.period)
+
+
+def _weights(maps: Sequence[_StyleMap], spans: Sequence[Spans], *, levels: int) -> StyleWeights:
     """Compute weights on every lattice that a layer reads. A level's second layer reads the inside of the first map."""
 
     def at(level: int, lattice: Sequence[tuple[Span, Span]]) -> Tensor:
         spacing = cell_px(levels) >> level
-        maps = [
-            c.weights(x, y, spacing=spacing, transition=transition) for c, (x, y) in zip(counts, lattice, strict=True)
-        ]
-        return torch.from_numpy(np.stack(maps))
+        found = [styles.weights(x, y, spacing=spacing) for styles, (x, y) in zip(maps, lattice, strict=True)]
+        return torch.from_numpy(np.stack(found))
 
     structure, halo = at(0, [(x.local, y.local) for x, y in spans]), STRUCTURE_HALO
     texture = [structure[..., halo:-halo, halo:-halo]]
@@ -113,6 +153,18 @@ def _weights(counts: Sequence[StyleCounts], spans: Sequence[Spans], *, transitio
         upsampled = at(level, [(x.noise[2 * level - 2], y.noise[2 * level - 2]) for x, y in spans])
         texture += [upsampled, upsampled[..., 1:-1, 1:-1]]
     return StyleWeights(structure, tuple(texture[:-1]))
+
+
+def _without_unused(numbers: tuple[int, ...], weights: StyleWeights) -> tuple[tuple[int, ...], StyleWeights | None]:
+    """Drop styles without weight: those below strokes, and those of strokes that reach no position."""
+    maps = (weights.structure, *weights.texture)
+    used = [i for i in range(len(numbers)) if any(bool((plane[:, i] > 0).any()) for plane in maps)]
+    kept = tuple(numbers[i] for i in used)
+    if len(kept) == 1:
+        return kept, None
+    if len(kept) == len(numbers):
+        return numbers, weights
+    return kept, StyleWeights(weights.structure[:, used], tuple(plane[:, used] for plane in weights.texture))
 
 
 def _on(weights: StyleWeights, device: torch.device) -> StyleWeights:

@@ -7,21 +7,30 @@ files and no region, and gives the style of every pixel.
 import base64
 import io
 import struct
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import FailFast, Field, ValidationError, WrapValidator, model_validator
+from pydantic import (
+    FailFast,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WrapValidator,
+    model_serializer,
+    model_validator,
+)
 
 from infgen.errors import one_line
-from infgen.geometry import PX_LIMIT, Window
+from infgen.geometry import PX_LIMIT, Span, Window
 from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.world.document import Document, Mix, Seed, VersionedDocument, cut, join_names
 from infgen.world.mixing import Centre, Labels, nearest_styles
 from infgen.world.nearest_centres import copy_over_periods, nearest_at, repeat_labels, sample_indices
+from infgen.world.strokes import MAX_STROKES, Stroke, StrokeTable
 
 MAX_STYLES = 256  # the number of a style is one byte of the stored painting
 MAX_TRANSITION = 4096
@@ -127,10 +136,12 @@ class Layout(VersionedDocument):
 
     An even side is rounded up to the next odd number.
     """
+    strokes: Annotated[tuple[Stroke, ...], FailFast(), Field(max_length=MAX_STROKES)] = ()
+    """Brush strokes over centres or painting, in order. Without either, the first style is the ground."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _check_places(self.styles, self.centres, self.painting)
+        _check_places(self.styles, self.centres, self.painting, self.strokes)
         if self.painting is not None:
             _check_styles([(f"colour {c}", style) for c, style in self.painting.colours.items()], self.styles)
         return self
@@ -222,6 +233,13 @@ class ResolvedLayout(VersionedDocument):
     """Each pixel has the style of its sample in a picture."""
     transition: Annotated[int, Field(strict=True, ge=1, le=MAX_TRANSITION + 1)]
     """Side in px of the square over which styles are averaged, odd; 1 is a hard edge."""
+    strokes: Annotated[tuple[Stroke, ...], FailFast(), Field(max_length=MAX_STROKES)] = ()
+    """Brush strokes over centres or painting, in order. Without either, the first style is the ground."""
+
+    @model_serializer(mode="wrap")
+    def _shortest(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit an empty list of strokes: documents without strokes stay as they were."""
+        return {name: value for name, value in serialize(self).items() if value or name != "strokes"}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -230,18 +248,27 @@ class ResolvedLayout(VersionedDocument):
             raise ValueError("two styles have one name; give each another name")
         if self.transition % 2 == 0:
             raise ValueError(f"transition {self.transition} is even; give an odd number of px")
-        _check_places(names, self.centres, self.painting)
+        _check_places(names, self.centres, self.painting, self.strokes)
         if self.painting is not None and (highest := int(self.painting.numbers.max())) >= len(names):
             raise ValueError(f"painting holds style number {highest}; allowed are 0 to {len(names) - 1}")
         return self
 
     @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """Number of each style."""
+        return {style.name: i for i, style in enumerate(self.styles)}
+
+    @cached_property
+    def stroke_table(self) -> StrokeTable:
+        """The strokes with their index."""
+        return StrokeTable.of(self.strokes)
+
+    @cached_property
     def _places(self) -> tuple[Centre, ...]:
-        numbers = {style.name: i for i, style in enumerate(self.styles)}
-        return tuple(Centre(c.x, c.y, numbers[c.style]) for c in self.centres)
+        return tuple(Centre(c.x, c.y, self.numbers[c.style]) for c in self.centres)
 
     def labels(self, window: Window, *, period: int | None = None, step: int = 1) -> Labels:
-        """Return the style number of every position of ``window``, (H, W) int32; exact for px up to 2^40.
+        """Return the style number of every position of ``window`` below all strokes, (H, W) int32; exact for px up to 2^40.
 
         Positions are ``step`` px apart. ``period``: the image repeats along x after this many px, a multiple of
         ``step``; every centre then occurs once per period.
@@ -257,7 +284,23 @@ class ResolvedLayout(VersionedDocument):
         return repeat_labels(window, period // step, lambda part: nearest_styles(repeated, part, step=step))
 
     def labels_at(self, xs: Sequence[int], ys: Sequence[int], *, period: int | None = None) -> Labels:
-        """Return the style numbers where columns ``xs`` cross rows ``ys`` (px), (len(ys), len(xs)) int32: a coarse map."""
+        """Return the style numbers where columns ``xs`` cross rows ``ys`` (px), (len(ys), len(xs)) int32: a coarse map.
+
+        With strokes, ``xs`` and ``ys`` are ascending, and each number is that of the style with the largest weight.
+        """
+        ground = self._ground_at(xs, ys, period)
+        if not self.strokes:
+            return ground
+        window = Window(Span(xs[0], xs[-1] - xs[0] + 1), Span(ys[0], ys[-1] - ys[0] + 1))
+        found = self.stroke_table.touching(window, period=period)
+        names = {self.strokes[i].style for i in found}
+        used = np.unique([*np.unique(ground).tolist(), *(self.numbers[name] for name in names if name is not None)])
+        weights = (ground[None] == used[:, None, None]).astype(np.float32)
+        rows = {self.styles[number].name: row for row, number in enumerate(used.tolist())}
+        painted = self.stroke_table.paint(weights, xs, ys, found=found, rows=rows, period=period)
+        return used[painted.argmax(0)].astype(np.int32)
+
+    def _ground_at(self, xs: Sequence[int], ys: Sequence[int], period: int | None) -> Labels:
         if self.painting is not None:
             return self.painting.labels_at(xs, ys, period=period)
         if not self.centres:
@@ -267,13 +310,21 @@ class ResolvedLayout(VersionedDocument):
         return nearest_at(copy_over_periods(self._places, period), [x % period for x in xs], ys)
 
 
-def _check_places(names: Collection[str], centres: Sequence[CentreSpec | ResolvedCentre], painting: object) -> None:
-    """Raise ValueError unless exactly one of centres and painting places the styles ``names``."""
+def _check_places(
+    names: Collection[str],
+    centres: Sequence[CentreSpec | ResolvedCentre],
+    painting: object,
+    strokes: Sequence[Stroke],
+) -> None:
+    """Raise ValueError unless centres, a painting or strokes place the styles ``names``, and not two of the first."""
     if centres and painting is not None:
         raise ValueError("both centres and painting given; give one of them")
-    if len(names) > 1 and not centres and painting is None:
-        raise ValueError(f"{len(names)} styles and no place for them; give centres or a painting")
+    if len(names) > 1 and not centres and painting is None and not strokes:
+        raise ValueError(f"{len(names)} styles and no place for them; give centres, a painting or strokes")
     _check_styles([(f"centre {i}", centre.style) for i, centre in enumerate(centres)], names)
+    _check_styles(
+        [(f"stroke {i}", stroke.style) for i, stroke in enumerate(strokes) if stroke.style is not None], names
+    )
 
 
 def _check_styles(uses: Iterable[tuple[str, str]], names: Collection[str]) -> None:

@@ -69,11 +69,12 @@ def resolve(
         if painting is None
         else _resolve_painting(painting, list(layout.styles), region, folder, snap=snap, report=report),
         transition=layout.transition | 1,
+        strokes=layout.strokes,
     )
     size = len(resolved.model_dump_json(by_alias=True, exclude_none=True))
     if size > MAX_RESOLVED_BYTES:
         raise WorldError(
-            f"layout with its files takes {size} bytes, over {MAX_RESOLVED_BYTES}; name fewer latent files or centres"
+            f"layout with its files takes {size} bytes, over {MAX_RESOLVED_BYTES}; name fewer latent files, centres or strokes"
         )
     return resolved
 

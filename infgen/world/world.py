@@ -54,10 +54,12 @@ class World(RenderingFacade, VersionedDocument):
     """One implicit image. With a model it determines every pixel."""
 
     kind = "world"
-    schema_number = 2
+    schema_number = 3
 
-    schema_version: Literal[2] = Field(default=2, alias="schema")  # type: ignore[assignment]
-    """Version of this kind of document. Schema 1 has no local_truncation, and its truncation is 1 by default."""
+    schema_version: Literal[3] = Field(default=3, alias="schema")  # type: ignore[assignment]
+    """Version of this kind of document. Schema 1 has no local_truncation, and its truncation is 1 by default.
+
+    Schema 2 has no strokes."""
     seed: Seed = 0
     """Any 64-bit integer: seed of local latents and noises, and of the style unless style or layout set it."""
     style: StyleSource = StyleSource()
@@ -93,9 +95,9 @@ class World(RenderingFacade, VersionedDocument):
     @model_validator(mode="before")
     @classmethod
     def _upgrade(cls, data: object) -> object:
-        if isinstance(data, dict) and data.get("schema") == 1 and not isinstance(data["schema"], bool):
-            return {**_NOT_TRUNCATED, **data, "schema": 2}
-        return data
+        if not isinstance(data, dict) or isinstance(data.get("schema"), bool) or data.get("schema") not in (1, 2):
+            return data
+        return {**(_NOT_TRUNCATED if data["schema"] == 1 else {}), **data, "schema": cls.schema_number}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -108,8 +110,12 @@ class World(RenderingFacade, VersionedDocument):
 
     @model_serializer(mode="wrap")
     def _shortest(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit empty lists, and use schema 1 if it can express the world: renders of older versions can then be resumed."""
+        """Omit empty lists, and use the first schema that can express the world: renders of older versions can be resumed."""
         values = {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
+        if self.layout is not None and self.layout.strokes:
+            return values
+        if "schema" in values:
+            values["schema"] = 2
         plain = self.local_truncation == 1 and all(anchor.reach is None for anchor in self.anchors)
         if plain and {"schema", "local_truncation"} <= values.keys():
             del values["local_truncation"]

@@ -501,4 +501,5 @@ def test_a_missing_layout_file_is_refused(tmp_path: Path):
 
 
 def test_the_published_schema_names_every_entry():
-    assert list(Layout.model_json_schema()["properties"]) == ["schema", "styles", "centres", "painting", "transition"]
+    names = ["schema", "styles", "centres", "painting", "transition", "strokes"]
+    assert list(Layout.model_json_schema()["properties"]) == names

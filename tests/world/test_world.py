@@ -109,7 +109,7 @@ def test_an_illegal_layout_in_a_world_is_refused_by_name():
     [
         ('{"seed": 1, "seed": 2}', "'seed' is given twice"),
         ('{"style": {"sed": 1}}', "style: unknown entry 'sed'; allowed are seed, mix"),
-        ('{"schema": 3}', "update infgen"),
+        ('{"schema": 4}', "update infgen"),
         ('{"schema": true}', "update infgen"),
         ('{"schema": 1, "sed": 3}', "unknown entry 'sed'"),
         ('{"schema_version": 1}', "schema"),
