@@ -1,4 +1,7 @@
-/** The server's API, one function per request. Addresses are relative, so the page works under any prefix. */
+/**
+ * The server's API, one function per request. Addresses are relative, so the page works under any prefix.
+ * The page without a server (`infgen export --web`) replaces this module by one with the same exports.
+ */
 
 import { parse, stringify } from "./json.js";
 
@@ -12,18 +15,33 @@ import { parse, stringify } from "./json.js";
 /** @typedef {Rect & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
 /** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */
 /** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} WorldRecord */
-/** @typedef {{min: number, max: number, pictures: number[]}} Zoom `pictures`: levels that the model renders directly */
-/** @typedef {{model: {name: string, sha256: string}, zoom: Zoom, limits: Object<string, number>}} Info */
+/**
+ * @typedef {object} Zoom
+ * @property {number} min
+ * @property {number} max
+ * @property {number[]} pictures levels that the model renders directly
+ * @property {number} [coarse_px] side of the tiles of the coarse first view; 256 by default
+ * @property {Record<string, number>} [tile_px] side of the sharp tiles of a level; 256 by default
+ */
+/**
+ * @typedef {object} Info
+ * @property {{name: string, sha256: string}} model
+ * @property {Zoom} zoom
+ * @property {Object<string, number>} limits
+ * @property {boolean} [local] whether the browser renders the tiles, without a server
+ */
 
 /** A failed request, with the server's error line or the connection error. */
 export class ApiError extends Error {
   /**
    * @param {string} message
    * @param {number} status HTTP status; 0 without a response
+   * @param {number} wait seconds that the server asks for; 0 without such a request
    */
-  constructor(message, status) {
+  constructor(message, status, wait = 0) {
     super(message);
     this.status = status;
+    this.wait = wait;
   }
 }
 
@@ -70,7 +88,7 @@ async function answer(url, init) {
  * @param {number} status
  * @returns {string}
  */
-export function complaint(text, status) {
+function complaint(text, status) {
   try {
     const { error } = JSON.parse(text);
     if (typeof error === "string") return error;
@@ -117,6 +135,7 @@ export const redo = (record) => request(`${path(record)}/redo`, { method: "POST"
  * @property {string | null} preview path of a picture
  * @property {Rect | null} region what the result shows
  * @property {string | null} result path of the file
+ * @property {string} [name] name for the downloaded file
  * @property {string | null} error
  */
 
@@ -132,11 +151,32 @@ export const job = (id) => request(`jobs/${id}`);
 /** @type {(id: string) => Promise<unknown>} */
 export const cancelJob = (id) => request(`jobs/${id}`, { method: "DELETE" });
 
-/** @param {string} id */
-export const jobEventsUrl = (id) => address(`jobs/${id}/events`);
+/**
+ * Open the stream of a job's events: "progress" and "end", with the job as JSON in `data`.
+ * @type {(id: string) => EventTarget & {close: () => void}}
+ */
+export const openJobEvents = (id) => new EventSource(address(`jobs/${id}/events`));
 /** @param {string} path relative to the API, as in job records */
 export const fileUrl = (path) => address(path);
-/** @type {(world: {id: string, revision: string}, z: number, x: number, y: number) => string} */
+/** @type {(world: {id: string, revision: string}, z: number, x: number, y: number) => string | Promise<string>} */
 export const tileUrl = (world, z, x, y) => address(`${path(world)}/${world.revision}/tiles/${z}/${x}/${y}.webp`);
-/** @param {Seed} seed */
+/** @type {(seed: Seed) => string | Promise<string>} */
 export const styleUrl = (seed) => address(`styles/${seed}.webp?size=96`);
+
+/** Number of tiles that the page requests at once: browsers open six connections per server; two stay free. */
+export const PARALLEL_TILES = 4;
+
+/** @typedef {{world: {id: string, revision: string}, z: number, x: number, y: number, px: number}} TileAddress */
+
+/**
+ * Fetch a tile of `px` x `px` pixels. The picture may have an equal margin on all sides.
+ * @param {TileAddress} tile
+ * @param {{signal: AbortSignal, urgency: () => [number, number]}} options `urgency`: turn and distance, lower is earlier
+ * @returns {Promise<ImageBitmap>} rejects with an ApiError
+ */
+export async function fetchTile({ world, z, x, y }, { signal }) {
+  const response = await answer(/** @type {string} */ (tileUrl(world, z, x, y)), { signal });
+  if (response.ok) return createImageBitmap(await response.blob());
+  const wait = Number(response.headers.get("Retry-After")) || 0;
+  throw new ApiError(complaint(await response.text(), response.status), response.status, wait);
+}

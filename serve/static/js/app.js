@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { Canvas } from "./canvas.js";
 import { startExporting } from "./export.js";
+import { limitFeatures } from "./features.js";
 import { formatLink, parseLink, parsePx } from "./link.js";
 import { attempt, element, listen, spaced, startPanels, toast } from "./page.js";
 import { startPalette } from "./palette.js";
@@ -10,7 +11,9 @@ import { startPhotographs } from "./photo.js";
 import { RectanglePicker } from "./rectangle.js";
 import { startResampling } from "./resample.js";
 import { Session } from "./session.js";
+import { pack, unpack } from "./sharing.js";
 import { startTheme } from "./theme.js";
+import { startWorldFiles } from "./worldfile.js";
 import { startWorlds } from "./worlds.js";
 
 const HOME = { x: 0, y: 0, z: 0 };
@@ -21,6 +24,7 @@ const session = new Session();
 async function start() {
   startTheme();
   const info = await api.info();
+  limitFeatures(info);
   const canvas = new Canvas(element("canvas"), info, (error) => toast(error.message, { kind: "error" }));
   const picker = new RectanglePicker(canvas);
   const pins = startPalette(session, canvas, info);
@@ -34,6 +38,7 @@ async function start() {
     if (open === "worlds") void attempt(listWorlds);
   });
   const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
+  startWorldFiles(session, panels.close);
   startKeys(panels);
   startBar(canvas);
   session.addEventListener("change", () => showWorld(canvas));
@@ -47,23 +52,27 @@ async function start() {
 }
 
 /**
- * Open the world of a link; otherwise one with its seed, the last changed world, or a new one.
+ * Open the world of a link; otherwise one with its document or seed, the last changed world, or a new one.
  * @param {import("./link.js").Place} place
  */
-async function openWorld({ world, seed }) {
+async function openWorld({ world, seed, doc }) {
   if (world !== undefined) {
     try {
       return await session.open(world);
     } catch (error) {
-      if (!(error instanceof api.ApiError) || error.status !== 404 || seed === undefined) throw error;
-      toast("This server does not have the world of this link. It made a new world with the same seed.");
+      if (!isMissing(error) || (seed ?? doc) === undefined) throw error;
+      if (doc === undefined) toast("The world of this link is not stored here. A new world has the same seed.");
     }
   }
+  if (doc !== undefined) return session.create({ world: await unpack(doc) });
   if (seed !== undefined) return session.create({ world: { seed } });
   const entries = await api.worlds();
   const [newest] = entries.sort((a, b) => b.modified.localeCompare(a.modified));
   return newest ? session.open(newest.id) : session.create({ world: { seed: 0 } });
 }
+
+/** @param {unknown} error */
+const isMissing = (error) => error instanceof api.ApiError && error.status === 404;
 
 /**
  * Follow an edited address.
@@ -105,7 +114,9 @@ function startBar(canvas) {
   listen(element("zoom-out"), "click", () => canvas.map.zoomOut());
   listen(element("home"), "click", () => canvas.goTo(HOME));
   listen(element("share"), "click", async () => {
-    await navigator.clipboard.writeText(location.href);
+    const { id: world, world: document } = session.current;
+    const place = { world, seed: document.seed, ...canvas.view, doc: await pack(document) };
+    await navigator.clipboard.writeText(new URL(formatLink(place), location.href).href);
     toast("The link to this place is copied.");
   });
   const help = element("help-dialog", HTMLDialogElement);

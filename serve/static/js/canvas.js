@@ -1,7 +1,7 @@
 /** The canvas: a Leaflet map in px of the world, x to the right and y down. */
 
 import { LIMIT_PX } from "./link.js";
-import { TileLayer, TileQueue } from "./tiles.js";
+import { TILE_PX, TileLayer, TileQueue } from "./tiles.js";
 
 const CLOSER = 2; // zoom levels beyond one px for one px
 const COARSE = 3; // levels between the first, coarse view and the sharp one, at most
@@ -16,6 +16,23 @@ export const toLatLng = (x, y) => L.latLng(-y, x);
 /** @type {(place: L.LatLng) => Point} */
 export const toPoint = (place) => ({ x: place.lng, y: 0 - place.lat });
 
+/**
+ * Group the zoom levels by the size of their tiles: one layer each.
+ * @param {import("./api.js").Zoom} zoom
+ * @returns {{px: number, minZoom: number, maxZoom: number}[]}
+ */
+function sharpZooms({ min, max, tile_px: sizes = {} }) {
+  /** @type {{px: number, minZoom: number, maxZoom: number}[]} */
+  const groups = [];
+  for (let z = max; z >= min; z -= 1) {
+    const px = sizes[z] ?? TILE_PX;
+    const last = groups.at(-1);
+    if (last?.px === px) last.minZoom = z;
+    else groups.push({ px, minZoom: z, maxZoom: z === max ? max + CLOSER : z });
+  }
+  return groups;
+}
+
 /** Fires "move" when the view has changed. */
 export class Canvas extends EventTarget {
   #queue = new TileQueue();
@@ -28,7 +45,7 @@ export class Canvas extends EventTarget {
    */
   constructor(element, info, report) {
     super();
-    const { min, max, pictures } = info.zoom;
+    const { min, max, pictures, coarse_px: coarsePx = TILE_PX } = info.zoom;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.element = element;
     this.map = L.map(element, {
@@ -44,11 +61,14 @@ export class Canvas extends EventTarget {
       fadeAnimation: !still,
     });
     const shared = { report, bounds: BOUNDS, maxNativeZoom: max };
-    this.#layers = [new TileLayer(this.#queue, { ...shared, offset: 0, minZoom: min, zIndex: 2 })];
+    this.#layers = sharpZooms(info.zoom).map(
+      (zooms) => new TileLayer(this.#queue, { ...shared, ...zooms, offset: 0, zIndex: 2 }),
+    );
     // A coarse view is cheaper than the sharp one only at levels that the model renders directly.
     const offset = Math.min(...pictures.filter((z) => z >= -COARSE));
     if (offset < 0) {
-      this.#layers.unshift(new TileLayer(this.#queue, { ...shared, offset, minZoom: min - offset, zIndex: 1 }));
+      const coarse = { offset, px: coarsePx, minZoom: min - offset, zIndex: 1 };
+      this.#layers.unshift(new TileLayer(this.#queue, { ...shared, ...coarse }));
     }
     this.#queue.addEventListener("busy", () => element.setAttribute("aria-busy", "true"));
     this.#queue.addEventListener("idle", () => element.setAttribute("aria-busy", "false"));

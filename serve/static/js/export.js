@@ -30,7 +30,7 @@ export function startExporting(session, canvas, picker, info) {
 
   const estimate = () => {
     const { value } = picker;
-    const { words, possible } = value ? estimated(value, format.value, info.limits) : NOTHING;
+    const { words, possible } = value ? estimated(value, format.value, info) : NOTHING;
     element("export-estimate").textContent = words;
     start.disabled = !possible || running;
   };
@@ -59,6 +59,7 @@ export function startExporting(session, canvas, picker, info) {
 function offer(link, job) {
   if (!job.result) return;
   link.href = api.fileUrl(job.result);
+  link.download = job.name ?? "";
   link.hidden = false;
   link.focus();
   toast("The picture is ready.");
@@ -69,15 +70,18 @@ const NOTHING = { words: "Draw a rectangle, or take the visible part.", possible
 /**
  * @param {api.Rect} rect
  * @param {string} format
- * @param {Object<string, number>} limits
+ * @param {api.Info} info
  */
-function estimated({ w, h }, format, limits) {
+function estimated({ w, h }, format, { limits, local }) {
   const { longest, bytes } = FORMATS[format];
   const most = limits.export_pixels ?? Infinity;
   if (Math.max(w, h) > longest) {
     return { words: `This format holds at most ${spaced(longest)} px on a side: choose TIFF or PNG.`, possible: false };
   }
-  if (w * h > most) return { words: `At most ${megapixels(most)} in one picture on this server.`, possible: false };
+  if (w * h > most) {
+    const place = local ? "in a browser. Use infgen render for larger ones" : "on this server";
+    return { words: `At most ${megapixels(most)} in one picture ${place}.`, possible: false };
+  }
   const words = `${spaced(w)} × ${spaced(h)} px, ${megapixels(w * h)}, about ${fileSize(w * h * bytes)}`;
   return { words, possible: true };
 }

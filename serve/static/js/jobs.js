@@ -13,7 +13,7 @@ const AGAIN_MS = 2000;
  * @returns {Promise<api.Job>} the ended job; rejects with the reason of a failure
  */
 async function follow(job, told) {
-  const events = new EventSource(api.jobEventsUrl(job.id));
+  const events = api.openJobEvents(job.id);
   try {
     const ended = await new Promise((resolve, reject) => {
       /** @param {api.Job} news */

@@ -1,11 +1,14 @@
-/** Read and write the address bar: world, seed, centre in px and zoom, as in #world=ab12&seed=7&x=0&y=0&z=-1. */
+/**
+ * Read and write the address bar: world, seed, centre in px and zoom, as in #world=ab12&seed=7&x=0&y=0&z=-1.
+ * Copied links also hold the packed document of a changed world, see `sharing.js`.
+ */
 
 import { number } from "./json.js";
 
 const WHOLE = /^-?\d{1,20}$/;
 export const LIMIT_PX = 2 ** 40; // largest distance from the origin
 
-/** @typedef {{world?: string, seed?: number | bigint, x?: number, y?: number, z?: number}} Place */
+/** @typedef {{world?: string, seed?: number | bigint, x?: number, y?: number, z?: number, doc?: string}} Place */
 
 /**
  * Parse a link. Omits missing and invalid parts.
@@ -26,6 +29,8 @@ export function parseLink(hash) {
   }
   const zoom = parts.get("z") ?? "";
   if (/^-?\d{1,2}$/.test(zoom)) place.z = Number(zoom);
+  const doc = parts.get("doc");
+  if (doc) place.doc = doc;
   return place;
 }
 
@@ -34,8 +39,8 @@ export function parseLink(hash) {
  * @returns {string}
  */
 export function formatLink(place) {
-  const { world, seed, x, y, z } = place;
-  const pairs = Object.entries({ world, seed, x, y, z }).filter(([, value]) => value !== undefined);
+  const { world, seed, x, y, z, doc } = place;
+  const pairs = Object.entries({ world, seed, x, y, z, doc }).filter(([, value]) => value !== undefined);
   return `#${new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]))}`;
 }
 

@@ -66,7 +66,7 @@ const PICTURE_MS = 1500; // multiplied by the number of failures
 /**
  * Show the picture at `url`, with retries.
  * @param {HTMLImageElement} picture
- * @param {string} url
+ * @param {string | Promise<string>} url
  */
 export function load(picture, url) {
   let tries = 0;
@@ -74,9 +74,10 @@ export function load(picture, url) {
   picture.addEventListener("load", () => picture.classList.remove("waiting"));
   picture.addEventListener("error", () => {
     tries += 1;
-    if (tries < PICTURE_TRIES) setTimeout(() => (picture.src = url), PICTURE_MS * tries);
+    if (tries < PICTURE_TRIES) setTimeout(show, PICTURE_MS * tries);
   });
-  picture.src = url;
+  const show = () => void Promise.resolve(url).then((address) => (picture.src = address), () => undefined);
+  show();
 }
 
 /**

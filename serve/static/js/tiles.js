@@ -1,15 +1,15 @@
 /** Tiles of the canvas: fetched by priority, aborted when they leave the view. */
 
-import { ApiError, complaint, tileUrl } from "./api.js";
+import { ApiError, fetchTile, PARALLEL_TILES } from "./api.js";
 
-const PARALLEL = 4; // browsers open six connections per server; two stay free for changes and jobs
+export const TILE_PX = 256; // usual side of a tile
 const RETRIED = new Set([0, 429, 503, 504]);
 const MOST_TRIES = 8;
 const SLOWEST_S = 8;
 
 /**
  * @typedef {object} Task
- * @property {string} url
+ * @property {import("./api.js").TileAddress} address
  * @property {number} turn lower ones come first
  * @property {{x: number, y: number}} middle px of the world
  * @property {(picture: ImageBitmap) => void} draw
@@ -46,7 +46,7 @@ export class TileQueue extends EventTarget {
   }
 
   #pump() {
-    while (this.#running < PARALLEL && this.#waiting.size) {
+    while (this.#running < PARALLEL_TILES && this.#waiting.size) {
       const task = this.#nearest();
       this.#waiting.delete(task);
       this.#running += 1;
@@ -59,24 +59,33 @@ export class TileQueue extends EventTarget {
 
   /** @returns {Task} */
   #nearest() {
-    const { x, y } = this.focus;
-    /** @param {Task} task */
-    const distance = ({ middle }) => Math.hypot(middle.x - x, middle.y - y);
     /** @param {Task} a @param {Task} b */
-    const before = (a, b) => (a.turn === b.turn ? distance(a) < distance(b) : a.turn < b.turn);
+    const before = (a, b) => {
+      const [[turn, distance], [other, farther]] = [this.#urgency(a), this.#urgency(b)];
+      return turn === other ? distance < farther : turn < other;
+    };
     return [...this.#waiting].reduce((best, task) => (before(task, best) ? task : best));
+  }
+
+  /**
+   * @param {Task} task
+   * @returns {[number, number]} turn, and distance to the focus
+   */
+  #urgency({ turn, middle }) {
+    return [turn, Math.hypot(middle.x - this.focus.x, middle.y - this.focus.y)];
   }
 
   /** @param {Task} task */
   async #run(task) {
     try {
-      const picture = await fetchPicture(task.url, task.stop.signal);
+      const options = { signal: task.stop.signal, urgency: () => this.#urgency(task) };
+      const picture = await fetchTile(task.address, options);
       if (!task.stop.signal.aborted) task.draw(picture);
       picture.close();
       this.#close(task);
     } catch (error) {
       if (task.stop.signal.aborted) return;
-      if (error instanceof TileError && RETRIED.has(error.status) && task.tries < MOST_TRIES) {
+      if (error instanceof ApiError && RETRIED.has(error.status) && task.tries < MOST_TRIES) {
         task.tries += 1;
         setTimeout(() => this.#again(task), 1000 * (error.wait || Math.min(2 ** (task.tries - 1), SLOWEST_S)));
         return;
@@ -100,38 +109,12 @@ export class TileQueue extends EventTarget {
   }
 }
 
-class TileError extends ApiError {
-  /**
-   * @param {string} message
-   * @param {number} status
-   * @param {number} wait seconds that the server asks for, 0 where it does not say
-   */
-  constructor(message, status, wait) {
-    super(message, status);
-    this.wait = wait;
-  }
-}
-
-/**
- * @param {string} url
- * @param {AbortSignal} signal
- * @returns {Promise<ImageBitmap>}
- */
-async function fetchPicture(url, signal) {
-  let response;
-  try {
-    response = await fetch(url, { signal });
-  } catch {
-    throw new TileError("The server does not answer. Is infgen serve still running?", 0, 0);
-  }
-  if (response.ok) return createImageBitmap(await response.blob());
-  const wait = Number(response.headers.get("Retry-After")) || 0;
-  throw new TileError(complaint(await response.text(), response.status), response.status, wait);
-}
-
 /** @typedef {{task: Task, coords: L.Coords, done: L.DoneCallback}} Live */
 
-/** One layer of tiles. `offset`: zoom levels below the map's, for the coarse first view. */
+/**
+ * One layer of tiles. `offset`: zoom levels below the map's, for the coarse first view. `px`: side of a tile in pixels of
+ * its zoom level.
+ */
 export class TileLayer extends L.GridLayer {
   /** @type {Map<HTMLElement, Live>} */
   #live = new Map();
@@ -139,16 +122,20 @@ export class TileLayer extends L.GridLayer {
   #world = null;
   #queue;
   #offset;
+  #px;
+  #side;
   #report;
 
   /**
    * @param {TileQueue} queue
-   * @param {{offset: number, report: (error: Error) => void} & L.GridLayerOptions} options
+   * @param {{offset: number, px: number, report: (error: Error) => void} & L.GridLayerOptions} options
    */
-  constructor(queue, { offset, report, ...options }) {
-    super({ tileSize: 256 * 2 ** -offset, keepBuffer: 1, updateWhenIdle: false, updateWhenZooming: false, ...options });
+  constructor(queue, { offset, px, report, ...options }) {
+    super({ tileSize: px * 2 ** -offset, keepBuffer: 1, updateWhenIdle: false, updateWhenZooming: false, ...options });
     this.#queue = queue;
     this.#offset = offset;
+    this.#px = px;
+    this.#side = offset < 0 ? TILE_PX : px; // a coarse tile is enlarged
     this.#report = report;
     this.on("tileunload", ({ tile }) => this.#forget(tile));
   }
@@ -180,7 +167,7 @@ export class TileLayer extends L.GridLayer {
    */
   createTile(coords, done) {
     const tile = document.createElement("canvas");
-    tile.width = tile.height = 256;
+    tile.width = tile.height = this.#side;
     if (this.#world) this.#live.set(tile, { task: this.#ask(tile, coords, done), coords, done });
     return tile;
   }
@@ -201,17 +188,20 @@ export class TileLayer extends L.GridLayer {
   #ask(tile, { x, y, z }, done) {
     const world = /** @type {{id: string, revision: string}} */ (this.#world);
     const zoom = z + this.#offset;
-    const side = 256 * 2 ** -zoom;
+    const px = this.#px;
+    const side = px * 2 ** -zoom;
     const coarse = tile.dataset.shown ? TURNS.coarseAgain : TURNS.coarse;
     /** @type {Task} */
     const task = {
-      url: tileUrl(world, zoom, x, y),
+      address: { world, z: zoom, x, y, px },
       turn: this.#offset < 0 ? coarse : TURNS.sharp,
       middle: { x: (x + 0.5) * side, y: (y + 0.5) * side },
       stop: new AbortController(),
       tries: 0,
       draw: (picture) => {
-        /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d")).drawImage(picture, 0, 0);
+        const [scale, margin] = [this.#side / px, (px - picture.width) / 2];
+        const [from, size] = [margin * scale, picture.width * scale];
+        /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d")).drawImage(picture, from, from, size, size);
         tile.dataset.shown = `${world.revision}/${zoom}/${x}/${y}`;
         done(undefined, tile);
       },
