@@ -64,7 +64,7 @@ def render(model: Path, side: int, tile: int, out: Path, *more: str) -> subproce
     return start("infgen", "render", *size, *words, "-o", str(out), *more)
 
 
-def timed(process: subprocess.Popen[bytes]) -> float:
+def measure(process: subprocess.Popen[bytes]) -> float:
     """Seconds until ``process`` ends well."""
     begin = time.monotonic()
     if (code := process.wait()) != 0:
@@ -94,7 +94,7 @@ def main(model: Path, side: int, tile: int, workers: int) -> None:
         folder = Path(name)
         for part in ("alone", "lost0", "lost1"):  # the name of a picture is in its metadata
             (folder / part).mkdir()
-        alone = timed(render(model, side, tile, folder / "alone" / "out.zarr"))
+        alone = measure(render(model, side, tile, folder / "alone" / "out.zarr"))
         expected = digest(folder / "alone" / "out.zarr")
         table.add_row("one process, one thread", f"{alone:.1f}", "1.00", expected[:12])
         found = {expected}
@@ -107,7 +107,7 @@ def main(model: Path, side: int, tile: int, workers: int) -> None:
                     while process.poll() is None and not half_done(out):
                         time.sleep(0.05)
                     processes[0].kill()
-                timed(process)
+                measure(process)
                 seconds = time.monotonic() - begin
             found.add(digest(out))
             title = f"{workers} workers" + (", one killed half-way" if lost else "")

@@ -41,7 +41,7 @@ Epilogue = Callable[..., Tensor]
 def separate_conv(y: Tensor, terms: Tensor, energy: Tensor, noise: Tensor, strength: Tensor, bias: Tensor) -> Tensor:
     """``modulated_conv_epilogue`` as PyTorch operations in the type of ``y`` (B, O, H, W)."""
     factors = epilogues.demodulation(terms, energy).to(y.dtype)
-    return _finished(y * factors, noise, strength, bias)
+    return _finish(y * factors, noise, strength, bias)
 
 
 def separate_upsample(
@@ -49,10 +49,10 @@ def separate_upsample(
 ) -> Tensor:
     """``upsample_epilogue`` as PyTorch operations in the type of ``y`` (B, O, 2n+1, 2m+1)."""
     factors = epilogues.upsample_factors(epilogues.demodulation(terms, energy)).to(y.dtype)
-    return _finished(blur(y[:, :, 1:-1, 1:-1] * factors), noise, strength, bias)
+    return _finish(blur(y[:, :, 1:-1, 1:-1] * factors), noise, strength, bias)
 
 
-def _finished(x: Tensor, noise: Tensor, strength: Tensor, bias: Tensor) -> Tensor:
+def _finish(x: Tensor, noise: Tensor, strength: Tensor, bias: Tensor) -> Tensor:
     x = x + noise * strength.to(x.dtype)
     return F.leaky_relu(x + bias.to(x.dtype)[:, None, None], LEAK)
 
@@ -109,7 +109,7 @@ def check(task: Task, rivals: dict[str, Epilogue], expected: Tensor, tolerance: 
             raise click.ClickException(f"{name} is off by {float(error.max()):.1e} on {task.name}; no time was taken")
 
 
-def repeated(work: Callable[[], object]) -> Work:
+def repeat(work: Callable[[], object]) -> Work:
     """A work that calls ``work`` some times and waits for the GPU."""
 
     def run() -> None:
@@ -132,7 +132,7 @@ def measure(task: Task, tolerance: float, rounds: int) -> list[str]:
     del expected
     y = task.tensors[0]
     copy = torch.empty_like(y)
-    works = [repeated(partial(copy.copy_, y)), *(repeated(partial(rival, *task.tensors)) for rival in rivals.values())]
+    works = [repeat(partial(copy.copy_, y)), *(repeat(partial(rival, *task.tensors)) for rival in rivals.values())]
     times = [statistics.median(turn.seconds for turn in turns) / REPEATS for turns in lockstep(works, rounds=rounds)]
     rate = 2 * y.numel() * y.element_size() / times[0]
     moved = task.bytes_moved()

@@ -43,7 +43,7 @@ def patches(folder: Path, count: int, seed: int) -> Tensor:
     return torch.stack([photos.patch(i, seed=seed)[0] for i in range(count)])
 
 
-def blurred(images: Tensor) -> Tensor:
+def blur(images: Tensor) -> Tensor:
     """Gaussian blur."""
     reach = round(3 * BLUR_PX)
     taps = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * BLUR_PX**2))
@@ -53,7 +53,7 @@ def blurred(images: Tensor) -> Tensor:
     return x.round().clamp(0, 255).byte()
 
 
-def recoloured(images: Tensor) -> Tensor:
+def recolour(images: Tensor) -> Tensor:
     """Every channel moved by a constant."""
     return (images.int() + torch.tensor(SHIFT)[:, None, None]).clamp(0, 255).byte()
 
@@ -69,7 +69,7 @@ def main(photos: Path, n: int, vgg_weights: Path | None) -> None:
     with TemporaryDirectory() as scratch:
         first, second = halves(photos, Path(scratch))
         reference, other = patches(first, n, 1), patches(second, n, 2)
-    sets = {"other half": other, "other half, blurred": blurred(other), "other half, recoloured": recoloured(other)}
+    sets = {"other half": other, "other half, blurred": blur(other), "other half, recoloured": recolour(other)}
     real = collect(iter(reference), networks, count=n)
     table = Table("against one half", *(f"FD-{name}" for name in names), title=f"N = {n}")
     for title, images in sets.items():

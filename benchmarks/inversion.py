@@ -31,7 +31,7 @@ def picture(seed: int, *, x: int, y: int, w: int, h: int) -> Target:
     return Target(pixels.permute(2, 0, 1) / 127.5 - 1, None, x, y)
 
 
-def changed(settings: Settings, assignments: Iterable[str]) -> Settings:
+def change_settings(settings: Settings, assignments: Iterable[str]) -> Settings:
     """``settings`` with ``name=value`` and ``weights.name=value`` put in, numbers all."""
     for assignment in assignments:
         name, _, text = assignment.partition("=")
@@ -128,7 +128,7 @@ def main(
     if only_split:
         split(w, h)
         return
-    settings = changed(Settings.paper() if paper else Settings(), assignments)
+    settings = change_settings(Settings.paper() if paper else Settings(), assignments)
     settings = settings if steps is None else replace(settings, steps=steps)
     for seed in seeds:
         recover(

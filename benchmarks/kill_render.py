@@ -98,8 +98,8 @@ class Moment:
 
 def wait_for_a_tile(process: "subprocess.Popen[bytes] | Forked", out: Path) -> None:
     """Return when ``process`` has computed a tile, or ended."""
-    before = computed(out)
-    while process.poll() is None and computed(out) == before:
+    before = count_computed(out)
+    while process.poll() is None and count_computed(out) == before:
         time.sleep(0.005)
 
 
@@ -108,7 +108,7 @@ def computed_log(out: Path) -> Path:
     return out.with_suffix(".computed")
 
 
-def computed(out: Path) -> int:
+def count_computed(out: Path) -> int:
     """Tiles that all processes together have computed."""
     log = computed_log(out)
     return log.stat().st_size if log.exists() else 0
@@ -145,7 +145,7 @@ def kill_again_and_again(job: Job, out: Path, moments: list[Moment]) -> list[int
             process.kill()
             process.wait()
         kept, total = find_unfinished(str(out)) or (0, 0)
-        losses.append(computed(out) - kept - sum(losses))
+        losses.append(count_computed(out) - kept - sum(losses))
         when = f"{moment.seconds:.2f} s after its {'first tile' if moment.drawing else 'start'}"
         console.print(f"kill {len(losses)} {when}: {kept} of {total or '?'} tiles kept, {losses[-1]} lost")
     return losses
@@ -171,7 +171,7 @@ def main(side: int, tile: int, kills: int, seed: int, fork: bool, name: str) -> 
         job = Job(Path(folder) / "tiny.safetensors", side, tile, fork)
         Generator(preset("tiny")).save_pretrained(job.model)
         starting, drawing = job.finish(whole)
-        tiles = computed(whole)
+        tiles = count_computed(whole)
         console.print(f"{machine()}: {tiles} tiles, {starting:.1f} s until the first and {drawing:.1f} s after it")
         moments = []
         for _ in range(kills):

@@ -109,7 +109,7 @@ def kill_after(process: "subprocess.Popen[bytes] | Forked", seconds: float, out:
     else:
         finish(process)
         return None
-    return Kill(seconds, stamp(log) != before, last_step(log), saved_step(out / "state.pt"), len(unfinished(out)))
+    return Kill(seconds, stamp(log) != before, last_step(log), saved_step(out / "state.pt"), len(list_unfinished(out)))
 
 
 def stamp(path: Path) -> int:
@@ -117,12 +117,12 @@ def stamp(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def unfinished(folder: Path) -> list[Path]:
+def list_unfinished(folder: Path) -> list[Path]:
     """Temporary files below ``folder``."""
     return list(folder.rglob(f"{TEMPORARY_PREFIX}*"))
 
 
-def uninterrupted(job: Job, out: Path) -> tuple[float, float]:
+def run_to_end(job: Job, out: Path) -> tuple[float, float]:
     """Train once without interruption. Returns the seconds until the first step and those of the whole run."""
     begin = time.monotonic()
     process = job.start(out)
@@ -184,13 +184,13 @@ def main(steps: int, count: int, checkpoint_every: int, seed: int, photographs: 
         make_photographs(data, photographs)
         preset = ("--preset", "tiny-scales", "--view", "200") if scales else ("--preset", "tiny")
         job = Job(data, steps, checkpoint_every, preset, fork)
-        first, seconds = uninterrupted(job, whole)
+        first, seconds = run_to_end(job, whole)
         console.print(f"uninterrupted: {steps} steps in {seconds:.1f} s, of which {first:.1f} s until the first step")
         # On average, the kills together let three quarters of the run pass.
         longest = first + 1.5 * (seconds - first) / count
         kills = kill_again_and_again(job, killed, delays=[rng.uniform(0, longest) for _ in range(count)])
         equal = {name: (whole / name).read_bytes() == (killed / name).read_bytes() for name in COMPARED}
-        leftovers = len(unfinished(killed))
+        leftovers = len(list_unfinished(killed))
     report(kills, equal, leftovers)
     sys.exit(0 if all(equal.values()) and not leftovers else 1)
 

@@ -104,7 +104,7 @@ def known_part(path: Path) -> tuple[Photograph, Pixels]:
 # Methods: the known part (H, w, 3) -> (H, w + 400, 3)
 
 
-def mirrored(known: Pixels) -> Pixels:
+def mirror(known: Pixels) -> Pixels:
     """Mirror the known part."""
     return np.concatenate([known, known[:, ::-1][:, :HIDDEN_PX]], axis=1)
 
@@ -119,7 +119,7 @@ def inpainted(known: Pixels) -> Pixels:
     return np.asarray(cv2.inpaint(wide, mask, 5, cv2.INPAINT_TELEA), np.uint8)
 
 
-BASELINES: Mapping[str, Callable[[Pixels], Pixels]] = {"mirror": mirrored, "OpenCV inpainting": inpainted}
+BASELINES: Mapping[str, Callable[[Pixels], Pixels]] = {"mirror": mirror, "OpenCV inpainting": inpainted}
 
 
 def earlier(bench: Bench, photo: Placed, file: Path, *, seed: int = 0) -> Pixels:
@@ -127,7 +127,7 @@ def earlier(bench: Bench, photo: Placed, file: Path, *, seed: int = 0) -> Pixels
     arrangement = outpainting(photo, Extension(right=HIDDEN_PX), scale="source")
     working = outpainting(photo, Extension(right=HIDDEN_PX), scale="source", config=bench.studio.generator.config)
     halvings = working.halvings
-    world = World.from_inversions([file], seed=seed).changed(local_truncation=1.0)
+    world = World.from_inversions([file], seed=seed).replace(local_truncation=1.0)
     frame, region = arrangement.source, arrangement.region
     assert frame is not None
     picture = bench.studio.coarser(halvings).with_world(world).array(region)

@@ -33,7 +33,7 @@ TURN = {  # what undoes the turn that an orientation asks for
 RIGHT, TOP = 61, 17  # px to add
 
 
-def stored(source: Path, path: Path, size: tuple[int, int], orientation: int) -> None:
+def save_photo(source: Path, path: Path, size: tuple[int, int], orientation: int) -> None:
     """The middle of a photograph, ``size`` px, as a phone would store it."""
     with Image.open(source) as image:
         upright = ImageOps.fit(image.convert("RGB"), size)
@@ -73,7 +73,7 @@ def main(photos: Path, count: int, steps: int, threads: int, keep: Path | None) 
         for i, source in enumerate(sorted(photos.glob("*.jpg"))[:count]):
             size, orientation = SIZES[i % len(SIZES)], 1 + i % 8
             photo, out = Path(work) / source.name, (keep or Path(work)) / f"{source.stem}.png"
-            stored(source, photo, size, orientation)
+            save_photo(source, photo, size, orientation)
             words = [
                 "outpaint",
                 str(photo),

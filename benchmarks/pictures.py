@@ -61,7 +61,7 @@ def strip(studio: Studio, seed: int, view: int, *, shown: int) -> Image.Image:
     return grid([row.resize((part * shown // view, shown), Image.Resampling.LANCZOS) for row in rows], 1)
 
 
-def fused(studio: Studio, seed: int, view: int) -> Image.Image:
+def draw_fused(studio: Studio, seed: int, view: int) -> Image.Image:
     """Four styles one view apart, which fade into each other."""
     layout = ResolvedLayout.model_validate(
         {
@@ -70,7 +70,7 @@ def fused(studio: Studio, seed: int, view: int) -> Image.Image:
             "transition": (view // 4) | 1,
         }
     )
-    return drawn(studio, World(seed=seed).changed(layout=layout), FUSED_STYLES * view, view)
+    return drawn(studio, World(seed=seed).replace(layout=layout), FUSED_STYLES * view, view)
 
 
 def scales(studio: Studio, seed: int) -> Image.Image:
@@ -116,7 +116,7 @@ def main(out: Path, model: Path, seed: int, precision: str, threads: int | None)
         "worlds": worlds(studio, 2 * view, view, columns=2, shown=394),
         "squares": worlds(studio, 1024, 1024, columns=4, shown=384),
         "strip": strip(studio, seed, view, shown=394),
-        "fused": grid([fused(studio, s, view).resize((1576, 394), Image.Resampling.LANCZOS) for s in range(4)], 1),
+        "fused": grid([draw_fused(studio, s, view).resize((1576, 394), Image.Resampling.LANCZOS) for s in range(4)], 1),
         "scales": scales(studio, seed),
         "tall": grid(
             [

@@ -48,7 +48,7 @@ def server(model: Path | None) -> Iterator[str]:
             process.terminate()
 
 
-def opened(browser: Browser, address: str, *, phone: bool) -> Page:
+def open_page(browser: Browser, address: str, *, phone: bool) -> Page:
     """A drawn page: a desktop in light colours, or a phone in dark ones."""
     size = PHONE if phone else DESKTOP
     context = browser.new_context(
@@ -62,10 +62,10 @@ def opened(browser: Browser, address: str, *, phone: bool) -> Page:
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(address + (PHONE_PLACE if phone else DESKTOP_PLACE))
-    return settled(page)
+    return wait_until_settled(page)
 
 
-def settled(page: Page) -> Page:
+def wait_until_settled(page: Page) -> Page:
     """Wait until everything is drawn."""
     page.wait_for_timeout(500)
     page.wait_for_selector("body:not(.pending) #canvas[aria-busy=false]")
@@ -85,7 +85,7 @@ def with_styles(page: Page, drops: list[tuple[int, int, int]]) -> Page:
         page.mouse.down()
         page.mouse.move(x, y, steps=4)
         page.mouse.up()
-        settled(page)
+        wait_until_settled(page)
     return page
 
 
@@ -103,9 +103,9 @@ def main(out: Path, model: Path | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with server(model) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        desktop = opened(browser, address, phone=False)
+        desktop = open_page(browser, address, phone=False)
         save(with_styles(desktop, [(3, 1050, 330)]), out / "canvas-desktop.jpg")
-        phone = opened(browser, address, phone=True)
+        phone = open_page(browser, address, phone=True)
         save(with_styles(phone, [(1, 290, 250)]), out / "canvas-phone.jpg")
         browser.close()
 

@@ -67,7 +67,7 @@ def windows(count: int, side: int, *, first_seed: int | None = None) -> list[Win
     return [{"seed": seed, "x": side * i, "y": -side // 2, "w": side, "h": side} for i, seed in enumerate(seeds)]
 
 
-def timed(ask: Ask, request: Window) -> tuple[float, bytes | None]:
+def measure(ask: Ask, request: Window) -> tuple[float, bytes | None]:
     """Seconds and answer of one request."""
     start = time.perf_counter()
     answer = ask(request)
@@ -83,7 +83,7 @@ def run_of(title: str, found: list[tuple[float, bytes | None]], expected: list[b
 def in_turn(server: Server, alone: Ask, requests: list[Window], *, title: str) -> list[Run]:
     """Each request directly, then over HTTP."""
     ask = over_http(server)
-    pairs = [(timed(alone, request), timed(ask, request)) for request in requests]
+    pairs = [(measure(alone, request), measure(ask, request)) for request in requests]
     expected = [answer for (_, answer), _ in pairs if answer is not None]
     kinds = zip(("directly", "1 client"), zip(*pairs, strict=True), strict=True)
     return [run_of(title + kind, list(f), expected, seconds=sum(s for s, _ in f)) for kind, f in kinds]
@@ -93,7 +93,7 @@ def together(server: Server, alone: Ask, requests: list[Window], *, clients: int
     """All requests over HTTP, from so many clients at the same time."""
     ask, start = over_http(server), time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        found = list(pool.map(lambda request: timed(ask, request), requests))
+        found = list(pool.map(lambda request: measure(ask, request), requests))
     seconds = time.perf_counter() - start
     return run_of(f"{clients} clients", found, [alone(r) or b"" for r in requests], seconds=seconds)
 
@@ -125,7 +125,7 @@ def over_http(server: Server) -> Ask:
 
 
 @contextmanager
-def served(model: Path, threads: int) -> Iterator[Server]:
+def start_server(model: Path, threads: int) -> Iterator[Server]:
     """TorchServe with ``model`` loaded."""
     with TemporaryDirectory() as folder:
         archive = Path(folder, "model.mar")
@@ -149,7 +149,7 @@ def main(model: Path, side: int, count: int, clients: int, threads: int) -> None
         raise MissingExtraError(f"TorchServe cannot run here: {reason}")
     studio = open_studio(World(seed=7), model=model, options=Options(threads=threads, device="cpu"))
     alone, pan = direct(studio), windows(count, side)
-    with served(model, threads) as server:
+    with start_server(model, threads) as server:
         runs = in_turn(server, alone, pan, title="")
         runs += in_turn(server, alone, windows(count, side, first_seed=1000), title="other worlds, ")
         runs.append(together(server, alone, pan, clients=clients))

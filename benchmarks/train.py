@@ -38,7 +38,7 @@ class TimedStepper(Stepper):
         self._inner = 0.0
 
     @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
+    def _time(self, part: str) -> Iterator[None]:
         self._wait()
         start, self._inner = time.perf_counter(), 0.0
         yield

@@ -55,7 +55,7 @@ class Photograph:
         pixels = np.asarray(self.image)
         return pixels, np.ones(pixels.shape[:2], np.bool_) if self.known is None else self.known
 
-    def masked(self, source: PhotoSource) -> Self:
+    def with_mask(self, source: PhotoSource) -> Self:
         """Keep only pixels known where the mask ``source`` is white, or at least light grey, and opaque.
 
         Raises InputError if the mask cannot be read, has another size or leaves no pixel.

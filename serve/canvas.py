@@ -77,7 +77,7 @@ class CanvasServer:
         watch("infgen_dropped_tiles", "Tiles dropped from the queue before rendering", lambda: queue.dropped)
         watch("infgen_cache_bytes", "Bytes of tiles cached in memory", lambda: self.painter.memory_bytes)
         watch("infgen_disk_cache_bytes", "Bytes of tiles cached on disk", lambda: self.painter.disk_bytes)
-        watch("infgen_data_bytes", "Bytes of the data folder", lambda: self.storage.used)
+        watch("infgen_data_bytes", "Bytes of the data folder", lambda: self.storage.used_bytes)
         watch("infgen_data_limit_bytes", "Limit of the data folder in bytes", lambda: self.storage.limit)
         watch("infgen_worlds_bytes", "Bytes of worlds with their history and latents", lambda: self.worlds.size)
         watch("infgen_jobs_bytes", "Bytes of jobs and their results", lambda: self.jobs.size)

@@ -39,7 +39,7 @@ class Storage:
         self._parts.append((size, shrink))
 
     @property
-    def used(self) -> int:
+    def used_bytes(self) -> int:
         """Size of all parts in bytes."""
         return sum(size() for size, _ in self._parts)
 
@@ -52,14 +52,14 @@ class Storage:
         """Make room for ``size`` bytes more: tiles go first, then the oldest history. Raises StorageError without room."""
         with self._lock:
             for _, shrink in self._parts:
-                missing = self.used + size - self.limit
+                missing = self.used_bytes + size - self.limit
                 if missing <= 0:
                     return
                 if shrink is not None and (freed := shrink(missing)):
                     logger.info("removed %d bytes of the data folder to make room", freed)
-            if self.used + size > self.limit:
+            if self.used_bytes + size > self.limit:
                 raise StorageError(
-                    f"{size} bytes do not fit: the server stores {self.used >> 20} of {self.limit >> 20} MiB; delete worlds or "
+                    f"{size} bytes do not fit: the server stores {self.used_bytes >> 20} of {self.limit >> 20} MiB; delete worlds or "
                     f"jobs, or raise {MAX_DATA_MB.name}"
                 )
 

@@ -118,7 +118,7 @@ def test_info_describes_an_old_picture_by_its_provenance(name: str, old: Path) -
 
 def test_old_latents_of_a_photograph_make_the_world_that_the_old_version_made(old: Path) -> None:
     (latents,) = old.glob("anchors.*.safetensors")
-    world = World.from_inversions([latents], transition=1).changed(truncation=1.0, local_truncation=1.0)
+    world = World.from_inversions([latents], transition=1).replace(truncation=1.0, local_truncation=1.0)
     renderer = studio(old, "anchors")
     unedited = World.load(old / "world-anchors.json").without_last_edit()
     drawn, expected = (renderer.with_world(each).array(REGION) for each in (world, unedited))

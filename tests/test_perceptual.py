@@ -33,7 +33,7 @@ def noise_of(strength: float) -> Tensor:
     return strength * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
-def blurred(image: Tensor, width: int) -> Tensor:
+def blur(image: Tensor, width: int) -> Tensor:
     return F.avg_pool2d(F.pad(image, [width // 2] * 4, mode="reflect"), width, 1)
 
 
@@ -77,7 +77,7 @@ def test_more_noise_is_farther_away(metric: Lpips) -> None:
 
 
 def test_more_blur_is_farther_away(metric: Lpips) -> None:
-    distances = [float(metric(picture(), blurred(picture(), width))) for width in (3, 7, 15)]
+    distances = [float(metric(picture(), blur(picture(), width))) for width in (3, 7, 15)]
     assert distances == sorted(distances)
 
 

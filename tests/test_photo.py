@@ -21,7 +21,7 @@ from tests.train.photos import coordinates_image, landscape, load, plain, save
 RED = (200, 30, 40)
 
 
-def opened(path: Path, **options: Any) -> np.ndarray:
+def open_pixels(path: Path, **options: Any) -> np.ndarray:
     return np.asarray(open_photograph(path, **options).image)
 
 
@@ -43,14 +43,14 @@ def test_a_whole_photograph_is_upright(orientation: int, name: str, tmp_path: Pa
     exif[ExifTags.Base.Orientation] = orientation
     lossless: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
     Image.fromarray(np.ascontiguousarray(STORED[orientation](upright))).save(tmp_path / name, exif=exif, **lossless)
-    assert np.array_equal(opened(tmp_path / name), upright)
+    assert np.array_equal(open_pixels(tmp_path / name), upright)
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if "transparen" not in k])
 def test_every_common_kind_becomes_rgb(kind: str, tmp_path: Path) -> None:
     make, name, options, colour = KINDS[kind]
     make(Image.new("RGB", (60, 50), RED)).save(tmp_path / name, **options)
-    assert np.abs(opened(tmp_path / name).astype(int) - colour).max() <= 3
+    assert np.abs(open_pixels(tmp_path / name).astype(int) - colour).max() <= 3
 
 
 def test_pixels_that_are_more_than_half_transparent_are_not_known(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_pixels_that_are_more_than_half_transparent_are_not_known(tmp_path: Path
 def test_colours_below_transparent_pixels_are_kept_as_they_are(tmp_path: Path) -> None:
     rgba = np.dstack([landscape(0), np.full((220, 300), 255, np.uint8)])
     rgba[:, :20, 3] = 0
-    assert np.array_equal(opened(save(tmp_path, "a.png", rgba)), landscape(0))
+    assert np.array_equal(open_pixels(save(tmp_path, "a.png", rgba)), landscape(0))
 
 
 def test_an_opaque_photograph_is_known_all_over(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_photograph_without_a_profile_has_none(tmp_path: Path) -> None:
 def test_a_mask_leaves_the_profile() -> None:
     image = Image.new("RGB", (60, 50))
     image.info["icc_profile"] = profile("p3")
-    assert open_photograph(image).masked(np.full((50, 60), 255, np.uint8)).profile == profile("p3")
+    assert open_photograph(image).with_mask(np.full((50, 60), 255, np.uint8)).profile == profile("p3")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp"])
@@ -368,7 +368,7 @@ def test_a_file_that_is_not_a_picture_is_refused(array: object, message: str) ->
 def test_white_pixels_of_the_mask_stay_known() -> None:
     mask = np.zeros((50, 60), np.uint8)
     mask[:, :20], mask[:, 20:40] = 127, 128
-    known = open_photograph(plain(RED)).masked(mask).known
+    known = open_photograph(plain(RED)).with_mask(mask).known
     assert known is not None
     assert known.sum(0).tolist() == [0] * 20 + [50] * 20 + [0] * 20
 
@@ -378,24 +378,24 @@ def test_a_mask_and_transparency_both_count() -> None:
     rgba[:, :30, 3] = 0
     mask = np.zeros((50, 60), np.uint8)
     mask[:25] = 255
-    known = open_photograph(rgba).masked(mask).known
+    known = open_photograph(rgba).with_mask(mask).known
     assert known is not None
     assert known.sum() == 25 * 30
     assert known[:25, 30:].all()
 
 
 def test_a_white_mask_changes_nothing() -> None:
-    assert open_photograph(plain(RED)).masked(np.full((50, 60), 255, np.uint8)).known is None
+    assert open_photograph(plain(RED)).with_mask(np.full((50, 60), 255, np.uint8)).known is None
 
 
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(InputError, match="has 60 x 49 px and photograph array has 60 x 50 px"):
-        open_photograph(plain(RED)).masked(np.zeros((49, 60), np.uint8))
+        open_photograph(plain(RED)).with_mask(np.zeros((49, 60), np.uint8))
 
 
 def test_a_mask_that_keeps_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="leaves no pixel of array; what is to be kept must be white"):
-        open_photograph(plain(RED)).masked(np.zeros((50, 60), np.uint8))
+        open_photograph(plain(RED)).with_mask(np.zeros((50, 60), np.uint8))
 
 
 # Threads
@@ -409,12 +409,12 @@ def test_only_large_photographs_are_decoded_one_at_a_time(
     seen: list[bool] = []
     decode = decoding._rotate_upright
 
-    def noted(image: Image.Image) -> Image.Image:
+    def note(image: Image.Image) -> Image.Image:
         seen.append(decoding._one_large_at_a_time.locked())
         return decode(image)
 
     monkeypatch.setattr(decoding, "LARGE_PIXELS", limit)
-    monkeypatch.setattr(decoding, "_rotate_upright", noted)
+    monkeypatch.setattr(decoding, "_rotate_upright", note)
     read_photo(path.read_bytes(), short_px=40)
     open_photograph(path)
     assert seen == [alone, alone]

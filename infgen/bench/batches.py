@@ -137,7 +137,7 @@ class _Tiles:
         return self.studios[0].scene.engine.config
 
     @property
-    def needed(self) -> int:
+    def needed_bytes(self) -> int:
         width = self.studios[0].scene.engine.bytes_per_value
         return self.plan.batch * peak_bytes(self.config, self.plan.cells, bytes_per_value=width)
 
@@ -208,7 +208,7 @@ class _Padded:
         return n, n
 
     @property
-    def needed(self) -> int:
+    def needed_bytes(self) -> int:
         return peak_bytes(self.config, self.cells, bytes_per_value=self.dtype.itemsize)
 
     def warm_up(self) -> None:
@@ -258,7 +258,7 @@ def _baselines(studio: Studio, request: BatchRequest) -> tuple[_Tiles, _Padded]:
 
 
 def _measure(way: _Tiles | _Padded, repeats: int, progress: Progress) -> BatchRow:
-    if way.needed > tile_memory(way.device):
+    if way.needed_bytes > tile_memory(way.device):
         return way.row(None, TOO_LARGE)
     times = []
     try:

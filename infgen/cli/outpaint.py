@@ -45,7 +45,7 @@ def command(
     options.check_outputs(photo, mask=mask, samples=samples)
     extension = Extension(left=left, top=top, right=right, bottom=bottom)
     photograph = read_photograph(photo)
-    placed = options.place(photograph if mask is None else photograph.masked(mask))
+    placed = options.place(photograph if mask is None else photograph.with_mask(mask))
     studio = options.open_studio()
     arrangement = outpainting(placed, extension, scale=options.scale, config=studio.generator.config)
     make(arrangement, options, studio=studio, stem=f"{source_stem(photo)}-outpainted", samples=samples)

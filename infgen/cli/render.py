@@ -162,7 +162,7 @@ def command(
     ]
     check_outputs([*(() if output is None else list_outputs(output, file_format)), preview_file], reads)
     many = _parse_many(seeds, seed)
-    world = start.changed(
+    world = start.replace(
         seed=many[0] if many else seed,
         layout=None
         if layout is None

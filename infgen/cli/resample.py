@@ -79,7 +79,7 @@ def _resample(
 ) -> World:
     if region is None:
         raise InputError("nothing to do; give --region X,Y,W,H to change a region, or --undo")
-    return world.resampled(
+    return world.resample(
         parse_region(region, "--region"),
         seed=secrets.randbits(63) if seed is None else seed,
         sizes=sizes,

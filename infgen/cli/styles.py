@@ -89,7 +89,7 @@ def command(
             f"{len(places)} worlds in {len(styles)} styles are more than {MAX_SEEDS} pictures; give fewer seeds"
         )
     worlds = [
-        World.create(seed=place).changed(truncation=truncation, style_seed=style)
+        World.create(seed=place).replace(truncation=truncation, style_seed=style)
         for place in places
         for style in styles
     ]

@@ -72,7 +72,7 @@ def command(
     start: Start = "resume" if resume else "restart" if restart else "new"
     points = [parse_point(first, "--from"), *(parse_point(text, "--via") for text in via), parse_point(last, "--to")]
     video = Video(Camera(tuple(points), parse_zoom(zoom)), seconds=seconds, fps=fps, w=w, h=h)
-    world = (World() if world_file is None else World.load(world_file)).changed(seed=seed)
+    world = (World() if world_file is None else World.load(world_file)).replace(seed=seed)
     if output is None:
         stem = "world" if world_file is None else source_stem(world_file)
         output = free_path(f"{stem}-{w}x{h}-seed{world.seed}", ".mp4")

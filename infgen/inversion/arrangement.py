@@ -136,7 +136,7 @@ class Arrangement:
             for style, photo in zip(world.layout.styles, self.photographs, strict=True)
             for x in (photo.x, photo.x + photo.region.w - 1)
         )
-        return world.changed(layout=world.layout.model_copy(update={"centres": centres}))
+        return world.replace(layout=world.layout.model_copy(update={"centres": centres}))
 
     def compose(self, generated: Pixels, *, keep: bool = True, feather: int | None = None, seed: int = 0) -> Pixels:
         """Compose the output (h, w, 3) uint8 from the ``rendered_region`` (H, W, 3) uint8.

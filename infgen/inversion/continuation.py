@@ -216,7 +216,7 @@ def outpaint(
     """
     photograph = open_photograph(photo, short_px=SMALLEST_PX)
     if mask is not None:
-        photograph = photograph.masked(mask)
+        photograph = photograph.with_mask(mask)
     placed = place(photograph, height=height, horizon=horizon)
     studio = open_studio(World(), model=model)
     extension = Extension(left=left, top=top, right=right, bottom=bottom)

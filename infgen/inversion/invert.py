@@ -54,7 +54,7 @@ def invert(
     """
     photograph = open_photograph(photo, short_px=SMALLEST_PX)
     if mask is not None:
-        photograph = photograph.masked(mask)
+        photograph = photograph.with_mask(mask)
     placed = place(photograph, height=height, horizon=horizon, x=x)
     network, sha256 = _model(generator, model_sha256)
     return optimise(

@@ -89,7 +89,7 @@ def _unlikeness(picture: Pixels, masks: tuple[npt.NDArray[np.bool_], npt.NDArray
     total = 0.0
     for features in metric.trunk(image):
         features = features[0] / features[0].norm(dim=0, keepdim=True).clamp_min(1e-6)
-        known, generated = (features[:, :, _sampled(mask, features.shape[2])] for mask in masks)
+        known, generated = (features[:, :, _sample_columns(mask, features.shape[2])] for mask in masks)
         if min(known.shape[2], generated.shape[2]) < 2:
             continue
         total += float(
@@ -98,7 +98,7 @@ def _unlikeness(picture: Pixels, masks: tuple[npt.NDArray[np.bool_], npt.NDArray
     return total
 
 
-def _sampled(mask: npt.NDArray[np.bool_], size: int) -> Tensor:
+def _sample_columns(mask: npt.NDArray[np.bool_], size: int) -> Tensor:
     """Sample a mask of columns at ``size`` places."""
     places = ((np.arange(size) + 0.5) * len(mask) / size).astype(int)
     return torch.from_numpy(mask[places])

@@ -39,7 +39,7 @@ class Batch:
         one of ``reads``. Raises LimitError if the disk is too small.
         """
         for seed in (min(self.seeds), max(self.seeds)):
-            self.job.studio.scene.world.changed(seed=seed)
+            self.job.studio.scene.world.replace(seed=seed)
         start, reads = self.job.output.start, list(reads)
         existing = [path for seed in self.seeds if os.path.lexists(path := file_of(self.pattern, seed))]
         if existing and start == "new":
@@ -74,7 +74,7 @@ class Batch:
             yield job.output.path
 
     def _job(self, seed: int) -> Job:
-        studio = self.job.studio.with_world(self.job.studio.scene.world.changed(seed=seed))
+        studio = self.job.studio.with_world(self.job.studio.scene.world.replace(seed=seed))
         output = replace(self.job.output, path=file_of(self.pattern, seed))
         return replace(self.job, studio=studio, output=output, finished=False)
 

@@ -163,7 +163,7 @@ class World(RenderingFacade, VersionedDocument):
         """Seed of the style's latent in a world without layout."""
         return self.seed if self.style.seed is None else self.style.seed
 
-    def changed(
+    def replace(
         self,
         *,
         style_seed: int | None = None,
@@ -226,7 +226,7 @@ class World(RenderingFacade, VersionedDocument):
         world = cls.create(seed=seed, period=placed[0].latents.period, layout=layout, anchors=anchors)
         return world.in_folder(paths[0].parent)
 
-    def resampled(
+    def resample(
         self,
         region: "Region",
         *,
@@ -244,25 +244,25 @@ class World(RenderingFacade, VersionedDocument):
         >>> from infgen import Generator, Region, World
         >>> from infgen.model.checkpoint import SHIPPED
         >>> sizes = Generator.from_pretrained(SHIPPED).config
-        >>> world = World(seed=7).resampled(Region(0, 0, 256, 256), seed=8, sizes=sizes)
+        >>> world = World(seed=7).resample(Region(0, 0, 256, 256), seed=8, sizes=sizes)
         >>> len(world.edits), len(world.without_last_edit().edits)
         (1, 0)
         """
         from infgen.world.world_fields import resampling
 
         edit = resampling(self, region, seed=seed, sizes=sizes, fields=fields, like=like)
-        return self.changed(edits=(*self.edits, edit))
+        return self.replace(edits=(*self.edits, edit))
 
     def without_edits_inside(self, region: "Region", fields: Sequence[FieldName] = FIELDS) -> Self:
         """Return the world without the edits of ``fields`` that lie completely in ``region`` (px)."""
         kept = (e for e in self.edits if not e.inside(region.x, region.y, region.w, region.h, fields))
-        return self.changed(edits=tuple(kept))
+        return self.replace(edits=tuple(kept))
 
     def without_last_edit(self) -> Self:
         """Return the world without its last edit. Raises WorldError if there is none."""
         if not self.edits:
             raise WorldError("world has no edits; there is nothing to undo")
-        return self.changed(edits=self.edits[:-1])
+        return self.replace(edits=self.edits[:-1])
 
     def save(self, path: str | Path) -> None:
         """Write the document to ``path`` atomically, and copy its anchor files to the same folder.

@@ -104,7 +104,7 @@ def resampling(
     fields: Sequence[FieldName] = FIELDS,
     like: "Region | None" = None,
 ) -> Edit:
-    """Make the edit that ``World.resampled`` appends. Parameters and errors as there."""
+    """Make the edit that ``World.resample`` appends. Parameters and errors as there."""
     size = cell_px(sizes.world_levels)
     if "local" in fields and 0 in cells_in(region, sizes.world_levels).shape:
         raise WorldError(

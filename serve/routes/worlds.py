@@ -99,7 +99,7 @@ def resample_world(canvas: CanvasDep, world_id: WorldId, body: Resampling, if_ma
 
     def resample(old: World) -> World:
         config, bare = canvas.studio.generator.config, old.without_edits_inside(region, body.fields)
-        return bare.resampled(region, seed=seed, sizes=config, fields=body.fields, like=like)
+        return bare.resample(region, seed=seed, sizes=config, fields=body.fields, like=like)
 
     return world_response(canvas.worlds.change(world_id, resample, expected=match(if_match)))
 

@@ -150,7 +150,7 @@ class TileArtist:
     def style_picture(self, seed: int, size: int) -> Pixels:
         """Render a style preview (size, size, 3) uint8 at the origin of world 0; a whole view if the model has scales."""
         studio, side = self._style_view(size)
-        scene = studio.with_world(World().changed(style_seed=seed)).scene
+        scene = studio.with_world(World().replace(style_seed=seed)).scene
         pixels = render_array(scene, studio.plan(_square(-(side // 2), side)))
         return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
 

@@ -147,7 +147,7 @@ def add_photographs(world: World, latents: Sequence[Path], arrangement: Arrangem
         layout = there.model_copy(update=both)
     checked = ResolvedLayout.from_json(layout.to_json())
     anchors = (*world.anchors, *alone.anchors)
-    return world.changed(layout=checked, style=StyleSource(), anchors=anchors).in_folder(latents[0].parent)
+    return world.replace(layout=checked, style=StyleSource(), anchors=anchors).in_folder(latents[0].parent)
 
 
 def _name_styles(arrangement: Arrangement, layout: ResolvedLayout, *, taken: Sequence[str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ def photograph(folder: Path, name: str = "photo.png", *, width: int = 60, height
     return path
 
 
-def turned(folder: Path, orientation: int, *, width: int, height: int) -> tuple[Path, np.ndarray]:
+def save_turned(folder: Path, orientation: int, *, width: int, height: int) -> tuple[Path, np.ndarray]:
     """A JPEG whose pixels lie as a phone stores them, and the upright picture."""
     upright = landscape(orientation, height=height, width=width)
     stored = {
@@ -52,10 +52,10 @@ def interrupt_after(steps: int, patch: pytest.MonkeyPatch) -> None:
     counted = [0]
     evaluate = Objective.__call__
 
-    def pressed(self: Objective, variables: object) -> object:
+    def press(self: Objective, variables: object) -> object:
         counted[0] += 1
         if counted[0] > steps:
             raise KeyboardInterrupt
         return evaluate(self, variables)  # type: ignore[arg-type]
 
-    patch.setattr(Objective, "__call__", pressed)
+    patch.setattr(Objective, "__call__", press)

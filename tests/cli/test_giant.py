@@ -165,22 +165,22 @@ def test_a_killed_render_goes_on_and_ends_in_the_same_bytes(
         assert all((straight / f).read_bytes() == (killed / f).read_bytes() for f in files)
 
 
-def edited(**changes: object) -> dict[str, object]:
+def edit_document(**changes: object) -> dict[str, object]:
     return {**LAYOUT, **changes}
 
 
 REFUSED = [
-    (edited(colour=1), "unknown entry 'colour'"),
+    (edit_document(colour=1), "unknown entry 'colour'"),
     ({"centres": []}, "styles"),
     ({"styles": {}}, "styles"),
-    (edited(centres=[{"style": "night", "x": 0, "y": 0}]), "'night'"),
-    (edited(transition=-1), "transition is -1"),
-    (edited(transition=float("nan")), "transition"),
-    (edited(styles={"day": {"seed": 1, "truncation": float("nan")}}, centres=[]), "truncation"),
-    (edited(styles={"day": {"latent": "gone.safetensors"}}, centres=[]), "does not exist"),
-    (edited(centres=[], painting={"image": "gone.png", "colours": {"#000000": "day"}}), "does not exist"),
-    (edited(centres=[], painting={"image": "big.png", "colours": {"#000000": "day"}}), "limit"),
-    (edited(centres=[], painting={"image": "two.png", "colours": {"#000000": "day"}}), "#ff0000 (6 px)"),
+    (edit_document(centres=[{"style": "night", "x": 0, "y": 0}]), "'night'"),
+    (edit_document(transition=-1), "transition is -1"),
+    (edit_document(transition=float("nan")), "transition"),
+    (edit_document(styles={"day": {"seed": 1, "truncation": float("nan")}}, centres=[]), "truncation"),
+    (edit_document(styles={"day": {"latent": "gone.safetensors"}}, centres=[]), "does not exist"),
+    (edit_document(centres=[], painting={"image": "gone.png", "colours": {"#000000": "day"}}), "does not exist"),
+    (edit_document(centres=[], painting={"image": "big.png", "colours": {"#000000": "day"}}), "limit"),
+    (edit_document(centres=[], painting={"image": "two.png", "colours": {"#000000": "day"}}), "#ff0000 (6 px)"),
 ]
 
 

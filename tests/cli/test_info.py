@@ -25,7 +25,7 @@ from infgen.version import __version__
 from tests.cli.conftest import Call
 from tests.export.files import tiny_file
 from tests.export.tensorrt_double import engine_file
-from tests.world.latents import NO_MODEL, make_latents, saved
+from tests.world.latents import NO_MODEL, make_latents, save_latents
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_an_engine_file_names_its_gpus(info: Info, tmp_path: Path) -> None:
 
 
 def test_latents_say_where_their_photograph_lies(info: Info, tmp_path: Path) -> None:
-    path = saved(tmp_path, "a", make_latents(3, -4, cells=(8, 9)))
+    path = save_latents(tmp_path, "a", make_latents(3, -4, cells=(8, 9)))
     found = info(path)
     assert (found["kind"], found["sha256"], found["model_sha256"]) == ("latents", file_hash(path), NO_MODEL)
     window = make_latents(3, -4, cells=(8, 9)).pixels
@@ -120,7 +120,7 @@ def test_half_a_character_in_a_name_is_printed_as_its_number(info: Info, run_fol
 
 
 def test_only_worlds_and_pictures_hold_a_world(call: Call, run_folder: RunFolder, tmp_path: Path) -> None:
-    for path in (sealed(tmp_path / "a.onnx", *record()), saved(tmp_path, "b", make_latents())):
+    for path in (sealed(tmp_path / "a.onnx", *record()), save_latents(tmp_path, "b", make_latents())):
         code, _, err = call("info", "--world", path)
         assert (code, err) == (2, f"Error: {path} is not a world or a picture; leave out --world\n")
     assert call("info", "--world", run_folder.path)[0] == 2

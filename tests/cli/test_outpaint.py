@@ -18,7 +18,7 @@ from infgen.rendering.compositing import REACHES_PX
 from infgen.rendering.studio import open_studio
 from infgen.world.world import World
 from tests.cli.conftest import Call
-from tests.cli.photographs import QUICK, interrupt_after, photograph, pixels, turned
+from tests.cli.photographs import QUICK, interrupt_after, photograph, pixels, save_turned
 from tests.profiles import profile
 from tests.train.photos import landscape, load, plain, save
 
@@ -212,7 +212,7 @@ PHONES = [(1 + i % 8, *ODD_SIZES[i % len(ODD_SIZES)]) for i in range(20)]
 def test_photographs_of_phones_come_out_upright_and_in_their_size(
     orientation: int, width: int, height: int, outpaint: Call, tmp_path: Path
 ) -> None:
-    photo, upright = turned(tmp_path, orientation, width=width, height=height)
+    photo, upright = save_turned(tmp_path, orientation, width=width, height=height)
     words = ("--scale", "source", "--height", 48, "--right", 31, "--top", 17, "--feather", 0, "-o", tmp_path / "a.png")
     assert outpaint(photo, *words)[0] == 0
     picture = pixels(tmp_path / "a.png")

@@ -14,7 +14,7 @@ from infgen.rendering.studio import open_studio
 from infgen.world import anchoring
 from infgen.world.world import World
 from tests.cli.conftest import Call
-from tests.world.latents import make_latents, saved
+from tests.world.latents import make_latents, save_latents
 
 Resample = Callable[..., tuple[int, str, str]]
 
@@ -31,12 +31,12 @@ def resample(call: Call, tiny_model: Path) -> Resample:
 
 
 @pytest.fixture
-def anchored(tmp_path: Path, tiny_model: Path) -> Path:
+def anchored_world(tmp_path: Path, tiny_model: Path) -> Path:
     """A world file with an anchor of the tiny model beside it."""
     latents = make_latents(-6, -5, cells=(12, 14), model_sha256=file_hash(tiny_model))
     folder = tmp_path / "anchored"
     folder.mkdir()
-    World.from_inversions([saved(folder, "photo.safetensors", latents)], seed=3).save(folder / "world.json")
+    World.from_inversions([save_latents(folder, "photo.safetensors", latents)], seed=3).save(folder / "world.json")
     for read_once in (anchoring._load_latents, anchoring._place_file):  # as in a new process
         read_once.cache_clear()
     return folder / "world.json"
@@ -93,13 +93,13 @@ def test_a_resampled_region_is_drawn_otherwise(resample: Resample, render: Call,
     assert not np.array_equal(*pictures)
 
 
-def test_sizes_come_from_the_anchors(call: Call, anchored: Path):
-    assert call("resample", anchored, *REGION, "--like", "0,0,64,64")[0] == 0
-    assert len(World.load(anchored).edits[0].std or ()) == 6
+def test_sizes_come_from_the_anchors(call: Call, anchored_world: Path):
+    assert call("resample", anchored_world, *REGION, "--like", "0,0,64,64")[0] == 0
+    assert len(World.load(anchored_world).edits[0].std or ()) == 6
 
 
-def test_files_of_anchors_come_along_to_another_folder(call: Call, anchored: Path, tmp_path: Path):
-    assert call("resample", anchored, *REGION, "-o", tmp_path / "other.json")[0] == 0
+def test_files_of_anchors_come_along_to_another_folder(call: Call, anchored_world: Path, tmp_path: Path):
+    assert call("resample", anchored_world, *REGION, "-o", tmp_path / "other.json")[0] == 0
     assert World.load(tmp_path / "other.json").placed_anchors
 
 
@@ -147,40 +147,42 @@ def test_an_edit_wider_than_the_period_is_refused(resample: Resample, tmp_path: 
     assert (code, "allowed is at most the period, 64 px" in err) == (2, True)
 
 
-def test_a_missing_anchor_is_refused(call: Call, anchored: Path):
-    (anchored.parent / "photo.safetensors").unlink()
-    code, _, err = call("resample", anchored, *REGION)
+def test_a_missing_anchor_is_refused(call: Call, anchored_world: Path):
+    (anchored_world.parent / "photo.safetensors").unlink()
+    code, _, err = call("resample", anchored_world, *REGION)
     assert (code, "does not exist" in err, err.count("\n")) == (2, True, 1)
 
 
 WINDOW = ("--w", 160, "--h", 96, "--x", -64, "--y", -40)
 
 
-def test_a_picture_next_to_its_anchor_files_is_verified(call: Call, render: Call, anchored: Path, tiny_model: Path):
-    picture = anchored.parent / "out.png"
-    assert render(*WINDOW, "--world", anchored, "-o", picture)[0] == 0
+def test_a_picture_next_to_its_anchor_files_is_verified(
+    call: Call, render: Call, anchored_world: Path, tiny_model: Path
+):
+    picture = anchored_world.parent / "out.png"
+    assert render(*WINDOW, "--world", anchored_world, "-o", picture)[0] == 0
     assert call("verify", picture, "--model", tiny_model, "--quiet") == (0, "", "")
 
 
 def test_a_picture_without_its_anchor_files_names_the_missing_one(
-    call: Call, render: Call, anchored: Path, tiny_model: Path, tmp_path: Path
+    call: Call, render: Call, anchored_world: Path, tiny_model: Path, tmp_path: Path
 ):
-    assert render(*WINDOW, "--world", anchored, "-o", tmp_path / "out.png")[0] == 0
+    assert render(*WINDOW, "--world", anchored_world, "-o", tmp_path / "out.png")[0] == 0
     code, _, err = call("verify", tmp_path / "out.png", "--model", tiny_model)
     assert (code, err.count("\n")) == (2, 1)
     assert f"anchor file {tmp_path / 'photo.safetensors'} does not exist" in err
 
 
-def test_an_altered_anchor_is_refused_before_anything_is_drawn(render: Call, anchored: Path, tmp_path: Path):
-    file = anchored.parent / "photo.safetensors"
+def test_an_altered_anchor_is_refused_before_anything_is_drawn(render: Call, anchored_world: Path, tmp_path: Path):
+    file = anchored_world.parent / "photo.safetensors"
     file.write_bytes(file.read_bytes()[:-4] + bytes(4))
-    code, _, err = render(*WINDOW, "--world", anchored, "-o", tmp_path / "out.png")
+    code, _, err = render(*WINDOW, "--world", anchored_world, "-o", tmp_path / "out.png")
     assert (code, "is not the file of this world" in err) == (2, True)
     assert not (tmp_path / "out.png").exists()
 
 
-def test_an_anchor_of_another_model_is_refused(call: Call, anchored: Path, tmp_path: Path):
-    code, _, err = call("render", *WINDOW, "--world", anchored, "-o", tmp_path / "out.png")
+def test_an_anchor_of_another_model_is_refused(call: Call, anchored_world: Path, tmp_path: Path):
+    code, _, err = call("render", *WINDOW, "--world", anchored_world, "-o", tmp_path / "out.png")
     assert (code, "give the right one with --model" in err) == (2, True)
 
 

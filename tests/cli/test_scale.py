@@ -159,7 +159,7 @@ def test_styles_are_drawn_at_a_scale(call: Call, tmp_path: Path):
     assert call(*words, "-o", path)[0] == 0
     found = pixels(path)
     assert found.shape == (22 + LABEL_PX, 26, 3)
-    world = World(seed=0).changed(style_seed=5)
+    world = World(seed=0).replace(style_seed=5)
     assert np.array_equal(found[LABEL_PX:], world.render(-49, -41, 98, 82, model=scaled_model(), scale="1/4"))
 
 

@@ -34,13 +34,13 @@ def test_a_render_keeps_its_tiles_and_prints_how_to_continue(
     request.addfinalizer(lambda: signal.signal(number, before))
     drawn, draw = [0], module.render_batch
 
-    def counted(*arguments: object) -> object:
+    def count(*arguments: object) -> object:
         drawn[0] += bool(list(tmp_path.glob("*/" + JOURNAL)))  # tiles of the picture, not of the estimate
         if drawn[0] == 3:
             os.kill(os.getpid(), number)
         return draw(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "render_batch", counted)
+    monkeypatch.setattr(module, "render_batch", count)
     monkeypatch.setattr("infgen.signals.leave_terminal", lambda number: None)  # of the test itself
     words = ("--w", 300, "--h", 40, "--tile", 101, "-o", tmp_path / "a.png")
     code, _, err = render(*words)

@@ -44,7 +44,7 @@ def test_each_picture_is_the_world_in_that_style_below_its_seed(tiny_model: Path
     assert result.output == f"{path}\n"
     found = pixels(path)
     assert found.shape == (2 * (40 + LABEL_PX) + 4, 2 * 48 + 4, 3)
-    world = World(seed=4).changed(style_seed=5)
+    world = World(seed=4).replace(style_seed=5)
     drawn = open_studio(world, model=tiny_model).array(Region(-24, -20, 48, 40))
     assert np.array_equal(found[-40:, :48], drawn)
 
@@ -115,7 +115,7 @@ def test_a_grid_has_a_row_for_each_world_and_a_column_for_each_style(tiny_model:
     assert result.exit_code == 0, result.output
     found = pixels(path)
     assert found.shape == (2 * (40 + LABEL_PX) + 4, 2 * 48 + 4, 3)
-    world = World(seed=5).changed(style_seed=-7)
+    world = World(seed=5).replace(style_seed=-7)
     assert np.array_equal(found[-40:, -48:], open_studio(world, model=tiny_model).array(Region(-24, -20, 48, 40)))
 
 
@@ -133,7 +133,7 @@ def test_a_grid_that_is_too_large_is_refused(tmp_path: Path):
 
 
 def test_styles_are_sorted_by_their_distance_to_a_photograph(tiny_model: Path, tmp_path: Path):
-    world = World(seed=0).changed(style_seed=2)
+    world = World(seed=0).replace(style_seed=2)
     photograph = tmp_path / "photo.png"
     Image.fromarray(open_studio(world, model=tiny_model).array(Region(-24, -20, 48, 40))).save(photograph)
     result = CliRunner().invoke(

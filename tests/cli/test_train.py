@@ -48,7 +48,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def trained_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run of two steps. Do not change it."""
     out = tmp_path_factory.mktemp("runs") / "a"
     with pytest.raises(SystemExit) as leave:
@@ -60,8 +60,8 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
 # Results
 
 
-def test_a_run_leaves_a_model_that_loads(trained: RunFolder) -> None:
-    assert Generator.from_pretrained(trained.model).config.patch_px == 101
+def test_a_run_leaves_a_model_that_loads(trained_run: RunFolder) -> None:
+    assert Generator.from_pretrained(trained_run.model).config.patch_px == 101
 
 
 def test_a_run_prints_the_path_of_the_model(call: Call, photos: Path, tmp_path: Path) -> None:
@@ -94,10 +94,10 @@ def test_a_run_ends_where_its_learning_rates_decay_to_zero(call: Call, photos: P
     assert "step 2, finished already; its learning rates have decayed to zero: start a new run" in out
 
 
-def test_a_finished_run_is_resumed_without_error(call: Call, photos: Path, trained: RunFolder) -> None:
-    code, out, _ = call(photos, "--out", trained.path, "--resume", "--threads", 1, "--device", "cpu", "--quiet")
+def test_a_finished_run_is_resumed_without_error(call: Call, photos: Path, trained_run: RunFolder) -> None:
+    code, out, _ = call(photos, "--out", trained_run.path, "--resume", "--threads", 1, "--device", "cpu", "--quiet")
     assert code == 0
-    assert out == f"{trained.model}: step 2, finished already; give --steps more than that to train on\n"
+    assert out == f"{trained_run.model}: step 2, finished already; give --steps more than that to train on\n"
 
 
 def test_a_resumed_run_takes_unset_options_from_itself(call: Call, photos: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     message: str,
     call: Call,
     photos: Path,
-    trained: RunFolder,
+    trained_run: RunFolder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -199,17 +199,17 @@ def test_bad_input_is_one_line_with_exit_code_2_and_changes_nothing(
     Path("empty").mkdir()
     save(Path("small"), "a.png", landscape(0, height=50, width=60))
     save_landscapes(Path("OTHER"), count=1)
-    before = [list_files(folder) for folder in (tmp_path, trained.path, photos)]
-    stamps = [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)]
-    places = {"PHOTOS": photos, "PHOTOS/runs": photos / "runs", "RUN": trained.path}
+    before = [list_files(folder) for folder in (tmp_path, trained_run.path, photos)]
+    stamps = [p.stat().st_mtime_ns for p in (trained_run.state, trained_run.log_file, trained_run.model)]
+    places = {"PHOTOS": photos, "PHOTOS/runs": photos / "runs", "RUN": trained_run.path}
     defaults = [] if "--steps" in words else ["--steps", 3]
     code, out, err = call(*defaults, *TINY, *(places.get(str(w), w) for w in words))
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
     assert message in err
-    assert [list_files(folder) for folder in (tmp_path, trained.path, photos)] == before
-    assert [p.stat().st_mtime_ns for p in (trained.state, trained.log_file, trained.model)] == stamps
+    assert [list_files(folder) for folder in (tmp_path, trained_run.path, photos)] == before
+    assert [p.stat().st_mtime_ns for p in (trained_run.state, trained_run.log_file, trained_run.model)] == stamps
 
 
 def test_without_data_the_photographs_below_the_current_folder_are_trained_and_resumed(
@@ -252,10 +252,10 @@ def test_a_folder_in_use_is_refused_with_the_number_of_its_process(
     assert call(photos, "--out", folder.path, "--steps", 1, *TINY)[0] == 0
 
 
-def test_a_failed_run_unlocks_its_folder(call: Call, photos: Path, trained: RunFolder) -> None:
+def test_a_failed_run_unlocks_its_folder(call: Call, photos: Path, trained_run: RunFolder) -> None:
     for words in (("--seed", 1), ("--batch", 4)):
-        assert call(photos, "--out", trained.path, "--resume", *TINY, *words)[0] == 2
-        trained.check_free()
+        assert call(photos, "--out", trained_run.path, "--resume", *TINY, *words)[0] == 2
+        trained_run.check_free()
 
 
 def test_a_missing_feature_network_gives_one_line_that_names_the_extra(

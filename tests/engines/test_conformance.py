@@ -103,7 +103,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def opened(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Engine]:
+def open_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Engine]:
     """Open the engine of ``case`` for a number of styles."""
     if case.engine.startswith("trt"):
         if case.network != FOUR_LEVELS:
@@ -113,13 +113,13 @@ def opened(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
 
 
 @pytest.fixture
-def engine(opened: Callable[[int], Engine]) -> Engine:
-    return opened(1)
+def engine(open_case: Callable[[int], Engine]) -> Engine:
+    return open_case(1)
 
 
 @pytest.fixture
-def mixing(opened: Callable[[int], Engine]) -> Engine:
-    return opened(STYLES)
+def mixing(open_case: Callable[[int], Engine]) -> Engine:
+    return open_case(STYLES)
 
 
 def inputs(engine: Engine, case: Case, world: World = WORLD, *, count: int = 3) -> TileBatch:
@@ -164,9 +164,9 @@ def test_an_engine_mixes_styles_as_the_reference_does(mixing: Engine, case: Case
 @pytest.mark.parametrize(("world", "styles"), [(WORLD, 1), (MIXED, STYLES)], ids=["one style", "several styles"])
 @pytest.mark.parametrize("case", [case for case in CASES if case.is_single and case.engine != "eager-fp32"], ids=label)
 def test_single_precision_is_within_one_step_of_the_reference_everywhere(
-    opened: Callable[[int], Engine], case: Case, world: World, styles: int
+    open_case: Callable[[int], Engine], case: Case, world: World, styles: int
 ):
-    engine = opened(styles)
+    engine = open_case(styles)
     batch = inputs(engine, case, world)
     difference = engine.render_float(batch) - EagerEngine(case.generator).render_float(batch)
     assert difference.abs().max() <= STEP

@@ -49,25 +49,25 @@ def test_names_and_files_that_do_not_fit_are_refused(name: str, file: str | None
         engine_kind(name, file)
 
 
-def opened(**options: object) -> object:
+def open_engine(**options: object) -> object:
     values = {"device": "cpu", "threads": 1, "provider": None, "precision": None} | options
     return open_exported("onnx", str(onnx_file()), **values)  # type: ignore[arg-type]
 
 
 def test_a_cpu_runs_an_onnx_file_with_the_cpu_provider():
-    engine = opened()
+    engine = open_engine()
     assert isinstance(engine, OnnxEngine)
     assert engine.provider == "CPUExecutionProvider"
 
 
 def test_another_precision_than_the_files_is_refused():
     with pytest.raises(InputError, match=r"precision fp16 was given.*has fp32"):
-        opened(precision="fp16")
+        open_engine(precision="fp16")
 
 
 def test_an_unknown_provider_is_refused_by_name():
     with pytest.raises(InputError, match="cpu, cuda, tensorrt"):
-        opened(provider="abacus")
+        open_engine(provider="abacus")
 
 
 def test_a_provider_without_onnx_runtime_is_refused():

@@ -77,16 +77,16 @@ def scaled_engine(name: str, precision: Precision = "fp32") -> OnnxEngine:
 
 def onnx_file(*, styles: int = 1, precision: Precision = "fp32", cells: int = 11) -> Path:
     """An ONNX file of the tiny model, for square tiles. Not to be changed: copy it first."""
-    return _exported(styles, precision, cells)
+    return _export(styles, precision, cells)
 
 
 def onnx_engine(*, styles: int = 1, precision: Precision = "fp32", cells: int = 11) -> OnnxEngine:
     """An engine that runs it on the CPU, on one thread."""
-    return _opened(styles, precision, cells)
+    return _open(styles, precision, cells)
 
 
 @cache
-def _exported(styles: int, precision: Precision, cells: int) -> Path:
+def _export(styles: int, precision: Precision, cells: int) -> Path:
     def make(path: Path) -> None:
         hashed = file_hash(tiny_file())
         export_onnx(
@@ -97,8 +97,8 @@ def _exported(styles: int, precision: Precision, cells: int) -> Path:
 
 
 @cache
-def _opened(styles: int, precision: Precision, cells: int) -> OnnxEngine:
-    return OnnxEngine(_exported(styles, precision, cells), threads=1)
+def _open(styles: int, precision: Precision, cells: int) -> OnnxEngine:
+    return OnnxEngine(_export(styles, precision, cells), threads=1)
 
 
 def scene_of(engine: Engine, *, of: str = FOUR_LEVELS, **world: object) -> Scene:

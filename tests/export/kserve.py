@@ -239,7 +239,7 @@ def scaled_repository() -> Path:
         path.mkdir()
         for scale in SCALES:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(triton_repository, "export_onnx", partial(copied, scaled_file(scale)))
+                patch.setattr(triton_repository, "export_onnx", partial(copy_file, scaled_file(scale)))
                 export_triton(
                     network(scale),
                     path,
@@ -253,7 +253,7 @@ def scaled_repository() -> Path:
     return made_once("triton-scaled", make)
 
 
-def copied(source: Path, generator: Generator, path: Path, **options: Any) -> TileFile:
+def copy_file(source: Path, generator: Generator, path: Path, **options: Any) -> TileFile:
     """Replace ``export_onnx`` by a copy of the file ``source``."""
     shutil.copy(source, path)
     file = read_onnx(path)[0]

@@ -119,7 +119,7 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path, monk
     assert "INFGEN_MAX_MODEL_MB" in refusal(path)
 
 
-def resealed(tmp_path: Path, change: Callable[[dict[str, str]], None]) -> Path:
+def reseal(tmp_path: Path, change: Callable[[dict[str, str]], None]) -> Path:
     """A file with other metadata and a right seal."""
     model = onnx.load(onnx_file())
     data = {entry.key: entry.value for entry in model.metadata_props}
@@ -157,7 +157,7 @@ def test_a_sealed_file_that_takes_data_from_other_files_is_refused(
     change: Callable[[onnx.GraphProto], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    model = onnx.load(resealed(tmp_path, lambda data: None))
+    model = onnx.load(reseal(tmp_path, lambda data: None))
     change(model.graph)
     entry = next(entry for entry in model.metadata_props if entry.key == "infgen.sha256")
     entry.value = OPEN_SEAL
@@ -179,7 +179,7 @@ def test_a_sealed_file_that_takes_data_from_other_files_is_refused(
     ],
 )
 def test_illegal_metadata_are_refused(tmp_path: Path, key: str, value: str, message: str):
-    assert message in refusal(resealed(tmp_path, lambda data: data.update({key: value})))
+    assert message in refusal(reseal(tmp_path, lambda data: data.update({key: value})))
 
 
 def test_an_unknown_provider_is_refused():
@@ -187,7 +187,7 @@ def test_an_unknown_provider_is_refused():
 
 
 def test_bf16_is_refused_on_a_cpu(tmp_path: Path):
-    message = refusal(resealed(tmp_path, lambda data: data.update({"infgen.precision": "bf16"})))
+    message = refusal(reseal(tmp_path, lambda data: data.update({"infgen.precision": "bf16"})))
     assert "bf16, which ONNX Runtime does not compute on a CPU" in message
 
 
@@ -228,7 +228,7 @@ class SmallMemory:
         return self._session.run(names, feed)
 
 
-def cramped(most: int) -> OnnxEngine:
+def open_within(most: int) -> OnnxEngine:
     engine = OnnxEngine(onnx_file(styles=4), threads=1)
     engine._session = SmallMemory(engine._session, most)
     return engine
@@ -237,12 +237,12 @@ def cramped(most: int) -> OnnxEngine:
 def test_a_batch_that_does_not_fit_the_memory_is_drawn_in_parts():
     batch = batch_of(FOUR, count=3)
     expected = onnx_engine(styles=4).render_float(batch)
-    np.testing.assert_allclose(cramped(1).render_float(batch), expected, atol=1e-4)
+    np.testing.assert_allclose(open_within(1).render_float(batch), expected, atol=1e-4)
 
 
 def test_a_tile_that_does_not_fit_the_memory_is_named():
     with pytest.raises(InfgenError, match=r"one tile of 101 x 101 px of ONNX file .* does not fit.*smaller --tile"):
-        cramped(0).render_float(batch_of(FOUR))
+        open_within(0).render_float(batch_of(FOUR))
 
 
 def test_other_failures_are_not_taken_for_lack_of_memory():

@@ -103,7 +103,7 @@ def both(case: Case) -> Outcome:
 def compile_interpreted() -> str:
     """The error of compiling in a process that interprets."""
     try:
-        compiled(False, 80, "float32")
+        compile_epilogue(False, 80, "float32")
     except InputError as error:
         return str(error)
     return "no error"
@@ -250,7 +250,7 @@ def test_without_triton_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @functools.cache
-def compiled(up: bool, capability: int, dtype: str, *, channels_last: bool = True) -> CompiledKernel:
+def compile_epilogue(up: bool, capability: int, dtype: str, *, channels_last: bool = True) -> CompiledKernel:
     """A kernel for 64 channels, compiled as for a plugin."""
     kernel = kernels.upsample_kernel if up else kernels.modulated_conv_kernel
     if up:
@@ -272,43 +272,43 @@ def compiled(up: bool, capability: int, dtype: str, *, channels_last: bool = Tru
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("up", [False, True], ids=["conv", "upsampling"])
 def test_a_kernel_compiles_for_every_architecture(up: bool, capability: int, dtype: str) -> None:
-    assert f".target sm_{capability}" in compiled(up, capability, dtype).ptx
+    assert f".target sm_{capability}" in compile_epilogue(up, capability, dtype).ptx
 
 
 @pytest.mark.parametrize("up", [False, True], ids=["conv", "upsampling"])
 @pytest.mark.parametrize("channels_last", [True, False], ids=["channels last", "rows"])
 def test_the_text_can_be_assembled(up: bool, channels_last: bool, tmp_path: Path) -> None:
     source = tmp_path / "kernel.ptx"
-    source.write_text(compiled(up, 90, "float16", channels_last=channels_last).ptx)
+    source.write_text(compile_epilogue(up, 90, "float16", channels_last=channels_last).ptx)
     subprocess.run([get_ptxas(90).path, "-arch=sm_90a", source, "-o", tmp_path / "kernel.cubin"], check=True)
 
 
 @pytest.mark.parametrize("up", [False, True], ids=["conv", "upsampling"])
 def test_the_text_takes_the_parameters_that_it_names_and_no_others(up: bool) -> None:
-    kernel = compiled(up, 80, "float16")
+    kernel = compile_epilogue(up, 80, "float16")
     assert kernel.ptx.count(f".param .u64 .ptr .global .align 1 {kernel.name}_param_") == 7
     assert kernel.ptx.count(f"{kernel.name}_param_{len(kernel.parameters)}") == 0
 
 
 def test_parameters_are_inputs_then_integers_then_the_output() -> None:
-    parameters = compiled(False, 80, "float16").parameters
+    parameters = compile_epilogue(False, 80, "float16").parameters
     assert (parameters[:6], parameters[-1]) == (("y", "terms", "energy", "noise", "strength", "bias"), "out")
 
 
 @pytest.mark.parametrize("up", [False, True], ids=["conv", "upsampling"])
 def test_nothing_in_the_text_names_a_place_on_this_machine(up: bool) -> None:
-    assert str(Path(kernels.__file__).parent) not in compiled(up, 80, "float16").ptx
+    assert str(Path(kernels.__file__).parent) not in compile_epilogue(up, 80, "float16").ptx
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("up", [False, True], ids=["conv", "upsampling"])
 def test_a_thread_stores_several_channels_at_a_time(up: bool, dtype: str) -> None:
-    assert re.search(r"st\.global\.v[24]\.b32", compiled(up, 90, dtype).ptx)
+    assert re.search(r"st\.global\.v[24]\.b32", compile_epilogue(up, 90, dtype).ptx)
 
 
 def test_an_unknown_architecture_is_refused() -> None:
     with pytest.raises(InputError, match="compute capability 70"):
-        compiled(False, 70, "float16")
+        compile_epilogue(False, 70, "float16")
 
 
 def test_a_type_without_a_kernel_is_refused() -> None:

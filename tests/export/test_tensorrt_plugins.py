@@ -167,7 +167,7 @@ def plugin() -> PluginModule:
     return module
 
 
-def described(up: bool, *, styles: bool = True, dtype: str = "HALF", layout: str = "LINEAR") -> list[Description]:
+def describe(up: bool, *, styles: bool = True, dtype: str = "HALF", layout: str = "LINEAR") -> list[Description]:
     """Inputs of one plugin, 16 channels, a free batch."""
     terms = (-1, 10, 9, 7) if styles else (1, 1, 1, 1)
     y, out = ((-1, 16, 19, 15), (15, 11)) if up else ((-1, 16, 9, 7), (9, 7))
@@ -195,14 +195,14 @@ def test_functions_have_the_signatures_that_tensorrt_checks(plugin: PluginModule
 
 @OPERATORS
 def test_the_output_has_the_type_of_y_and_the_size_of_the_noise(plugin: PluginModule, operator: Operator):
-    out = plugin.defined[f"infgen::{operator.name}"]["register"](*described(operator is UPSAMPLE))
+    out = plugin.defined[f"infgen::{operator.name}"]["register"](*describe(operator is UPSAMPLE))
     assert out.shape_expr == (("y", 0), ("y", 1), ("noise", 2), ("noise", 3))
     assert out.dtype.name == "HALF"
 
 
 @OPERATORS
 def test_all_but_y_and_the_output_is_float32_in_rows(plugin: PluginModule, operator: Operator):
-    offers = plugin.defined[f"infgen::{operator.name}"]["autotune"](*described(operator is UPSAMPLE), ())
+    offers = plugin.defined[f"infgen::{operator.name}"]["autotune"](*describe(operator is UPSAMPLE), ())
     assert [types for types, _ in offers] == [["FP16", *["FP32"] * 5, "FP16"]] * 2
     assert [layouts for _, layouts in offers] == [["LINEAR"] * 7, ["HWC8", *["LINEAR"] * 5, "HWC8"]]
 
@@ -213,7 +213,7 @@ def test_the_kernel_has_the_parameters_that_tensorrt_passes_in_the_same_order(
     plugin: PluginModule, operator: Operator, styles: bool, layout: str
 ):
     up = operator is UPSAMPLE
-    inputs = described(up, styles=styles, layout=layout)
+    inputs = describe(up, styles=styles, layout=layout)
     name, ptx, params, integers = plugin.defined[f"infgen::{operator.name}"]["aot_impl"](*inputs, (), 0)
     launch: Launch = (upsample_launch if up else conv_launch)(
         inputs[0].shape, inputs[1].shape, channels_last=layout != "LINEAR"

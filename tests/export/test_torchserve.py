@@ -73,7 +73,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unpacked(archive: Path) -> Path:
+def unpacked_archive(archive: Path) -> Path:
     folder = archive.parent / "unpacked"
     with zipfile.ZipFile(archive) as parts:
         parts.extractall(folder)
@@ -81,9 +81,9 @@ def unpacked(archive: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def handler(unpacked: Path) -> Handler:
+def handler(unpacked_archive: Path) -> Handler:
     made = Handler()
-    made.initialize(FakeContext(str(unpacked)))
+    made.initialize(FakeContext(str(unpacked_archive)))
     return made
 
 
@@ -132,8 +132,8 @@ def test_equal_models_give_equal_archives(archive: Path, tmp_path: Path):
     assert (tmp_path / "tiny.mar").read_bytes() == archive.read_bytes()
 
 
-def test_torchserve_finds_one_handler_class_in_the_archive(unpacked: Path):
-    spec = importlib.util.spec_from_file_location("infgen_handler", unpacked / HANDLER)
+def test_torchserve_finds_one_handler_class_in_the_archive(unpacked_archive: Path):
+    spec = importlib.util.spec_from_file_location("infgen_handler", unpacked_archive / HANDLER)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -143,10 +143,12 @@ def test_torchserve_finds_one_handler_class_in_the_archive(unpacked: Path):
     assert issubclass(own[0], Handler)
 
 
-def test_without_infgen_the_handler_names_the_package_to_install(unpacked: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_infgen_the_handler_names_the_package_to_install(
+    unpacked_archive: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setitem(sys.modules, "infgen.export.torchserve_handler", None)
     with pytest.raises(RuntimeError, match="install infgen"):
-        exec((unpacked / HANDLER).read_text(), {})
+        exec((unpacked_archive / HANDLER).read_text(), {})
 
 
 @pytest.mark.parametrize("name", ["tiny.zip", "tiny", "a b.mar", ".mar", "é.mar"])
@@ -207,7 +209,7 @@ def test_the_entry_that_editors_read_is_left_aside(handler: Handler):
 
 
 @pytest.fixture(scope="module")
-def scaled(tmp_path_factory: pytest.TempPathFactory) -> Handler:
+def scaled_handler(tmp_path_factory: pytest.TempPathFactory) -> Handler:
     """A handler of the six-level model."""
     folder = tmp_path_factory.mktemp("scaled")
     export_torchserve(scaled_model(), folder / "scaled.mar")
@@ -219,24 +221,24 @@ def scaled(tmp_path_factory: pytest.TempPathFactory) -> Handler:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_window_is_drawn_at_the_asked_scale(scaled: Handler, scale: str):
+def test_a_window_is_drawn_at_the_asked_scale(scaled_handler: Handler, scale: str):
     region = tuple(int(WINDOW[k]) for k in "xywh")
     expected = World(seed=7).render(*region, model=scaled_model(), scale=scale)
-    assert np.array_equal(pixels(ask(scaled, scale=scale)), expected)
+    assert np.array_equal(pixels(ask(scaled_handler, scale=scale)), expected)
 
 
-def test_a_layout_has_its_percentages_of_the_window_at_every_scale(scaled: Handler):
+def test_a_layout_has_its_percentages_of_the_window_at_every_scale(scaled_handler: Handler):
     region = Region(*(int(WINDOW[k]) for k in "xywh"))
     layout = resolve(Layout.from_json(json.dumps(LAYOUT)), region, folder=Path())
     world = World.create(seed=7, layout=layout)
     expected = world.render(region.x, region.y, region.w, region.h, model=scaled_model(), scale="1/2")
-    assert np.array_equal(pixels(ask(scaled, styles=LAYOUT, scale="1/2")), expected)
+    assert np.array_equal(pixels(ask(scaled_handler, styles=LAYOUT, scale="1/2")), expected)
 
 
-def test_the_limit_of_pixels_is_of_those_that_are_drawn(scaled: Handler, monkeypatch: pytest.MonkeyPatch):
+def test_the_limit_of_pixels_is_of_those_that_are_drawn(scaled_handler: Handler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("INFGEN_MAX_REQUEST_PIXELS", "60000")
-    assert refusal(scaled, WINDOW | {"w": 700, "h": 500})[0] == 413
-    assert pixels(ask(scaled, w=700, h=500, scale="1/4")).shape == (125, 175, 3)
+    assert refusal(scaled_handler, WINDOW | {"w": 700, "h": 500})[0] == 413
+    assert pixels(ask(scaled_handler, w=700, h=500, scale="1/4")).shape == (125, 175, 3)
 
 
 def test_a_scale_that_the_model_does_not_draw_is_status_400(handler: Handler):
@@ -350,8 +352,8 @@ def test_deep_nesting_is_bad_input(handler: Handler, depth: int):
     assert refusal(handler, text)[0] == 400
 
 
-def test_each_request_of_a_batch_has_its_own_answer(handler: Handler, unpacked: Path):
-    context = FakeContext(str(unpacked))
+def test_each_request_of_a_batch_has_its_own_answer(handler: Handler, unpacked_archive: Path):
+    context = FakeContext(str(unpacked_archive))
     bodies = handler.handle([{"body": WINDOW | {"w": 0}}, {"body": WINDOW}, {}], context)
     assert context.answers == {0: (400, "application/json"), 1: (200, "image/png"), 2: (400, "application/json")}
     assert np.array_equal(pixels(bodies[1]), direct())
@@ -375,23 +377,23 @@ def test_worlds_that_are_not_asked_for_any_more_are_let_go(handler: Handler, mon
     assert len(made) == CACHED_WORLDS + 2
 
 
-def test_threads_come_from_the_configuration_of_the_model(unpacked: Path, monkeypatch: pytest.MonkeyPatch):
+def test_threads_come_from_the_configuration_of_the_model(unpacked_archive: Path, monkeypatch: pytest.MonkeyPatch):
     given: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", given.append)
-    Handler().initialize(FakeContext(str(unpacked), model_yaml_config={"handler": {"threads": 3}}))
+    Handler().initialize(FakeContext(str(unpacked_archive), model_yaml_config={"handler": {"threads": 3}}))
     assert given == [3]
 
 
 @pytest.mark.parametrize("threads", [0, -1, "2", 1.5])
-def test_impossible_threads_are_refused(threads: object, unpacked: Path):
+def test_impossible_threads_are_refused(threads: object, unpacked_archive: Path):
     with pytest.raises(InputError, match=r"handler\.threads .* whole number above 0"):
-        Handler().initialize(FakeContext(str(unpacked), model_yaml_config={"handler": {"threads": threads}}))
+        Handler().initialize(FakeContext(str(unpacked_archive), model_yaml_config={"handler": {"threads": threads}}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_missing_gpu_is_refused_and_not_replaced_by_the_cpu(unpacked: Path):
+def test_a_missing_gpu_is_refused_and_not_replaced_by_the_cpu(unpacked_archive: Path):
     with pytest.raises(InputError, match="cuda:0"):
-        Handler().initialize(FakeContext(str(unpacked), gpu_id=0))
+        Handler().initialize(FakeContext(str(unpacked_archive), gpu_id=0))
 
 
 JSON = st.recursive(

@@ -169,13 +169,13 @@ def test_ctrl_c_cancels_requests_in_flight(server: Double):
     started = engine._server._start
     calls: list[Any] = []
 
-    def interrupted(*arguments: Any) -> Any:
+    def interrupt(*arguments: Any) -> Any:
         calls.append(started(*arguments))
         if len(calls) == 3:
             raise KeyboardInterrupt
         return calls[-1]
 
-    engine._server._start = interrupted  # type: ignore[method-assign]
+    engine._server._start = interrupt  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         engine.render_float(batch_of(ONE, count=4))
     assert [call.cancelled() for call in calls[:2]] == [True, True]

@@ -29,7 +29,7 @@ from infgen.model.config import GeneratorConfig
 from infgen.rendering.plan import MAX_BATCH
 from infgen.world.world import World
 from tests.export.files import batch_of, scaled_file, scaled_model, tiny_file, tiny_generator
-from tests.export.kserve import copied, read_config, tiny_repository
+from tests.export.kserve import copy_file, read_config, tiny_repository
 from tests.model.scaled import network
 from tests.rendering.test_fused_seams import four_styles
 
@@ -45,7 +45,7 @@ FILE = TileFile(
 STYLES = pytest.mark.parametrize("styles", [1, 4])
 
 
-def parsed(file: TileFile, *, batch: int = 4, plan: bool = False) -> Any:
+def parse(file: TileFile, *, batch: int = 4, plan: bool = False) -> Any:
     text = configuration(file, file.to_metadata(), batch=batch, plan=plan)
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
@@ -72,18 +72,18 @@ def test_the_client_reads_tile_size_and_model_from_the_configuration():
 
 
 def test_an_onnx_file_is_for_triton_s_onnx_runtime_and_an_engine_for_its_tensorrt():
-    assert [parsed(FILE, plan=plan).platform for plan in (False, True)] == ["onnxruntime_onnx", "tensorrt_plan"]
+    assert [parse(FILE, plan=plan).platform for plan in (False, True)] == ["onnxruntime_onnx", "tensorrt_plan"]
 
 
 def test_the_model_has_the_name_of_its_folder():
-    assert parsed(FILE).name == ""
+    assert parse(FILE).name == ""
 
 
 def test_requests_are_joined_after_a_short_wait_in_batches_of_any_size():
-    batching = parsed(FILE).dynamic_batching
+    batching = parse(FILE).dynamic_batching
     assert batching.max_queue_delay_microseconds == triton_repository.QUEUE_DELAY_US
     assert not batching.preferred_batch_size
-    assert not parsed(FILE).HasField("sequence_batching")
+    assert not parse(FILE).HasField("sequence_batching")
 
 
 @pytest.mark.parametrize(
@@ -96,18 +96,18 @@ def test_requests_are_joined_after_a_short_wait_in_batches_of_any_size():
     ],
 )
 def test_a_model_that_needs_a_gpu_is_configured_for_one(precision: Any, plan: bool, kind: str):
-    (group,) = parsed(replace(FILE, precision=precision), plan=plan).instance_group
+    (group,) = parse(replace(FILE, precision=precision), plan=plan).instance_group
     assert (model_config_pb2.ModelInstanceGroup.Kind.Name(group.kind), group.count) == (kind, 1)
     assert not group.gpus  # all that are there
 
 
 def test_the_newest_version_is_served():
-    policy = parsed(FILE).version_policy
+    policy = parse(FILE).version_policy
     assert (policy.WhichOneof("policy_choice"), policy.latest.num_versions) == ("latest", 1)
 
 
 def test_a_whole_batch_of_zeros_warms_the_model_up():
-    config = parsed(FILE, batch=5)
+    config = parse(FILE, batch=5)
     (sample,) = config.model_warmup
     assert sample.batch_size == config.max_batch_size == 5
     given = {name: (each.data_type, list(each.dims), each.zero_data) for name, each in sample.inputs.items()}
@@ -129,7 +129,7 @@ def test_every_configuration_is_one_that_triton_reads(
     file = TileFile(
         config, cells, styles=styles, precision=precision, model_sha256="", infgen_version="0.1", styles_per="tile"
     )
-    model = parsed(file, batch=batch, plan=plan)
+    model = parse(file, batch=batch, plan=plan)
     assert model.max_batch_size == batch
     assert [each.name for each in model.input] == file.input_names
     assert all(size > 0 for each in (*model.input, *model.output) for size in each.dims)
@@ -337,7 +337,7 @@ def test_the_command_writes_a_model_into_the_folder(tmp_path: Path):
 
 
 def test_the_command_writes_a_scale_next_to_the_full_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(triton_repository, "export_onnx", partial(copied, scaled_file("1/4")))
+    monkeypatch.setattr(triton_repository, "export_onnx", partial(copy_file, scaled_file("1/4")))
     (tmp_path / "scaled").mkdir()
     words = ["--triton", "--scale", "1/4", "--tile", "101", "--styles", "4", "-o", str(tmp_path)]
     result = CliRunner().invoke(command, [str(scaled_model()), *words])

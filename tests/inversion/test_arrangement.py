@@ -28,7 +28,7 @@ CELL_PX = 16
 SIZES = st.integers(0, 90)
 
 
-def placed(
+def place_photo(
     width: int = 120, height: int = 80, *, working: int | None = None, x: int = 0, horizon: float = 0.5
 ) -> Placed:
     photo = open_photograph(landscape(1, height=height, width=width))
@@ -48,7 +48,7 @@ def drawn(arrangement: Arrangement, seed: int = 0) -> np.ndarray:
 def test_the_region_contains_the_photograph_and_the_extension(left: int, top: int, right: int, bottom: int) -> None:
     if not left + top + right + bottom:
         return
-    found = outpainting(placed(x=7), Extension(left=left, top=top, right=right, bottom=bottom))
+    found = outpainting(place_photo(x=7), Extension(left=left, top=top, right=right, bottom=bottom))
     assert found.region == Region(7 - left, -40 - top, left + 120 + right, top + 80 + bottom)
     assert found.size == (found.region.w, found.region.h)
 
@@ -60,19 +60,19 @@ def test_the_photograph_stands_in_the_output_bit_for_bit(
 ) -> None:
     if not left + top + right + bottom:
         return
-    photo = placed()
+    photo = place_photo()
     arrangement = outpainting(photo, Extension(left=left, top=top, right=right, bottom=bottom))
     output = arrangement.compose(drawn(arrangement), feather=feather)
     assert np.array_equal(output[top : top + 80, left : left + 120], photo.pixels)
 
 
 def test_without_keeping_the_output_is_the_generated_picture() -> None:
-    arrangement = outpainting(placed(), Extension(right=50))
+    arrangement = outpainting(place_photo(), Extension(right=50))
     assert np.array_equal(arrangement.compose(drawn(arrangement), keep=False), drawn(arrangement))
 
 
 def test_the_feather_is_5_px_of_working_size_where_none_is_given() -> None:
-    arrangement = outpainting(placed(), Extension(right=50))
+    arrangement = outpainting(place_photo(), Extension(right=50))
     output = arrangement.compose(drawn(arrangement))
     assert np.array_equal(output, arrangement.compose(drawn(arrangement), feather=5))
 
@@ -82,7 +82,7 @@ def test_the_feather_is_5_px_of_working_size_where_none_is_given() -> None:
 def test_at_source_scale_the_files_own_pixels_stand_bit_for_bit(
     left: int, top: int, width: int, height: int, feather: int
 ) -> None:
-    photo = placed(width, height, working=40)
+    photo = place_photo(width, height, working=40)
     arrangement = outpainting(photo, Extension(left=left, top=top, right=5, bottom=0), scale="source")
     output = arrangement.compose(drawn(arrangement), feather=feather)
     assert output.shape == (top + height, left + width + 5, 3)
@@ -92,7 +92,7 @@ def test_at_source_scale_the_files_own_pixels_stand_bit_for_bit(
 @given(st.integers(0, 300), st.integers(1, 300), st.integers(150, 300), st.integers(40, 150))
 @settings(max_examples=12)
 def test_at_source_scale_the_window_holds_the_whole_output(left: int, right: int, width: int, height: int) -> None:
-    photo = placed(width, height, working=40)
+    photo = place_photo(width, height, working=40)
     arrangement = outpainting(photo, Extension(left=left, top=0, right=right, bottom=0), scale="source")
     assert arrangement.source is not None
     x0, y0, x1, y1 = arrangement.source.box
@@ -114,7 +114,7 @@ def test_generated_pixels_continue_the_photograph_at_source_scale() -> None:
 def test_a_masked_photograph_is_completed_without_any_extension() -> None:
     mask = np.full((80, 120), 255, np.uint8)
     mask[30:50, 40:90] = 0
-    photo = place(open_photograph(landscape(1, height=80, width=120)).masked(mask), height=80, horizon=0.5)
+    photo = place(open_photograph(landscape(1, height=80, width=120)).with_mask(mask), height=80, horizon=0.5)
     arrangement = outpainting(photo, Extension())
     generated = np.full((80, 120, 3), 255, np.uint8)
     output = arrangement.compose(generated, feather=0)
@@ -124,7 +124,7 @@ def test_a_masked_photograph_is_completed_without_any_extension() -> None:
 
 def test_nothing_to_add_is_refused() -> None:
     with pytest.raises(InputError, match="nothing to add to the photograph; give px for at least one of --left"):
-        outpainting(placed(), Extension())
+        outpainting(place_photo(), Extension())
 
 
 @pytest.mark.parametrize("side", ["left", "top", "right", "bottom"])
@@ -136,7 +136,7 @@ def test_an_extension_out_of_range_is_refused(side: str, size: int) -> None:
 
 @pytest.mark.parametrize("scale", ["work", "source"])
 def test_an_output_over_the_limit_is_refused(scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrangement = outpainting(placed(working=40), Extension(right=480), scale=scale)  # type: ignore[arg-type]
+    arrangement = outpainting(place_photo(working=40), Extension(right=480), scale=scale)  # type: ignore[arg-type]
     monkeypatch.setenv(MAX_JOINED_PIXELS.name, str(600 * 80 if scale == "source" else 540 * 40))
     arrangement.check_size()
     monkeypatch.setenv(MAX_JOINED_PIXELS.name, str(600 * 80 - 1 if scale == "source" else 540 * 40 - 1))
@@ -146,7 +146,7 @@ def test_an_output_over_the_limit_is_refused(scale: str, monkeypatch: pytest.Mon
 
 def test_an_extension_past_the_canvas_is_refused() -> None:
     with pytest.raises(LimitError, match="leaves the canvas"):
-        outpainting(placed(), Extension(right=2**40))
+        outpainting(place_photo(), Extension(right=2**40))
 
 
 # Inbetweening
@@ -156,7 +156,7 @@ def row(*widths: int, gap: int = 600, horizons: tuple[float, ...] = ()) -> Arran
     photos: list[Placed] = []
     for i, width in enumerate(widths):
         x = photos[-1].x + photos[-1].region.w + gap if photos else 0
-        photos.append(placed(width, x=x, horizon=horizons[i] if horizons else 0.5))
+        photos.append(place_photo(width, x=x, horizon=horizons[i] if horizons else 0.5))
     return inbetweening(photos, config=preset("tiny"))
 
 
@@ -188,18 +188,18 @@ def test_the_period_is_the_multiple_of_a_cell_that_is_nearest(width: int, period
 
 
 def test_the_photograph_stands_in_the_middle_of_the_circle() -> None:
-    arrangement = panorama(placed(), width=1024, config=preset("tiny"))
+    arrangement = panorama(place_photo(), width=1024, config=preset("tiny"))
     assert arrangement.region == Region(-452, -40, 1024, 80)
     assert arrangement.period == 1024
     output = arrangement.compose(drawn(arrangement), feather=0)
-    assert np.array_equal(output[:, 452:572], placed().pixels)
+    assert np.array_equal(output[:, 452:572], place_photo().pixels)
 
 
 def test_a_circle_shorter_than_the_photograph_is_refused() -> None:
     with pytest.raises(
         InputError, match="width 112 px is too short for a panorama: the photograph alone is 120 px wide"
     ):
-        panorama(placed(), width=112, config=preset("tiny"))
+        panorama(place_photo(), width=112, config=preset("tiny"))
 
 
 # Several scales
@@ -211,7 +211,7 @@ SCALES = preset("tiny-scales")
     ("height", "rendered"), [(100, "1/4"), (240, "1/4"), (300, "1/2"), (490, "1/2"), (500, "1"), (3000, "1")]
 )
 def test_the_region_is_rendered_at_the_coarsest_scale_that_needs_little_enlargement(height: int, rendered: str) -> None:
-    photo = placed(height, height, working=197)
+    photo = place_photo(height, height, working=197)
     arrangement = outpainting(photo, Extension(right=60), scale="source", config=SCALES)
     assert scale_name(arrangement.rendered_halvings) == rendered
 
@@ -219,7 +219,7 @@ def test_the_region_is_rendered_at_the_coarsest_scale_that_needs_little_enlargem
 @pytest.mark.parametrize(("left", "top"), [(0, 0), (30, 0), (17, 23)])
 def test_finer_pixels_lie_where_the_coarse_ones_are(left: int, top: int) -> None:
     """A ramp over world positions, rendered at both scales, must give the same output."""
-    photo = placed(800, 600, working=197)
+    photo = place_photo(800, 600, working=197)
     fine = outpainting(photo, Extension(left=left, top=top, right=40, bottom=0), scale="source", config=SCALES)
     coarse = outpainting(
         photo, Extension(left=left, top=top, right=40, bottom=0), scale="source", config=replace(SCALES, scales=(6,))
@@ -255,7 +255,7 @@ def test_joined_photographs_get_the_height_of_the_largest() -> None:
 
 
 def test_a_panorama_at_source_size_keeps_the_photograph_and_closes() -> None:
-    photo = placed(300, 200, working=50)
+    photo = place_photo(300, 200, working=50)
     arrangement = panorama(photo, width=1300, config=preset("tiny"), scale="source")
     assert arrangement.size == (1280, 200)
     period = arrangement.region.w

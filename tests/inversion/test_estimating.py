@@ -24,7 +24,7 @@ def generator() -> Generator:
     return random_generator(preset("tiny-scales"), seed=0)
 
 
-def placed(height: int = 80) -> Placed:
+def place_photo(height: int = 80) -> Placed:
     return place(open_photograph(landscape(1, height=height, width=120)), height=height, horizon=0.5)
 
 
@@ -35,23 +35,23 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_coarse_steps_cost_less(generator: Generator) -> None:
-    seconds = estimating.estimate_inversion(placed(), generator, SETTINGS, period=None)
+    seconds = estimating.estimate_inversion(place_photo(), generator, SETTINGS, period=None)
     assert seconds == pytest.approx(SETUP_FORWARDS + STEP_FORWARDS * (30 * 0.25 + 10))
 
 
 def test_settings_without_coarse_steps_cost_the_working_scale(generator: Generator) -> None:
     plain = replace(SETTINGS, coarse_share=0.0)
-    seconds = estimating.estimate_inversion(placed(), generator, plain, period=None)
+    seconds = estimating.estimate_inversion(place_photo(), generator, plain, period=None)
     assert seconds == pytest.approx(SETUP_FORWARDS + STEP_FORWARDS * 40)
 
 
 def test_small_photographs_have_no_coarse_steps(generator: Generator) -> None:
-    seconds = estimating.estimate_inversion(placed(2 * MIN_PX - 2), generator, SETTINGS, period=None)
+    seconds = estimating.estimate_inversion(place_photo(2 * MIN_PX - 2), generator, SETTINGS, period=None)
     assert seconds == pytest.approx(SETUP_FORWARDS + STEP_FORWARDS * 40)
 
 
 def test_composing_costs_more_for_added_pixels_and_less_on_a_faster_machine() -> None:
-    small, large = (outpainting(placed(), Extension(right=right), scale="source") for right in (10, 1000))
+    small, large = (outpainting(place_photo(), Extension(right=right), scale="source") for right in (10, 1000))
     slow, fast = (
         estimate_composing(large, flops_per_second=speed) for speed in (FLOPS_PER_SECOND, 2 * FLOPS_PER_SECOND)
     )

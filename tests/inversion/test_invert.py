@@ -33,7 +33,7 @@ def latents(found: Inversion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def placed(*, height: int = 40, horizon: float = 0.5, x: int = 0) -> Placed:
+def place_photo(*, height: int = 40, horizon: float = 0.5, x: int = 0) -> Placed:
     return place(open_photograph(PIXELS), height=height, horizon=horizon, x=x)
 
 
@@ -89,7 +89,7 @@ def test_a_photograph_that_is_too_small_is_refused(tiny_model: Path) -> None:
 
 
 def test_latents_of_the_same_window_are_accepted(latents: Path, tiny: Generator, tiny_model: Path) -> None:
-    check_latents(latents, placed(), config=tiny.config, model_sha256=file_hash(tiny_model))
+    check_latents(latents, place_photo(), config=tiny.config, model_sha256=file_hash(tiny_model))
 
 
 OTHER_WINDOW = "give the photograph, --height, --horizon and width"
@@ -103,19 +103,19 @@ def test_latents_of_another_window_are_refused(
     change: dict[str, float], message: str, latents: Path, tiny: Generator, tiny_model: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        check_latents(latents, placed(**change), config=tiny.config, model_sha256=file_hash(tiny_model))  # type: ignore[arg-type]
+        check_latents(latents, place_photo(**change), config=tiny.config, model_sha256=file_hash(tiny_model))  # type: ignore[arg-type]
 
 
 def test_latents_of_another_model_are_refused(latents: Path, tiny: Generator) -> None:
     with pytest.raises(InputError, match="give the right one with --model"):
-        check_latents(latents, placed(), config=tiny.config, model_sha256="0" * 64)
+        check_latents(latents, place_photo(), config=tiny.config, model_sha256="0" * 64)
 
 
 def test_latents_of_no_circle_are_refused_for_one(latents: Path, tiny: Generator, tiny_model: Path) -> None:
     with pytest.raises(InputError, match=r"no circle.*a circle of 1024 px"):
-        check_latents(latents, placed(), config=tiny.config, model_sha256=file_hash(tiny_model), period=1024)
+        check_latents(latents, place_photo(), config=tiny.config, model_sha256=file_hash(tiny_model), period=1024)
 
 
 def test_latents_are_refused_for_a_period_that_is_too_short(latents: Path, tiny: Generator, tiny_model: Path) -> None:
     with pytest.raises(InputError, match="period 64 px does not fit"):
-        check_latents(latents, placed(), config=tiny.config, model_sha256=file_hash(tiny_model), period=64)
+        check_latents(latents, place_photo(), config=tiny.config, model_sha256=file_hash(tiny_model), period=64)

@@ -91,13 +91,13 @@ def test_unknown_pixels_have_no_say_in_where_the_horizon_is() -> None:
     pixels[:, :75] = np.where(np.arange(200)[:, None, None] < 120, 255, 0)
     mask = np.full((200, 150), 255, np.uint8)
     mask[:, :75] = 0
-    assert abs(find_horizon(open_photograph(pixels).masked(mask)).fraction - 0.4) < 0.02
+    assert abs(find_horizon(open_photograph(pixels).with_mask(mask)).fraction - 0.4) < 0.02
 
 
 def test_rows_without_a_known_pixel_do_not_disturb() -> None:
     mask = np.full((200, 150), 255, np.uint8)
     mask[20:50] = 0
-    assert abs(find_horizon(halves(0.5).masked(mask)).fraction - 0.5) < 0.02
+    assert abs(find_horizon(halves(0.5).with_mask(mask)).fraction - 0.5) < 0.02
 
 
 # Places
@@ -134,7 +134,7 @@ def test_a_photograph_of_working_size_keeps_its_pixels() -> None:
 def test_unknown_colours_are_not_mixed_into_known_pixels() -> None:
     pixels, mask = np.full((400, 400, 3), 90, np.uint8), np.full((400, 400), 255, np.uint8)
     pixels[:, :201], mask[:, :201] = 255, 0
-    placed = place(open_photograph(pixels).masked(mask), height=100, horizon=0.5)
+    placed = place(open_photograph(pixels).with_mask(mask), height=100, horizon=0.5)
     assert placed.known[:, 52:].all()
     assert not placed.known[:, :50].any()
     assert np.abs(placed.pixels[placed.known].astype(int) - 90).max() <= 6
@@ -150,7 +150,7 @@ def test_the_target_is_the_picture_between_minus_1_and_1_at_its_place() -> None:
 def test_the_target_of_a_masked_photograph_has_its_mask() -> None:
     mask = np.full((50, 70), 255, np.uint8)
     mask[:, :30] = 0
-    target = place(open_photograph(landscape(0, height=50, width=70)).masked(mask), height=50, horizon=0.5).target()
+    target = place(open_photograph(landscape(0, height=50, width=70)).with_mask(mask), height=50, horizon=0.5).target()
     assert target.mask is not None
     assert target.mask.sum(0).tolist() == [0] * 30 + [50] * 40
 

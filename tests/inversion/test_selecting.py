@@ -25,14 +25,14 @@ def studio(tiny_model: Path) -> Studio:
     return open_studio(World(), model=tiny_model)
 
 
-def outpainted(right: int = 80) -> Arrangement:
+def extend_photo(right: int = 80) -> Arrangement:
     photo = place(open_photograph(landscape(1, height=64, width=90)), height=64, horizon=0.5)
     return outpainting(photo, Extension(right=right), config=SIZES)
 
 
 @pytest.fixture(scope="module")
 def files(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    (photo,) = outpainted().photographs
+    (photo,) = extend_photo().photographs
     cover = Cover.of(photo.target(), SIZES, period=None)
     cell = cover.x.structure.start, cover.y.structure.start
     path = tmp_path_factory.mktemp("latents") / "a.safetensors"
@@ -45,21 +45,21 @@ def test_the_seed_with_the_smallest_distance_is_chosen(
 ) -> None:
     scores = iter([0.5, 0.4, 0.1, 0.3])
     monkeypatch.setattr(selecting, "_unlikeness", lambda *_: next(scores))
-    assert select_seed(outpainted(), files, studio=studio, seed=7, candidates=4) == 7 + 2 * SEED_STEP
+    assert select_seed(extend_photo(), files, studio=studio, seed=7, candidates=4) == 7 + 2 * SEED_STEP
 
 
 def test_equal_arguments_choose_equal_seeds(studio: Studio, files: list[Path]) -> None:
-    found = {select_seed(outpainted(), files, studio=studio, seed=3, candidates=4) for _ in range(2)}
+    found = {select_seed(extend_photo(), files, studio=studio, seed=3, candidates=4) for _ in range(2)}
     assert len(found) == 1
     assert found.pop() % SEED_STEP == 3
 
 
 def test_one_candidate_is_the_seed_itself(studio: Studio, files: list[Path]) -> None:
-    assert select_seed(outpainted(), files, studio=studio, seed=3, candidates=1) == 3
+    assert select_seed(extend_photo(), files, studio=studio, seed=3, candidates=1) == 3
 
 
 def test_an_extension_too_small_to_compare_keeps_the_seed(studio: Studio, files: list[Path]) -> None:
-    assert select_seed(outpainted(right=2), files, studio=studio, seed=3) == 3
+    assert select_seed(extend_photo(right=2), files, studio=studio, seed=3) == 3
 
 
 def test_rows_like_the_photographs_are_nearer_than_others() -> None:

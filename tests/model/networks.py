@@ -33,14 +33,14 @@ def tensor(data: Mapping[str, oracle.Array], key: str) -> Tensor:
     return torch.from_numpy(np.array(data[key]))
 
 
-def stored(data: Mapping[str, oracle.Array], prefix: str = "sd/") -> dict[str, Tensor]:
+def read_weights(data: Mapping[str, oracle.Array], prefix: str = "sd/") -> dict[str, Tensor]:
     """The official state_dict in an oracle."""
     return {key.removeprefix(prefix): tensor(data, key) for key in data if key.startswith(prefix)}
 
 
 def official_generator() -> Generator:
     """The reduced generator of the official numbers, with its weights."""
-    state = stored(oracle.load("generator_small"))
+    state = read_weights(oracle.load("generator_small"))
     config = deduce_config(state)
     generator = Generator(config)
     generator.load_state_dict({**rename(state, config), "mean_style": torch.zeros(config.global_channels)})

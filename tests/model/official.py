@@ -83,7 +83,7 @@ def linear(state: State, prefix: str, x: Tensor, rate: float = 1.0) -> Tensor:
     return x @ (weight * (rate / math.sqrt(weight.shape[1]))).T + state[f"{prefix}.bias"] * rate
 
 
-def activated(x: Tensor, bias: Tensor) -> Tensor:
+def activate(x: Tensor, bias: Tensor) -> Tensor:
     """Leaky ReLU of x + bias, times sqrt(2)."""
     x = x + bias.view(1, -1, *(1,) * (x.dim() - 2))
     return torch.where(x > 0, x, 0.2 * x) * math.sqrt(2)
@@ -94,7 +94,7 @@ def mapping(state: State, z: Tensor) -> Tensor:
     w = z / (z.square().mean(1, keepdim=True) + 1e-8).sqrt()
     for i in range(1, 9):
         prefix = f"{TEXTURE}.mapping.{i}"
-        w = activated(
+        w = activate(
             linear(state | {f"{prefix}.bias": torch.zeros(1)}, prefix, w, 0.01), state[f"{prefix}.bias"] * 0.01
         )
     return w
@@ -122,16 +122,16 @@ def upsampling(x: Tensor, weight: Tensor, kernel: Tensor) -> Tensor:
     return F.conv2d(cut, kernel.expand(cut.shape[1], 1, 3, 3), groups=cut.shape[1])
 
 
-def cropped(x: Tensor, like: Tensor) -> Tensor:
+def crop_like(x: Tensor, like: Tensor) -> Tensor:
     """The centre of ``x`` in the size of ``like``."""
     margin = [(a - b) // 2 for a, b in zip(x.shape[2:], like.shape[2:], strict=True)]
     return x[:, :, margin[0] : margin[0] + like.shape[2], margin[1] : margin[1] + like.shape[3]]
 
 
-def skipped(rgb: Tensor, kernel: Tensor, like: Tensor) -> Tensor:
+def add_skip(rgb: Tensor, kernel: Tensor, like: Tensor) -> Tensor:
     """The RGB of the level before, upsampled and cut to the size of ``like``."""
     wide = F.conv_transpose2d(rgb, kernel.expand(3, 1, 3, 3), stride=2, groups=3)
-    return cropped(wide[:, :, 1:-1, 1:-1], like)
+    return crop_like(wide[:, :, 1:-1, 1:-1], like)
 
 
 def structure(state: State, z_g: Tensor, z_l: Tensor, coordinates: Tensor) -> Tensor:
@@ -139,8 +139,8 @@ def structure(state: State, z_g: Tensor, z_l: Tensor, coordinates: Tensor) -> Te
     h = z_l
     for i in range(4):
         prefix = f"{STRUCTURE}.{i}.conv"
-        h = plain(torch.cat([h, cropped(coordinates, h)], 1), weights(state, f"{prefix}.conv", z_g, demodulate=True))
-        h = activated(h, state[f"{prefix}.activate.bias"])
+        h = plain(torch.cat([h, crop_like(coordinates, h)], 1), weights(state, f"{prefix}.conv", z_g, demodulate=True))
+        h = activate(h, state[f"{prefix}.activate.bias"])
     return h
 
 
@@ -151,10 +151,10 @@ def render(state: State, z_g: Tensor, z_l: Tensor, coordinates: Tensor, noises: 
         prefix = f"{TEXTURE}.convs.{i}"
         weight = weights(state, f"{prefix}.conv", style, demodulate=True)
         x = plain(x, weight) if i % 2 else upsampling(x, weight, state[f"{prefix}.conv.blur.kernel"])
-        x = activated(x + state[f"{prefix}.noise.weight"] * noise, state[f"{prefix}.activate.bias"])
+        x = activate(x + state[f"{prefix}.noise.weight"] * noise, state[f"{prefix}.activate.bias"])
         if i % 2:
             prefix = f"{TEXTURE}.to_rgbs.{i // 2}"
             new = plain(x, weights(state, f"{prefix}.conv", style, demodulate=False)) + state[f"{prefix}.bias"]
-            rgb = new if rgb is None else new + skipped(rgb, state[f"{prefix}.upsample.kernel"], new)
+            rgb = new if rgb is None else new + add_skip(rgb, state[f"{prefix}.upsample.kernel"], new)
     assert rgb is not None
     return rgb

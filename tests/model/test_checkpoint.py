@@ -35,7 +35,7 @@ def refusal(path: Path | str, kind: type[InfgenError] = ModelFileError) -> str:
 
 
 @pytest.fixture
-def changed(tiny_model: Path, tmp_path: Path) -> Callable[..., Path]:
+def change_file(tiny_model: Path, tmp_path: Path) -> Callable[..., Path]:
     """A function that writes the tiny model with other tensors or metadata."""
 
     def write(change: Callable[[Tensors], object] = lambda tensors: None, **metadata: Any) -> Path:
@@ -79,8 +79,8 @@ def test_a_float16_file_is_half_as_large(tiny: Generator, tiny_model: Path, tmp_
     assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * tiny_model.stat().st_size
 
 
-def test_values_beyond_float16_are_not_written_as_infinity(changed: Callable[..., Path], tmp_path: Path) -> None:
-    model = Generator.from_pretrained(changed(lambda t: t["texture.convs.0.bias"].fill_(1e6)))
+def test_values_beyond_float16_are_not_written_as_infinity(change_file: Callable[..., Path], tmp_path: Path) -> None:
+    model = Generator.from_pretrained(change_file(lambda t: t["texture.convs.0.bias"].fill_(1e6)))
     with pytest.raises(InputError, match=r"texture\.convs\.0\.bias .*float16"):
         model.save_pretrained(tmp_path / "half.safetensors", dtype=torch.float16)
 
@@ -170,66 +170,66 @@ def test_a_file_without_metadata_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["2", "", None, "1.0", "two\nlines"])
-def test_another_format_version_is_refused(changed: Callable[..., Path], version: str | None) -> None:
-    assert "this infgen reads version 1: update infgen" in refusal(changed(version=version))
+def test_another_format_version_is_refused(change_file: Callable[..., Path], version: str | None) -> None:
+    assert "this infgen reads version 1: update infgen" in refusal(change_file(version=version))
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN NaN", None, "[" * 100_000])
-def test_an_unreadable_configuration_is_refused(changed: Callable[..., Path], text: str | None) -> None:
-    assert "has no readable configuration" in refusal(changed(config=text))
+def test_an_unreadable_configuration_is_refused(change_file: Callable[..., Path], text: str | None) -> None:
+    assert "has no readable configuration" in refusal(change_file(config=text))
 
 
 @pytest.mark.parametrize("text", ["[]", "1", "null", '"tiny"'])
-def test_a_configuration_that_is_no_mapping_is_refused(changed: Callable[..., Path], text: str) -> None:
-    assert "has a configuration that is not a mapping" in refusal(changed(config=text))
+def test_a_configuration_that_is_no_mapping_is_refused(change_file: Callable[..., Path], text: str) -> None:
+    assert "has a configuration that is not a mapping" in refusal(change_file(config=text))
 
 
-def test_unknown_configuration_entries_are_refused_by_name(changed: Callable[..., Path]) -> None:
+def test_unknown_configuration_entries_are_refused_by_name(change_file: Callable[..., Path]) -> None:
     config = preset("tiny").to_dict() | {"attention": True}
-    assert "'attention'" in refusal(changed(config=json.dumps(config)))
+    assert "'attention'" in refusal(change_file(config=json.dumps(config)))
 
 
-def test_illegal_sizes_are_refused(changed: Callable[..., Path]) -> None:
+def test_illegal_sizes_are_refused(change_file: Callable[..., Path]) -> None:
     config = preset("tiny").to_dict() | {"global_channels": 10**9}
-    assert "must be whole numbers from 1 to 8192" in refusal(changed(config=json.dumps(config)))
+    assert "must be whole numbers from 1 to 8192" in refusal(change_file(config=json.dumps(config)))
 
 
-def test_a_configuration_of_another_size_is_refused_with_both_shapes(changed: Callable[..., Path]) -> None:
+def test_a_configuration_of_another_size_is_refused_with_both_shapes(change_file: Callable[..., Path]) -> None:
     config = preset("tiny").to_dict() | {"global_channels": 32}
     assert re.search(
-        r"has shape \(\d.*\), its configuration says \(\d.*\)", refusal(changed(config=json.dumps(config)))
+        r"has shape \(\d.*\), its configuration says \(\d.*\)", refusal(change_file(config=json.dumps(config)))
     )
 
 
-def test_a_configuration_with_another_number_of_levels_is_refused(changed: Callable[..., Path]) -> None:
+def test_a_configuration_with_another_number_of_levels_is_refused(change_file: Callable[..., Path]) -> None:
     config = preset("tiny").to_dict() | {"texture_channels": [8, 8]}
-    assert "tensors differ from its configuration" in refusal(changed(config=json.dumps(config)))
+    assert "tensors differ from its configuration" in refusal(change_file(config=json.dumps(config)))
 
 
-def test_a_tensor_of_another_shape_is_refused_by_name(changed: Callable[..., Path]) -> None:
-    path = changed(lambda t: t.update({"texture.convs.3.bias": torch.zeros(9)}))
+def test_a_tensor_of_another_shape_is_refused_by_name(change_file: Callable[..., Path]) -> None:
+    path = change_file(lambda t: t.update({"texture.convs.3.bias": torch.zeros(9)}))
     assert "texture.convs.3.bias has shape (9,), its configuration says (8,)" in refusal(path)
 
 
-def test_a_missing_tensor_is_named(changed: Callable[..., Path]) -> None:
-    path = changed(lambda t: t.pop("mapping.layers.0.weight"))
+def test_a_missing_tensor_is_named(change_file: Callable[..., Path]) -> None:
+    path = change_file(lambda t: t.pop("mapping.layers.0.weight"))
     assert "'mapping.layers.0.weight' is missing" in refusal(path)
 
 
-def test_an_extra_tensor_is_named(changed: Callable[..., Path]) -> None:
-    path = changed(lambda t: t.update({"second\nline": torch.zeros(1)}))
+def test_an_extra_tensor_is_named(change_file: Callable[..., Path]) -> None:
+    path = change_file(lambda t: t.update({"second\nline": torch.zeros(1)}))
     assert r"'second\nline' is not part of such a generator" in refusal(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_values_that_are_not_finite_are_refused_by_name(changed: Callable[..., Path], value: float) -> None:
-    path = changed(lambda t: t["texture.convs.2.conv.weight"].view(-1)[5:6].fill_(value))
+def test_values_that_are_not_finite_are_refused_by_name(change_file: Callable[..., Path], value: float) -> None:
+    path = change_file(lambda t: t["texture.convs.2.conv.weight"].view(-1)[5:6].fill_(value))
     assert "texture.convs.2.conv.weight holds values that are not finite numbers" in refusal(path)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
-def test_tensors_that_are_no_real_floats_are_refused(changed: Callable[..., Path], dtype: torch.dtype) -> None:
-    path = changed(lambda t: t.update({"texture.convs.3.bias": torch.zeros(8, dtype=dtype)}))
+def test_tensors_that_are_no_real_floats_are_refused(change_file: Callable[..., Path], dtype: torch.dtype) -> None:
+    path = change_file(lambda t: t.update({"texture.convs.3.bias": torch.zeros(8, dtype=dtype)}))
     assert "texture.convs.3.bias has type" in refusal(path)
 
 

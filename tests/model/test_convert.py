@@ -20,7 +20,7 @@ from infgen.model.convert import convert, official_names
 from infgen.model.generator import Generator
 from tests import oracle
 from tests.model import official
-from tests.model.networks import random_inputs, stored, tensor
+from tests.model.networks import random_inputs, read_weights, tensor
 
 # Levels -> channels of each level, halved like the released ones but narrow.
 REDUCED = {4: (12, 12, 12, 12), 5: (12, 12, 12, 12, 8), 6: (12, 12, 12, 12, 8, 6), 7: (12, 12, 12, 12, 8, 6, 4)}
@@ -138,7 +138,7 @@ def test_every_parameter_of_the_helper_is_one_that_is_read() -> None:
 
 
 def test_the_helper_has_the_shapes_of_the_official_reduced_network() -> None:
-    state = stored(oracle.load("generator_small"))
+    state = read_weights(oracle.load("generator_small"))
     compact = {k: tuple(v.shape) for k, v in state.items()}
     helper = official.shapes((16, 16, 16, 16, 12, 12, 8, 8), 12, 32)
     assert {k: helper[k] for k in compact} == compact
@@ -157,7 +157,7 @@ def test_the_helper_has_the_shapes_of_the_released_networks(patch: str) -> None:
 def test_the_plain_reference_draws_the_official_image() -> None:
     data = oracle.load("generator_small")
     noises = [tensor(data, f"A_noise_{i}") for i in range(8)]
-    state = {**official.random_state((16, 16, 16, 16, 12, 12, 8, 8), local=12, dim=32), **stored(data)}
+    state = {**official.random_state((16, 16, 16, 16, 12, 12, 8, 8), local=12, dim=32), **read_weights(data)}
     image = official.render(
         state, tensor(data, "A_global_latent")[:, 0], tensor(data, "A_local_latent"), tensor(data, "A_coords"), noises
     )

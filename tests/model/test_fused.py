@@ -30,11 +30,11 @@ def official(data: dict[str, oracle.Array]) -> tuple[StyleWeights, list[Tensor]]
 
 
 def render(data: dict[str, oracle.Array], weights: StyleWeights, noises: list[Tensor], styles: Style) -> Tensor:
-    network = fused(official_generator(), styles)
+    network = render_fused(official_generator(), styles)
     return network(tensor(data, "local_latent"), tensor(data, "coords"), noises, weights)
 
 
-def fused(generator: Generator, styles: Style, **options: Any) -> Callable[..., Tensor]:
+def render_fused(generator: Generator, styles: Style, **options: Any) -> Callable[..., Tensor]:
     """The network with ``styles`` put in: called with z_l, coordinates, noises and weights."""
     network: FusedGenerator = fuse(generator, **{"dtype": torch.float32, **options})
     return partial(network, mixers=mixers(generator, styles))
@@ -92,7 +92,7 @@ def test_a_style_with_all_the_weight_is_that_style_folded(structure: str, chosen
     with torch.no_grad():
         styles = generator.style(torch.randn(3, config.global_channels, generator=rng))
     shares = torch.eye(3)[chosen]
-    mixed = fused(generator, styles)(z_l, coordinates, noises, weights_of(shares, len(z_l), noises))
+    mixed = render_fused(generator, styles)(z_l, coordinates, noises, weights_of(shares, len(z_l), noises))
     one = Style(styles.z_g[chosen : chosen + 1], styles.w_plus[chosen : chosen + 1])
     single = fold(generator, one, dtype=torch.float32)(z_l, coordinates, noises)
     torch.testing.assert_close(mixed, single, rtol=1e-4, atol=1e-4)
@@ -101,7 +101,7 @@ def test_a_style_with_all_the_weight_is_that_style_folded(structure: str, chosen
 def test_equal_shares_are_the_mean_style_of_structure_and_texture(tiny: Generator, styles: Style) -> None:
     _, z_l, coordinates, noises = random_inputs(CONFIG, cells=CELLS)
     shares = torch.tensor([0.5, 0.25, 0.25])
-    mixed = fused(tiny, styles)(z_l, coordinates, noises, weights_of(shares, len(z_l), noises))
+    mixed = render_fused(tiny, styles)(z_l, coordinates, noises, weights_of(shares, len(z_l), noises))
     mean = Style((shares @ styles.z_g)[None], torch.einsum("k,krd->rd", shares, styles.w_plus)[None])
     single = fold(tiny, mean, dtype=torch.float32)(z_l, coordinates, noises)
     torch.testing.assert_close(mixed, single, rtol=1e-4, atol=1e-4)
@@ -110,16 +110,16 @@ def test_equal_shares_are_the_mean_style_of_structure_and_texture(tiny: Generato
 def test_half_precision_stays_close(tiny: Generator, styles: Style) -> None:
     _, z_l, coordinates, noises = random_inputs(CONFIG, cells=CELLS)
     weights = weights_of(torch.tensor([0.5, 0.25, 0.25]), len(z_l), noises)
-    exact = fused(tiny, styles)(z_l, coordinates, noises, weights)
-    half = fused(tiny, styles, dtype=torch.bfloat16)(z_l, coordinates, noises, weights)
+    exact = render_fused(tiny, styles)(z_l, coordinates, noises, weights)
+    half = render_fused(tiny, styles, dtype=torch.bfloat16)(z_l, coordinates, noises, weights)
     assert psnr(half, exact) > 30
 
 
 def test_the_noise_strength_multiplies_the_learnt_one(tiny: Generator, styles: Style) -> None:
     _, z_l, coordinates, noises = random_inputs(CONFIG, cells=CELLS)
     weights = weights_of(torch.tensor([0.5, 0.25, 0.25]), len(z_l), noises)
-    quiet = fused(tiny, styles, noise_strength=0.0)(z_l, coordinates, noises, weights)
-    without = fused(tiny, styles)(z_l, coordinates, [0 * n for n in noises], weights)
+    quiet = render_fused(tiny, styles, noise_strength=0.0)(z_l, coordinates, noises, weights)
+    without = render_fused(tiny, styles)(z_l, coordinates, [0 * n for n in noises], weights)
     torch.testing.assert_close(quiet, without)
 
 
@@ -128,7 +128,7 @@ def test_the_implicit_structure_takes_the_weights_too(tiny: Generator, styles: S
     _, z_l, coordinates, noises = random_inputs(CONFIG, cells=CELLS)
     even = weights_of(torch.tensor([0.5, 0.5, 0.0]), len(z_l), noises)
     other = weights_of(torch.tensor([0.0, 0.5, 0.5]), len(z_l), noises)
-    network = fused(tiny, styles)
+    network = render_fused(tiny, styles)
     one = network(z_l, coordinates, noises, even)
     mixed = network(z_l, coordinates, noises, StyleWeights(other.structure, even.texture))
     assert not np.allclose(one, mixed)

@@ -79,7 +79,7 @@ def starts(cells: int, step: int, total: int) -> list[int]:
     return sorted({min(a, total - cells) for a in range(0, total - cells + step, step)})
 
 
-def tiled(field: Field, network: FoldedGenerator, cells: int, step: int, origin: tuple[int, int]) -> Tensor:
+def render_tiles(field: Field, network: FoldedGenerator, cells: int, step: int, origin: tuple[int, int]) -> Tensor:
     """The field's image from square tiles cut by ``layer_spans``; the field's z_S begins at cell ``origin`` (y, x)."""
     height, width = (size - 24 for size in field.z_l.shape[-2:])
     whole_y = layer_spans(origin[0], height, levels=LEVELS)
@@ -110,11 +110,11 @@ def windows(
 def test_tiles_of_any_size_give_the_official_image(
     field: Field, network: FoldedGenerator, cells: int, step: int
 ) -> None:
-    assert_same(tiled(field, network, cells, step, (0, 0)), field)
+    assert_same(render_tiles(field, network, cells, step, (0, 0)), field)
 
 
 def test_tiles_far_from_the_origin_give_the_official_image(field: Field, network: FoldedGenerator) -> None:
-    assert_same(tiled(field, network, 17, 12, (-(2**40) - 7, 2**31 + 5)), field)
+    assert_same(render_tiles(field, network, 17, 12, (-(2**40) - 7, 2**31 + 5)), field)
 
 
 def test_the_unfolded_network_gives_the_official_image(field: Field) -> None:

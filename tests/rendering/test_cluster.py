@@ -96,7 +96,7 @@ def plan(studio: Studio) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def expected(studio: Studio, plan: Plan) -> Any:
+def expected_pixels(studio: Studio, plan: Plan) -> Any:
     return render_array(studio.scene, plan)
 
 
@@ -140,13 +140,13 @@ def test_a_scheduler_without_workers_is_named(
 
 @pytest.mark.usefixtures("two_workers")
 def test_two_workers_draw_the_bits_of_one_process_and_the_smaller_copies(
-    render: Callable[..., None], tmp_path: Path, expected: Any, studio: Studio, plan: Plan
+    render: Callable[..., None], tmp_path: Path, expected_pixels: Any, studio: Studio, plan: Plan
 ) -> None:
     calls: list[tuple[int, int]] = []
     render(tmp_path / "a.zarr", progress=lambda done, total: calls.append((done, total)))
-    np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected)
+    np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected_pixels)
     half = zarr.open_group(tmp_path / "a.zarr", mode="r")["1"][:]
-    np.testing.assert_array_equal(half, pyramid.halve(expected.transpose(2, 0, 1)))
+    np.testing.assert_array_equal(half, pyramid.halve(expected_pixels.transpose(2, 0, 1)))
     assert store.read_provenance(str(tmp_path / "a.zarr")) == studio.provenance(plan)
     assert calls[-1] == (REGION.pixels, REGION.pixels)
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
@@ -154,7 +154,7 @@ def test_two_workers_draw_the_bits_of_one_process_and_the_smaller_copies(
 
 @pytest.mark.usefixtures("two_workers")
 def test_an_interrupt_keeps_finished_tiles_and_the_others_are_rendered_later(
-    render: Callable[..., None], tmp_path: Path, expected: Any, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    render: Callable[..., None], tmp_path: Path, expected_pixels: Any, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -167,12 +167,12 @@ def test_an_interrupt_keeps_finished_tiles_and_the_others_are_rendered_later(
     assert finished is not None
     assert 2 <= finished[0] < finished[1] == plan.tile_count
     render(tmp_path / "a.zarr", start="resume")
-    np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected)
+    np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected_pixels)
 
 
 @pytest.mark.usefixtures("two_workers")
 def test_a_killed_worker_costs_only_time(
-    render: Callable[..., None], tmp_path: Path, expected: Any, start_worker: Worker, scheduler: str
+    render: Callable[..., None], tmp_path: Path, expected_pixels: Any, start_worker: Worker, scheduler: str
 ) -> None:
     victim = start_worker()
     wait_for_workers(scheduler, 3)
@@ -185,7 +185,7 @@ def test_a_killed_worker_costs_only_time(
 
     render(tmp_path / "a.zarr", progress=kill)
     assert killed
-    np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected)
+    np.testing.assert_array_equal(pixels(tmp_path / "a.zarr"), expected_pixels)
 
 
 @pytest.mark.usefixtures("two_workers")

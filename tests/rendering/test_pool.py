@@ -70,7 +70,7 @@ def plan(studio: Studio) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def expected(studio: Studio, plan: Plan) -> Any:
+def expected_pixels(studio: Studio, plan: Plan) -> Any:
     return render_array(studio.scene, plan)
 
 
@@ -92,7 +92,9 @@ def test_a_spec_of_a_scale_draws_the_same_bits_in_another_process(engine_file: s
     assert np.array_equal(render_array(opened.scene, plan), render_array(studio.scene, plan))
 
 
-def test_two_processes_draw_the_bits_of_one_although_one_is_killed(studio: Studio, plan: Plan, expected: Any) -> None:
+def test_two_processes_draw_the_bits_of_one_although_one_is_killed(
+    studio: Studio, plan: Plan, expected_pixels: Any
+) -> None:
     sink, killed = ListSink(), list[int]()
 
     def kill_one(done: int, total: int) -> None:
@@ -104,7 +106,7 @@ def test_two_processes_draw_the_bits_of_one_although_one_is_killed(studio: Studi
 
     render_with_pool(StudioSpec.of(studio), plan, sink, devices=["cpu", "cpu"], progress=kill_one)  # type: ignore[arg-type]
     assert killed
-    np.testing.assert_array_equal(sink.picture(plan), expected)
+    np.testing.assert_array_equal(sink.picture(plan), expected_pixels)
 
 
 def test_a_missing_model_is_refused_in_one_line(studio: Studio, plan: Plan, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def halves(region: Region, *, left: str = "a", right: str = "b") -> ResolvedLayo
 
 
 def with_halves(studio: Studio, region: Region) -> Studio:
-    return studio.with_world(World(seed=3).changed(layout=halves(region)))
+    return studio.with_world(World(seed=3).replace(layout=halves(region)))
 
 
 def test_a_small_region_without_a_layout_is_its_own_preview(studio: Studio):
@@ -125,7 +125,7 @@ def test_the_legend_names_at_most_so_many_styles(studio: Studio, monkeypatch: py
 
 @pytest.mark.parametrize("name", ["a\nb", "日本", "é", "x" * 100])
 def test_any_name_can_stand_in_the_legend(studio: Studio, name: str):
-    drawn = studio.with_world(World().changed(layout=halves(REGION, right=name)))
+    drawn = studio.with_world(World().replace(layout=halves(REGION, right=name)))
     assert preview(drawn, REGION).shape[0] == 2 * 60 + 2 * GAP_PX + 2 * LABEL_PX
 
 

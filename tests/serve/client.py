@@ -95,7 +95,7 @@ def if_match(record: dict[str, Any]) -> dict[str, str]:
     return {"If-Match": f'"{record["revision"]}"'}
 
 
-def ended(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+def wait_for_job(client: Client, job: dict[str, Any]) -> dict[str, Any]:
     """Wait for a job to end and return it."""
 
     def found() -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ def scaled_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scaled(scaled_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def scaled_client(scaled_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A server of that model."""
     with client_of(create_app(tmp_path_factory.mktemp("data"), model=scaled_model)) as client:
         yield client

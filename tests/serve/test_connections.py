@@ -34,7 +34,7 @@ def connect(server: Process) -> socket.socket:
     return socket.create_connection((url.host, url.port or 80), timeout=30)
 
 
-def closed(slow: socket.socket) -> bool:
+def is_closed(slow: socket.socket) -> bool:
     """Whether the server has closed the connection."""
     try:
         return slow.recv(1) == b""
@@ -46,7 +46,7 @@ def closed(slow: socket.socket) -> bool:
 def test_half_a_header_is_not_waited_for(server: Process, head: bytes) -> None:
     with connect(server) as slow:
         slow.sendall(head)
-        assert closed(slow)
+        assert is_closed(slow)
 
 
 def test_more_of_a_header_does_not_extend_its_time(server: Process) -> None:
@@ -71,7 +71,7 @@ def test_a_second_request_has_its_own_time(server: Process) -> None:
         slow.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert slow.recv(1000).startswith(b"HTTP/1.1 200")
         slow.sendall(b"GET / HTTP/1.1\r\n")
-        assert closed(slow)
+        assert is_closed(slow)
 
 
 def test_many_slow_connections_do_not_block_others(server: Process) -> None:

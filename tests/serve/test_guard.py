@@ -9,55 +9,55 @@ import pytest
 
 from infgen.serve import create_app
 from infgen.serve.sessions import Sessions
-from tests.serve.client import Client, client_of, ended
+from tests.serve.client import Client, client_of, wait_for_job
 
 TOKEN = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def locked(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def locked_client(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A server with a token that accepts any host name."""
     app = create_app(tmp_path_factory.mktemp("data"), model=tiny_model, token=TOKEN, hosts=None)
     with client_of(app) as client:
         yield client
 
 
-def test_without_a_token_nothing_is_told(locked: Client) -> None:
-    answer = locked.get("/worlds")
+def test_without_a_token_nothing_is_told(locked_client: Client) -> None:
+    answer = locked_client.get("/worlds")
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong", "Bearer ", f"Bearer {TOKEN}x", "Bearer é"])
-def test_a_wrong_token_is_refused(locked: Client, header: str) -> None:
-    assert locked.get("/worlds", headers={"Authorization": header.encode()}).status_code == 401
+def test_a_wrong_token_is_refused(locked_client: Client, header: str) -> None:
+    assert locked_client.get("/worlds", headers={"Authorization": header.encode()}).status_code == 401
 
 
-def test_the_token_opens_as_a_header(locked: Client) -> None:
-    assert locked.get("/worlds", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+def test_the_token_opens_as_a_header(locked_client: Client) -> None:
+    assert locked_client.get("/worlds", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
-def test_the_token_in_the_address_becomes_a_session(locked: Client) -> None:
-    answer = locked.get(f"//?token={TOKEN}&z=-1")
+def test_the_token_in_the_address_becomes_a_session(locked_client: Client) -> None:
+    answer = locked_client.get(f"//?token={TOKEN}&z=-1")
     assert (answer.status_code, answer.headers["Location"]) == (303, "./?z=-1")
     cookie = answer.headers["Set-Cookie"]
     assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/"))
     assert TOKEN not in cookie
-    locked.http.cookies.clear()
-    assert locked.get("/worlds", headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
+    locked_client.http.cookies.clear()
+    assert locked_client.get("/worlds", headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["//", "//evil.example/", "//api/v1/worlds", "///evil.example", "//a:b"])
-def test_signing_in_stays_on_this_server(locked: Client, path: str) -> None:
-    place = locked.get(f"{path}?token={TOKEN}").headers["Location"]
+def test_signing_in_stays_on_this_server(locked_client: Client, path: str) -> None:
+    place = locked_client.get(f"{path}?token={TOKEN}").headers["Location"]
     assert place.startswith("./")
     assert "//" not in place
 
 
 @pytest.mark.parametrize("session", ["", "1.2", "9999999999.a.b", f"{TOKEN}", "x.y.z", "9" * 5000 + ".a.b", "é.a.b"])
-def test_a_made_up_session_is_refused(locked: Client, session: str) -> None:
-    locked.http.cookies.clear()
+def test_a_made_up_session_is_refused(locked_client: Client, session: str) -> None:
+    locked_client.http.cookies.clear()
     cookie = f"infgen_session={session}".encode()
-    assert locked.get("/worlds", headers={"Cookie": cookie}).status_code == 401
+    assert locked_client.get("/worlds", headers={"Cookie": cookie}).status_code == 401
 
 
 def test_a_session_ends_with_its_token_and_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,39 +67,39 @@ def test_a_session_ends_with_its_token_and_its_time(monkeypatch: pytest.MonkeyPa
     assert not Sessions(TOKEN).valid(session)
 
 
-def test_wrong_tokens_are_slowed(locked: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_tokens_are_slowed(locked_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infgen.serve.guard.WRONG_TOKEN_SECONDS", 3600)
     monkeypatch.setattr("infgen.serve.guard.WRONG_TOKENS_AT_ONCE", 2)
 
     async def guess() -> list[int]:
-        waiting = [asyncio.ensure_future(locked.http.get("/?token=wrong")) for _ in range(2)]
+        waiting = [asyncio.ensure_future(locked_client.http.get("/?token=wrong")) for _ in range(2)]
         await asyncio.sleep(0.2)
-        statuses = [(await locked.http.get("/?token=wrong")).status_code]
-        statuses.append((await locked.http.get("/", headers={"Authorization": f"Bearer {TOKEN}"})).status_code)
+        statuses = [(await locked_client.http.get("/?token=wrong")).status_code]
+        statuses.append((await locked_client.http.get("/", headers={"Authorization": f"Bearer {TOKEN}"})).status_code)
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         return statuses
 
-    assert locked.wait(guess()) == [429, 200]
+    assert locked_client.wait(guess()) == [429, 200]
 
 
-def test_no_log_line_has_the_token(locked: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_line_has_the_token(locked_client: Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        locked.get(f"//?token={TOKEN}")
-        locked.get("//?token=wrong-" + TOKEN)
+        locked_client.get(f"//?token={TOKEN}")
+        locked_client.get("//?token=wrong-" + TOKEN)
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("infgen")]
     assert [line.split()[3] for line in lines] == ["303", "401"]
     assert [line for line in lines if TOKEN in line] == []
 
 
-def test_a_wrong_token_in_the_address_is_refused(locked: Client) -> None:
-    assert locked.get("//?token=wrong").status_code == 401
+def test_a_wrong_token_in_the_address_is_refused(locked_client: Client) -> None:
+    assert locked_client.get("//?token=wrong").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["//health/live", "//health/ready"])
-def test_health_needs_no_token(locked: Client, path: str) -> None:
-    assert locked.get(path).status_code == 200
+def test_health_needs_no_token(locked_client: Client, path: str) -> None:
+    assert locked_client.get(path).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["localhost:8600", "127.0.0.1", "[::1]:1", "LOCALHOST"])
@@ -189,7 +189,7 @@ def list_get_routes(client: Client, record: dict[str, Any], job: dict[str, Any])
 def test_head_is_answered_like_get_without_the_body(client: Client) -> None:
     record = client.new_world(seed=1)
     job = client.post(f"/worlds/{record['id']}/exports", json={"x": 0, "y": 0, "w": 9, "h": 9}).json()
-    ended(client, job)
+    wait_for_job(client, job)
     for path in list_get_routes(client, record, job):
         head, get = client.ask("HEAD", path), client.get(path)
         assert (head.status_code, head.content) == (get.status_code, b""), path
@@ -235,11 +235,11 @@ def test_a_body_that_turns_out_too_long_is_refused(client: Client, monkeypatch: 
 def test_a_body_that_does_not_go_on_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_REQUEST_SECONDS", "1")
 
-    async def stalled() -> AsyncIterator[bytes]:
+    async def stall() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.sleep(5)
 
-    answer = client.post("/worlds", content=stalled(), headers={"Content-Type": "application/json"})
+    answer = client.post("/worlds", content=stall(), headers={"Content-Type": "application/json"})
     assert (answer.status_code, "1 s without data" in answer.json()["error"]) == (408, True)
 
 

@@ -12,7 +12,7 @@ from infgen.cli.main import main
 from infgen.serve.jobs.board import Job, JobBoard
 from infgen.serve.storage import Storage
 from tests.patience import until
-from tests.serve.client import Client, ended, if_match
+from tests.serve.client import Client, if_match, wait_for_job
 
 
 def export(client: Client, record: dict[str, Any], **body: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def test_an_export_equals_the_file_of_the_command_line_bit_for_bit(
     client: Client, tiny_model: Path, tmp_path: Path, name: str, suffix: str
 ) -> None:
     record = client.new_world(seed=7)
-    job = ended(client, export(client, record, format=name))
+    job = wait_for_job(client, export(client, record, format=name))
     found = client.get(f"/{job['result']}")
     (tmp_path / "world.json").write_text(json.dumps(record["world"]))
     words = ["render", "--world", tmp_path / "world.json", "--x", -30, "--y", -70, "--w", 300, "--h", 150]
@@ -42,7 +42,7 @@ def test_an_older_revision_can_be_exported(client: Client) -> None:
     record = client.new_world(seed=1)
     body = {"world": {"seed": 2}}
     client.ask("PUT", f"/worlds/{record['id']}", json=body, headers=if_match(record))
-    jobs = [ended(client, export(client, record, **which)) for which in ({"revision": record["revision"]}, {})]
+    jobs = [wait_for_job(client, export(client, record, **which)) for which in ({"revision": record["revision"]}, {})]
     old, new = (client.get(f"/{job['result']}").content for job in jobs)
     assert old != new
 
@@ -77,12 +77,12 @@ def test_an_export_that_cannot_be_made_is_refused_at_once(
 def test_a_cancelled_export_ends_and_has_no_result(client: Client) -> None:
     job = export(client, client.new_world(), w=9000, h=9000)
     client.ask("DELETE", f"/jobs/{job['id']}")
-    assert ended(client, job)["state"] == "cancelled"
+    assert wait_for_job(client, job)["state"] == "cancelled"
     assert client.get(f"/jobs/{job['id']}/result").status_code == 409
 
 
 def test_a_finished_job_can_be_removed(client: Client) -> None:
-    job = ended(client, export(client, client.new_world()))
+    job = wait_for_job(client, export(client, client.new_world()))
     client.ask("DELETE", f"/jobs/{job['id']}")
     assert client.get(f"/jobs/{job['id']}").status_code == 404
 

@@ -17,7 +17,7 @@ from infgen.serve.worlds.photographs import APART_PX, Placing, Upload, arrange
 from infgen.world.world import World
 from tests.patience import until
 from tests.profiles import profile
-from tests.serve.client import Client, ended, if_match
+from tests.serve.client import Client, if_match, wait_for_job
 
 LAYOUT: dict[str, Any] = {
     "schema": 1,
@@ -43,7 +43,7 @@ def outpaint(client: Client, record: dict[str, Any], photo: bytes, **fields: Any
 
 def test_a_photograph_becomes_part_of_its_world_and_undo_takes_it_out(client: Client) -> None:
     record = client.new_world(seed=3)
-    job = ended(client, outpaint(client, record, photograph()).json())
+    job = wait_for_job(client, outpaint(client, record, photograph()).json())
     assert (job["state"], job["error"]) == ("done", None)
     now = client.get(f"/worlds/{record['id']}").json()
     assert (job["revision"], len(now["world"]["anchors"])) == (now["revision"], 1)
@@ -58,7 +58,7 @@ def test_a_photograph_becomes_part_of_its_world_and_undo_takes_it_out(client: Cl
 
 def test_a_second_photograph_is_placed_to_the_right_of_the_first(client: Client) -> None:
     record = client.new_world(seed=3)
-    regions = [ended(client, outpaint(client, record, photograph()).json())["region"] for _ in range(2)]
+    regions = [wait_for_job(client, outpaint(client, record, photograph()).json())["region"] for _ in range(2)]
     assert regions[1]["x"] > regions[0]["x"] + regions[0]["w"]
     world = client.get(f"/worlds/{record['id']}").json()["world"]
     assert len({style["name"] for style in world["layout"]["styles"]}) == 2
@@ -82,13 +82,13 @@ def test_a_photograph_that_cannot_be_used_is_refused_at_once(
 
 
 def test_a_photograph_lies_where_it_is_asked_for(client: Client) -> None:
-    job = ended(client, outpaint(client, client.new_world(), photograph(), x=-5000, right=0).json())
+    job = wait_for_job(client, outpaint(client, client.new_world(), photograph(), x=-5000, right=0).json())
     assert job["region"]["x"] == -5000
 
 
 def test_of_an_upload_only_latents_and_picture_are_kept(client: Client) -> None:
     record = client.new_world()
-    job = ended(client, outpaint(client, record, photograph()).json())
+    job = wait_for_job(client, outpaint(client, record, photograph()).json())
     folder = client.canvas.jobs.get(job["id"]).folder
     until(lambda: not list(folder.glob(f"{TEMPORARY_PREFIX}*")))  # the job ends in memory before its record is written
     assert sorted(path.name for path in folder.iterdir()) == ["job.json", "outpaint.png"]
@@ -110,10 +110,10 @@ def inbetween(client: Client, record: dict[str, Any], *photos: bytes, **fields: 
 
 
 @pytest.fixture(scope="module")
-def joined(client: Client) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+def joined_photographs(client: Client) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """A new world, its record with two photographs, and the job that joined them."""
     record = client.new_world(seed=3)
-    job = ended(client, inbetween(client, record, photograph(), photograph(100, 80)).json())
+    job = wait_for_job(client, inbetween(client, record, photograph(), photograph(100, 80)).json())
     return record, client.get(f"/worlds/{record['id']}").json(), job
 
 
@@ -121,9 +121,9 @@ Joined = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 def test_joined_photographs_equal_those_of_the_command_line(
-    client: Client, joined: Joined, tiny_model: Path, tmp_path: Path
+    client: Client, joined_photographs: Joined, tiny_model: Path, tmp_path: Path
 ) -> None:
-    _, now, job = joined
+    _, now, job = joined_photographs
     for i, photo in enumerate((photograph(), photograph(100, 80))):
         (tmp_path / f"{i}.png").write_bytes(photo)
     words = [
@@ -151,27 +151,27 @@ def test_joined_photographs_equal_those_of_the_command_line(
     assert now["world"]["layout"]["transition"] == world["layout"]["transition"]
 
 
-def test_undo_takes_joined_photographs_out_in_one_step(client: Client, joined: Joined) -> None:
-    record, now, job = joined
+def test_undo_takes_joined_photographs_out_in_one_step(client: Client, joined_photographs: Joined) -> None:
+    record, now, job = joined_photographs
     assert (job["kind"], job["state"], job["revision"]) == ("inbetween", "done", now["revision"])
     undone = client.post(f"/worlds/{record['id']}/undo", headers=if_match(now)).json()
     assert (undone["revision"], undone["can_undo"]) == (record["revision"], False)
     client.post(f"/worlds/{record['id']}/redo", headers=if_match(undone))
 
 
-def test_steps_are_counted_over_all_photographs(joined: Joined) -> None:
-    assert joined[2]["progress"] == {"done": 4, "total": 4}
+def test_steps_are_counted_over_all_photographs(joined_photographs: Joined) -> None:
+    assert joined_photographs[2]["progress"] == {"done": 4, "total": 4}
 
 
-def test_joined_photographs_have_styles_called_after_their_files_without_folders(joined: Joined) -> None:
-    styles = joined[1]["world"]["layout"]["styles"]
+def test_joined_photographs_have_styles_called_after_their_files_without_folders(joined_photographs: Joined) -> None:
+    styles = joined_photographs[1]["world"]["layout"]["styles"]
     assert [style["name"] for style in styles] == ["my photo 0.png", "my photo 1.png"]
 
 
 def test_joined_photographs_keep_the_styles_of_earlier_ones(client: Client) -> None:
     record = client.new_world(layout=LAYOUT)
-    first = ended(client, outpaint(client, record, photograph(), right=0).json())["region"]
-    second = ended(client, inbetween(client, record, photograph(), photograph()).json())["region"]
+    first = wait_for_job(client, outpaint(client, record, photograph(), right=0).json())["region"]
+    second = wait_for_job(client, inbetween(client, record, photograph(), photograph()).json())["region"]
     assert 0 <= second["x"] - (first["x"] + first["w"] + APART_PX) < 16  # whole cells
     layout = client.get(f"/worlds/{record['id']}").json()["world"]["layout"]
     assert [style["name"] for style in layout["styles"]] == [
@@ -188,7 +188,7 @@ def test_photographs_of_one_name_get_styles_of_two(client: Client) -> None:
     record = client.new_world()
     files = [("photos", ("a" * 99, photograph(), "image/png"))] * 2
     job = client.post(f"/worlds/{record['id']}/inbetween", data={"gap": 9, "steps": 1}, files=files)
-    assert ended(client, job.json())["state"] == "done"
+    assert wait_for_job(client, job.json())["state"] == "done"
     world = client.get(f"/worlds/{record['id']}").json()["world"]
     assert [style["name"] for style in world["layout"]["styles"]] == ["a" * 37 + "...", "a" * 37 + "... 2"]
 
@@ -196,7 +196,7 @@ def test_photographs_of_one_name_get_styles_of_two(client: Client) -> None:
 def test_styles_never_fade_wider_than_this_server_takes(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_MAX_REQUEST_TRANSITION", "8")
     record = client.new_world()
-    ended(client, inbetween(client, record, photograph(), photograph(), steps=1).json())
+    wait_for_job(client, inbetween(client, record, photograph(), photograph(), steps=1).json())
     assert client.get(f"/worlds/{record['id']}").json()["world"]["layout"]["transition"] == 7
 
 
@@ -204,7 +204,7 @@ def test_an_inbetween_can_be_cancelled_and_changes_nothing(client: Client) -> No
     record = client.new_world()
     job = inbetween(client, record, photograph(), photograph(), steps=900).json()
     client.ask("DELETE", f"/jobs/{job['id']}")
-    assert ended(client, job)["state"] == "cancelled"
+    assert wait_for_job(client, job)["state"] == "cancelled"
     assert client.get(f"/worlds/{record['id']}").json()["revision"] == record["revision"]
 
 

@@ -66,7 +66,7 @@ async def begun(studio: Studio) -> None:
     await asyncio.to_thread(studio.began.wait, 10)
 
 
-async def asked(queue: TileQueue[Item], *names: str) -> list[asyncio.Task[bytes]]:
+async def ask(queue: TileQueue[Item], *names: str) -> list[asyncio.Task[bytes]]:
     tasks = [asyncio.create_task(queue.get(item(name))) for name in names]
     await asyncio.sleep(0)
     return tasks
@@ -76,9 +76,9 @@ def test_the_newest_is_drawn_first() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        tasks = await asked(queue, "first")
+        tasks = await ask(queue, "first")
         await begun(studio)
-        tasks += await asked(queue, "a", "b", "c")
+        tasks += await ask(queue, "a", "b", "c")
         studio.open.set()
         assert await asyncio.gather(*tasks) == [b"first", b"a", b"b", b"c"]
 
@@ -92,11 +92,11 @@ def test_requests_over_the_age_limit_are_rendered_before_newer_ones(monkeypatch:
 
     async def test(queue: TileQueue[Item]) -> None:
         queue.unit_seconds = 0.01
-        tasks = await asked(queue, "first")
+        tasks = await ask(queue, "first")
         await begun(studio)
-        tasks += await asked(queue, "old")
+        tasks += await ask(queue, "old")
         await asyncio.sleep(1.05)
-        tasks += await asked(queue, "new")
+        tasks += await ask(queue, "new")
         studio.open.set()
         await asyncio.gather(*tasks)
 
@@ -109,7 +109,7 @@ def test_a_tile_that_two_ask_for_is_drawn_once() -> None:
     studio.open.set()
 
     async def test(queue: TileQueue[Item]) -> None:
-        assert await asyncio.gather(*await asked(queue, "a", "a", "a")) == [b"a"] * 3
+        assert await asyncio.gather(*await ask(queue, "a", "a", "a")) == [b"a"] * 3
 
     run(studio, test)
     assert studio.calls == [["a"]]
@@ -119,9 +119,9 @@ def test_a_tile_that_is_being_drawn_is_not_drawn_again() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        tasks = await asked(queue, "a")
+        tasks = await ask(queue, "a")
         await begun(studio)
-        tasks += await asked(queue, "a")
+        tasks += await ask(queue, "a")
         studio.open.set()
         await asyncio.gather(*tasks)
 
@@ -133,9 +133,9 @@ def test_compatible_tiles_share_a_batch() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        tasks = await asked(queue, "first")
+        tasks = await ask(queue, "first")
         await begun(studio)
-        tasks += await asked(queue, "a1", "b1", "a2", "b2", "a3")
+        tasks += await ask(queue, "a1", "b1", "a2", "b2", "a3")
         studio.open.set()
         await asyncio.gather(*tasks)
 
@@ -147,9 +147,9 @@ def test_an_abandoned_tile_is_not_rendered() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        tasks = await asked(queue, "first")
+        tasks = await ask(queue, "first")
         await begun(studio)
-        (left,) = await asked(queue, "left")
+        (left,) = await ask(queue, "left")
         left.cancel()
         await asyncio.sleep(0)
         studio.open.set()
@@ -164,7 +164,7 @@ def test_one_of_two_who_wait_may_go(monkeypatch: pytest.MonkeyPatch) -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        first, second = await asked(queue, "a", "a")
+        first, second = await ask(queue, "a", "a")
         first.cancel()
         await asyncio.sleep(0)
         studio.open.set()
@@ -178,9 +178,9 @@ def test_in_a_full_queue_the_oldest_are_sent_away_with_a_time_to_come_back(monke
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        first = await asked(queue, "first")
+        first = await ask(queue, "first")
         await begun(studio)
-        oldest, *others = await asked(queue, "a", "b", "c")
+        oldest, *others = await ask(queue, "a", "b", "c")
         with pytest.raises(BusyError) as busy:
             await oldest
         assert busy.value.retry_after >= 1
@@ -196,9 +196,9 @@ def test_a_queue_that_would_take_too_long_is_full(monkeypatch: pytest.MonkeyPatc
 
     async def test(queue: TileQueue[Item]) -> None:
         queue.unit_seconds = 4.0  # ten seconds are two and a half tiles
-        first = await asked(queue, "first")
+        first = await ask(queue, "first")
         await begun(studio)
-        oldest, *others = await asked(queue, "a", "b", "c")
+        oldest, *others = await ask(queue, "a", "b", "c")
         with pytest.raises(BusyError):
             await oldest
         studio.open.set()
@@ -235,7 +235,7 @@ def test_draining_finishes_queued_tiles_and_accepts_no_new_ones() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        tasks = await asked(queue, "a", "b")
+        tasks = await ask(queue, "a", "b")
         await begun(studio)
         draining: Awaitable[bool] = asyncio.create_task(queue.drain(10))
         await asyncio.sleep(0.05)
@@ -252,7 +252,7 @@ def test_draining_ends_in_time_even_if_the_engine_does_not() -> None:
     studio = Studio()
 
     async def test(queue: TileQueue[Item]) -> None:
-        tasks = await asked(queue, "a")
+        tasks = await ask(queue, "a")
         await begun(studio)
         assert not await queue.drain(0.1)
         studio.open.set()

@@ -18,7 +18,7 @@ from infgen.serve.jobs.board import Job, JobBoard
 from infgen.serve.storage import Storage
 from infgen.serve.worlds.store import WorldStore
 from infgen.world.world import World
-from tests.serve.client import Client, client_of, ended, if_match
+from tests.serve.client import Client, client_of, if_match, wait_for_job
 from tests.serve.test_photographs import outpaint, photograph
 
 
@@ -117,14 +117,14 @@ def test_a_failed_job_does_not_name_the_folder(own: Client, tmp_path: Path, monk
     record = own.new_world(seed=1)
     job = own.post(f"/worlds/{record['id']}/exports", json={"x": 0, "y": 0, "w": 900, "h": 900}).json()
     monkeypatch.setattr("infgen.atomic._sync", fail)
-    found = ended(own, job)
+    found = wait_for_job(own, job)
     assert (found["state"], "No space left" in found["error"]) == ("failed", True)
     assert str(tmp_path) not in found["error"]
 
 
 def test_latents_of_a_dropped_revision_are_removed(own: Client) -> None:
     record = own.new_world(seed=3)
-    ended(own, outpaint(own, record, photograph()).json())
+    wait_for_job(own, outpaint(own, record, photograph()).json())
     folder = own.canvas.worlds.folder(record["id"])
     assert len(list(folder.glob("*.safetensors"))) == 1
     now = own.get(f"/worlds/{record['id']}").json()
@@ -190,12 +190,12 @@ def test_only_so_many_requests_send_photographs(own: Client, monkeypatch: pytest
     path = f"/api/v1/worlds/{record['id']}/outpaint"
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
 
-    async def stalled() -> AsyncIterator[bytes]:
+    async def stall() -> AsyncIterator[bytes]:
         yield b"--x"
         await asyncio.sleep(3600)
 
     async def send() -> int:
-        waiting = [asyncio.ensure_future(own.http.post(path, content=stalled(), headers=kind)) for _ in range(2)]
+        waiting = [asyncio.ensure_future(own.http.post(path, content=stall(), headers=kind)) for _ in range(2)]
         while own.canvas.uploads < len(waiting):
             await asyncio.sleep(0.01)
         status = (await own.http.post(path, content=never_read(), headers=kind)).status_code

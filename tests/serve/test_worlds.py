@@ -174,7 +174,7 @@ def store(tmp_path: Path) -> WorldStore:
 
 
 def change(store: WorldStore, id: str, seed: int) -> str:
-    return store.change(id, lambda world: world.changed(seed=seed)).revision
+    return store.change(id, lambda world: world.replace(seed=seed)).revision
 
 
 def test_worlds_and_their_history_outlive_the_server(store: WorldStore, tmp_path: Path) -> None:

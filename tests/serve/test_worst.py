@@ -9,7 +9,7 @@ import pytest
 from infgen.serve.app import API
 from tests.serve.client import Client
 from tests.serve.process import serving
-from tests.serve.worst import attacks, bodies, painted, probing, send
+from tests.serve.worst import attacks, bodies, paint_layout, probing, send
 
 LONGEST = 3.0  # s, far above the stalls that benchmarks/stalls.py measures: only for a machine with other work
 
@@ -32,12 +32,12 @@ def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(client: Client
 
 
 def test_a_painting_has_a_limit_of_its_own(client: Client) -> None:
-    answer = client.post("/worlds", json={"world": painted(2049, 2048)})
+    answer = client.post("/worlds", json={"world": paint_layout(2049, 2048)})
     assert (answer.status_code, "INFGEN_MAX_PAINTING_PIXELS" in answer.json()["error"]) == (413, True)
 
 
 def test_the_largest_painting_is_accepted(client: Client) -> None:
-    assert client.post("/worlds", json={"world": painted(2048, 2048)}).status_code == 201
+    assert client.post("/worlds", json={"world": paint_layout(2048, 2048)}).status_code == 201
 
 
 def test_health_needs_no_thread(client: Client) -> None:

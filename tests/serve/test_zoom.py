@@ -39,7 +39,7 @@ WORLDS: dict[str, dict[str, Any]] = {
 }
 
 
-def rendered(model: Path, z: int, x: int, y: int, *, tiles: tuple[int, int] = (1, 1), **world: Any) -> Pixels:
+def render_tile(model: Path, z: int, x: int, y: int, *, tiles: tuple[int, int] = (1, 1), **world: Any) -> Pixels:
     """Render the area of ``tiles`` (columns, rows) from (``x``, ``y``) of level ``z`` with ``infgen render --scale``."""
     side = TILE << -z
     scale = "1" if z == 0 else f"1/{1 << -z}"
@@ -54,32 +54,32 @@ def tile(client: Client, record: dict[str, Any], z: int, x: int, y: int) -> Pixe
 @pytest.mark.parametrize("z", [0, *SCALES])
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_tile_is_the_picture_that_render_draws_at_that_scale(
-    scaled: Client, scaled_model: Path, name: str, z: int
+    scaled_client: Client, scaled_model: Path, name: str, z: int
 ) -> None:
-    record = scaled.new_world(**WORLDS[name])
-    found = tile(scaled, record, z, 0, -1)
-    np.testing.assert_array_equal(found, rendered(scaled_model, z, 0, -1, **WORLDS[name]))
+    record = scaled_client.new_world(**WORLDS[name])
+    found = tile(scaled_client, record, z, 0, -1)
+    np.testing.assert_array_equal(found, render_tile(scaled_model, z, 0, -1, **WORLDS[name]))
 
 
 @pytest.mark.parametrize("z", SCALES)
-def test_neighbours_join(scaled: Client, scaled_model: Path, z: int) -> None:
-    record = scaled.new_world(seed=9)
-    joined = np.concatenate([tile(scaled, record, z, x, 0) for x in (1, 2)], 1)
-    assert close(joined, rendered(scaled_model, z, 1, 0, tiles=(2, 1), seed=9))
+def test_neighbours_join(scaled_client: Client, scaled_model: Path, z: int) -> None:
+    record = scaled_client.new_world(seed=9)
+    joined = np.concatenate([tile(scaled_client, record, z, x, 0) for x in (1, 2)], 1)
+    assert close(joined, render_tile(scaled_model, z, 1, 0, tiles=(2, 1), seed=9))
 
 
 @pytest.mark.parametrize("z", [0, -1])
-def test_four_neighbours_are_parts_of_one_picture(scaled: Client, scaled_model: Path, z: int) -> None:
-    artist = scaled.canvas.painter.artist
+def test_four_neighbours_are_parts_of_one_picture(scaled_client: Client, scaled_model: Path, z: int) -> None:
+    artist = scaled_client.canvas.painter.artist
     drawn = artist.draw(artist.scene(World.create(seed=8), z), [Address(z, 0, 0), Address(z, 1, 1)])
     rows = [np.concatenate([drawn[Address(z, x, y)] for x in (0, 1)], 1) for y in (0, 1)]
-    np.testing.assert_array_equal(np.concatenate(rows), rendered(scaled_model, z, 0, 0, tiles=(2, 2), seed=8))
+    np.testing.assert_array_equal(np.concatenate(rows), render_tile(scaled_model, z, 0, 0, tiles=(2, 2), seed=8))
 
 
 @pytest.mark.parametrize("z", SCALES)
-def test_where_styles_meet_both_are_seen(scaled: Client, z: int) -> None:
-    both = tile(scaled, scaled.new_world(**WORLDS["two styles"]), z, 0, 0)
-    alone = [tile(scaled, scaled.new_world(seed=7, style={"seed": seed}), z, 0, 0) for seed in (1, 2)]
+def test_where_styles_meet_both_are_seen(scaled_client: Client, z: int) -> None:
+    both = tile(scaled_client, scaled_client.new_world(**WORLDS["two styles"]), z, 0, 0)
+    alone = [tile(scaled_client, scaled_client.new_world(seed=7, style={"seed": seed}), z, 0, 0) for seed in (1, 2)]
     meeting = 500 >> -z  # column half-way between the centres
     left, right = np.s_[:, : max(1, meeting // 4)], np.s_[:, min(2 * meeting, TILE - 4) :]
     assert difference(both[left], alone[0][left]) < difference(both[left], alone[1][left])
@@ -91,32 +91,32 @@ def difference(first: Pixels, second: Pixels) -> float:
 
 
 @pytest.mark.parametrize("z", SCALES)
-def test_an_edit_changes_the_tile_that_shows_it_and_no_far_one(scaled: Client, z: int) -> None:
-    before, after = (scaled.new_world(**WORLDS[name]) for name in ("one style", "an edit"))
-    assert difference(tile(scaled, before, z, 0, 0), tile(scaled, after, z, 0, 0)) > 0
-    np.testing.assert_array_equal(tile(scaled, before, z, 8, 0), tile(scaled, after, z, 8, 0))
+def test_an_edit_changes_the_tile_that_shows_it_and_no_far_one(scaled_client: Client, z: int) -> None:
+    before, after = (scaled_client.new_world(**WORLDS[name]) for name in ("one style", "an edit"))
+    assert difference(tile(scaled_client, before, z, 0, 0), tile(scaled_client, after, z, 0, 0)) > 0
+    np.testing.assert_array_equal(tile(scaled_client, before, z, 8, 0), tile(scaled_client, after, z, 8, 0))
 
 
 @pytest.mark.parametrize("z", SCALES)
-def test_a_cyclic_world_repeats(scaled: Client, z: int) -> None:
-    record = scaled.new_world(**WORLDS["a circle"])
+def test_a_cyclic_world_repeats(scaled_client: Client, z: int) -> None:
+    record = scaled_client.new_world(**WORLDS["a circle"])
     turn = 4096 // (TILE << -z)
-    np.testing.assert_array_equal(tile(scaled, record, z, -1, 0), tile(scaled, record, z, turn - 1, 0))
+    np.testing.assert_array_equal(tile(scaled_client, record, z, -1, 0), tile(scaled_client, record, z, turn - 1, 0))
 
 
-def test_beyond_the_coarsest_scale_a_tile_is_the_mean_of_four(scaled: Client) -> None:
-    record = scaled.new_world(seed=10)
-    quarters = {(x, y): mean_of_blocks(tile(scaled, record, -3, x, y), 2) for y in (0, 1) for x in (-2, -1)}
+def test_beyond_the_coarsest_scale_a_tile_is_the_mean_of_four(scaled_client: Client) -> None:
+    record = scaled_client.new_world(seed=10)
+    quarters = {(x, y): mean_of_blocks(tile(scaled_client, record, -3, x, y), 2) for y in (0, 1) for x in (-2, -1)}
     rows = [np.concatenate([quarters[x, y] for x in (-2, -1)], 1) for y in (0, 1)]
-    np.testing.assert_array_equal(tile(scaled, record, -4, -1, 0), np.concatenate(rows))
+    np.testing.assert_array_equal(tile(scaled_client, record, -4, -1, 0), np.concatenate(rows))
 
 
-def test_the_page_reads_which_levels_are_rendered_by_the_model(scaled: Client) -> None:
-    assert scaled.get("/info").json()["zoom"] == {"min": -4, "max": 0, "pictures": [0, -1, -2, -3]}
+def test_the_page_reads_which_levels_are_rendered_by_the_model(scaled_client: Client) -> None:
+    assert scaled_client.get("/info").json()["zoom"] == {"min": -4, "max": 0, "pictures": [0, -1, -2, -3]}
 
 
-def test_a_coarser_picture_costs_less_than_the_full_size_of_its_place(scaled: Client) -> None:
-    artist = scaled.canvas.painter.artist
+def test_a_coarser_picture_costs_less_than_the_full_size_of_its_place(scaled_client: Client) -> None:
+    artist = scaled_client.canvas.painter.artist
     costs = [artist.cost(z) for z in range(0, -5, -1)]
     assert costs[0] == 1
     assert all(cost < 4**k for k, cost in enumerate(costs[1:], start=1))
@@ -125,16 +125,16 @@ def test_a_coarser_picture_costs_less_than_the_full_size_of_its_place(scaled: Cl
 
 @pytest.mark.parametrize(("size", "scale"), [(98, "1/8"), (197, "1/4")])
 def test_a_style_shows_a_whole_view_at_the_coarsest_scale_that_suffices(
-    scaled: Client, scaled_model: Path, size: int, scale: str
+    scaled_client: Client, scaled_model: Path, size: int, scale: str
 ) -> None:
     factor = int(scale[2:])
     corner, side = -(size // 2) * factor, size * factor
-    expected = World().changed(style_seed=3).render(corner, corner, side, side, model=scaled_model, scale=scale)
-    np.testing.assert_array_equal(scaled.canvas.painter.artist.style_picture(3, size), expected)
+    expected = World().replace(style_seed=3).render(corner, corner, side, side, model=scaled_model, scale=scale)
+    np.testing.assert_array_equal(scaled_client.canvas.painter.artist.style_picture(3, size), expected)
 
 
-def test_a_style_of_a_whole_view_costs_less_than_a_tile(scaled: Client) -> None:
-    assert scaled.canvas.painter.artist.style_cost(96) < 1
+def test_a_style_of_a_whole_view_costs_less_than_a_tile(scaled_client: Client) -> None:
+    assert scaled_client.canvas.painter.artist.style_cost(96) < 1
 
 
 def test_a_style_of_a_model_of_one_scale_is_a_window_of_full_size(client: Client) -> None:

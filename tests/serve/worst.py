@@ -46,13 +46,13 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def painted(width: int, height: int) -> dict[str, Any]:
+def paint_layout(width: int, height: int) -> dict[str, Any]:
     """A world whose style map is a picture of this size."""
     painting = {"x": 0, "y": 0, "w": 64, "h": 64, "png": base64.b64encode(png(width, height)).decode()}
     return {"layout": {"styles": [{"name": "a", "seed": 1}], "painting": painting, "transition": 1}}
 
 
-def filled(head: str, item: str, tail: str, most: int = BODY) -> bytes:
+def fill(head: str, item: str, tail: str, most: int = BODY) -> bytes:
     """A JSON body of ``item`` as often as it fits between ``head`` and ``tail``, at most ``most`` times."""
     count = min(most, (BODY - len(head) - len(tail)) // (len(item) + 1))
     return (head + ",".join([item] * count) + tail).encode()
@@ -68,32 +68,32 @@ def bodies() -> dict[str, bytes]:
     layout = f'{{"world":{{"layout":{{"transition":1,"styles":[{styles}],"centres":['
     edits = '{"world":{"edits":['
     return {
-        "empty edits": filled(edits, "[]", "]}}"),
+        "empty edits": fill(edits, "[]", "]}}"),
         "10,000 edits": (edits + ",".join([edit] * 10_000) + "]}}").encode(),
-        "too many edits": filled(edits, edit, "]}}"),
-        "statistics": filled('{"world":{"edits":[{"x":0,"y":0,"w":1,"h":1,"seed":1,"mean":[', "0", "]}]}}"),
-        "bad statistics": filled('{"world":{"edits":[{"x":0,"y":0,"w":1,"h":1,"seed":1,"mean":[', "[]", "]}]}}"),
-        "centres": filled(layout, centre, "]}}}"),
+        "too many edits": fill(edits, edit, "]}}"),
+        "statistics": fill('{"world":{"edits":[{"x":0,"y":0,"w":1,"h":1,"seed":1,"mean":[', "0", "]}]}}"),
+        "bad statistics": fill('{"world":{"edits":[{"x":0,"y":0,"w":1,"h":1,"seed":1,"mean":[', "[]", "]}]}}"),
+        "centres": fill(layout, centre, "]}}}"),
         "1,024 centres": (layout + ",".join([centre] * 1024) + "]}}}").encode(),
-        "bad styles": filled('{"world":{"layout":{"transition":1,"styles":[', "{}", "]}}}"),
-        "bad latent": filled(
+        "bad styles": fill('{"world":{"layout":{"transition":1,"styles":[', "{}", "]}}}"),
+        "bad latent": fill(
             '{"world":{"layout":{"transition":1,"styles":[{"name":"a","latent":{"z_g":[', '""', "]}}]}}}"
         ),
-        "bad rows": filled(
+        "bad rows": fill(
             '{"world":{"layout":{"transition":1,"styles":[{"name":"a","latent":{"z_g":[0],"w_plus":[', "[]", "]}}]}}}"
         ),
-        "most lists": filled(edits, "[]", "]}}", MAX_CONTAINERS - 10),
-        "most numbers": filled(edits, "1.5e9", "]}}", MAX_VALUES - 10),
+        "most lists": fill(edits, "[]", "]}}", MAX_CONTAINERS - 10),
+        "most numbers": fill(edits, "1.5e9", "]}}", MAX_VALUES - 10),
         "most entries": ("{" + ",".join(f'"{i}":0' for i in range(MAX_ENTRIES - 10)) + "}").encode(),
-        "most text": filled(edits, '"a"', "]}}", MAX_VALUES - 10),
-        "bad anchors": filled('{"world":{"anchors":[', "0", "]}}"),
+        "most text": fill(edits, '"a"', "]}}", MAX_VALUES - 10),
+        "bad anchors": fill('{"world":{"anchors":[', "0", "]}}"),
         "unknown entries": ("{" + ",".join(f'"{i}":0' for i in range(360_000)) + "}").encode(),
         "deep": (b"[" * 100_000 + b"]" * 100_000),
         "digits": b'{"name":' + b"9" * (BODY - 20) + b"}",
         "text": b'{"name":"' + b"a" * (BODY - 20) + b'"}',
         "escapes": b'{"name":"' + rb"\u0041" * ((BODY - 20) // 6) + b'"}',
-        "huge painting": json.dumps({"world": painted(8192, 8191)}).encode(),
-        "painting": json.dumps({"world": painted(2048, 2048)}).encode(),
+        "huge painting": json.dumps({"world": paint_layout(8192, 8191)}).encode(),
+        "painting": json.dumps({"world": paint_layout(2048, 2048)}).encode(),
     }
 
 
@@ -121,7 +121,7 @@ def attacks(*, form_mb: int = 60, side: int = 4000) -> Iterator[Attack]:
     for path in ("resample", "exports"):
         for name in ("unknown entries", "empty edits", "digits", "most entries", "most numbers"):
             yield Attack(f"POST {path}: {name}", "POST", f"/worlds/{{world}}/{path}", bodies()[name])
-        fields = filled('{"x":0,"y":0,"w":1,"h":1,"fields":[', "0", "]}")
+        fields = fill('{"x":0,"y":0,"w":1,"h":1,"fields":[', "0", "]}")
         yield Attack(f"POST {path}: fields", "POST", f"/worlds/{{world}}/{path}", fields)
     kind = (("Content-Type", "multipart/form-data; boundary=frontier"),)
     for name, content in (

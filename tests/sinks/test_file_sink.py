@@ -97,13 +97,13 @@ def test_an_older_picture_is_replaced_only_at_the_end(kind: str, tmp_path: Path)
 def test_the_encoder_works_before_the_last_tiles_are_there(kind: str, tmp_path: Path) -> None:
     grid, path = Grid(600, 2000, 600, 100), tmp_path / FILES[kind]
 
-    def encoded() -> bool:
+    def is_encoded() -> bool:
         files = (p for p in folder_of(path).rglob("*") if p.is_file() and p.name.endswith(("picture", ".png")))
         return sum(file.stat().st_size for file in files) > 100_000
 
     with open_sink(path, grid, PROVENANCE, file_format=kind) as sink:
         write(sink, noise(width=600, height=2000), grid, numbers=range(grid.count - 1))
-        until(encoded)
+        until(is_encoded)
 
 
 def test_nothing_is_encoded_before_the_first_rows_are_there(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_a_full_disk_is_reported_at_the_latest_on_closing(tmp_path: Path, monkey
     assert names(tmp_path) == []
 
 
-def interrupted(done: int, total: int) -> None:
+def interrupt(done: int, total: int) -> None:
     raise KeyboardInterrupt
 
 
@@ -313,7 +313,7 @@ def test_an_interrupt_stops_the_encoder_and_keeps_all_tiles(kind: str, tmp_path:
     with open_sink(path, grid, PROVENANCE, file_format=kind) as sink:
         write(sink, noise(width=2048, height=2048), grid)
         with pytest.raises(KeyboardInterrupt):
-            sink.finish(progress=interrupted)
+            sink.finish(progress=interrupt)
     assert names(tmp_path) == [f".{path.name}.infgen"]
     assert find_unfinished(path, kind) == (4, 4)
 

@@ -15,7 +15,7 @@ ENTRIES = {number: (number * 0x9E3779B1) % 2**32 for number in range(12)}
 TEXT = b"".join(line(number, 12, checksum) for number, checksum in ENTRIES.items())
 
 
-def listed(path: Path, text: bytes) -> dict[int, int]:
+def read_entries(path: Path, text: bytes) -> dict[int, int]:
     path.write_bytes(text)
     return journal.read(path, total=12)
 
@@ -38,7 +38,7 @@ def test_a_folder_in_place_of_a_journal_lists_nothing(tmp_path: Path) -> None:
 
 @given(cut=st.integers(0, len(TEXT)))
 def test_a_torn_journal_lists_the_whole_lines(cut: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    found = listed(tmp_path_factory.getbasetemp() / "torn", TEXT[:cut])
+    found = read_entries(tmp_path_factory.getbasetemp() / "torn", TEXT[:cut])
     assert found == dict(list(ENTRIES.items())[: TEXT[:cut].count(b"\n")])
 
 
@@ -48,22 +48,22 @@ def test_a_flipped_bit_costs_at_most_two_entries_and_changes_none(
 ) -> None:
     data = bytearray(TEXT)
     data[place] ^= 1 << bit
-    found = listed(tmp_path_factory.getbasetemp() / "flipped", bytes(data))
+    found = read_entries(tmp_path_factory.getbasetemp() / "flipped", bytes(data))
     assert found.items() <= ENTRIES.items()
     assert len(found) >= len(ENTRIES) - 2  # two, where a line end is lost
 
 
 @given(garbage=st.binary(max_size=400))
 def test_garbage_is_never_fatal(garbage: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    assert listed(tmp_path_factory.getbasetemp() / "garbage", garbage) == {}
+    assert read_entries(tmp_path_factory.getbasetemp() / "garbage", garbage) == {}
 
 
 def test_entries_of_another_tiling_are_not_listed(tmp_path: Path) -> None:
-    assert listed(tmp_path / "journal", line(0, 13, 5)) == {}
+    assert read_entries(tmp_path / "journal", line(0, 13, 5)) == {}
 
 
 def test_of_a_tile_written_twice_the_last_entry_counts(tmp_path: Path) -> None:
-    assert listed(tmp_path / "journal", line(3, 12, 5) + line(3, 12, 6)) == {3: 6}
+    assert read_entries(tmp_path / "journal", line(3, 12, 5) + line(3, 12, 6)) == {3: 6}
 
 
 def test_finished_tiles_are_counted_once(tmp_path: Path) -> None:

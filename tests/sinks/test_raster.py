@@ -61,7 +61,7 @@ def test_libvips_uses_one_thread_for_it_keeps_rows_for_each() -> None:
     assert vips.load().concurrency_get() == 1
 
 
-def interrupted(done: int, total: int) -> None:
+def interrupt(done: int, total: int) -> None:
     raise KeyboardInterrupt
 
 
@@ -78,5 +78,5 @@ def test_an_interrupt_stops_the_encoder_before_it_is_through(tmp_path: Path, mon
     with open_sink(tmp_path / "a.png", Grid(4096, 2048, 4096, 2048), PROVENANCE) as sink:
         sink.write_tile(0, noise(width=4096, height=2048))
         with pytest.raises(KeyboardInterrupt):
-            sink.finish(progress=interrupted)
+            sink.finish(progress=interrupt)
     assert sum(written) < 4096 * 2048 * 3 // 2

@@ -25,7 +25,7 @@ def picture(seed: int = 0, *, width: int = WIDTH, height: int = HEIGHT) -> Pixel
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def stored(work_file: WorkFile) -> Pixels:
+def read_back(work_file: WorkFile) -> Pixels:
     return work_file.read(Box(0, 0, work_file.width, work_file.height))
 
 
@@ -35,7 +35,7 @@ def test_tiles_in_any_order_give_the_picture(work_file: WorkFile) -> None:
     for index in np.random.default_rng(1).permutation(len(corners)):
         x, y = corners[index]
         work_file.write(whole[y : y + 8, x : x + 8], x, y)  # those at the right and lower edge are smaller
-    np.testing.assert_array_equal(stored(work_file), whole)
+    np.testing.assert_array_equal(read_back(work_file), whole)
 
 
 def test_of_overlapping_tiles_the_last_one_counts(work_file: WorkFile) -> None:
@@ -43,17 +43,17 @@ def test_of_overlapping_tiles_the_last_one_counts(work_file: WorkFile) -> None:
     work_file.write(np.full((10, 10, 3), 2, np.uint8), 5, 5)
     expected = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     expected[:10, :10], expected[5:15, 5:15] = 1, 2
-    np.testing.assert_array_equal(stored(work_file), expected)
+    np.testing.assert_array_equal(read_back(work_file), expected)
 
 
 def test_rows_as_wide_as_the_picture_are_stored_in_place(work_file: WorkFile) -> None:
     work_file.write(picture()[4:9], 0, 4)
-    np.testing.assert_array_equal(stored(work_file)[4:9], picture()[4:9])
+    np.testing.assert_array_equal(read_back(work_file)[4:9], picture()[4:9])
 
 
 def test_a_tile_that_is_not_contiguous_is_stored_in_place(work_file: WorkFile) -> None:
     work_file.write(picture()[::2, ::-1][:5, :7], 3, 4)
-    np.testing.assert_array_equal(stored(work_file)[4:9, 3:10], picture()[::2, ::-1][:5, :7])
+    np.testing.assert_array_equal(read_back(work_file)[4:9, 3:10], picture()[::2, ::-1][:5, :7])
 
 
 @pytest.mark.parametrize(("x", "y"), [(-1, 0), (0, -1), (WIDTH - 7, 0), (0, HEIGHT - 7), (2**40, 0)])
@@ -89,7 +89,7 @@ def test_a_write_that_the_system_splits_is_completed(work_file: WorkFile, monkey
     whole_write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda file, data, offset: whole_write(file, data[:100], offset))
     work_file.write(picture(), 0, 0)
-    np.testing.assert_array_equal(stored(work_file), picture())
+    np.testing.assert_array_equal(read_back(work_file), picture())
 
 
 def test_the_file_is_sparse(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_file_is_sparse(tmp_path: Path) -> None:
 def test_pixels_outlive_the_canvas(work_file: WorkFile) -> None:
     work_file.write(picture(), 0, 0)
     work_file.close()
-    np.testing.assert_array_equal(stored(WorkFile(work_file.path, width=WIDTH, height=HEIGHT)), picture())
+    np.testing.assert_array_equal(read_back(WorkFile(work_file.path, width=WIDTH, height=HEIGHT)), picture())
 
 
 def test_closing_twice_does_nothing_more(work_file: WorkFile) -> None:
@@ -121,7 +121,7 @@ def test_a_rectangle_outside_is_refused(work_file: WorkFile) -> None:
 def test_a_truncated_work_file_is_an_error_in_one_line(work_file: WorkFile) -> None:
     os.truncate(work_file.path, 100)
     with pytest.raises(InfgenError, match=r"\A[^\n]*cannot be read: the file is shorter than the picture[^\n]*\Z"):
-        stored(work_file)
+        read_back(work_file)
 
 
 def test_a_disk_that_fails_to_flush_is_reported_in_one_line(

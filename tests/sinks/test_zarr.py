@@ -56,7 +56,7 @@ def write(sink: ZarrSink, picture: Pixels, numbers: list[int] | None = None, gri
             sink.write_tile(number, tile(picture, grid.box(number)))
 
 
-def saved(path: Path | str, grid: Grid = GRID, **options: Any) -> Pixels:
+def save(path: Path | str, grid: Grid = GRID, **options: Any) -> Pixels:
     picture = noise(grid)
     with ZarrSink(str(path), grid, PROVENANCE, **options) as sink:
         write(sink, picture, grid=grid)
@@ -104,24 +104,24 @@ def url() -> Iterator[str]:
     ids=str,
 )
 def test_zarr_alone_reads_the_pixels_bit_for_bit(grid: Grid, tmp_path: Path) -> None:
-    picture = saved(tmp_path / "a.zarr", grid)
+    picture = save(tmp_path / "a.zarr", grid)
     array = zarr.open_group(tmp_path / "a.zarr", mode="r")["0"]
     np.testing.assert_array_equal(array[:].transpose(1, 2, 0), picture)
 
 
 def test_only_the_finished_store_is_left(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_a_finished_store_holds_nothing_but_zarr(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     group = zarr.open_group(tmp_path / "a.zarr", mode="r")
     assert sorted(group.members()) == sorted((name, group[name]) for name in group)  # a foreign file would warn
 
 
 def test_chunks_are_tiles_that_carry_a_checksum(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     array = zarr.open_group(tmp_path / "a.zarr", mode="r")["0"]
     assert (array.chunks, [type(c).__name__ for c in array.compressors]) == ((3, 48, 64), ["ZstdCodec", "Crc32cCodec"])
 
@@ -143,7 +143,7 @@ def plain_mean(picture: Pixels) -> Pixels:
 
 def test_each_level_is_the_mean_of_the_one_before(tmp_path: Path) -> None:
     grid = Grid(1101, 37, 129, 20)
-    expected = saved(tmp_path / "a.zarr", grid)
+    expected = save(tmp_path / "a.zarr", grid)
     group = zarr.open_group(tmp_path / "a.zarr", mode="r")
     assert sorted(group) == ["0", "1", "2"]
     for level in ("1", "2"):
@@ -165,7 +165,7 @@ def test_the_smallest_level_fits_a_screen_and_every_level_halves(width: int, hei
 
 
 def test_the_metadata_are_those_of_ome_zarr(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr", Grid(1030, 611, 256, 130))
+    save(tmp_path / "a.zarr", Grid(1030, 611, 256, 130))
     ome = attributes(tmp_path / "a.zarr")["ome"]
     (multiscale,) = ome["multiscales"]
     assert ome["version"] == "0.5"
@@ -189,7 +189,7 @@ def test_the_metadata_are_those_of_ome_zarr(tmp_path: Path) -> None:
 
 
 def test_every_dataset_names_an_array_with_the_names_of_the_axes(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr", Grid(1030, 611, 256, 130))
+    save(tmp_path / "a.zarr", Grid(1030, 611, 256, 130))
     group = zarr.open_group(tmp_path / "a.zarr", mode="r")
     paths = [one["path"] for one in attributes(tmp_path / "a.zarr")["ome"]["multiscales"][0]["datasets"]]
     assert [group[path].metadata.dimension_names for path in paths] == [("c", "y", "x")] * len(paths)
@@ -197,12 +197,12 @@ def test_every_dataset_names_an_array_with_the_names_of_the_axes(tmp_path: Path)
 
 
 def test_the_provenance_comes_back(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     assert read_provenance(str(tmp_path / "a.zarr")) == PROVENANCE
 
 
 def test_regions_come_back(tmp_path: Path) -> None:
-    picture = saved(tmp_path / "a.zarr")
+    picture = save(tmp_path / "a.zarr")
     rng = np.random.default_rng(3)
     for _ in range(20):
         x, y = int(rng.integers(0, 300)), int(rng.integers(0, 200))
@@ -211,24 +211,24 @@ def test_regions_come_back(tmp_path: Path) -> None:
 
 
 def test_the_size_comes_back(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     assert picture_size(str(tmp_path / "a.zarr")) == (300, 200)
 
 
 def test_a_region_outside_is_refused(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     with pytest.raises(InputError, match="is not inside"):
         read_region(str(tmp_path / "a.zarr"), Box(299, 0, 2, 1))
 
 
 def test_a_store_in_memory_behaves_like_one_on_disk(url: str) -> None:
-    picture = saved(url)
+    picture = save(url)
     np.testing.assert_array_equal(read_region(url, Box(0, 0, 300, 200)), picture)
     assert (read_provenance(url), picture_size(url), find_unfinished(url)) == (PROVENANCE, (300, 200), None)
 
 
 def test_zarr_alone_reads_a_store_in_memory(url: str) -> None:
-    picture = saved(url)
+    picture = save(url)
     np.testing.assert_array_equal(zarr.open_group(url, mode="r")["0"][:].transpose(1, 2, 0), picture)
 
 
@@ -338,12 +338,12 @@ def test_arrays_that_were_not_created_yet_are_created_on_resuming(tmp_path: Path
 
 
 def test_resuming_where_nothing_is_begins_anew(tmp_path: Path) -> None:
-    picture = saved(tmp_path / "a.zarr", start="resume")
+    picture = save(tmp_path / "a.zarr", start="resume")
     np.testing.assert_array_equal(read_region(str(tmp_path / "a.zarr"), Box(0, 0, 300, 200)), picture)
 
 
 def test_a_render_that_was_killed_before_it_took_its_name_needs_no_tile_again(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     os.rename(tmp_path / "a.zarr", work(tmp_path / "a.zarr"))
     with ZarrSink(str(tmp_path / "a.zarr"), GRID, PROVENANCE, start="resume") as sink:
         assert len(sink.done) == GRID.count
@@ -375,7 +375,7 @@ def test_a_killed_process_loses_only_the_tiles_in_flight(tmp_path: Path) -> None
     np.testing.assert_array_equal(read_region(str(tmp_path / "a.zarr"), Box(0, 0, 300, 200)), noise())
 
 
-def refused(path: Path | str, start: str = "new", provenance: dict[str, Any] = PROVENANCE, grid: Grid = GRID) -> str:
+def refusal_of(path: Path | str, start: str = "new", provenance: dict[str, Any] = PROVENANCE, grid: Grid = GRID) -> str:
     with pytest.raises(InputError) as caught:
         ZarrSink(str(path), grid, provenance, start=start)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
@@ -387,7 +387,7 @@ def test_an_unfinished_picture_is_not_begun_anew_by_accident(place: str, tmp_pat
     path = str(tmp_path / "a.zarr") if place == "disk" else url
     begun(path, [1, 2])
     expected = f"an unfinished render of {path} exists (2 of 25 tiles); add --resume to continue it or --restart"
-    assert expected in refused(path)
+    assert expected in refusal_of(path)
     assert find_unfinished(path) == (2, 25)
 
 
@@ -401,17 +401,17 @@ def test_restart_begins_anew(tmp_path: Path) -> None:
 
 def test_resuming_with_other_options_names_the_differences(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [1])
-    text = refused(tmp_path / "a.zarr", "resume", PROVENANCE | {"world": {"seed": 2}})
+    text = refusal_of(tmp_path / "a.zarr", "resume", PROVENANCE | {"world": {"seed": 2}})
     assert "world.seed was 1 and is 2" in text
 
 
 def test_resuming_with_other_tiles_is_refused(tmp_path: Path) -> None:
     begun(tmp_path / "a.zarr", [1])
-    assert "tiles were" in refused(tmp_path / "a.zarr", "resume", grid=Grid(300, 200, 32, 48))
+    assert "tiles were" in refusal_of(tmp_path / "a.zarr", "resume", grid=Grid(300, 200, 32, 48))
 
 
 def test_a_finished_store_on_disk_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    old = saved(tmp_path / "a.zarr")
+    old = save(tmp_path / "a.zarr")
     with ZarrSink(str(tmp_path / "a.zarr"), Grid(9, 9, 9, 9), PROVENANCE) as sink:
         sink.write_tile(0, np.zeros((9, 9, 3), np.uint8))
         np.testing.assert_array_equal(read_region(str(tmp_path / "a.zarr"), Box(0, 0, 300, 200)), old)
@@ -422,14 +422,14 @@ def test_a_finished_store_on_disk_stays_until_the_new_one_is_whole(tmp_path: Pat
 
 @pytest.mark.parametrize("start", ["new", "resume"])
 def test_a_finished_picture_behind_a_url_is_not_overwritten(start: str, url: str) -> None:
-    saved(url)
-    assert "is a finished picture" in refused(url, start)
+    save(url)
+    assert "is a finished picture" in refusal_of(url, start)
     assert read_provenance(url) == PROVENANCE
 
 
 def test_a_finished_picture_behind_a_url_is_replaced_on_demand(url: str) -> None:
-    saved(url)
-    saved(url, Grid(9, 9, 9, 9), start="restart")
+    save(url)
+    save(url, Grid(9, 9, 9, 9), start="restart")
     assert picture_size(url) == (9, 9)
     np.testing.assert_array_equal(zarr.open_group(url, mode="r")["0"].shape, (3, 9, 9))
 
@@ -444,7 +444,7 @@ def test_files_that_infgen_did_not_make_are_never_removed(start: str, tmp_path: 
     (tmp_path / "c.zarr").write_text("a file")
     fsspec.filesystem("memory").pipe_file(f"{url}/thesis.txt", b"mine")
     for path in (tmp_path / "a.zarr", tmp_path / "b.zarr", tmp_path / "c.zarr", url):
-        assert "is not a Zarr made by infgen" in refused(path, start)
+        assert "is not a Zarr made by infgen" in refusal_of(path, start)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a.zarr", "b.zarr", "c.zarr", "thesis.txt", "zarr.json"]
     assert fsspec.filesystem("memory").cat_file(f"{url}/thesis.txt") == b"mine"
 
@@ -453,12 +453,12 @@ def test_files_that_infgen_did_not_make_are_never_removed(start: str, tmp_path: 
 def test_a_foreign_work_folder_is_never_removed(start: str, tmp_path: Path) -> None:
     work(tmp_path / "a.zarr").mkdir()
     (work(tmp_path / "a.zarr") / "thesis.txt").write_text("mine")
-    refused(tmp_path / "a.zarr", start)
+    refusal_of(tmp_path / "a.zarr", start)
     assert (work(tmp_path / "a.zarr") / "thesis.txt").read_text() == "mine"
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    assert "does not exist" in refused(tmp_path / "none/a.zarr")
+    assert "does not exist" in refusal_of(tmp_path / "none/a.zarr")
 
 
 def test_checking_creates_nothing(tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path: Path, monkeypatch: pytest
 
 def test_the_estimate_of_the_disk_covers_noise(tmp_path: Path) -> None:
     grid = Grid(1024, 768, 256, 256)
-    saved(tmp_path / "a.zarr", grid)
+    save(tmp_path / "a.zarr", grid)
     size = sum(p.stat().st_size for p in (tmp_path / "a.zarr").rglob("*") if p.is_file())
     assert size <= 1024 * 768 * (store._TILE_BYTES + store._COPY_BYTES)
 
@@ -511,7 +511,7 @@ def test_a_place_that_takes_no_data_is_refused_in_one_line(url: str, monkeypatch
         raise PermissionError(13, "Access\nDenied")
 
     monkeypatch.setattr(MemoryFileSystem, "pipe_file", refuse)
-    assert "cannot be written" in refused(url)
+    assert "cannot be written" in refusal_of(url)
 
 
 def test_a_full_disk_keeps_the_tiles_that_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -537,7 +537,7 @@ def test_two_processes_do_not_write_one_store(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write("4711")
         file.flush()
-        assert "is being written by process 4711" in refused(tmp_path / "a.zarr")
+        assert "is being written by process 4711" in refusal_of(tmp_path / "a.zarr")
 
 
 def test_a_lock_file_of_a_killed_process_holds_nothing(tmp_path: Path) -> None:
@@ -564,7 +564,7 @@ def test_any_process_may_write_a_chunk(tmp_path: Path) -> None:
 
 
 def test_a_finished_picture_with_a_damaged_chunk_is_reported(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     (tmp_path / "a.zarr/0/c/0/1/1").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"0/c/0/1/1 of .* is missing or damaged"):
         read_region(str(tmp_path / "a.zarr"), Box(0, 0, 300, 200))
@@ -584,7 +584,7 @@ def test_provenance_over_the_limit_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def test_an_array_with_other_codecs_is_not_read(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     document = tmp_path / "a.zarr/0/zarr.json"
     document.write_text(document.read_text().replace('"zstd"', '"numcodecs.pickle"'))
     with pytest.raises(InputError, match="no picture of infgen"):
@@ -599,29 +599,29 @@ json_values = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fuzz") / "a.zarr"
-    saved(path, Grid(8, 8, 8, 8))
+    save(path, Grid(8, 8, 8, 8))
     return path
 
 
 @given(key=st.sampled_from(["shape", "chunk_grid", "codecs", "chunk_key_encoding", "data_type"]), value=json_values)
-def test_damaged_metadata_of_an_array_give_one_line(finished: Path, key: str, value: Any) -> None:
-    whole = (finished / "0/zarr.json").read_text()
-    (finished / "0/zarr.json").write_text(json.dumps(json.loads(whole) | {key: value}))
+def test_damaged_metadata_of_an_array_give_one_line(finished_store: Path, key: str, value: Any) -> None:
+    whole = (finished_store / "0/zarr.json").read_text()
+    (finished_store / "0/zarr.json").write_text(json.dumps(json.loads(whole) | {key: value}))
     try:
         with pytest.raises(InputError):
-            read_region(str(finished), Box(0, 0, 8, 8))
+            read_region(str(finished_store), Box(0, 0, 8, 8))
     finally:
-        (finished / "0/zarr.json").write_text(whole)
+        (finished_store / "0/zarr.json").write_text(whole)
 
 
 @given(st.binary(max_size=300) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_damaged_metadata_of_the_root_give_one_line(finished: Path, data: bytes) -> None:
-    whole = (finished / "zarr.json").read_bytes()
-    (finished / "zarr.json").write_bytes(data)
+def test_damaged_metadata_of_the_root_give_one_line(finished_store: Path, data: bytes) -> None:
+    whole = (finished_store / "zarr.json").read_bytes()
+    (finished_store / "zarr.json").write_bytes(data)
     try:
         with pytest.raises(InputError):
-            picture_size(str(finished))
+            picture_size(str(finished_store))
     finally:
-        (finished / "zarr.json").write_bytes(whole)
+        (finished_store / "zarr.json").write_bytes(whole)

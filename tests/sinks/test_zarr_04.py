@@ -24,7 +24,7 @@ WHOLE = Box(0, 0, GRID.width, GRID.height)
 LARGE = Grid(1030, 611, 256, 130)
 
 
-def saved(path: Path | str, grid: Grid = GRID, **options: Any) -> None:
+def save(path: Path | str, grid: Grid = GRID, **options: Any) -> None:
     with open_sink(path, grid, PROVENANCE, file_format=KEY, **options) as sink:
         write(sink, noise(width=grid.width, height=grid.height), grid)
         sink.finish()
@@ -41,19 +41,19 @@ def document(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("grid", [GRID, Grid(1, 1, 1, 1), Grid(1, 700, 1, 101), Grid(513, 3, 100, 3), LARGE], ids=str)
 def test_zarr_alone_reads_the_pixels_bit_for_bit(grid: Grid, tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr", grid)
+    save(tmp_path / "a.zarr", grid)
     array = zarr.open_group(tmp_path / "a.zarr", mode="r", zarr_format=2)["0"]
     np.testing.assert_array_equal(array[:].transpose(1, 2, 0), noise(width=grid.width, height=grid.height))
 
 
 def test_no_file_of_zarr_3_is_written(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     assert list(tmp_path.rglob("zarr.json")) == []
     assert document(tmp_path / "a.zarr/.zgroup") == {"zarr_format": 2}
 
 
 def test_the_arrays_are_those_that_readers_of_zarr_2_know(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     array = document(tmp_path / "a.zarr/0/.zarray")
     assert array == {
         "zarr_format": 2,
@@ -69,7 +69,7 @@ def test_the_arrays_are_those_that_readers_of_zarr_2_know(tmp_path: Path) -> Non
 
 
 def test_the_metadata_are_those_of_ome_zarr_0_4(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr", LARGE)
+    save(tmp_path / "a.zarr", LARGE)
     attributes = document(tmp_path / "a.zarr/.zattrs")
     (multiscale,) = attributes["multiscales"]
     assert sorted(attributes) == ["infgen", "multiscales", "omero"]
@@ -86,7 +86,7 @@ def test_the_metadata_are_those_of_ome_zarr_0_4(tmp_path: Path) -> None:
 
 
 def test_both_versions_hold_the_same_levels(tmp_path: Path) -> None:
-    saved(tmp_path / "new.zarr", LARGE)
+    save(tmp_path / "new.zarr", LARGE)
     with open_sink(tmp_path / "old.zarr", LARGE, PROVENANCE) as sink:
         write(sink, noise(width=LARGE.width, height=LARGE.height), LARGE)
         sink.finish()
@@ -98,7 +98,7 @@ def test_both_versions_hold_the_same_levels(tmp_path: Path) -> None:
 
 def test_it_is_read_like_any_other_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
-    saved(path)
+    save(path)
     assert (picture_size(path), describe(path)) == ((300, 200), {"kind": "picture", **PROVENANCE})
     np.testing.assert_array_equal(read_region(path, Box(37, 51, 200, 99)), noise()[51:150, 37:237])
 
@@ -124,7 +124,7 @@ def test_a_damaged_chunk_is_drawn_again(damage: bytes, tmp_path: Path) -> None:
 
 
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr")
+    save(tmp_path / "a.zarr")
     chunk = tmp_path / "a.zarr/0/0/1/1"
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 4
@@ -166,7 +166,7 @@ def test_a_zarr_of_another_program_is_never_changed(start: Any, tmp_path: Path) 
 
 
 def test_the_estimate_of_the_disk_covers_noise(tmp_path: Path) -> None:
-    saved(tmp_path / "a.zarr", Grid(1024, 768, 256, 256))
+    save(tmp_path / "a.zarr", Grid(1024, 768, 256, 256))
     size = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
     assert size <= 1024 * 768 * (store._TILE_BYTES + store._COPY_BYTES)
 
@@ -175,19 +175,19 @@ json_values = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | 
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fuzz") / "a.zarr"
-    saved(path, Grid(8, 8, 8, 8))
+    save(path, Grid(8, 8, 8, 8))
     return path
 
 
 @given(key=st.sampled_from(["shape", "chunks", "compressor", "dimension_separator", "dtype"]), value=json_values)
-def test_damaged_metadata_of_an_array_give_one_line(finished: Path, key: str, value: Any) -> None:
-    array = finished / "0" / OME_04.array
+def test_damaged_metadata_of_an_array_give_one_line(finished_store: Path, key: str, value: Any) -> None:
+    array = finished_store / "0" / OME_04.array
     whole = array.read_text()
     array.write_text(json.dumps(json.loads(whole) | {key: value}))
     try:
         with pytest.raises(InputError):
-            read_region(finished, Box(0, 0, 8, 8))
+            read_region(finished_store, Box(0, 0, 8, 8))
     finally:
         array.write_text(whole)

@@ -39,7 +39,7 @@ def make_latents(
     )
 
 
-def saved(folder: Path, name: str, latents: AnchoredLatents) -> Path:
+def save_latents(folder: Path, name: str, latents: AnchoredLatents) -> Path:
     """The file ``name`` in ``folder`` with ``latents``."""
     latents.save(folder / name)
     return folder / name

@@ -14,21 +14,21 @@ from safetensors.torch import save_file
 from infgen.errors import WorldError
 from infgen.geometry import Span, Window
 from infgen.world.anchors import AnchoredLatents
-from tests.world.latents import S, make_latents, saved
+from tests.world.latents import S, make_latents, save_latents
 
 PERIOD = 60 * S
 
 
 def test_latents_survive_writing_and_reading(tmp_path: Path):
     latents = make_latents(3, -4, period=PERIOD)
-    read = AnchoredLatents.load(saved(tmp_path, "a", latents))
+    read = AnchoredLatents.load(save_latents(tmp_path, "a", latents))
     assert (read.cell_x, read.cell_y, read.period, read.model_sha256) == (3, -4, PERIOD, latents.model_sha256)
     pairs = [(read.z_l, latents.z_l), (read.z_g, latents.z_g), (read.w_plus, latents.w_plus)]
     assert all(torch.equal(a, b) for a, b in [*pairs, *zip(read.noises, latents.noises, strict=True)])
 
 
 def test_equal_latents_give_equal_files(tmp_path: Path):
-    files = [saved(tmp_path, str(i), make_latents()).read_bytes() for i in range(3)]
+    files = [save_latents(tmp_path, str(i), make_latents()).read_bytes() for i in range(3)]
     assert files[0] == files[1] == files[2]
 
 
@@ -88,7 +88,7 @@ def rewritten(path: Path, **changes: object) -> Path:
     ],
 )
 def test_a_file_with_other_entries_is_refused_by_name(tmp_path: Path, changes: dict[str, object], words: str):
-    path = rewritten(saved(tmp_path, "a", make_latents()), **changes)
+    path = rewritten(save_latents(tmp_path, "a", make_latents()), **changes)
     with pytest.raises(WorldError, match=words) as refusal:
         AnchoredLatents.load(path)
     assert str(path) in str(refusal.value)
@@ -107,7 +107,7 @@ def test_a_model_file_is_refused(tiny_model: Path):
 
 @pytest.mark.parametrize("keep", [0, 7, 300, -1])
 def test_a_damaged_file_is_refused(tmp_path: Path, keep: int):
-    path = saved(tmp_path, "a", make_latents())
+    path = save_latents(tmp_path, "a", make_latents())
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(WorldError, match="is damaged or not a safetensors file"):
         AnchoredLatents.load(path)
@@ -121,7 +121,7 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path, monk
 
 
 def test_other_tensors_are_refused(tmp_path: Path):
-    path = saved(tmp_path, "a", make_latents())
+    path = save_latents(tmp_path, "a", make_latents())
     entry = {"infgen": json.dumps(json.loads(_metadata(path)))}
     save_file({"z_l": torch.zeros(1, dtype=torch.float64), "z_g": torch.zeros(1), "x": torch.zeros(1)}, path, entry)
     with pytest.raises(WorldError, match=r"holds x F32, z_g F32, z_l F64; float32 z_l, z_g, w_plus, noise\.0"):

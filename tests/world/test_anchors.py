@@ -28,7 +28,7 @@ from infgen.world.anchors import AnchoredLatents
 from infgen.world.world import World
 from tests.export.files import scaled_model, tiny_file
 from tests.model.scaled import FOUR_LEVELS, NETWORKS, SCALES, halvings, network, six_levels
-from tests.world.latents import SIZES, S, make_latents, saved
+from tests.world.latents import SIZES, S, make_latents, save_latents
 
 PERIOD = 60 * S
 
@@ -46,15 +46,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """a, b, c: blocks of different sizes and heights; p, q: the same for a period."""
     folder = tmp_path_factory.mktemp("anchors")
     for names, period in (("abc", None), ("pqr", PERIOD)):
-        saved(folder, names[0], make_latents(0, -4, seed=1, period=period))
-        saved(folder, names[1], make_latents(5, 3, cells=(7, 6), seed=2, period=period))
-        saved(folder, names[2], make_latents(-3, -9, cells=(12, 8), seed=3, period=period))
+        save_latents(folder, names[0], make_latents(0, -4, seed=1, period=period))
+        save_latents(folder, names[1], make_latents(5, 3, cells=(7, 6), seed=2, period=period))
+        save_latents(folder, names[2], make_latents(-3, -9, cells=(12, 8), seed=3, period=period))
     return folder
 
 
 def world_of(folder: Path, names: str, positions: list[int] | None = None, **values: object) -> World:
     world = World.from_inversions([folder / name for name in names], seed=7, positions=positions)
-    return world.changed(local_truncation=1.0, **values)
+    return world.replace(local_truncation=1.0, **values)
 
 
 cells = st.integers(-30, 30)
@@ -114,16 +114,16 @@ def test_each_noise_is_that_of_the_nearest_anchor_or_else_of_the_seed(
 
 
 def test_edits_win_over_anchors(folder: Path):
-    world = world_of(folder, "a").resampled(Region(0, 0, 64, 64), seed=9, sizes=SIZES)
+    world = world_of(folder, "a").resample(Region(0, 0, 64, 64), seed=9, sizes=SIZES)
     window = Window(Span(0, 4), Span(0, 4))
     assert torch.equal(local(world, window), fields.local_latent(9, window, channels=SIZES.local_channels))
 
 
 @pytest.fixture(scope="module")
-def inverted(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inverted_file(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of an anchor of the tiny model."""
     latents = make_latents(-6, -5, cells=(12, 14), model_sha256=file_hash(tiny_model))
-    return saved(tmp_path_factory.mktemp("inverted"), "photo.safetensors", latents)
+    return save_latents(tmp_path_factory.mktemp("inverted"), "photo.safetensors", latents)
 
 
 def model_of(name: str) -> Path:
@@ -161,7 +161,7 @@ def test_an_anchor_is_drawn_as_it_was_inverted_in_every_tiling(name: str, tiled:
     latents = photograph(name)
     spans, level = latents.spans(), network(name).config.levels
     x, y = (span.noise[2 * level - 1] for span in spans)  # the pixels of that level
-    world = World.from_inversions([saved(tmp_path, "photo.safetensors", latents)], seed=3)
+    world = World.from_inversions([save_latents(tmp_path, "photo.safetensors", latents)], seed=3)
     smallest = tile_px(MIN_TILE_CELLS, levels=level)
     options = Options(tile_px=smallest if tiled else None, device="cpu", halvings=halvings(name))
     drawn = open_studio(world, model=model_of(name), options=options).array(Region(x.start, y.start, x.size, y.size))
@@ -174,7 +174,7 @@ def test_an_anchor_is_drawn_as_it_was_inverted_in_every_tiling(name: str, tiled:
 def test_a_cyclic_world_shows_an_anchor_once_in_every_period(name: str, tmp_path: Path):
     period = 60 * (16 if name == FOUR_LEVELS else 64)
     latents = photograph(name, 57, period=period)
-    world = World.from_inversions([saved(tmp_path, "a", latents)])
+    world = World.from_inversions([save_latents(tmp_path, "a", latents)])
     scale, model = scale_of(name), model_of(name)
     size = 200 << halvings(name), 120 << halvings(name)
     here, there = (world.render(x, -48, *size, model=model, scale=scale) for x in (period - 40, -40 - 4 * period))
@@ -185,7 +185,7 @@ def test_a_cyclic_world_shows_an_anchor_once_in_every_period(name: str, tmp_path
 @pytest.mark.parametrize("name", SCALES)
 def test_an_anchor_of_a_coarser_scale_is_drawn_alike_in_every_tiling(name: str, tmp_path: Path):
     latents = photograph("1/4", sizes=six_levels().config.coarser(2))
-    world = World.from_inversions([saved(tmp_path, "a", latents)], seed=3)
+    world = World.from_inversions([save_latents(tmp_path, "a", latents)], seed=3)
     pixels = latents.pixels
     region = Region(pixels.x.start - 64, pixels.y.start, 320, 192).coarser(halvings(name))
     options = Options(device="cpu", halvings=halvings(name))
@@ -198,17 +198,17 @@ def test_an_anchor_of_a_coarser_scale_is_drawn_alike_in_every_tiling(name: str, 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_photograph_is_seen_at_every_scale(name: str, tmp_path: Path):
-    world = World.from_inversions([saved(tmp_path, "a", photograph(name))], seed=3)
+    world = World.from_inversions([save_latents(tmp_path, "a", photograph(name))], seed=3)
     pixels, scale, model = world.placed_anchors[0].pixels, scale_of(name), model_of(name)
     window = (pixels.x.start, pixels.y.start, 96, 96)
     with_photograph, without = (w.render(*window, model=model, scale=scale) for w in (world, World(seed=3)))
     assert not np.array_equal(with_photograph, without)
 
 
-def test_seeds_change_the_surroundings_of_an_anchor_and_not_the_anchor(inverted: Path, tiny_model: Path):
-    where = AnchoredLatents.load(inverted).pixels
+def test_seeds_change_the_surroundings_of_an_anchor_and_not_the_anchor(inverted_file: Path, tiny_model: Path):
+    where = AnchoredLatents.load(inverted_file).pixels
     region = (where.x.start - 200, where.y.start, where.x.size + 400, where.y.size)
-    one, other = (World.from_inversions([inverted], seed=s).render(*region, model=tiny_model) for s in (1, 2))
+    one, other = (World.from_inversions([inverted_file], seed=s).render(*region, model=tiny_model) for s in (1, 2))
     inside = slice(200, 200 + where.x.size)
     assert np.array_equal(one[:, inside], other[:, inside])
     assert not np.array_equal(one, other)
@@ -249,16 +249,16 @@ def test_a_studio_refuses_worlds_of_other_models(folder: Path, tiny_model: Path)
 
 
 def test_an_altered_file_is_refused(tmp_path: Path):
-    path = saved(tmp_path, "a", make_latents())
+    path = save_latents(tmp_path, "a", make_latents())
     world = World.from_inversions([path])
-    saved(tmp_path, "a", make_latents(seed=1))
-    other = world.changed(anchors=[world.anchors[0].model_copy(update={"sha256": "f" * 64})])
+    save_latents(tmp_path, "a", make_latents(seed=1))
+    other = world.replace(anchors=[world.anchors[0].model_copy(update={"sha256": "f" * 64})])
     with pytest.raises(WorldError, match=r"is not the file of this world \(sha256 [0-9a-f]{12}\.\.\., not f{12}"):
         _ = other.placed_anchors
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path):
-    path = saved(tmp_path, "a", make_latents())
+    path = save_latents(tmp_path, "a", make_latents())
     world = World.from_inversions([path])
     path.unlink()
     other = World.from_json(world.to_json()).in_folder(tmp_path / "elsewhere")
@@ -272,14 +272,14 @@ def test_a_world_without_a_folder_is_refused_with_the_remedy(folder: Path):
 
 
 def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = saved(tmp_path, "once", make_latents(seed=11))
+    path = save_latents(tmp_path, "once", make_latents(seed=11))
     reads = []
     load = AnchoredLatents.load
     monkeypatch.setattr(AnchoredLatents, "load", lambda path: reads.append(path) or load(path))
     world = World.from_inversions([path])
     for cell_x in (0, 40, 80):
         _ = World.from_inversions([path], positions=[cell_x]).placed_anchors
-    local(world.changed(seed=5), Window(Span(0, 3), Span(0, 3)))
+    local(world.replace(seed=5), Window(Span(0, 3), Span(0, 3)))
     assert len(reads) == 1
 
 
@@ -287,7 +287,7 @@ def test_worlds_with_equal_fields_are_equal(folder: Path):
     world = world_of(folder, "ab")
     elsewhere = world.in_folder("/")
     assert (world, hash(world.in_folder(None))) == (elsewhere, hash(world.in_folder(None)))
-    assert world != world.changed(seed=8)
+    assert world != world.replace(seed=8)
 
 
 def test_a_loaded_world_has_the_folder_of_its_file(folder: Path, tmp_path: Path):
@@ -297,7 +297,7 @@ def test_a_loaded_world_has_the_folder_of_its_file(folder: Path, tmp_path: Path)
 
 
 def test_a_change_keeps_the_folder(folder: Path):
-    assert world_of(folder, "ab").changed(seed=8, noise=0.5).folder == folder
+    assert world_of(folder, "ab").replace(seed=8, noise=0.5).folder == folder
 
 
 def test_saving_copies_anchor_files_next_to_the_world(folder: Path, tmp_path: Path):
@@ -313,15 +313,15 @@ def test_saving_does_not_replace_another_file(folder: Path, tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_other_processes_find_the_files(inverted: Path, tiny_model: Path):
-    world = World.from_inversions([inverted], seed=3)
+def test_other_processes_find_the_files(inverted_file: Path, tiny_model: Path):
+    world = World.from_inversions([inverted_file], seed=3)
     studio = open_studio(world, model=tiny_model, options=Options(device="cpu"))
     assert StudioSpec.of(studio).open().scene.world.placed_anchors
 
 
-def test_a_recipe_holds_name_and_hash_of_the_file(inverted: Path):
-    (entry,) = World.from_inversions([inverted]).to_dict()["anchors"]
-    sha256 = hashlib.sha256(inverted.read_bytes()).hexdigest()
+def test_a_recipe_holds_name_and_hash_of_the_file(inverted_file: Path):
+    (entry,) = World.from_inversions([inverted_file]).to_dict()["anchors"]
+    sha256 = hashlib.sha256(inverted_file.read_bytes()).hexdigest()
     assert entry == {"file": "photo.safetensors", "sha256": sha256, "cell_x": -6, "cell_y": -5}
 
 
@@ -359,7 +359,7 @@ def test_inversions_that_make_no_world_are_refused(folder: Path, names: str, arg
 
 def test_inversions_of_different_folders_are_refused(folder: Path, tmp_path: Path):
     with pytest.raises(WorldError, match="are in different folders; move all files of latents into one"):
-        World.from_inversions([folder / "a", saved(tmp_path, "b", make_latents())])
+        World.from_inversions([folder / "a", save_latents(tmp_path, "b", make_latents())])
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "/etc/passwd", "../a", "a/b", "a\\b", "c:a", "a\nb", "a\0"])
@@ -373,4 +373,4 @@ def test_a_file_name_with_a_folder_in_it_is_refused(name: str):
 def test_too_many_anchors_are_refused():
     entry = Anchor(file="a", sha256="0" * 64, cell_x=0, cell_y=0)
     with pytest.raises(WorldError, match="at most 256 items"):
-        World().changed(anchors=(entry,) * 257)
+        World().replace(anchors=(entry,) * 257)

@@ -26,7 +26,7 @@ def run(start: int, size: int) -> Tensor:
     return torch.arange(start, start + size).unsqueeze(0)
 
 
-def centred(size: int) -> Tensor:
+def centre(size: int) -> Tensor:
     """Rows (1, size) with the horizon in the middle."""
     return run(-(size // 2), size)
 
@@ -73,18 +73,18 @@ def test_jitter_shifts_every_channel_by_itself() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(35, 35), (47, 59), (53, 101), (35, 163)])
 def test_test_time_fields_are_centred_rows_and_columns_from_0(height: int, width: int) -> None:
-    assert_equal(encode(run(0, width), centred(height), system="scenery"), official(f"test_coords_{height}x{width}"))
+    assert_equal(encode(run(0, width), centre(height), system="scenery"), official(f"test_coords_{height}x{width}"))
 
 
 def test_the_official_panorama_of_140_cells_is_a_cyclic_world_of_one_turn() -> None:
     assert turns(140) == 1
-    assert_equal(encode(run(0, 140), centred(35), system="scenery", period_cells=140), official("pano_coords_35x140"))
+    assert_equal(encode(run(0, 140), centre(35), system="scenery", period_cells=140), official("pano_coords_35x140"))
 
 
 def test_a_panorama_of_300_cells_turns_twice_where_the_official_one_turns_once() -> None:
     assert turns(300) == 2
     once = official("pano_coords_47x300")[..., torch.arange(0, 600, 2) % 300]
-    assert_equal(encode(run(0, 300), centred(47), system="scenery", period_cells=300), once)
+    assert_equal(encode(run(0, 300), centre(47), system="scenery", period_cells=300), once)
 
 
 def test_a_cell_10_to_the_12_away_is_as_exact_as_its_twin_near_0() -> None:

@@ -126,7 +126,7 @@ def test_any_window_is_cut_from_a_larger_one(case: tuple[World, int], data: st.D
 def test_an_edit_with_the_worlds_own_seed_restores_the_original(case: tuple[World, int], conv: int):
     world, px = case
     whole = Edit(x=px - 100, y=-300, w=200, h=600, seed=world.seed)
-    undone = world.changed(edits=(*world.edits, whole))
+    undone = world.replace(edits=(*world.edits, whole))
     lattice = S >> (conv // 2 + 1)
     inside = Window(positions_in(whole.x, whole.w, spacing=lattice), positions_in(-300, 600, spacing=lattice))
     assert torch.equal(noise(undone, inside, conv), noise(World(seed=2, period=world.period), inside, conv))
@@ -139,7 +139,7 @@ def test_edits_that_a_later_one_hides_can_be_left_out(case: tuple[World, int], d
     region = Region(later.x, later.y, later.w, later.h)
     bare = world.without_edits_inside(region, later.fields)
     assert set(bare.edits) <= set(world.edits)
-    full, short = (w.changed(edits=(*w.edits, later)) for w in (world, bare))
+    full, short = (w.replace(edits=(*w.edits, later)) for w in (world, bare))
     window = data.draw(windows(px, S))
     assert torch.equal(local(full, window), local(short, window))
     assert torch.equal(noise(full, window, 2), noise(short, window, 2))
@@ -242,15 +242,13 @@ REGION = Region(0, -64, 128, 128)
 
 
 def test_resampling_appends_an_edit():
-    world = (
-        World(seed=1).resampled(REGION, seed=4, sizes=SIZES).resampled(REGION, seed=5, sizes=SIZES, fields=["noise"])
-    )
+    world = World(seed=1).resample(REGION, seed=4, sizes=SIZES).resample(REGION, seed=5, sizes=SIZES, fields=["noise"])
     assert [(e.seed, e.fields) for e in world.edits] == [(4, ("local", "noise")), (5, ("noise",))]
 
 
 def test_undoing_an_edit_gives_the_world_before_it():
-    world = World(seed=1).resampled(REGION, seed=4, sizes=SIZES)
-    assert world.resampled(REGION, seed=5, sizes=SIZES).without_last_edit() == world
+    world = World(seed=1).resample(REGION, seed=4, sizes=SIZES)
+    assert world.resample(REGION, seed=5, sizes=SIZES).without_last_edit() == world
 
 
 def test_a_world_without_edits_has_nothing_to_undo():
@@ -261,7 +259,7 @@ def test_a_world_without_edits_has_nothing_to_undo():
 def test_statistics_are_those_of_the_other_region():
     source = Edit(x=-512, y=0, w=256, h=256, seed=3, mean=(4.0,) * 6, std=(0.1,) * 6)
     like = Region(-512, 0, 256, 256)
-    world = World(seed=1, edits=(source,)).resampled(REGION, seed=4, sizes=SIZES, like=like)
+    world = World(seed=1, edits=(source,)).resample(REGION, seed=4, sizes=SIZES, like=like)
     values = local(world, Window(Span(-32, 16), Span(0, 16))).double().flatten(1)
     edit = world.edits[-1]
     assert edit.mean == tuple(values.mean(1).float().tolist())
@@ -280,11 +278,11 @@ def test_statistics_are_those_of_the_other_region():
 )
 def test_an_impossible_resampling_is_refused(region: Region, fields: tuple, like: Region | None, words: str):
     with pytest.raises(WorldError, match=words):
-        World().resampled(region, seed=1, sizes=SIZES, fields=fields, like=like)
+        World().resample(region, seed=1, sizes=SIZES, fields=fields, like=like)
 
 
 def test_noise_of_a_region_without_a_cell_is_drawn_again():
-    assert World().resampled(Region(1, 1, 2, 2), seed=1, sizes=SIZES, fields=["noise"]).edits[0].w == 2
+    assert World().resample(Region(1, 1, 2, 2), seed=1, sizes=SIZES, fields=["noise"]).edits[0].w == 2
 
 
 RECTANGLE = {"x": 0, "y": 0, "w": 10, "h": 10, "seed": 1}
@@ -319,13 +317,13 @@ def test_an_illegal_edit_is_refused_in_one_line(values: dict[str, object], words
 def test_an_edit_wider_than_the_period_is_refused():
     world = World(edits=(Edit(x=0, y=0, w=65, h=9, seed=1),))
     with pytest.raises(WorldError, match="edit 0 is 65 px wide; allowed is at most the period, 64 px"):
-        world.changed(period=64)
+        world.replace(period=64)
 
 
 def test_too_many_edits_are_refused():
     edit = Edit(**RECTANGLE)
     with pytest.raises(WorldError, match=f"at most {MAX_EDITS} items"):
-        World().changed(edits=(edit,) * (MAX_EDITS + 1))
+        World().replace(edits=(edit,) * (MAX_EDITS + 1))
 
 
 def test_statistics_for_another_number_of_channels_are_refused():

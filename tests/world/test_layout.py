@@ -43,7 +43,7 @@ def painted_layout() -> Layout:
 
 
 @st.composite
-def centred(draw: st.DrawFn) -> tuple[ResolvedLayout, Window]:
+def centred_layouts(draw: st.DrawFn) -> tuple[ResolvedLayout, Window]:
     """Centres somewhere, and a window near them."""
     far_x, far_y = draw(FAR), draw(FAR)
     places = draw(st.lists(st.tuples(st.sampled_from("ab"), NEAR, NEAR), min_size=1, max_size=5))
@@ -68,13 +68,13 @@ def of_centres(found: ResolvedLayout, window: Window, period: int | None) -> lis
     return [[style(x, y) for x in range(window.x.start, window.x.stop)] for y in range(window.y.start, window.y.stop)]
 
 
-@given(centred(), PERIODS)
+@given(centred_layouts(), PERIODS)
 def test_a_pixel_has_the_style_of_its_nearest_centre(case: tuple[ResolvedLayout, Window], period: int | None):
     found, window = case
     assert found.labels(window, period=period).tolist() == of_centres(found, window, period)
 
 
-@given(centred(), PERIODS, st.lists(NEAR, min_size=1, max_size=70), st.lists(NEAR, min_size=1, max_size=3))
+@given(centred_layouts(), PERIODS, st.lists(NEAR, min_size=1, max_size=70), st.lists(NEAR, min_size=1, max_size=3))
 def test_single_pixels_have_the_styles_that_they_have_in_a_window(
     case: tuple[ResolvedLayout, Window], period: int | None, across: list[int], down: list[int]
 ):
@@ -84,7 +84,7 @@ def test_single_pixels_have_the_styles_that_they_have_in_a_window(
     assert found.labels_at(xs, ys, period=period).tolist() == expected
 
 
-@given(centred(), st.none() | st.integers(1, 30), st.integers(1, 12))
+@given(centred_layouts(), st.none() | st.integers(1, 30), st.integers(1, 12))
 def test_positions_apart_have_the_styles_of_their_pixels(
     case: tuple[ResolvedLayout, Window], turns: int | None, step: int
 ):
@@ -106,7 +106,7 @@ def test_a_coarse_map_of_a_giant_region_is_exact_on_the_line_between_two_centres
     assert found.labels_at([-1, 0, 1], [0, 1, -far, far]).tolist() == [[0, 0, 1], [0, 1, 1]] * 2
 
 
-@given(centred(), PERIODS, st.data())
+@given(centred_layouts(), PERIODS, st.data())
 def test_a_smaller_window_is_a_cut_of_a_larger_one(
     case: tuple[ResolvedLayout, Window], period: int | None, data: st.DataObject
 ):

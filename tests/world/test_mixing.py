@@ -72,13 +72,13 @@ def test_no_centre_at_all_is_an_error() -> None:
         nearest_styles([], Window(Span(0, 1), Span(0, 1)))
 
 
-def counted(labels: Labels, window: Window) -> StyleCounts:
+def count(labels: Labels, window: Window) -> StyleCounts:
     return StyleCounts.of(labels, window, styles=tuple(int(n) for n in np.unique(labels)))
 
 
 def counts(centres: list[Centre], x: Span, y: Span, spacing: int, transition: int) -> StyleCounts:
     window = covering(x, y, spacing=spacing, transition=transition)
-    return counted(nearest_styles(centres, window), window)
+    return count(nearest_styles(centres, window), window)
 
 
 @given(CENTRES, st.sampled_from([1, 3, 15]), st.sampled_from([1, 2, 16]))
@@ -116,7 +116,7 @@ def test_a_part_of_a_window_has_the_weights_of_the_whole(centres: list[Centre], 
 
 def test_a_square_that_leaves_the_window_is_an_error() -> None:
     window = Window(Span(0, 20), Span(0, 20))
-    found = counted(np.zeros((20, 20), np.int32), window)
+    found = count(np.zeros((20, 20), np.int32), window)
     with pytest.raises(ValueError, match="leave the window"):
         found.weights(Span(0, 4), Span(8, 4), spacing=1, transition=3)
 
@@ -149,7 +149,7 @@ def test_the_official_weights_are_shares_of_squares_of_the_official_map(data: di
     side, reach = int(data["blur_kernel"]), int(data["blur_kernel"]) // 2
     height, width = data["nearest_index"].shape
     labels = np.pad(data["nearest_index"], reach, mode="edge").astype(np.int32)
-    found = counted(labels, Window(Span(-reach, width + 2 * reach), Span(-reach, height + 2 * reach)))
+    found = count(labels, Window(Span(-reach, width + 2 * reach), Span(-reach, height + 2 * reach)))
     weights = found.weights(Span(0, width), Span(0, height), spacing=1, transition=side)
     weights = oracle.select(data, "map_pixel", weights[None])
     np.testing.assert_allclose(weights, data["map_pixel"], atol=3e-4 if side > 100 else 1e-5)

@@ -11,7 +11,7 @@ from infgen.geometry import Span, Window
 from infgen.world import fields, world_fields
 from infgen.world.surroundings import KEPT_CELLS, columns_of_photograph
 from infgen.world.world import World
-from tests.world.latents import SIZES, S, make_latents, saved
+from tests.world.latents import SIZES, S, make_latents, save_latents
 
 REACH = 20
 CELLS = (7, 14)  # rows, columns
@@ -22,13 +22,13 @@ PERIOD = 48 * S
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("surroundings")
-    saved(folder, "a", make_latents(0, -4, cells=CELLS, seed=1))
-    saved(folder, "p", make_latents(0, -4, cells=CELLS, seed=1, period=PERIOD))
+    save_latents(folder, "a", make_latents(0, -4, cells=CELLS, seed=1))
+    save_latents(folder, "p", make_latents(0, -4, cells=CELLS, seed=1, period=PERIOD))
     return folder
 
 
 def world_of(folder: Path, name: str = "a", *, seed: int = 7, reach: int | None = REACH) -> World:
-    return World.from_inversions([folder / name], seed=seed, reach=reach).changed(local_truncation=1.0)
+    return World.from_inversions([folder / name], seed=seed, reach=reach).replace(local_truncation=1.0)
 
 
 def columns(world: World, start: int, count: int) -> Tensor:

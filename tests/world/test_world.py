@@ -44,7 +44,7 @@ def test_a_world_that_schema_1_can_express_is_written_in_schema_1():
     text = World(seed=3, truncation=0.5, local_truncation=1.0).to_json()
     assert '"schema": 1' in text
     assert "local_truncation" not in text
-    assert World.from_json(text).changed(local_truncation=0.5) == World(seed=3, truncation=0.5, local_truncation=0.5)
+    assert World.from_json(text).replace(local_truncation=0.5) == World(seed=3, truncation=0.5, local_truncation=0.5)
 
 
 def test_a_new_world_is_written_with_its_schema_and_both_truncations():
@@ -66,7 +66,7 @@ seeds = st.integers(-(2**63), 2**64 - 1)
 
 @given(seeds, st.floats(-2, 2), st.none() | st.integers(1, 2**40), st.none() | seeds)
 def test_a_world_survives_writing_and_reading(seed, truncation, period, style_seed):
-    world = World().changed(seed=seed, truncation=truncation, period=period, style_seed=style_seed)
+    world = World().replace(seed=seed, truncation=truncation, period=period, style_seed=style_seed)
     assert World.from_json(world.to_json()) == world
 
 
@@ -78,30 +78,30 @@ def two_styles(**values: object) -> ResolvedLayout:
 
 
 def test_a_world_with_a_layout_survives_writing_and_reading_to_the_last_bit():
-    world = World(truncation=0.7).changed(layout=two_styles())
+    world = World(truncation=0.7).replace(layout=two_styles())
     assert World.from_json(world.to_json()) == world
     assert World.from_json(json.dumps(world.to_dict())) == world
 
 
 def test_a_layout_is_given_as_an_object_or_as_its_values():
     layout = two_styles()
-    assert World().changed(layout=layout.model_dump(by_alias=True)) == World().changed(layout=layout)
+    assert World().replace(layout=layout.model_dump(by_alias=True)) == World().replace(layout=layout)
 
 
 def test_a_change_keeps_the_layout():
     layout = two_styles()
-    assert World().changed(layout=layout).changed(seed=3).layout is layout
+    assert World().replace(layout=layout).replace(seed=3).layout is layout
 
 
 @pytest.mark.parametrize("change", [{"style_seed": 1}, {"mix_seed": 1, "crossover": 2}])
 def test_a_style_next_to_a_layout_is_refused(change: dict[str, int]):
     with pytest.raises(WorldError, match="style has no effect next to layout; leave one out"):
-        World().changed(layout=two_styles()).changed(**change)
+        World().replace(layout=two_styles()).replace(**change)
 
 
 def test_an_illegal_layout_in_a_world_is_refused_by_name():
     with pytest.raises(WorldError, match=r"world: layout\.transition is 0"):
-        World().changed(layout=two_styles().model_dump(by_alias=True) | {"transition": 0})
+        World().replace(layout=two_styles().model_dump(by_alias=True) | {"transition": 0})
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ BLOCK = {"file": "a", "sha256": "0" * 64, "cell_x": 0, "cell_y": 0}
 STATISTICS = {"fields": ["local"], "mean": [0.5], "std": [0.1]}
 
 
-def changed(entry: dict[str, object], more: list[str]) -> st.SearchStrategy[dict[str, object]]:
+def change_entry(entry: dict[str, object], more: list[str]) -> st.SearchStrategy[dict[str, object]]:
     """``entry`` with some values replaced, some added and some left out."""
     changes = st.dictionaries(st.sampled_from([*entry, *more]), values, max_size=2)
     left_out = st.sets(st.sampled_from(list(entry)), max_size=1)
@@ -164,8 +164,10 @@ def changed(entry: dict[str, object], more: list[str]) -> st.SearchStrategy[dict
 
 
 @given(
-    st.lists(changed(RECTANGLE, ["fields", "mean", "std", "z"]) | changed(RECTANGLE | STATISTICS, []), max_size=3),
-    st.lists(changed(BLOCK, ["z"]), max_size=3) | values,
+    st.lists(
+        change_entry(RECTANGLE, ["fields", "mean", "std", "z"]) | change_entry(RECTANGLE | STATISTICS, []), max_size=3
+    ),
+    st.lists(change_entry(BLOCK, ["z"]), max_size=3) | values,
     st.none() | st.integers(1, 2**41),
 )
 def test_no_edits_and_anchors_give_anything_but_a_world_or_a_refusal(edits, anchors, period):
@@ -231,12 +233,12 @@ def test_a_period_that_is_no_multiple_of_the_cell_is_refused_with_the_nearest():
 
 def test_a_crossover_past_the_models_rows_is_refused():
     with pytest.raises(WorldError, match="1 to 9"):
-        check_world(World().changed(mix_seed=1, crossover=10), preset("tiny"))
+        check_world(World().replace(mix_seed=1, crossover=10), preset("tiny"))
 
 
 def test_mixing_changes_the_later_rows_only(tiny: Generator):
     plain, mixed = (
-        world_palette(w, tiny).styles.w_plus[0] for w in (World(), World().changed(mix_seed=9, crossover=4))
+        world_palette(w, tiny).styles.w_plus[0] for w in (World(), World().replace(mix_seed=9, crossover=4))
     )
     same = (plain == mixed).all(1)
     assert same.tolist() == [True] * 4 + [False] * 5

@@ -141,6 +141,6 @@ def _draw_pair(painter: Painter, seed: int, index: int, variant: str) -> torch.T
     first = place(painter.config, painter.scale, index, seed=seed, purpose="diversity a")
     world: World = sample(seed, index, purpose=f"diversity {variant}").world
     if variant == "same style":
-        world = world.changed(style_seed=first.world.style_seed)
+        world = world.replace(style_seed=first.world.style_seed)
     pixels = torch.from_numpy(painter.draw(world, first.region)).to(painter.device)
     return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1

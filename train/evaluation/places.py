@@ -77,7 +77,7 @@ def place(
         x, y = region.x, region.y
     if styles is None:
         return Place(first.world, Region(x, y, scale.patch_px, scale.patch_px))
-    world = first.world.changed(
+    world = first.world.replace(
         layout=_layout(styles, x, scale.view_px, seed=first.world.seed, halvings=config.halvings)
     )
     x += _up_to(styles * scale.view_px - scale.patch_px, rng)
@@ -90,10 +90,10 @@ def places(
     """The first ``n`` places, each region ``times`` larger about the horizon; see ``place`` and ``scaled``."""
     for i in range(n):
         found = place(config, scale, i, seed=seed, styles=styles)
-        yield replace(found, region=scaled(found.region, times))
+        yield replace(found, region=scale_region(found.region, times))
 
 
-def scaled(region: Region, scale: int) -> Region:
+def scale_region(region: Region, scale: int) -> Region:
     """``region`` made ``scale`` times larger about the point of the horizon (y = 0) below or above its centre.
 
     Row r of the patch becomes rows scale*r and on, so the larger picture, brought to the size of a patch, shows sky and
@@ -113,7 +113,7 @@ def with_anchors(world: World, scale: Scale, *, x: int, width_px: int) -> World:
     layout = _layout(
         -(-width_px // step) + 1, x - step // 2, step, seed=world.seed, halvings=scale.halvings, transition=transition
     )
-    return world.changed(layout=layout)
+    return world.replace(layout=layout)
 
 
 def _layout(

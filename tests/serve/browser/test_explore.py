@@ -60,7 +60,7 @@ def test_tiles_in_the_middle_of_the_view_come_first(visit: Open) -> None:
 
 def test_tiles_show_the_served_pixels(visit: Open) -> None:
     page = visit()
-    assert np.abs(page.tile(0, -1, -1).astype(int) - page.served(0, -1, -1, "webp")).max() <= 1
+    assert np.abs(page.tile(0, -1, -1).astype(int) - page.fetch_tile(0, -1, -1, "webp")).max() <= 1
 
 
 def test_dragging_far_and_back_shows_the_same_pixels(visit: Open) -> None:
@@ -82,7 +82,7 @@ def test_a_drag_moves_the_view_by_its_own_length(visit: Open) -> None:
 def test_a_link_to_a_far_place_shows_the_tiles_of_that_place(visit: Open) -> None:
     page = visit(f"seed=7&x={FAR}&y={-FAR}&z=0")
     x, y = FAR // 256, -FAR // 256
-    assert np.abs(page.tile(0, x, y).astype(int) - page.served(0, x, y, "webp")).max() <= 1
+    assert np.abs(page.tile(0, x, y).astype(int) - page.fetch_tile(0, x, y, "webp")).max() <= 1
 
 
 def test_a_far_place_is_drawn_at_its_exact_px(visit: Open) -> None:

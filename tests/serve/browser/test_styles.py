@@ -43,10 +43,10 @@ def test_two_styles_fade_into_each_other_as_the_document_says(visit: Open, scale
     carry(page, 3, 700, 140)
     carry(page, 5, 1100, 340)
     shown = page.tile(0, 1, -1).astype(int)
-    assert np.abs(shown - page.served(0, 1, -1, "webp")).max() <= 1
+    assert np.abs(shown - page.fetch_tile(0, 1, -1, "webp")).max() <= 1
     world = World.create(**page.record["world"])
     expected = world.render(256, -256, 256, 256, model=str(scaled_model)).astype(int)
-    different = np.abs(page.served(0, 1, -1, "png") - expected) > 1
+    different = np.abs(page.fetch_tile(0, 1, -1, "png") - expected) > 1
     assert different.mean() < 0.001
 
 

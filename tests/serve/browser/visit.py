@@ -38,7 +38,7 @@ _SETTLED = """() => !document.body.classList.contains("pending")
 _PNG = """shown => document.querySelector(`canvas[data-shown="${shown}"]`).toDataURL()"""
 
 
-def decoded(picture: bytes) -> Picture:
+def decode(picture: bytes) -> Picture:
     """The pixels of an encoded picture, (h, w, 3)."""
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
@@ -100,19 +100,19 @@ class Visit:
     def tile(self, z: int, x: int, y: int) -> Picture:
         """The pixels of one tile in the page, (256, 256, 3)."""
         shown = f"{self.record['revision']}/{z}/{x}/{y}"
-        return decoded(base64.b64decode(self.page.evaluate(_PNG, shown).partition(",")[2]))
+        return decode(base64.b64decode(self.page.evaluate(_PNG, shown).partition(",")[2]))
 
-    def served(self, z: int, x: int, y: int, suffix: str) -> Picture:
+    def fetch_tile(self, z: int, x: int, y: int, suffix: str) -> Picture:
         """The pixels of one tile as the server gives it: png is exact, webp is what the page shows."""
         path = f"worlds/{self.place['world']}/{self.record['revision']}/tiles/{z}/{x}/{y}.{suffix}"
-        return decoded(self.page.request.get(f"{self.address}{API}/{path}").body())
+        return decode(self.page.request.get(f"{self.address}{API}/{path}").body())
 
     def picture(self) -> Picture:
         """What the window shows of the canvas, without anything that floats over it, (h, w, 3)."""
         self.page.evaluate(_BARE, "hidden")
         shot = self.page.screenshot()
         self.page.evaluate(_BARE, "")
-        return decoded(shot)
+        return decode(shot)
 
     def panel(self, name: str) -> None:
         """Open a panel."""

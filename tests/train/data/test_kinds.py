@@ -18,7 +18,7 @@ from tests.train.photos import landscape, tar_of, zip_of
 VIEW, PATCH = 40, 24
 
 
-def encoded(kind: str, **options: object) -> bytes:
+def encode(kind: str, **options: object) -> bytes:
     heif.register()
     buffer = io.BytesIO()
     Image.fromarray(landscape(1, height=50, width=60)).save(buffer, kind, **options)
@@ -45,7 +45,7 @@ def kinds(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, kind in USED.items():
-        (folder / name).write_bytes(encoded(kind))
+        (folder / name).write_bytes(encode(kind))
     return folder
 
 
@@ -82,7 +82,7 @@ def test_files_that_are_not_photographs_are_counted_and_named(kinds: Path) -> No
 def test_links_are_followed_once_and_dangling_ones_are_named(kinds: Path) -> None:
     outside = kinds.parent / "outside"
     (outside / "deep").mkdir(parents=True)
-    (outside / "deep" / "z.png").write_bytes(encoded("PNG"))
+    (outside / "deep" / "z.png").write_bytes(encode("PNG"))
     (kinds / "folder").symlink_to(outside)
     (outside / "loop").symlink_to(kinds)
     (kinds / "good.png").symlink_to(outside / "deep" / "z.png")
@@ -122,8 +122,8 @@ def colours(content: bytes, folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF"])
 def test_training_applies_the_colour_profile(kind: str, tmp_path: Path) -> None:
-    trained, outpainted = colours(encoded(kind, icc_profile=profile("p3")), tmp_path)
-    plain, _ = colours(encoded(kind), tmp_path)
+    trained, outpainted = colours(encode(kind, icc_profile=profile("p3")), tmp_path)
+    plain, _ = colours(encode(kind), tmp_path)
     assert np.abs(trained - outpainted).max() <= 1
     assert np.abs(trained - plain).mean() > 1
 
@@ -155,5 +155,5 @@ def test_remarks_do_not_depend_on_the_limit_of_pixels(
 def test_the_orientation_of_avif_is_applied(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = read_photo(encoded("AVIF", exif=exif), short_px=50)
+    found = read_photo(encode("AVIF", exif=exif), short_px=50)
     assert (found.width, found.height) == ((60, 50) if orientation == 1 else (50, 60))

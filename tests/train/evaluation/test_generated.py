@@ -13,7 +13,7 @@ from infgen.model.generator import Generator
 from infgen.train.evaluation import generated
 from infgen.train.evaluation.generated import patches, shrink, strip_crops
 from infgen.train.evaluation.painter import Painter
-from infgen.train.evaluation.places import patch_region, sample, scaled
+from infgen.train.evaluation.places import patch_region, sample, scale_region
 from infgen.train.presets import VERTICAL_STARTS
 from infgen.train.sampling import FIRST_ROW
 
@@ -50,7 +50,7 @@ def test_a_sample_is_exactly_one_training_window() -> None:
 
 @given(st.integers(-500, 500), st.integers(-500, 500), st.integers(1, 400), st.integers(1, 16))
 def test_a_larger_picture_keeps_its_shares_of_sky_and_ground(x: int, y: int, side: int, scale: int) -> None:
-    larger = scaled(Region(x, y, side, side), scale)
+    larger = scale_region(Region(x, y, side, side), scale)
     assert (larger.w, larger.h) == (scale * side, scale * side)
     assert larger.y == scale * y  # rows above the horizon, times the scale
     assert abs((2 * larger.x + larger.w) - (2 * x + side)) <= 1  # the same centre
@@ -58,7 +58,7 @@ def test_a_larger_picture_keeps_its_shares_of_sky_and_ground(x: int, y: int, sid
 
 def test_scale_1_is_the_patch_itself() -> None:
     region = Region(-7, 13, 101, 101)
-    assert scaled(region, 1) == region
+    assert scale_region(region, 1) == region
 
 
 def test_samples_do_not_depend_on_how_many_are_drawn(painter: Painter) -> None:

@@ -58,11 +58,11 @@ def test_safetensors_give_the_same_network(weights: Path, tmp_path: Path) -> Non
 def test_without_a_file_pytorchs_cache_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def cached(url: str, **options: object) -> object:
+    def find_cached(url: str, **options: object) -> object:
         asked.append(url)
         return tiny_inception_state()
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", cached)
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", find_cached)
     InceptionFeatures()
     assert asked == ["https://example.org/weights.pth"]
 

@@ -17,7 +17,7 @@ COARSE, QUARTER, HALF, FULL = judged_scales(preset("tiny-scales"))
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mixed_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photographs with short sides of 120, 220 and 400 px."""
     folder = tmp_path_factory.mktemp("mixed")
     for i, height in enumerate((120, 220, 400)):
@@ -25,31 +25,31 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_photographs_take_part_where_they_are_large_enough(mixed: Path) -> None:
-    assert [len(photos) for photos in open_photographs(mixed, (COARSE, QUARTER, HALF))[0]] == [3, 2, 1]
+def test_photographs_take_part_where_they_are_large_enough(mixed_folder: Path) -> None:
+    assert [len(photos) for photos in open_photographs(mixed_folder, (COARSE, QUARTER, HALF))[0]] == [3, 2, 1]
 
 
-def test_photographs_that_no_scale_can_use_are_listed_with_a_reason(mixed: Path) -> None:
-    _, skipped = open_photographs(mixed, (QUARTER, HALF))
+def test_photographs_that_no_scale_can_use_are_listed_with_a_reason(mixed_folder: Path) -> None:
+    _, skipped = open_photographs(mixed_folder, (QUARTER, HALF))
     assert [skip.reason for skip in skipped] == ["500 x 120 px is too small; the short side must be at least 197 px"]
 
 
-def test_views_and_patches_are_those_of_the_scale(mixed: Path) -> None:
-    (photos,), _ = open_photographs(mixed, (COARSE,))
+def test_views_and_patches_are_those_of_the_scale(mixed_folder: Path) -> None:
+    (photos,), _ = open_photographs(mixed_folder, (COARSE,))
     assert min(photos.view(2).shape[:2]) == 98
     assert photos.patch(0, seed=0)[0].shape == (3, 93, 93)
 
 
-def test_photographs_of_one_scale_are_a_photo_set(mixed: Path) -> None:
-    (photos,), _ = open_photographs(mixed, (QUARTER,))
-    expected, _ = PhotoSet.open(mixed, view_px=197, patch_px=101)
+def test_photographs_of_one_scale_are_a_photo_set(mixed_folder: Path) -> None:
+    (photos,), _ = open_photographs(mixed_folder, (QUARTER,))
+    expected, _ = PhotoSet.open(mixed_folder, view_px=197, patch_px=101)
     assert photos.fingerprint == expected.fingerprint
 
 
-def test_a_scale_without_photographs_is_refused_with_the_sizes_found(mixed: Path) -> None:
+def test_a_scale_without_photographs_is_refused_with_the_sizes_found(mixed_folder: Path) -> None:
     said = r"large enough for scale 1, whose views are 788 px high; the short sides of 3 photographs are 120 to 400 px: add"
     with pytest.raises(InputError, match=said):
-        open_photographs(mixed, (COARSE, QUARTER, HALF, FULL))
+        open_photographs(mixed_folder, (COARSE, QUARTER, HALF, FULL))
 
 
 def test_photographs_of_one_size_are_refused_with_that_size(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_damaged_photographs_are_refused_as_such(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def coloured(tmp_path_factory: pytest.TempPathFactory) -> PhotoSet:
+def coloured_set(tmp_path_factory: pytest.TempPathFactory) -> PhotoSet:
     """Seven plain photographs, photograph i of red 30 * i."""
     folder = tmp_path_factory.mktemp("coloured")
     for i in range(7):
@@ -78,25 +78,28 @@ def reds(half: Half) -> list[int]:
     return [int(half.view(i)[0, 0, 0]) for i in range(len(half))]
 
 
-def test_halves_share_no_photograph_and_miss_none(coloured: PhotoSet) -> None:
-    one, other = (reds(half) for half in halves(coloured, seed=0))
+def test_halves_share_no_photograph_and_miss_none(coloured_set: PhotoSet) -> None:
+    one, other = (reds(half) for half in halves(coloured_set, seed=0))
     assert (len(one), len(other)) == (4, 3)
     assert sorted(one + other) == [30 * i for i in range(7)]
 
 
-def test_another_seed_gives_other_halves(coloured: PhotoSet) -> None:
-    assert len({tuple(sorted(reds(halves(coloured, seed=seed)[0]))) for seed in range(5)}) > 1
+def test_another_seed_gives_other_halves(coloured_set: PhotoSet) -> None:
+    assert len({tuple(sorted(reds(halves(coloured_set, seed=seed)[0]))) for seed in range(5)}) > 1
 
 
-def test_patches_of_a_half_show_each_of_its_photographs(coloured: PhotoSet) -> None:
-    half = halves(coloured, seed=0)[1]
+def test_patches_of_a_half_show_each_of_its_photographs(coloured_set: PhotoSet) -> None:
+    half = halves(coloured_set, seed=0)[1]
     shown = [int(half.patch(i, seed=3)[0][0].float().mean()) for i in range(6)]
     assert sorted(shown) == sorted(2 * reds(half))
 
 
-def test_halves_have_fingerprints_of_their_own(coloured: PhotoSet) -> None:
-    one, other = halves(coloured, seed=0)
-    assert len({one.fingerprint, other.fingerprint, coloured.fingerprint, halves(coloured, seed=1)[0].fingerprint}) == 4
+def test_halves_have_fingerprints_of_their_own(coloured_set: PhotoSet) -> None:
+    one, other = halves(coloured_set, seed=0)
+    assert (
+        len({one.fingerprint, other.fingerprint, coloured_set.fingerprint, halves(coloured_set, seed=1)[0].fingerprint})
+        == 4
+    )
 
 
 def test_a_patch_of_a_half_is_a_window_of_its_view_or_its_mirror_image(tmp_path: Path) -> None:

@@ -133,12 +133,12 @@ def test_pictures_over_the_limit_are_refused_before_anything_is_drawn(measure: M
 # Distances of photographs
 
 
-def blurred(patch: Tensor) -> Tensor:
+def blur(patch: Tensor) -> Tensor:
     soft = F.avg_pool2d(patch[None].float(), 15, stride=1, padding=7, count_include_pad=False)[0]
     return soft.round().to(torch.uint8)
 
 
-def reddened(patch: Tensor) -> Tensor:
+def redden(patch: Tensor) -> Tensor:
     shift = torch.tensor([80.0, 0.0, -80.0])[:, None, None]
     return (patch + shift).clamp(0, 255).to(torch.uint8)
 
@@ -151,7 +151,7 @@ def distances_of(one: Photos, other: Photos, network: FeatureNetwork, n: int) ->
         return found[network.name][:, ::20]  # the rest would only cost time
 
     first = features(one, torch.clone, 0)
-    plain, soft, red = (distances.frechet(first, features(other, c, 1)) for c in (torch.clone, blurred, reddened))
+    plain, soft, red = (distances.frechet(first, features(other, c, 1)) for c in (torch.clone, blur, redden))
     return plain, soft, red
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from infgen.train.networks.discriminator import PaperDiscriminator
 from tests import oracle
-from tests.model.networks import stored
+from tests.model.networks import read_weights
 
 PATCH_PX = 101
 _RULES = (
@@ -50,7 +50,7 @@ def rename_tensors(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def official_discriminator(*, group: int = 16) -> PaperDiscriminator:
     """Load the reduced discriminator of the official values."""
     discriminator = PaperDiscriminator(PATCH_PX, width=1 / 32, head_channels=16, group=group)
-    discriminator.load_state_dict(rename_tensors(stored(oracle.load("discriminator_small"))))
+    discriminator.load_state_dict(rename_tensors(read_weights(oracle.load("discriminator_small"))))
     return discriminator
 
 
