@@ -59,8 +59,8 @@ class Storage:
                     logger.info("removed %d bytes of the data folder to make room", freed)
             if self.used_bytes + size > self.limit:
                 raise StorageError(
-                    f"{size} bytes do not fit: the server stores {self.used_bytes >> 20} of {self.limit >> 20} MiB; delete worlds or "
-                    f"jobs, or raise {MAX_DATA_MB.name}"
+                    f"{size} bytes do not fit: the server stores {self.used_bytes >> 20} of {self.limit >> 20} MiB; "
+                    f"delete worlds or jobs, or raise {MAX_DATA_MB.name}"
                 )
 
     def usable(self) -> bool:
