@@ -27,18 +27,16 @@ from infgen.rendering.palette import world_palette
 from infgen.rendering.plan import make_plan, tile_option_cells
 from infgen.rendering.render import Scene, batch_inputs
 
-ROUND_SECONDS = 6.0  # of measuring one combination, at least two rounds
-
 
 def numbers(text: str) -> list[int]:
     """Whole numbers between commas."""
     return [int(part) for part in text.split(",")]
 
 
-def exported(
+def export(
     model: Path, generator: Generator, folder: Path, cells: int, styles: int, precision: Precision
 ) -> OnnxEngine:
-    """An engine for tiles of so many cells."""
+    """Export an engine for tiles of so many cells."""
     path = folder / f"{cells}.onnx"
     export_onnx(
         generator, path, model_sha256=file_hash(model), cells=(cells, cells), styles=styles, precision=precision
@@ -47,8 +45,13 @@ def exported(
 
 
 @torch.inference_mode()
-def compare(generator: Generator, onnx: OnnxEngine, *, batch: int, styles: int) -> tuple[float, float, Ratio, float]:
-    """(seconds of eager, seconds of ONNX Runtime, their ratio, largest difference in steps of 255)."""
+def compare(
+    generator: Generator, onnx: OnnxEngine, *, batch: int, styles: int, seconds: float
+) -> tuple[float, float, Ratio, float]:
+    """(seconds of eager, seconds of ONNX Runtime, their ratio, largest difference in steps of 255).
+
+    ``seconds``: how long to measure, at least two rounds.
+    """
     assert onnx.fixed_cells is not None
     side = tile_px(onnx.fixed_cells[0], levels=generator.config.levels) - generator.config.cell_px - 4
     plan = make_plan(
@@ -61,23 +64,23 @@ def compare(generator: Generator, onnx: OnnxEngine, *, batch: int, styles: int) 
     pictures = [engine.render_float(inputs) for engine in engines]
     works = [lambda engine=engine: engine.render_float(inputs) for engine in engines]
     first = lockstep(works, rounds=1)
-    rounds = max(2, round(ROUND_SECONDS / sum(turns[0].seconds for turns in first)))
+    rounds = max(2, round(seconds / sum(turns[0].seconds for turns in first)))
     eager, other = ([turn.seconds for turn in turns] for turns in lockstep(works, rounds=rounds))
     apart = float((pictures[0] - pictures[1]).abs().max()) * 127.5
     return sum(eager) / len(eager), sum(other) / len(other), Ratio.of(other, eager), apart
 
 
 def rows(
-    model: Path, tiles: list[int], batches: list[int], styles: int, precision: Precision
+    model: Path, tiles: list[int], batches: list[int], styles: int, precision: Precision, seconds: float
 ) -> Iterator[tuple[str, ...]]:
     """One for each tile and batch."""
     generator = Generator.from_pretrained(model)
     for tile in tiles:
         cells = tile_option_cells(tile, levels=generator.config.levels)
         with TemporaryDirectory() as folder:
-            onnx = exported(model, generator, Path(folder), cells, styles, precision)
+            onnx = export(model, generator, Path(folder), cells, styles, precision)
             for batch in batches:
-                eager, other, ratio, apart = compare(generator, onnx, batch=batch, styles=styles)
+                eager, other, ratio, apart = compare(generator, onnx, batch=batch, styles=styles, seconds=seconds)
                 values = (f"{eager:.4f}", f"{other:.4f}", f"{ratio.median:.2f}", f"{ratio.mean:.2f}", f"{apart:.4f}")
                 yield (f"{tile} px", str(batch), *values)
 
@@ -90,6 +93,7 @@ def rows(
 @click.option("--styles", default=1, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True, help="Of the ONNX file.")
 @click.option("--threads", type=int)
+@click.option("--seconds", default=6.0, show_default=True, help="Measure each combination for so long.")
 def main(
     model: str | None,
     preset: str | None,
@@ -98,13 +102,14 @@ def main(
     styles: int,
     precision: Precision,
     threads: int | None,
+    seconds: float,
 ) -> None:
     """Measure; see the module's docstring."""
     if threads is not None:
         torch.set_num_threads(threads)
     table = Table("tile", "batch", "PyTorch s", "ONNX Runtime s", "ratio", "of means", "apart")
     with model_file(model=model, preset_name=preset) as path:
-        for row in rows(path, numbers(tiles), numbers(batches), styles, precision):
+        for row in rows(path, numbers(tiles), numbers(batches), styles, precision, seconds):
             console.print(*row)
             table.add_row(*row)
         console.print(f"{path.name}, {styles} styles, {precision} in ONNX Runtime, fp32 in PyTorch; {machine()}")

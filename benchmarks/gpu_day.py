@@ -74,7 +74,7 @@ STEPS = (
         "tests",
         150,
         _words("-m pytest -m gpu -q -rfE --durations 5 tests"),
-        _words("-m pytest -m gpu -q --collect-only tests/train/test_gpu.py tests/export/test_tensorrt_gpu.py"),
+        _words("-m pytest -m gpu -q --collect-only tests/train/test_gpu.py"),
     ),
     Step(
         "precisions",
@@ -99,7 +99,7 @@ STEPS = (
         "ONNX Runtime",
         60,
         _words("-m benchmarks.engines --tiles 485,997 --batches 1,4 --precision fp16"),
-        _words("-m benchmarks.engines --preset tiny --tiles 101 --batches 1 --threads 1"),
+        _words("-m benchmarks.engines --preset tiny --tiles 101 --batches 1 --threads 1 --seconds 0"),
     ),
     Step(
         "TensorRT",
@@ -111,7 +111,7 @@ STEPS = (
         "training step",
         90,
         _words(f"{_STEP} training --device cuda"),
-        _words(f"{_STEP} training --device cpu --preset tiny-scales --steps 4 --precision fp32"),
+        _words(f"{_STEP} training --device cpu --preset tiny-scales --steps 2 --precision fp32"),
     ),
     Step(
         "two processes",
