@@ -12,6 +12,7 @@ from infgen.errors import InputError, LimitError
 
 PX_LIMIT = 2**40  # corners of every window lie within +-2**40 px of the world
 STRUCTURE_HALO = 12  # cells that the four 7x7 convolutions of G_S remove on each side: 4 * 3
+TEXTURE_HALO = 3  # upper bound of the cells that the convolutions of G_T reach
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import click
 from infgen.atomic import check_output
 from infgen.cli.options import MODEL_VARIABLE, MODELS_HELP
 from infgen.errors import InputError
-from infgen.geometry import STRUCTURE_HALO, Region, cell_px
+from infgen.geometry import STRUCTURE_HALO, TEXTURE_HALO, Region, cell_px
 from infgen.inputs import check_outputs
 from infgen.lock import lock_output
 from infgen.model.checkpoint import resolve
@@ -21,7 +21,6 @@ from infgen.world.edits import FIELDS, Edit, FieldName
 from infgen.world.world import World
 from infgen.world.world_fields import Sizes
 
-TEXTURE_HALO = 3  # upper bound of the cells that the convolutions of G_T reach
 _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,15})\s*,\s*([0-9]{1,15})\s*")
 
 

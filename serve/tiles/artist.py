@@ -73,6 +73,7 @@ class TileArtist:
         self._levels = zoom_levels(studio)
         self._batch = GPU_BATCH if studio.scene.engine.device.type == "cuda" else 1
         self._unit = _flops(studio, _square(0, TILE_PX))
+        self.cell_px = studio.generator.config.cell_px  # px of the world, at every level
         self._costs = {z: self._flops(z) / self._unit for z in self._levels}
 
     @property

@@ -20,6 +20,7 @@ from infgen.serve.fair_lock import FairLock
 from infgen.serve.metrics import Metrics
 from infgen.serve.tiles.artist import Address, TileArtist
 from infgen.serve.tiles.cache import DiskCache, MemoryCache
+from infgen.serve.tiles.content import WorldContent
 from infgen.serve.tiles.queue import TileQueue
 from infgen.world.world import World
 
@@ -36,9 +37,13 @@ MEDIA_TYPES = {"webp": "image/webp", "png": "image/png"}
 
 @dataclass(frozen=True)
 class TileWork:
-    """Request for a tile of a world revision. ``reach``: side of the group rendered together, in tiles."""
+    """Request for a tile of a world revision. ``reach``: side of the group rendered together, in tiles.
+
+    ``content``: hash of what the group shows; revisions that differ elsewhere share it.
+    """
 
     revision: str
+    content: str
     address: Address
     _: KW_ONLY
     suffix: str
@@ -48,9 +53,9 @@ class TileWork:
 
     @property
     def key(self) -> str:
-        """Cache key: revision and address."""
+        """Cache key: content and address."""
         a = self.address
-        return f"{self.revision}/{a.z}/{a.x}/{a.y}.{self.suffix}"
+        return f"{self.content}/{a.z}/{a.x}/{a.y}.{self.suffix}"
 
     @property
     def group(self) -> object:
@@ -88,6 +93,7 @@ class Painter:
         self._engine_lock, self._metrics = engine_lock, metrics
         self._memory = MemoryCache(TILE_CACHE_MB.value() * MIB)
         self._disk = DiskCache(folder, TILE_DISK_MB.value() * MIB)
+        self._contents: LRUCache[str, WorldContent] = LRUCache(KEPT_SCENES)
         self._scenes: LRUCache[tuple[str, int], Scene] = LRUCache(KEPT_SCENES)
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encoder")
@@ -113,7 +119,15 @@ class Painter:
         """Build the request for a tile. Raises NotFoundError for an address off the canvas."""
         address.check(self.artist.least)
         z, artist = address.z, self.artist
-        return TileWork(revision, address, suffix=suffix, cost=artist.cost(z), reach=artist.reach(z), world=world)
+        reach = artist.reach(z)
+        content = self._content(world, revision).key(address, reach=reach, cell_px=artist.cell_px)
+        return TileWork(revision, content, address, suffix=suffix, cost=artist.cost(z), reach=reach, world=world)
+
+    def _content(self, world: World, revision: str) -> WorldContent:
+        found = self._contents.get(revision)
+        if found is None:
+            found = self._contents[revision] = WorldContent.of(world, renderer_hash=self.renderer_hash)
+        return found
 
     def style_work(self, seed: int, size: int) -> StyleWork:
         """Build the request for a style preview of ``size`` x ``size`` pixels."""

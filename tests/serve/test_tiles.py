@@ -137,3 +137,24 @@ def test_a_world_that_its_tiles_cannot_show_fails_in_one_line(
 def metric(client: Client, name: str) -> float:
     lines = client.get("//metrics").text.splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name + " ")), 0.0)
+
+
+def stroked(*strokes: dict[str, Any]) -> dict[str, Any]:
+    styles = [{"name": "a", "seed": 1}, {"name": "b", "seed": 2}]
+    return {"seed": 11, "layout": {"styles": styles, "transition": 1, "strokes": list(strokes)}}
+
+
+def test_a_stroke_or_an_edit_draws_only_the_tiles_that_it_reaches(client: Client) -> None:
+    stroke = {"points": "100 100 200 160", "radius": 40, "style": "b"}
+    record = client.new_world(**stroked(stroke))
+    far, near = (client.tile(record, 0, x, 0).headers["etag"] for x in (20, 0))
+    changes = [
+        stroked(stroke, {"points": "150 100", "radius": 30}),
+        stroked(stroke) | {"edits": [{"x": 64, "y": 64, "w": 64, "h": 64, "seed": 3}]},
+    ]
+    for world in changes:
+        changed = client.new_world(**world)
+        assert client.tile(changed, 0, 20, 0).headers["etag"] == far
+        assert client.tile(changed, 0, 0, 0).headers["etag"] != near
+        expected = world_pixels(client, Region(0, 0, TILE, TILE), **world)
+        assert close(pixels_of(client.tile(changed, 0, 0, 0).content), expected)

@@ -1,0 +1,60 @@
+"""Name what a tile shows: the world without strokes and edits, and those of them that reach the tile.
+
+Revisions that differ elsewhere share their tiles. So a change costs only the tiles that it reaches.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infgen.geometry import STRUCTURE_HALO, TEXTURE_HALO, Span, Window
+from infgen.serve.tiles.artist import Address
+from infgen.world.document import Document
+from infgen.world.edits import FIELDS
+from infgen.world.world import World
+
+_BYTES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class WorldContent:
+    """What the tiles of one revision show. ``rest``: hash of everything that reaches every tile."""
+
+    world: World
+    rest: bytes
+    strokes: tuple[bytes, ...]
+    edits: dict[int, bytes]  # by the identity of the edit
+
+    @classmethod
+    def of(cls, world: World, *, renderer_hash: str) -> "WorldContent":
+        """Hash the parts of ``world``. ``renderer_hash``: of the model and engine that draw it."""
+        layout = world.layout
+        strokes = () if layout is None else layout.strokes
+        bare = world.model_copy(update={"edits": (), "layout": None})
+        ground = "" if layout is None else layout.model_copy(update={"strokes": ()}).model_dump_json()
+        rest = _digest(f"{renderer_hash} {bare.model_dump_json()} {ground}")
+        return cls(world, rest, _digests(strokes), dict(zip(map(id, world.edits), _digests(world.edits), strict=True)))
+
+    def key(self, tile: Address, *, reach: int, cell_px: int) -> str:
+        """Return the hash of what ``tile`` shows, the same for all tiles of its group of ``reach`` x ``reach`` tiles."""
+        if not self.strokes and not self.edits:
+            return self.rest.hex()
+        side, halo = reach * tile.side, (STRUCTURE_HALO + TEXTURE_HALO) * cell_px
+        window = Window(*(Span(place // reach * side - halo, side + 2 * halo) for place in (tile.x, tile.y)))
+        found = hashlib.blake2b(self.rest, digest_size=_BYTES)
+        layout, period = self.world.layout, self.world.period
+        for index in () if layout is None else layout.stroke_table.touching(window, period=period):
+            found.update(self.strokes[index])
+        for field in FIELDS:
+            found.update(field.encode())
+            for edit in self.world.edit_tables[field].touching(window, period=period):
+                found.update(self.edits[id(edit)])
+        return found.hexdigest()
+
+
+def _digests(parts: Sequence[Document]) -> tuple[bytes, ...]:
+    return tuple(_digest(part.model_dump_json()) for part in parts)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=_BYTES).digest()
