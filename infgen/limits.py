@@ -132,6 +132,12 @@ MAX_CANVAS_STYLES = Limit("INFGEN_MAX_CANVAS_STYLES", 64, "styles", "styles in o
 MAX_CANVAS_CENTRES = Limit(
     "INFGEN_MAX_CANVAS_CENTRES", 1024, "centres", "style centres in one world of the canvas server"
 )
+MAX_CANVAS_STROKES = Limit(
+    "INFGEN_MAX_CANVAS_STROKES", 10_000, "strokes", "brush strokes in one world of the canvas server"
+)
+MAX_CANVAS_POINTS = Limit(
+    "INFGEN_MAX_CANVAS_POINTS", 200_000, "points", "points of all brush strokes in one world of the canvas server"
+)
 MAX_PAINTING_PIXELS = Limit(
     "INFGEN_MAX_PAINTING_PIXELS", 2**22, "px", "pixels of one painted style map sent to the canvas server"
 )

@@ -21,9 +21,9 @@ from infgen.serve.errors import BusyError, InvalidBodyError, StorageError, first
 from infgen.serve.worlds.limits import check_counts
 from infgen.world.document import Document, parse_document
 
-# The largest legal world has 50,000 lists and objects, 85,000 entries, and 500,000 numbers. More would only keep the parser
-# busy, during which no other thread runs.
-MAX_CONTAINERS, MAX_ENTRIES, MAX_VALUES = 60_000, 120_000, 600_000
+# The largest legal world has 60,000 lists and objects, 125,000 entries, and 530,000 numbers and texts. More would only
+# keep the parser busy, during which no other thread runs.
+MAX_CONTAINERS, MAX_ENTRIES, MAX_VALUES = 75_000, 150_000, 600_000
 MAX_FIELDS = 32  # of a form, besides files
 MAX_FIELD_BYTES = 1024
 PARSERS = 2  # threads
@@ -145,8 +145,9 @@ def _check_world(world: object) -> None:
     layout = world.get("layout") if isinstance(world, Mapping) else None
     if not isinstance(layout, Mapping):
         return
-    styles, centres = (len(each) if isinstance(each := layout.get(name), list) else 0 for name in ("styles", "centres"))
-    check_counts(styles=styles, centres=centres, transition=0)
+    names = ("styles", "centres", "strokes")
+    styles, centres, strokes = (len(each) if isinstance(each := layout.get(name), list) else 0 for name in names)
+    check_counts(styles=styles, centres=centres, strokes=strokes)
     painting = layout.get("painting")
     png = painting.get("png") if isinstance(painting, Mapping) else None
     if isinstance(png, str) and (pixels := _png_pixels(png)) > MAX_PAINTING_PIXELS.value():

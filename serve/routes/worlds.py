@@ -127,5 +127,11 @@ def _check(canvas: CanvasServer, world: World) -> None:
     if layout is not None:
         if (name := next((style.name for style in layout.styles if not style.name.isprintable()), None)) is not None:
             raise InputError(f"style name {cut(name)} has control characters; remove them")
-        check_counts(styles=len(layout.styles), centres=len(layout.centres), transition=layout.transition)
+        check_counts(
+            styles=len(layout.styles),
+            centres=len(layout.centres),
+            transition=layout.transition,
+            strokes=len(layout.strokes),
+            points=sum(len(stroke.line) for stroke in layout.strokes),
+        )
     canvas.studio.with_world(world)

@@ -1,15 +1,23 @@
 """Limit the styles of a world: their number, their centres and the transition width."""
 
 from infgen.errors import LimitError
-from infgen.limits import MAX_CANVAS_CENTRES, MAX_CANVAS_STYLES, MAX_REQUEST_TRANSITION
+from infgen.limits import (
+    MAX_CANVAS_CENTRES,
+    MAX_CANVAS_POINTS,
+    MAX_CANVAS_STROKES,
+    MAX_CANVAS_STYLES,
+    MAX_REQUEST_TRANSITION,
+)
 
 
-def check_counts(*, styles: int, centres: int, transition: int) -> None:
-    """Raise LimitError for too many ``styles`` or ``centres``, or too wide a ``transition`` (px)."""
+def check_counts(*, styles: int, centres: int, transition: int = 0, strokes: int = 0, points: int = 0) -> None:
+    """Raise LimitError for too many ``styles``, ``centres``, ``strokes`` or ``points``, or too wide a ``transition`` (px)."""
     for found, limit, what in (
         (styles, MAX_CANVAS_STYLES, "styles"),
         (centres, MAX_CANVAS_CENTRES, "centres"),
         (transition, MAX_REQUEST_TRANSITION, "px of transition"),
+        (strokes, MAX_CANVAS_STROKES, "brush strokes"),
+        (points, MAX_CANVAS_POINTS, "points of brush strokes"),
     ):
         if found > limit.value():
             raise LimitError(

@@ -67,6 +67,8 @@ def bodies() -> dict[str, bytes]:
     centre, edit = '{"style":"s0","x":1,"y":2}', '{"x":0,"y":0,"w":1,"h":1,"seed":1}'
     layout = f'{{"world":{{"layout":{{"transition":1,"styles":[{styles}],"centres":['
     edits = '{"world":{"edits":['
+    strokes = '{"world":{"layout":{"transition":1,"styles":[{"name":"s0","seed":1}],"strokes":['
+    stroke = f'{{"points":"{" ".join(["1000 -1000"] * 20)}","radius":99,"hardness":0.1,"style":"s0"}}'
     return {
         "empty edits": fill(edits, "[]", "]}}"),
         "10,000 edits": (edits + ",".join([edit] * 10_000) + "]}}").encode(),
@@ -75,6 +77,9 @@ def bodies() -> dict[str, bytes]:
         "bad statistics": fill('{"world":{"edits":[{"x":0,"y":0,"w":1,"h":1,"seed":1,"mean":[', "[]", "]}]}}"),
         "centres": fill(layout, centre, "]}}}"),
         "1,024 centres": (layout + ",".join([centre] * 1024) + "]}}}").encode(),
+        "10,000 strokes": (strokes + ",".join([stroke] * 10_000) + "]}}}").encode(),
+        "strokes": fill(strokes, stroke, "]}}}"),
+        "points": (strokes + f'{{"points":"{" ".join(["0"] * (BODY // 2 - 200))}","radius":1}}' + "]}}}").encode(),
         "bad styles": fill('{"world":{"layout":{"transition":1,"styles":[', "{}", "]}}}"),
         "bad latent": fill(
             '{"world":{"layout":{"transition":1,"styles":[{"name":"a","latent":{"z_g":[', '""', "]}}]}}}"
@@ -115,7 +120,7 @@ def attacks(*, form_mb: int = 60, side: int = 4000) -> Iterator[Attack]:
     """Every request, for one world. ``form_mb``: MiB of a form; ``side``: of a photograph in px."""
     for name, body in bodies().items():
         yield Attack(f"POST /worlds: {name}", "POST", "/worlds", body)
-        if name in ("empty edits", "10,000 edits", "centres", "huge painting"):
+        if name in ("empty edits", "10,000 edits", "10,000 strokes", "centres", "huge painting"):
             match = (("If-Match", '"0"'), ("Content-Type", "application/json"))
             yield Attack(f"PUT /worlds/ID: {name}", "PUT", "/worlds/{world}", body, match)
     for path in ("resample", "exports"):

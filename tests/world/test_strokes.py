@@ -100,6 +100,18 @@ def test_a_hard_stroke_covers_exactly_the_positions_within_its_radius():
     assert np.array_equal(disc, (xs**2 + ys**2 <= 25).astype(np.float32))
 
 
+def test_every_position_has_the_distance_to_the_nearest_segment():
+    rng = np.random.default_rng(3)
+    points = [(int(x), int(y)) for x, y in rng.integers(-900, 900, (40, 2))]
+    found = painted(table([(points, 400, 0.0, "b")]), range(-300, 300, 7), range(-200, 200, 7))[1]
+    a, b = np.array(points[:-1], float), np.array(points[1:], float)
+    for row, column in rng.integers(0, found.shape, (60, 2)):
+        p = np.array([-300 + 7 * column, -200 + 7 * row], float)
+        along = np.clip(((p - a) * (b - a)).sum(1) / ((b - a) ** 2).sum(1), 0, 1)
+        rise = max(0, 1 - np.hypot(*(a + along[:, None] * (b - a) - p).T).min() / 400)
+        assert abs(found[row, column] - rise * rise * (3 - 2 * rise)) < 1e-6
+
+
 def test_the_eraser_restores_the_layout_below_earlier_strokes_only():
     parts = [([(0, 0)], 9, 1.0, "b"), ([(0, 0)], 5, 1.0, None), ([(0, 0)], 2, 1.0, "c")]
     weights = painted(table(parts), range(10), range(1))[:, 0]
