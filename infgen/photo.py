@@ -88,6 +88,27 @@ class Photograph:
         return replace(self, image=image, profile=other.profile, remarks=(*self.remarks, remark))
 
 
+def resize(photograph: Photograph, size: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], Known]:
+    """Resize ``photograph`` to ``size`` (w, h): pixels (h, w, 3) uint8 and mask (h, w). Its own size changes no pixel."""
+    if photograph.image.size == size:
+        return photograph.pixels()
+    image, known = resample(photograph, size, Image.Resampling.LANCZOS)
+    return np.asarray(image), known >= HALF
+
+
+def resample(
+    photograph: Photograph, size: tuple[int, int], method: Image.Resampling
+) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """Resize to ``size`` (w, h) without mixing in unknown pixels. Returns RGB and the resized mask (h, w) uint8."""
+    if photograph.known is None:
+        image = photograph.image.resize(size, method, reducing_gap=3.0)
+        return image, np.full(size[::-1], 255, np.uint8)
+    both = photograph.image.copy()
+    both.putalpha(Image.fromarray(photograph.known.astype(np.uint8) * 255))
+    both = both.resize(size, method, reducing_gap=3.0)  # Pillow weights colours with their alpha
+    return both.convert("RGB"), np.asarray(both.getchannel("A"))
+
+
 def unify_profiles(photographs: Sequence[Photograph]) -> list[Photograph]:
     """Convert ``photographs`` (at least one) to the colour profile of the first."""
     first, *others = photographs

@@ -18,11 +18,11 @@ from infgen.errors import InputError, LimitError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
 from infgen.inversion.detail import match_detail
 from infgen.inversion.framing import Frame, frame_circle, frame_one, frame_row
-from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, resize, working_config
+from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_config
 from infgen.limits import MAX_JOINED_PIXELS
 from infgen.metadata import Metadata
 from infgen.model.config import GeneratorConfig
-from infgen.photo import Known, Photograph
+from infgen.photo import Known, Photograph, resize
 from infgen.pixels import Pixels
 from infgen.rendering.compositing import FINEST_REACHES_PX, REACHES_PX, enlarge, insert, match_colours
 from infgen.world.layout import MAX_TRANSITION, ResolvedCentre

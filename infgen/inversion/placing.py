@@ -14,7 +14,7 @@ from infgen.limits import MAX_INVERSION_PIXELS
 from infgen.model.config import GeneratorConfig
 from infgen.model.scales import Scale, judged_scales, nearest_scale
 from infgen.perceptual import MIN_PX
-from infgen.photo import HALF, Known, Photograph
+from infgen.photo import Known, Photograph, resample, resize
 from infgen.pixels import Pixels
 
 WORKING_HEIGHT_PX = 197  # enough for the composition of a photograph; inverts in one or two minutes
@@ -131,7 +131,7 @@ def find_horizon(photograph: Photograph) -> Horizon:
 def _profile(photograph: Photograph) -> _Profile:
     """Luminance, both chroma channels and local contrast of each row, (rows, 4), over known pixels only."""
     rows, columns = _SAMPLES
-    small, known = _resize(photograph, (columns, rows), Image.Resampling.BOX)
+    small, known = resample(photograph, (columns, rows), Image.Resampling.BOX)
     colour = np.asarray(small.convert("YCbCr"), np.float64) / 255
     weight = known.astype(np.float64) / 255
     pairs = weight[:, 1:] * weight[:, :-1]
@@ -164,27 +164,6 @@ def _residuals(profile: _Profile) -> _Profile:
     together = sum_ty - sum_t[:, None] * sum_y / n[:, None]
     error = np.maximum(spread_y - together**2 / spread_t, 0).sum(1)
     return np.concatenate([[0.0], error])
-
-
-def resize(photograph: Photograph, size: tuple[int, int]) -> tuple[Pixels, Known]:
-    """Resize ``photograph`` to ``size`` (w, h): pixels (h, w, 3) uint8 and mask (h, w). Its own size changes no pixel."""
-    if photograph.image.size == size:
-        return photograph.pixels()
-    image, known = _resize(photograph, size, Image.Resampling.LANCZOS)
-    return np.asarray(image), known >= HALF
-
-
-def _resize(
-    photograph: Photograph, size: tuple[int, int], method: Image.Resampling
-) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
-    """Resize to ``size`` without mixing in unknown pixels. Returns RGB and the resized mask (h, w) uint8."""
-    if photograph.known is None:
-        image = photograph.image.resize(size, method, reducing_gap=3.0)
-        return image, np.full(size[::-1], 255, np.uint8)
-    both = photograph.image.copy()
-    both.putalpha(Image.fromarray(photograph.known.astype(np.uint8) * 255))
-    both = both.resize(size, method, reducing_gap=3.0)  # Pillow weights colours with their alpha
-    return both.convert("RGB"), np.asarray(both.getchannel("A"))
 
 
 def _check_horizon(horizon: float) -> float:

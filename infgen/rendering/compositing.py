@@ -56,7 +56,7 @@ def match_colours(
     canvas, mask = _place(photo, known, size=part.shape[:2], x=x - columns.start, y=y - rows.start)
     result = generated.copy()
     result[rows, columns] = _to_uint8(
-        part + _spread(np.where(mask[:, :, None], canvas.astype(np.float32) - part, 0), mask, reaches)
+        part + spread(np.where(mask[:, :, None], canvas.astype(np.float32) - part, 0), mask, reaches)
     )
     return result
 
@@ -112,11 +112,27 @@ def mirror_edges(picture: Pixels, photo: Pixels, *, x: int, y: int, reach: int) 
         if not rows.size or not columns.size:
             continue
         mirrored = photo[_mirror(rows, h)[:, None], _mirror(columns, w)]
-        away = np.hypot(_outside(rows, h)[:, None], _outside(columns, w)) / (reach + 1)
-        weight = (0.5 + 0.5 * np.cos(np.pi * away.clip(0, 1))).astype(np.float32)[:, :, None]
+        weight = _falling(_outside(rows, h)[:, None], _outside(columns, w), reach)[:, :, None]
         part = result[first:last, start:stop]
         part[:] = _to_uint8(weight * mirrored + (1 - weight) * part)
     return result
+
+
+def mirror_cover(photo: Pixels, reach: int) -> tuple[Pixels, Weights]:
+    """Return ``photo`` (h, w, 3) with ``reach`` px of its mirror image around it, and the weights of these pixels.
+
+    Weights are 1 in the photograph, and fall to 0 as in ``mirror_edges``.
+    """
+    height, width = photo.shape[:2]
+    rows, columns = np.arange(-reach, height + reach), np.arange(-reach, width + reach)
+    colours = photo[_mirror(rows, height)[:, None], _mirror(columns, width)]
+    return colours, _falling(_outside(rows, height)[:, None], _outside(columns, width), reach)
+
+
+def _falling(down: npt.NDArray[np.int_], across: npt.NDArray[np.int_], reach: int) -> Weights:
+    """Weights of the mirror image at distances from the photograph in px: 1 at 0, 0 beyond ``reach``."""
+    away = np.hypot(down, across) / (reach + 1)
+    return (0.5 + 0.5 * np.cos(np.pi * away.clip(0, 1))).astype(np.float32)
 
 
 def _mirror(positions: npt.NDArray[np.int_], size: int) -> npt.NDArray[np.int_]:
@@ -147,8 +163,11 @@ def _place(photo: Pixels, known: Known, *, size: tuple[int, ...], x: int, y: int
     return canvas, mask
 
 
-def _spread(difference: Values, known: Known, reaches: Sequence[int]) -> Values:
-    """Extend the smooth parts of ``difference`` (H, W, 3; 0 where not ``known``) beyond the mask."""
+def spread(difference: Values, known: Known, reaches: Sequence[int]) -> Values:
+    """Extend the smooth parts of ``difference`` (H, W, 3; 0 where not ``known``) beyond the mask, up to ``reaches`` px.
+
+    Returns the change (H, W, 3) that makes the surroundings meet the colours at the mask's edge.
+    """
     carried = np.zeros_like(difference)
     for reach in reaches:
         part = _local_mean(difference, known, -(-reach // 3)) * (1 - ramp(~known, reach))[:, :, None]

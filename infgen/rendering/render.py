@@ -10,6 +10,7 @@ from infgen.engines.base import Engine, TileBatch, to_pixels
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
 from infgen.rendering.palette import Palette
+from infgen.rendering.photographs import Photographs
 from infgen.rendering.plan import Plan, PlannedTile
 from infgen.rendering.tile_inputs import tile_batch
 from infgen.sinks.base import Sink
@@ -18,11 +19,16 @@ from infgen.world.world import World
 
 @dataclass(frozen=True)
 class Scene:
-    """A world, its styles for a model, and an engine that runs this model."""
+    """A world, its styles for a model, an engine that runs this model, and the world's photographs."""
 
     world: World
     palette: Palette
     engine: Engine
+    photographs: Photographs | None = None
+
+    def finish(self, pixels: Pixels, *, x: int, y: int) -> Pixels:
+        """Draw photographs over the model's ``pixels`` (h, w, 3) uint8, whose first pixel lies at (``x``, ``y``)."""
+        return pixels if self.photographs is None else self.photographs.over(pixels, x=x, y=y)
 
 
 def batch_inputs(scene: Scene, plan: Plan, tiles: list[PlannedTile]) -> TileBatch:
@@ -46,7 +52,11 @@ def render_batch(scene: Scene, plan: Plan, index: int) -> list[tuple[PlannedTile
     """
     tiles = plan.batch_tiles(index)
     pixels = to_pixels(scene.engine.render_float(batch_inputs(scene, plan, tiles))).cpu().numpy()
-    return [(tile, picture[tile.rows, tile.columns]) for tile, picture in zip(tiles, pixels, strict=False)]
+    x, y = plan.region.x, plan.region.y
+    return [
+        (tile, scene.finish(picture[tile.rows, tile.columns], x=x + tile.x, y=y + tile.y))
+        for tile, picture in zip(tiles, pixels, strict=False)
+    ]
 
 
 def render_tiles(scene: Scene, plan: Plan) -> Iterator[tuple[PlannedTile, Pixels]]:

@@ -21,6 +21,7 @@ from infgen.model.generator import Generator
 from infgen.pixels import Pixels
 from infgen.rendering.engine_files import EngineNeeds, default_engine_file
 from infgen.rendering.palette import check_anchors, world_palette
+from infgen.rendering.photographs import place_photographs
 from infgen.rendering.plan import MAX_BATCH, Plan, make_plan
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Scene, render_array
@@ -68,7 +69,7 @@ class Studio:
         """Return a studio for another world and the same model. Raises WorldError if the model cannot render it."""
         check_anchors(world, model_sha256=self.model_hash)
         scene = Scene(world, world_palette(world, self.generator), self.scene.engine)
-        return replace(self, scene=scene)
+        return replace(self, scene=scene)._with_photographs()
 
     def coarser(self, halvings: int) -> Self:
         """Return a studio for the same model and world at scale 1 / 2**halvings, as ``infgen render --scale``.
@@ -87,7 +88,19 @@ class Studio:
             self.options, halvings=generator.config.halvings, engine=AUTO, engine_file=None, provider=None
         )
         scene = Scene(world, world_palette(world, generator), coarser)
-        return replace(self, scene=scene, options=options, generator=generator)
+        return replace(self, scene=scene, options=options, generator=generator)._with_photographs()
+
+    def _with_photographs(self) -> Self:
+        """Return the studio with the photographs of its world, which it lacks."""
+        halvings = self.generator.config.halvings
+
+        def draw(scale: int, region: Region) -> Pixels:
+            coarse = self.coarser(scale - halvings)
+            bare = replace(coarse, scene=replace(coarse.scene, photographs=None))
+            return bare.array(region)
+
+        found = place_photographs(self.scene.world, halvings=halvings, draw=draw)
+        return replace(self, scene=replace(self.scene, photographs=found))
 
     def plan(self, region: Region) -> Plan:
         """Plan the tiles for ``region``."""
@@ -147,7 +160,8 @@ def open_studio(
         engine.check(model_sha256=model_hash)
     if not is_reference(engine):
         check_engine(engine, generator, model=path.name)
-    return Studio(Scene(world, world_palette(world, generator), engine), options, generator, path, model_hash)
+    scene = Scene(world, world_palette(world, generator), engine)
+    return Studio(scene, options, generator, path, model_hash)._with_photographs()
 
 
 def _with_engine_file(options: Options, model: Path, world: World, report: Callable[[str], None]) -> Options:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor
 
 from infgen.atomic import write_atomically
@@ -18,18 +18,36 @@ from infgen.errors import WorldError
 from infgen.geometry import PX_LIMIT, LayerSpans, Span, Window
 from infgen.limits import MAX_ANCHOR_MB, MIB
 from infgen.world.anchors import AnchoredLatents
-from infgen.world.document import Document, check_file, cut, validate
+from infgen.world.document import Document, Seed, check_file, cut, validate
 from infgen.world.layout import MAX_STYLES, ResolvedLayout
 from infgen.world.overlaps import Part, window_overlaps
 
 MAX_REACH_CELLS = 1024
 MAX_ANCHORS = MAX_STYLES  # each anchor adds one style
+MAX_PHOTOGRAPH_PX = 2**16  # side at the scale of the inversion
 
 
 def _plain_name(name: str) -> str:
     if name in (".", "..") or any(c in "/\\:" or not c.isprintable() for c in name):
         raise ValueError("give the plain name of a file in the folder of the world file")
     return name
+
+
+class AnchorPhotograph(Document):
+    """The photograph of an anchor, stored next to the world file. Its own pixels replace the model's."""
+
+    file: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain_name)]
+    """Name of the picture file, without a folder."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Hash of the file. A file with another hash is rejected."""
+    x: Annotated[int, Field(strict=True, ge=-PX_LIMIT, le=PX_LIMIT)]
+    """Left edge at the inversion, in px of its scale. It moves with the anchor's cell_x."""
+    y: Annotated[int, Field(strict=True, ge=-PX_LIMIT, le=PX_LIMIT)]
+    """Upper edge at the inversion, in px of its scale."""
+    w: Annotated[int, Field(strict=True, ge=1, le=MAX_PHOTOGRAPH_PX)]
+    """Width in px of that scale."""
+    h: Annotated[int, Field(strict=True, ge=1, le=MAX_PHOTOGRAPH_PX)]
+    """Height in px of that scale."""
 
 
 class Anchor(Document):
@@ -45,13 +63,35 @@ class Anchor(Document):
     """First row of the window, in cells. It must be the row of the inversion, because coordinates depend on the height."""
     reach: Annotated[int, Field(strict=True, ge=1, le=MAX_REACH_CELLS)] | None = None
     """Columns beyond the photograph, on both sides, whose local latents resemble the photograph's."""
+    seed: Seed | None = None
+    """Seed of these columns: another seed continues the photograph differently. By default the world's."""
+    photograph: AnchorPhotograph | None = None
+    """The photograph itself, drawn over the model's pixels. By default none is drawn."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.seed is not None and self.reach is None:
+            raise ValueError("seed has no effect without reach; give both or leave it out")
+        return self
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has entries that came with schema 3 of worlds."""
+        return self.photograph is not None or self.seed is not None
+
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """(name, hash) of every file of the anchor."""
+        photograph = self.photograph
+        own = ((self.file, self.sha256),)
+        return own if photograph is None else (*own, (photograph.file, photograph.sha256))
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedAnchor:
     """Latents with a position in the world. ``x``, ``y``: spans of every layer. ``pixels``: the window they give, in px.
 
-    ``reach``: see ``Anchor``; 0: no surroundings.
+    ``reach``, ``seed``: see ``Anchor``; a reach of 0: no surroundings.
     """
 
     latents: AnchoredLatents
@@ -59,11 +99,12 @@ class PlacedAnchor:
     y: LayerSpans
     pixels: Window
     reach: int = 0
+    seed: int | None = None
 
     @classmethod
-    def at(cls, latents: AnchoredLatents, cell_x: int, *, reach: int = 0) -> "PlacedAnchor":
+    def at(cls, latents: AnchoredLatents, cell_x: int, *, reach: int = 0, seed: int | None = None) -> "PlacedAnchor":
         """Place ``latents`` with ``cell_x`` as the first column."""
-        return cls(latents, *latents.spans(cell_x=cell_x), latents.pixels_at(cell_x), reach)
+        return cls(latents, *latents.spans(cell_x=cell_x), latents.pixels_at(cell_x), reach, seed)
 
     @property
     def local(self) -> tuple[Tensor, Window]:
@@ -95,7 +136,7 @@ def _axis_distances(span: Span, part: slice, pixels: Span, spacing: int) -> Tens
 @lru_cache(maxsize=MAX_ANCHORS)
 def _load_latents(path: Path, sha256: str) -> AnchoredLatents:
     """Load the latents in ``path`` once per process. Raises WorldError if its hash is not ``sha256``."""
-    _check_hash(path, sha256)
+    check_hash(path, sha256)
     with torch.inference_mode(False):  # ordinary tensors, independent of the mode of the first caller
         return AnchoredLatents.load(path)
 
@@ -110,7 +151,8 @@ def file_sha256(path: Path) -> str:
         raise WorldError(f"anchor file {path} cannot be read ({error.strerror}); give a readable file") from None
 
 
-def _check_hash(path: Path, sha256: str) -> None:
+def check_hash(path: Path, sha256: str) -> None:
+    """Raise WorldError unless the anchor file ``path`` has the hash ``sha256``."""
     if (found := file_sha256(path)) != sha256:
         raise WorldError(
             f"anchor file {path} is not the file of this world (sha256 {found[:12]}..., not {sha256[:12]}...); "
@@ -130,15 +172,15 @@ def place_anchors(anchors: Sequence[Anchor], *, folder: Path | None, period: int
             f"world has the anchor file {cut(anchors[0].file)} and no folder to read it from; read the world with "
             "World.load, or set the folder with World.in_folder"
         )
-    return tuple(_place_file(folder / a.file, a.sha256, a.cell_x, a.cell_y, period, a.reach or 0) for a in anchors)
+    return tuple(_place_file(folder / a.file, a, period) for a in anchors)
 
 
 @lru_cache(maxsize=MAX_ANCHORS)
-def _place_file(path: Path, sha256: str, cell_x: int, cell_y: int, period: int | None, reach: int) -> PlacedAnchor:
-    latents = _load_latents(path, sha256)
-    if cell_y != latents.cell_y:
+def _place_file(path: Path, anchor: Anchor, period: int | None) -> PlacedAnchor:
+    latents = _load_latents(path, anchor.sha256)
+    if anchor.cell_y != latents.cell_y:
         raise WorldError(
-            f"anchor {path} is placed at cell_y {cell_y} and was inverted at {latents.cell_y}; coordinates depend on the "
+            f"anchor {path} is placed at cell_y {anchor.cell_y} and was inverted at {latents.cell_y}; coordinates depend on the "
             "height: leave it there, or invert the photograph again"
         )
     if period != latents.period:
@@ -146,7 +188,7 @@ def _place_file(path: Path, sha256: str, cell_x: int, cell_y: int, period: int |
             f"anchor {path} was inverted for {_period_words(latents.period)} and the world has {_period_words(period)}; "
             "coordinates depend on it: invert the photograph again"
         )
-    return PlacedAnchor.at(latents, cell_x, reach=reach)
+    return PlacedAnchor.at(latents, anchor.cell_x, reach=anchor.reach or 0, seed=anchor.seed)
 
 
 def open_anchors(
@@ -237,11 +279,11 @@ def copy_files(anchors: Sequence[Anchor], source: Path, target: Path) -> None:
     """
     if os.path.realpath(source) == os.path.realpath(target):
         return
-    for anchor in anchors:
-        copy = target / anchor.file
+    for name, sha256 in (file for anchor in anchors for file in anchor.files):
+        copy = target / name
         if not copy.exists():
-            _check_hash(source / anchor.file, anchor.sha256)
+            check_hash(source / name, sha256)
             with write_atomically(copy) as temporary:
-                shutil.copyfile(source / anchor.file, temporary)
-        elif file_sha256(copy) != anchor.sha256:
+                shutil.copyfile(source / name, temporary)
+        elif file_sha256(copy) != sha256:
             raise WorldError(f"{copy} exists and is not the anchor file of this world; save it in another folder")

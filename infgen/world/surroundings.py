@@ -6,7 +6,7 @@ of cells outside the photograph is
     sqrt(r) * a column of the photograph + sqrt(1 - r) * the world's own column,    r = SHARE * (1 - (d / reach)^2)
 
 at a distance of d cells, which keeps the variance. The columns of the photograph are copied in patches of PATCH_CELLS, at
-positions that depend on the world's seed. Changing these numbers changes every world with surroundings.
+positions that depend on the seed. Changing these numbers changes every world with surroundings.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def columns_of_photograph(anchor: PlacedAnchor) -> Span:
 def continued_latents(anchor: PlacedAnchor, draw: Draw, *, seed: int, period: int | None) -> tuple[Tensor, Window]:
     """Return the local latents (C, h, w) of ``anchor`` with its surroundings, and their window of cells.
 
-    ``draw`` gives the world's own latents. ``period``: of the world in cells; the window is at most that wide.
+    ``draw`` gives the latents of the seed. ``period``: of the world in cells; the window is at most that wide.
     """
     stored, block = anchor.local
     own = columns_of_photograph(anchor)

@@ -112,7 +112,8 @@ class World(RenderingFacade, VersionedDocument):
     def _shortest(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit empty lists, and use the first schema that can express the world: renders of older versions can be resumed."""
         values = {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
-        if self.layout is not None and self.layout.strokes:
+        painted = self.layout is not None and self.layout.strokes
+        if painted or any(anchor.is_new for anchor in self.anchors):
             return values
         if "schema" in values:
             values["schema"] = 2
@@ -143,7 +144,7 @@ class World(RenderingFacade, VersionedDocument):
         """Anchor files, which no output may replace."""
         if self._folder is None:
             return ()
-        return tuple(("anchor file", self._folder / anchor.file) for anchor in self.anchors)
+        return tuple(("anchor file", self._folder / name) for anchor in self.anchors for name, _ in anchor.files)
 
     @property
     def placed_anchors(self) -> tuple[PlacedAnchor, ...]:
@@ -273,7 +274,7 @@ class World(RenderingFacade, VersionedDocument):
         text = self.to_json() + "\n"
         if (size := len(text.encode())) > MAX_DOCUMENT_BYTES:
             raise WorldError(f"world takes {size} bytes, over {MAX_DOCUMENT_BYTES}; keep fewer edits or anchors")
-        copies = [("anchor file", Path(path).parent / anchor.file) for anchor in self.anchors]
+        copies = [("anchor file", Path(path).parent / name) for anchor in self.anchors for name, _ in anchor.files]
         check_outputs([path], [*self.reads, *copies])
         if self._folder is not None:
             anchoring.copy_files(self.anchors, self._folder, Path(path).parent)

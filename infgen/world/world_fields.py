@@ -52,7 +52,8 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
     def read_local(anchor: PlacedAnchor) -> tuple[Tensor, Window]:
         if not anchor.reach:
             return anchor.local
-        return _surround(anchor, world.seed, period, sizes.local_channels, world.local_truncation)
+        seed = world.seed if anchor.seed is None else anchor.seed
+        return _surround(anchor, seed, period, sizes.local_channels, world.local_truncation)
 
     write_anchors(values, window, world.placed_anchors, read_local, spacing=spacing, period=world.period)
     redraw(values, window, world.edit_tables["local"], redraw_normals, spacing=spacing, period=world.period)

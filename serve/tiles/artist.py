@@ -183,7 +183,10 @@ def _together(scene: Scene, plans: Sequence[Plan]) -> Iterable[tuple[Plan, Pixel
         device=scene.engine.device,
     )
     pictures = to_pixels(scene.engine.render_float(batch)).cpu().numpy()
-    return [(p, picture[t.rows, t.columns]) for p, t, picture in zip(plans, tiles, pictures, strict=True)]
+    return [
+        (p, scene.finish(picture[t.rows, t.columns], x=p.region.x, y=p.region.y))
+        for p, t, picture in zip(plans, tiles, pictures, strict=True)
+    ]
 
 
 def mean_of_blocks(pixels: Pixels, side: int) -> Pixels:
