@@ -59,7 +59,7 @@ class World(RenderingFacade, VersionedDocument):
     schema_version: Literal[3] = Field(default=3, alias="schema")  # type: ignore[assignment]
     """Version of this kind of document. Schema 1 has no local_truncation, and its truncation is 1 by default.
 
-    Schema 2 has no strokes."""
+    Schema 2 has no strokes, photographs and seeds of anchors."""
     seed: Seed = 0
     """Any 64-bit integer: seed of local latents and noises, and of the style unless style or layout set it."""
     style: StyleSource = StyleSource()

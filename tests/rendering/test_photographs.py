@@ -17,7 +17,7 @@ from infgen.rendering.studio import Studio, open_studio
 from infgen.world.anchoring import AnchorPhotograph, file_sha256
 from infgen.world.world import World
 from tests.model.networks import random_generator
-from tests.world.latents import make_latents, saved
+from tests.world.latents import make_latents, save_latents
 
 SIZES = preset("tiny-scales")
 HALVINGS = 2  # of the inversion
@@ -37,7 +37,7 @@ def folder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Latents, and a photograph of twice the size of the inversion."""
     folder = tmp_path_factory.mktemp("world")
     latents = make_latents(0, -2, cells=(9, 10), model_sha256=file_hash(model), sizes=SIZES.coarser(HALVINGS))
-    saved(folder, "a.safetensors", latents)
+    save_latents(folder, "a.safetensors", latents)
     random = np.random.default_rng(3)
     Image.fromarray(random.integers(0, 256, (2 * HEIGHT, 2 * WIDTH, 3), np.uint8)).save(folder / "photo.png")
     return folder
