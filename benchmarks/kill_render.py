@@ -1,6 +1,7 @@
 """Proof that a killed render loses at most the tiles in flight: SIGKILL at random moments, resume, compare hashes.
 
     python -m benchmarks.kill_render                   # 30 kills of a 4096 x 4096 render of the tiny model
+    python -m benchmarks.kill_render --formats all --kills 10 --side 2048 --fork
 
 One render goes through without interruption. A second one is killed at moments that nobody chose (while the program
 starts, while it draws, while it writes the file), and resumed after every kill. In the end both files must be equal.
@@ -9,9 +10,11 @@ starts, while it draws, while it writes the file), and resumed after every kill.
 import hashlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +29,7 @@ from benchmarks.render import console, machine
 from infgen.model.config import preset
 from infgen.model.generator import Generator
 from infgen.sinks import find_unfinished
+from infgen.sinks.formats import FORMATS, list_outputs
 
 # The command line, with a byte in a file for every tile that was computed.
 CHILD = """
@@ -65,13 +69,14 @@ class Job:
     model: Path
     side: int
     tile: int
+    file_format: str
     fork: bool = False
 
     def start(self, out: Path) -> "subprocess.Popen[bytes] | Forked":
         """``infgen render --resume`` in a process of its own."""
         words = ["render", "--resume", "--quiet"]
         words += ["--model", str(self.model), "--w", str(self.side), "--h", str(self.side), "--tile", str(self.tile)]
-        words += ["--threads", "1", "-o", str(out)]
+        words += ["--format", self.file_format, "--threads", "1", "-o", str(out)]
         if self.fork:
             return Forked(words, prepare=lambda: count_tiles(computed_log(out)))
         child = [sys.executable, "-c", CHILD, str(computed_log(out))]
@@ -131,11 +136,18 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def kill_again_and_again(job: Job, out: Path, moments: list[Moment]) -> list[int]:
+def draw_moments(rng: random.Random, *, starting: float, drawing: float, kills: int) -> Iterator[Moment]:
+    """Draw moments without end. On average, ``kills`` of them together let two thirds of the picture pass."""
+    while True:
+        busy = rng.random() < 0.8
+        yield Moment(rng.uniform(0, 1.7 * drawing / kills if busy else starting), busy)
+
+
+def kill_again_and_again(job: Job, out: Path, moments: Iterator[Moment], *, kills: int) -> list[int]:
     """Tiles lost by each kill. Ends early where the picture is finished before."""
     losses: list[int] = []
-    for moment in moments:
-        process = job.start(out)
+    while len(losses) < kills:
+        moment, process = next(moments), job.start(out)
         if moment.drawing:
             wait_for_a_tile(process, out)
         try:
@@ -151,45 +163,64 @@ def kill_again_and_again(job: Job, out: Path, moments: list[Moment]) -> list[int
     return losses
 
 
+@dataclass(frozen=True)
+class Result:
+    """What the kills of one format did. ``leftovers``: names beside the picture in the end."""
+
+    losses: list[int]
+    tiles: int
+    same: bool
+    leftovers: list[str]
+
+
+def measure(job: Job, folder: Path, *, kills: int, rng: random.Random) -> Result:
+    """Draw a picture in one go, and pictures with ``kills`` kills in all, below ``folder``."""
+    name = f"out{next(f for f in FORMATS if f.key == job.file_format).extensions[0]}"
+    whole, killed = (folder / part / name for part in ("whole", "killed"))
+    whole.parent.mkdir(parents=True)
+    starting, drawing = job.finish(whole)
+    tiles, losses, same, leftovers = count_computed(whole), list[int](), True, set[str]()
+    console.print(f"{job.file_format}: {tiles} tiles, {starting:.1f} s until the first and {drawing:.1f} s after it")
+    moments = draw_moments(rng, starting=starting, drawing=drawing, kills=kills)
+    outputs = {Path(path).name for path in list_outputs(killed, job.file_format)} | {computed_log(killed).name}
+    while len(losses) < kills:
+        killed.parent.mkdir()
+        losses += kill_again_and_again(job, killed, moments, kills=kills - len(losses))
+        if not killed.exists():
+            job.finish(killed)
+        same = same and digest(whole) == digest(killed)
+        leftovers |= {p.name for p in killed.parent.iterdir()} - outputs
+        shutil.rmtree(killed.parent)
+    return Result(losses, tiles, same, sorted(leftovers))
+
+
 @click.command()
 @click.option("--side", default=4096, show_default=True)
 @click.option("--tile", default=101, show_default=True)
-@click.option("--kills", default=30, show_default=True)
+@click.option("--kills", default=30, show_default=True, help="Of each format.")
 @click.option("--seed", default=5, show_default=True, help="Of the moments at which the render is killed.")
 @click.option(
     "--fork", is_flag=True, help="Fork this process instead of starting Python anew: faster by seconds a kill."
 )
-@click.option("--name", default="out.png", show_default=True, help="Its extension chooses the format.")
-def main(side: int, tile: int, kills: int, seed: int, fork: bool, name: str) -> None:
+@click.option("--formats", default="png", show_default=True, help="Formats with commas between them, or 'all'.")
+def main(side: int, tile: int, kills: int, seed: int, fork: bool, formats: str) -> None:
     """Kill a render at random moments; exit code 1 where the file differs from that of an uninterrupted one."""
     torch.manual_seed(0)
     rng = random.Random(seed)
+    table = Table("format", "kills", "tiles", "tiles lost per kill", "file", "leftovers", title="killed renders")
+    console.print(machine())
+    failed = False
     with TemporaryDirectory() as folder:
-        for part in ("whole", "killed"):
-            (Path(folder) / part).mkdir()
-        whole, killed = (Path(folder) / part / name for part in ("whole", "killed"))
-        job = Job(Path(folder) / "tiny.safetensors", side, tile, fork)
-        Generator(preset("tiny")).save_pretrained(job.model)
-        starting, drawing = job.finish(whole)
-        tiles = count_computed(whole)
-        console.print(f"{machine()}: {tiles} tiles, {starting:.1f} s until the first and {drawing:.1f} s after it")
-        moments = []
-        for _ in range(kills):
-            busy = rng.random() < 0.8  # on average, the kills together let two thirds of the picture pass
-            moments.append(Moment(rng.uniform(0, 1.7 * drawing / kills if busy else starting), busy))
-        losses = kill_again_and_again(job, killed, moments)
-        if not killed.exists():
-            job.finish(killed)
-        same, leftovers = digest(whole) == digest(killed), sorted(p.name for p in killed.parent.iterdir())
-    table = Table("figure", "value", title="killed render")
-    table.add_row("kills", str(len(losses)))
-    table.add_row("tiles lost per kill, mean", f"{sum(losses) / max(1, len(losses)):.2f} of {tiles}")
-    table.add_row("tiles lost per kill", ", ".join(map(str, losses)))
-    table.add_row("file", "equal" if same else "DIFFERENT")
-    table.add_row("files in the end", ", ".join(leftovers))
+        model = Path(folder) / "tiny.safetensors"
+        Generator(preset("tiny")).save_pretrained(model)
+        for key in [f.key for f in FORMATS] if formats == "all" else formats.split(","):
+            result = measure(Job(model, side, tile, key, fork), Path(folder) / key, kills=kills, rng=rng)
+            failed = failed or not result.same or bool(result.leftovers)
+            lost, same = ", ".join(map(str, result.losses)), "equal" if result.same else "DIFFERENT"
+            leftovers = ", ".join(result.leftovers) or "none"
+            table.add_row(key, str(len(result.losses)), str(result.tiles), lost, same, leftovers)
     console.print(table)
-    expected = 3 if name.endswith(".dzi") else 2  # the picture and the log of this script
-    sys.exit(0 if same and len(leftovers) == expected else 1)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Proof that a killed training run loses nothing but time: SIGKILL at random moments, resume, compare bit for bit.
 
-    python benchmarks/kill_training.py                 # ten kills, about three minutes on two cores
-    python benchmarks/kill_training.py --scales        # the same with four scales
+    python -m benchmarks.kill_training                 # ten kills, about three minutes on two cores
+    python -m benchmarks.kill_training --scales        # the same with four scales
 
 One run goes through without interruption. A second one, in another folder, is killed at moments that nobody chose (while
 the program starts, between two steps, in the middle of a checkpoint), and resumed after every kill. In the end both logs

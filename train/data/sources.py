@@ -52,10 +52,11 @@ class Source:
         return ((picture.name, read_picture(picture)) for picture in self.pictures)
 
     def no_photograph_error(self, skipped: Sequence[SkippedFile]) -> InputError:
-        """Make the error to raise if every picture was skipped."""
-        found = f"{len(self)} pictures found"
+        """Make the error to raise if every picture was skipped: it names one, rather a picture than another file."""
+        found, names = f"{len(self)} pictures found", {picture.label for picture in self.pictures}
         if skipped:
-            found += f"; {skipped[0].name.rsplit('/', 1)[-1]}: {skipped[0].reason}"
+            example = next((file for file in skipped if file.name in names), skipped[0])
+            found += f"; {example.name.rsplit('/', 1)[-1]}: {example.reason}"
         return InputError(f"data folder {self.title} holds no usable photograph ({found})")
 
 

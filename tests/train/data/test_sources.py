@@ -450,6 +450,7 @@ def test_a_path_without_data_is_refused(name: str, tmp_path: Path, monkeypatch: 
 def test_a_folder_without_a_usable_photograph_is_refused(
     files_there: tuple[str, ...], found: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "README.txt").write_text("not the reason")
     for name in files_there:
         save(tmp_path, name, plain((0, 0, 0), height=10))
     with pytest.raises(InputError, match=rf"holds no usable photograph \({found}"):
