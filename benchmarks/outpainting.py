@@ -26,9 +26,9 @@ from benchmarks.render import console, machine
 from infgen.bench.memory import peak_resident_bytes
 from infgen.inversion.arrangement import Arrangement, Extension, inbetweening, outpainting, panorama, place_row
 from infgen.inversion.continuation import invert_photograph
-from infgen.inversion.invert import CONTINUING
 from infgen.inversion.placing import Placed, place
 from infgen.inversion.selecting import select_seed
+from infgen.inversion.settings import CONTINUING
 from infgen.perceptual import Lpips
 from infgen.photo import Photograph, open_photograph
 from infgen.pixels import Pixels

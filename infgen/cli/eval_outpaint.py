@@ -15,7 +15,7 @@ from infgen.atomic import check_output, write_atomically
 from infgen.cli.options import device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.inputs import check_outputs
-from infgen.inversion.recipes import DEFAULT_RECIPE, RECIPES
+from infgen.inversion.settings import DEFAULT_RECIPE, RECIPES
 from infgen.pixels import Pixels
 from infgen.rendering.studio import Options, open_studio
 from infgen.train.data.sources import list_places, open_source

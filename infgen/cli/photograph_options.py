@@ -13,9 +13,8 @@ from infgen.inputs import Read, check_outputs
 from infgen.inversion.arrangement import FEATHER_PX, Scale
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
-from infgen.inversion.recipes import DEFAULT_RECIPE, RECIPES
 from infgen.inversion.selecting import CANDIDATES
-from infgen.inversion.settings import Settings
+from infgen.inversion.settings import DEFAULT_RECIPE, RECIPES, Settings
 from infgen.photo import Photograph
 from infgen.rendering.output_names import free_path
 from infgen.rendering.studio import Options, Studio, open_studio

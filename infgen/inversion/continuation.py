@@ -25,10 +25,11 @@ from infgen.inversion.arrangement import (
     place_row,
 )
 from infgen.inversion.arrangement import panorama as arrange_panorama
-from infgen.inversion.invert import CONTINUING, SMALLEST_PX
+from infgen.inversion.invert import SMALLEST_PX
 from infgen.inversion.optimise import Inversion, Settings, Step, optimise
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_scale
 from infgen.inversion.selecting import CANDIDATES, select_seed
+from infgen.inversion.settings import CONTINUING
 from infgen.photo import PhotoSource, open_photograph, unify_profiles
 from infgen.pixels import Pixels
 from infgen.rendering.studio import Studio, open_studio

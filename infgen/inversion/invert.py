@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infgen.errors import InputError
-from infgen.inversion.optimise import Inversion, Settings, Step, optimise
+from infgen.inversion.optimise import Inversion, Step, optimise
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
-from infgen.inversion.settings import Weights
+from infgen.inversion.settings import CONTINUING, Settings
 from infgen.inversion.window import Cover
 from infgen.model.checkpoint import file_hash, resolve
 from infgen.model.config import GeneratorConfig
@@ -15,12 +15,6 @@ from infgen.perceptual import MIN_PX
 from infgen.photo import PhotoSource, open_photograph
 from infgen.world.anchors import AnchoredLatents
 
-# Settings for photographs to be continued. Settings() reconstructs best, but its styles lie far from the prior and break
-# up beyond the photograph. These keep styles near the prior; the result shows the photograph's own pixels anyway. Only the
-# ratio of weights matters, so all are given. Three quarters of the steps find the composition at half the size.
-CONTINUING = Settings(
-    steps=60, coarse_share=0.75, weights=Weights(pixel=100, lpips=1, noise=1, z_g=0, z_l=0, z_l_excess=1, style=0.3)
-)
 SMALLEST_PX = MIN_PX  # short side of a photograph; smaller ones would only be upscaled
 
 
@@ -46,8 +40,7 @@ def invert(
     arguments as for ``optimise``. Raises InputError for unusable input.
 
     >>> from infgen import World, invert
-    >>> from infgen.inversion.settings import Settings
-    >>> found = invert("photo.jpg", height=64, settings=Settings(steps=1))
+    >>>     >>> found = invert("photo.jpg", height=64, settings=Settings(steps=1))
     >>> found.latents.save("photo.safetensors")
     >>> len(World.from_inversions(["photo.safetensors"], seed=7).anchors)
     1

@@ -5,6 +5,7 @@ refines it. The objective is deterministic, so L-BFGS can estimate
 its curvature from past gradients.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,6 @@ from infgen.inversion.network import add_checkpointing, freeze, needs_checkpoint
 from infgen.inversion.objective import Objective, Variables
 from infgen.inversion.prior import StylePrior
 from infgen.inversion.run import COMPOSITION, DETAIL, End, Ended, InversionRun, Step
-from infgen.inversion.schedule import rate_factor
 from infgen.inversion.settings import Settings
 from infgen.inversion.window import Cover, Latents, Target
 from infgen.model.config import GeneratorConfig
@@ -252,3 +252,13 @@ def _result(run: InversionRun, variables: Variables, cover: Cover, *, model_sha2
         end=end,
         checkpointed=run.checkpointing,
     )
+
+
+def rate_factor(progress: float, *, ramp_up: float, ramp_down: float) -> float:
+    """Return the learning rate factor at ``progress`` (0 start, 1 end of the run; StyleGAN2, Appendix D).
+
+    Linear warm-up over the first ``ramp_up`` of the run, cosine decay over the last ``ramp_down``.
+    """
+    falling = min(1.0, (1 - progress) / ramp_down) if ramp_down else 1.0
+    rising = min(1.0, progress / ramp_up) if ramp_up else 1.0
+    return rising * (0.5 - 0.5 * math.cos(math.pi * falling))

@@ -16,8 +16,7 @@ from infgen.errors import InputError
 from infgen.geometry import STRUCTURE_HALO
 from infgen.model.config import GeneratorConfig
 from infgen.model.generator import Generator, Style
-from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop
-from infgen.model.levels import run_levels
+from infgen.model.layers import GAIN, LEAK, StyledConv, ToRGB, centre_crop, run_levels
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 BLUR_TAPS = (1.0, 2.0, 1.0)

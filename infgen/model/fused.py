@@ -23,8 +23,8 @@ from infgen.model.layers import (
     StyleWeights,
     ToRGB,
     centre_crop,
+    run_levels,
 )
-from infgen.model.levels import run_levels
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 STRIP_VALUES = 2**20  # values of a layer per strip

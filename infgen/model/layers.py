@@ -5,6 +5,7 @@ bfloat16 network. No layer pads unless ``padding`` is set, which gives StyleGAN2
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -252,3 +253,28 @@ class ToRGB(nn.Module):
         """(B, C, H, W), style (B, D) -> (B, 3, H, W). ``weights`` (B, K, H, W) mix styles (B, K, D)."""
         rgb: Tensor = self.conv(x, style, weights).float()
         return rgb + self.bias[:, None, None]
+
+
+def run_levels(
+    x: Tensor,
+    *,
+    levels: int,
+    convolve: Callable[[int, Tensor], Tensor],
+    to_rgb: Callable[[int, Tensor], Tensor],
+    upsample: Callable[[Tensor], Tensor] = upsample_skip,
+) -> Tensor:
+    """Run the levels of G_T: two convolutions, then an RGB contribution that is added to the upsampled RGB (Figure 19).
+
+    Returns the RGB sum after the last level, (B, 3, H, W), from z_S ``x`` (B, C, n, m). Three networks share this loop: for
+    training, for one style, and for mixed styles. The export graph has its own, because exporters need plain module calls.
+    ``convolve(i, x)`` applies texture convolution ``i``: an even one upsamples. ``to_rgb(level, x)`` gives the contribution of
+    a level. ``upsample`` brings RGB to the next level's window.
+    """
+    rgb: Tensor | None = None
+    for level in range(levels):
+        x = convolve(2 * level, x)
+        x = convolve(2 * level + 1, x)
+        contribution = to_rgb(level, x)
+        rgb = contribution if rgb is None else upsample(rgb) + contribution
+    assert rgb is not None  # a configuration has at least one level
+    return rgb

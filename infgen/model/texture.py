@@ -15,9 +15,9 @@ from infgen.model.layers import (
     leaky_relu,
     padded_upsample_skip,
     pixel_norm,
+    run_levels,
     upsample_skip,
 )
-from infgen.model.levels import run_levels
 
 MAPPING_LAYERS = 8
 MAPPING_LEARNING_RATE_FACTOR = 0.01

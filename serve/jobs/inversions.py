@@ -9,9 +9,9 @@ import numpy as np
 from infgen.engines.base import to_pixels
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import invert_photograph
-from infgen.inversion.invert import CONTINUING
 from infgen.inversion.optimise import Settings, Step
 from infgen.inversion.placing import Placed
+from infgen.inversion.settings import CONTINUING
 from infgen.pixels import Pixels
 from infgen.rendering.render import render_tiles
 from infgen.rendering.studio import Studio

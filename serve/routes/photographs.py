@@ -11,7 +11,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from infgen.errors import LimitError
 from infgen.geometry import PX_LIMIT
 from infgen.inversion.arrangement import Extension
-from infgen.inversion.invert import CONTINUING
+from infgen.inversion.settings import CONTINUING
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_MB, MIB
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.jobs.board import Kind

@@ -8,9 +8,10 @@ from PIL import Image
 
 import infgen
 from infgen.errors import InputError
-from infgen.inversion.invert import CONTINUING, check_latents, invert
+from infgen.inversion.invert import check_latents, invert
 from infgen.inversion.optimise import Inversion, Settings
 from infgen.inversion.placing import Placed, place
+from infgen.inversion.settings import CONTINUING
 from infgen.model.checkpoint import file_hash
 from infgen.model.generator import Generator
 from infgen.photo import open_photograph

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infgen.inversion.schedule import rate_factor
+from infgen.inversion.optimise import rate_factor
 from tests import oracle
 
 

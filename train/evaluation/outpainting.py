@@ -18,9 +18,8 @@ from torch import Tensor
 from infgen.errors import InputError
 from infgen.inversion.arrangement import Extension, outpainting
 from infgen.inversion.continuation import Joining, draw_samples, invert_photograph
-from infgen.inversion.invert import CONTINUING
 from infgen.inversion.placing import place
-from infgen.inversion.settings import Settings
+from infgen.inversion.settings import CONTINUING, Settings
 from infgen.photo import open_photograph, read_photo
 from infgen.pixels import Pixels
 from infgen.progress import Phase, silent_phase

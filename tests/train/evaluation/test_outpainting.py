@@ -10,7 +10,7 @@ import pytest
 
 from infgen.cli.main import main
 from infgen.errors import InputError
-from infgen.inversion.invert import CONTINUING
+from infgen.inversion.settings import CONTINUING
 from infgen.pixels import Pixels
 from infgen.rendering.studio import open_studio
 from infgen.train.data import open_source

@@ -2,9 +2,7 @@
 
 import pytest
 
-from infgen.inversion.invert import CONTINUING
-from infgen.inversion.recipes import DEFAULT_RECIPE, RECIPES
-from infgen.inversion.settings import Settings, Weights
+from infgen.inversion.settings import CONTINUING, DEFAULT_RECIPE, RECIPES, Settings, Weights
 
 
 def test_the_commands_continue_by_default() -> None:
