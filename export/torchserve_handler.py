@@ -85,6 +85,8 @@ class WindowRequest(Document):
     """Factor on the trained noise strengths."""
     period: Annotated[int, Field(strict=True)] | None = None
     """Period of the image along x in px, a multiple of the model's cell."""
+    period_y: Annotated[int, Field(strict=True)] | None = None
+    """Period along y in px, for models without a horizon."""
     format: Literal["png", "jpeg", "webp"] = "png"
     """File format of the picture."""
 
@@ -125,7 +127,7 @@ class WindowRequest(Document):
     def world(self) -> World:
         """Make the world of the window. Raises WorldError for values out of range."""
         layout = None if self.styles is None else resolve(self.styles, self.region, folder=Path())
-        names = ("seed", "truncation", "local_truncation", "noise", "period")
+        names = ("seed", "truncation", "local_truncation", "noise", "period", "period_y")
         values = {name: getattr(self, name) for name in names}
         return validate(World, values | {"layout": layout}, source="request")
 

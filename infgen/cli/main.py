@@ -15,6 +15,7 @@ from infgen.version import __version__
 COMMANDS = {
     "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
     "styles": ("infgen.cli.styles", "Render a sheet of styles to choose from."),
+    "planet": ("infgen.cli.planet", "Render a whole planet as a map, whose edges meet."),
     "video": ("infgen.cli.video", "Move a camera over a world, and write a video."),
     "outpaint": ("infgen.cli.outpaint", "Continue a photograph on any side."),
     "inbetween": ("infgen.cli.inbetween", "Join photographs in a row and generate the gaps."),

@@ -1,11 +1,16 @@
 """Options that several commands share, as decorators."""
 
+import re
+
 import click
 
 from infgen.engines.eager import DTYPES
 from infgen.engines.selection import AUTO, NAMES
+from infgen.errors import InputError
 from infgen.model.config import SCALE_NAMES
 from infgen.model.shipped import DEFAULT, names
+
+_PERIOD = re.compile(r"\s*([0-9]{1,13})\s*(?:,\s*([0-9]{1,13})\s*)?")
 
 MODEL_VARIABLE = "INFGEN_MODEL"
 MODELS_HELP = f"{names()}, a model file or a Hugging Face hub id"
@@ -38,3 +43,13 @@ scale_option = click.option(
     help="Render at this share of the size, by a coarser level of the model. 1/4 has a 16th of the pixels.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print no estimates and no progress.")
+
+
+def parse_period(text: str | None) -> dict[str, int]:
+    """Parse "X" or "X,Y" (px) into the entries of a world. Raises InputError for anything else."""
+    if text is None:
+        return {}
+    if (match := _PERIOD.fullmatch(text)) is None:
+        raise InputError(f"--period {text[:40]!r} is not a period; give X or X,Y in px, such as 4096 or 2048,2048")
+    entries = {"period": match[1], "period_y": match[2]}
+    return {name: int(px) for name, px in entries.items() if px is not None}

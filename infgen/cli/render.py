@@ -13,6 +13,7 @@ from infgen.cli.options import (
     engine_file_option,
     engine_option,
     model_option,
+    parse_period,
     quiet_option,
     scale_option,
     tile_option,
@@ -71,7 +72,9 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
     help="1: full variety of compositions; lower values are calmer. [default: 0.5]",
 )
 @click.option("--noise", type=float, help="Multiply the strength of the fine noise. [default: 1]")
-@click.option("--period", type=int, help="Period in px after which the world repeats along x.")
+@click.option(
+    "--period", metavar="X[,Y]", help="Period in px after which the world repeats along x, and with X,Y along y, too."
+)
 @model_option
 @click.option(
     "--format",
@@ -128,7 +131,7 @@ def command(
     truncation: float | None,
     local_truncation: float | None,
     noise: float | None,
-    period: int | None,
+    period: str | None,
     model: str | None,
     file_format: str | None,
     overlap: int,
@@ -173,7 +176,7 @@ def command(
         truncation=truncation,
         local_truncation=local_truncation,
         noise=noise,
-        period=period,
+        **parse_period(period),
     )
     devices = _devices(device, scheduler)
     if many and (len(devices) > 1 or scheduler is not None):

@@ -31,12 +31,7 @@ class Palette:
 
 def check_world(world: World, config: GeneratorConfig) -> None:
     """Raise WorldError if a model of ``config`` cannot render ``world``, or if its anchors cannot be read."""
-    if world.period is not None and world.period % config.cell_px:
-        below = world.period // config.cell_px * config.cell_px
-        raise WorldError(
-            f"period {world.period} px is not a multiple of this model's cell of {config.cell_px} px; "
-            f"nearest are {below or config.cell_px} and {below + config.cell_px}"
-        )
+    _check_periods(world, config)
     _check_mix(world.style.mix, "style", config)
     _check_fields(world, config)
     if world.layout is None:
@@ -56,6 +51,21 @@ def check_anchors(world: World, *, model_sha256: str) -> None:
                 f"anchor {anchor.file} was inverted with model {found[:12]}... and this model is {model_sha256[:12]}...; "
                 "give the right one with --model"
             )
+
+
+def _check_periods(world: World, config: GeneratorConfig) -> None:
+    for name, period in (("period", world.period), ("period_y", world.period_y)):
+        if period is not None and period % config.cell_px:
+            below = period // config.cell_px * config.cell_px
+            raise WorldError(
+                f"{name} {period} px is not a multiple of this model's cell of {config.cell_px} px; "
+                f"nearest are {below or config.cell_px} and {below + config.cell_px}"
+            )
+    if world.period_y is not None and config.coordinates == "scenery":
+        raise WorldError(
+            f"period_y {world.period_y} px: this model has a horizon, which does not repeat along y; omit it, or give a "
+            "model of a land from above, such as planet"
+        )
 
 
 def _check_mix(mix: Mix | None, where: str, config: GeneratorConfig) -> None:

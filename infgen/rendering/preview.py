@@ -34,12 +34,13 @@ def preview(studio: Studio, region: Region, *, side: int = 512, named: Mapping[s
     others get distinct ones. Takes at most the time of rendering about 2 Mpx.
     """
     image = _render_whole(studio, region, side) if region.pixels <= WHOLE_PX else _render_samples(studio, region, side)
-    layout = studio.scene.world.layout
+    world = studio.scene.world
+    layout = world.layout
     if layout is None:
         return image
     height, width, _ = image.shape
     step = 1 << studio.options.halvings
-    labels = style_map(layout, region, size=(width, height), period=studio.scene.world.period, step=step)
+    labels = style_map(layout, region, size=(width, height), period=world.period, period_y=world.period_y, step=step)
     palette = style_colours(layout, named or {})
     panels = [palette[labels], image]
     both = _join(panels, axis=0 if width > height else 1)  # side by side, unless both are wide
@@ -48,7 +49,13 @@ def preview(studio: Studio, region: Region, *, side: int = 512, named: Mapping[s
 
 
 def style_map(
-    layout: ResolvedLayout, region: Region, *, size: tuple[int, int], period: int | None = None, step: int = 1
+    layout: ResolvedLayout,
+    region: Region,
+    *,
+    size: tuple[int, int],
+    period: int | None = None,
+    period_y: int | None = None,
+    step: int = 1,
 ) -> Labels:
     """Return the style number at the middle of each of ``size`` (columns, rows) equal parts of ``region``, (rows, columns) int32.
 
@@ -57,7 +64,7 @@ def style_map(
     columns, rows = size
     xs = [step * (region.x + (2 * i + 1) * region.w // (2 * columns)) for i in range(columns)]
     ys = [step * (region.y + (2 * i + 1) * region.h // (2 * rows)) for i in range(rows)]
-    return layout.labels_at(xs, ys, period=period)
+    return layout.labels_at(xs, ys, period=period, period_y=period_y)
 
 
 def colours(count: int) -> Pixels:

@@ -1,6 +1,6 @@
 """Make the inputs of an engine for tiles of a world: fields, coordinates and styles of each tile's window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,9 @@ def tile_batch(
     With ``config.halvings`` these are the inputs of the first levels: cells, latents and noises as at full size.
     """
     spans = _spans(tiles, cells, config.levels)
-    numbers, weights = styles_of_tiles(world.layout, tiles, cells=cells, config=config, period=world.period)
+    numbers, weights = styles_of_tiles(
+        world.layout, tiles, cells=cells, config=config, period=world.period, period_y=world.period_y
+    )
     return TileBatch(
         z_l=torch.stack(
             [world_fields.local_latent(world, Window(x.local, y.local), sizes=config, device=device) for x, y in spans]
@@ -68,7 +70,10 @@ def styles_reaching(
     world: World, tile: TilePosition, *, cells: tuple[int, int], config: GeneratorConfig
 ) -> tuple[int, ...]:
     """Return the numbers of the layout's styles that reach the tile."""
-    return styles_of_tiles(world.layout, [tile], cells=cells, config=config, period=world.period)[0]
+    numbers, _ = styles_of_tiles(
+        world.layout, [tile], cells=cells, config=config, period=world.period, period_y=world.period_y
+    )
+    return numbers
 
 
 def styles_of_tiles(
@@ -78,8 +83,9 @@ def styles_of_tiles(
     cells: tuple[int, int],
     config: GeneratorConfig,
     period: int | None = None,
+    period_y: int | None = None,
 ) -> tuple[tuple[int, ...], StyleWeights | None]:
-    """Return the numbers of the styles that reach any of the tiles, and their weights (None for a single style).
+    """Return the numbers of the layout's styles that reach any of the tiles, and their weights (None for a single style).
 
     A coarser network samples the style map at the world px of its own pixels.
     """
@@ -89,13 +95,14 @@ def styles_of_tiles(
     spans = _spans(tiles, cells, levels)
     transition = max(1, layout.transition // px) | 1
     windows = [covering(x.local, y.local, spacing=cell_px(levels), transition=transition) for x, y in spans]
-    labels = [layout.labels(window, period=period, step=px) for window in windows]
-    strokes = [layout.stroke_table.touching(_world_px(x.local, y.local, levels, px), period=period) for x, y in spans]
+    periods = {"period": period, "period_y": period_y}
+    labels = [layout.labels(window, step=px, **periods) for window in windows]
+    strokes = [layout.stroke_table.touching(_world_px(x.local, y.local, levels, px), **periods) for x, y in spans]
     numbers = _numbers(layout, labels, strokes)
     if len(numbers) == 1:
         return numbers, None
     maps = [
-        _StyleMap(layout, numbers, StyleCounts.of(part, window, styles=numbers), found, transition, px, period)
+        _StyleMap(layout, numbers, StyleCounts.of(part, window, styles=numbers), found, transition, px, periods)
         for part, window, found in zip(labels, windows, strokes, strict=True)
     ]
     weights = _weights(maps, spans, levels=levels)
@@ -125,7 +132,7 @@ class _StyleMap:
     found: Sequence[int]
     transition: int  # in pixels of the network
     px: int  # of the world, from pixel to pixel
-    period: int | None
+    periods: Mapping[str, int | None]  # of the world, along x and y
 
     def weights(self, x: Span, y: Span, *, spacing: int) -> Weights:
         """Return weights (K, y.size, x.size) at lattice positions ``spacing`` pixels apart."""
@@ -136,7 +143,7 @@ class _StyleMap:
         xs, ys = (range(step * span.start, step * span.stop, step) for span in (x, y))
         rows = {self.layout.styles[number].name: row for row, number in enumerate(self.numbers)}
         table = self.layout.stroke_table
-        return table.paint(weights, xs, ys, found=self.found, rows=rows, period=self.period)
+        return table.paint(weights, xs, ys, found=self.found, rows=rows, **self.periods)
 
 
 def _weights(maps: Sequence[_StyleMap], spans: Sequence[Spans], *, levels: int) -> StyleWeights:
@@ -184,5 +191,8 @@ def _coordinates(world: World, spans: Sequence[tuple[LayerSpans, LayerSpans]], c
 
     cell_x = positions([x.local.start for x, _ in spans], spans[0][0].local.size)
     cell_y = positions([y.local.start for _, y in spans], spans[0][1].local.size)
-    period = None if world.period is None else lattice_period(world.period, 0, levels=config.world_levels)
-    return coordinates.encode(cell_x, cell_y, system=config.coordinates, period_cells=period)
+    across, down = (
+        None if px is None else lattice_period(px, 0, levels=config.world_levels)
+        for px in (world.period, world.period_y)
+    )
+    return coordinates.encode(cell_x, cell_y, system=config.coordinates, period_cells=across, period_cells_y=down)

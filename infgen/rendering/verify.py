@@ -77,6 +77,10 @@ def verify(
     provenance = read_provenance(path)
     if provenance is None:
         raise InputError(f"{path} has no provenance; infgen did not render it, or another program removed it")
+    if "projection" in provenance:
+        raise InputError(
+            f"{path} is a planet, whose rows are averaged near the poles; to compare it, render it again with infgen planet"
+        )
     scene, plan = _scene_and_plan(provenance, path, model=model, options=options or Options())
     if (size := picture_size(path)) != (plan.region.w, plan.region.h):
         raise InputError(

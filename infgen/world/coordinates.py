@@ -18,7 +18,7 @@ JITTER_CELLS = 0.5  # training: half-width of the uniform offset, per sample and
 
 
 def turns(period_cells: int) -> int:
-    """Return the whole turns of the horizontal angle over a cyclic world: the rate closest to 1/139 per cell."""
+    """Return the whole turns of an angle over a cyclic world: the rate closest to 1/139 per cell."""
     return round(period_cells / HORIZONTAL_PERIOD)
 
 
@@ -38,11 +38,13 @@ def encode(
     *,
     system: CoordinateSystem,
     period_cells: int | None = None,
+    period_cells_y: int | None = None,
     jitter: Tensor | None = None,
 ) -> Tensor:
     """Encode the cells at columns ``cell_x`` (B, W) and rows ``cell_y`` (B, H), both int64, as (B, C, H, W).
 
-    ``period_cells``: the world repeats along x after this many cells. ``jitter`` (B, C): offset in cells for each channel,
+    ``period_cells``, ``period_cells_y``: the world repeats along x and y after this many cells; ``scenery``, whose height
+    does not repeat, ignores the latter. ``jitter`` (B, C): offset in cells for each channel,
     used in training only; ``texture`` and ``scenery`` shift the channel along its own axis, ``object`` ignores it.
     """
     batch, width, height = cell_x.shape[0], cell_x.shape[1], cell_y.shape[1]
@@ -54,7 +56,10 @@ def encode(
     if system == "scenery":
         rows = [torch.tanh(VERTICAL_RATE * (cell_y + shift[0]))]
     else:
-        rows = [torch.cos(_angle(cell_y, shift[0], None)), torch.sin(_angle(cell_y, shift[1], None))]
+        rows = [
+            torch.cos(_angle(cell_y, shift[0], period_cells_y)),
+            torch.sin(_angle(cell_y, shift[1], period_cells_y)),
+        ]
     columns = [torch.cos(_angle(cell_x, shift[-2], period_cells)), torch.sin(_angle(cell_x, shift[-1], period_cells))]
     planes = [r.unsqueeze(2).expand(batch, height, width) for r in rows]
     planes += [c.unsqueeze(1).expand(batch, height, width) for c in columns]

@@ -16,7 +16,7 @@ from torch import Tensor
 from infgen.geometry import PX_LIMIT, Span, Window
 from infgen.world.document import Document, Seed
 from infgen.world.layout import MAX_FLOAT, Float32, Px, Size
-from infgen.world.overlaps import positions_in, window_overlaps
+from infgen.world.overlaps import positions_in, touches, window_overlaps
 
 MAX_EDITS = 10_000
 MAX_STATISTICS = 8192  # channels
@@ -37,7 +37,7 @@ class Edit(Document):
     w: Size
     """Width in px; in a cyclic world at most the period."""
     h: Size
-    """Height in px."""
+    """Height in px; in a world with period_y at most that."""
     fields: Annotated[tuple[FieldName, ...], FailFast(), Field(min_length=1, max_length=len(FIELDS))] = FIELDS
     """Fields to resample: local latents (content), noise (fine detail)."""
     seed: Seed
@@ -95,34 +95,39 @@ class EditTable:
         corners = np.array([(e.x, e.y, e.w, e.h) for e in concerned], np.int64).reshape(-1, 4)
         return cls(concerned, corners)
 
-    def touching(self, pixels: Window, *, period: int | None) -> list[Edit]:
-        """Return the edits that share a pixel with the window ``pixels``, in order. ``period``: of the world, in px."""
+    def touching(self, pixels: Window, *, period: int | None, period_y: int | None = None) -> list[Edit]:
+        """Return the edits that share a pixel with the window ``pixels``, in order. Periods of the world in px."""
         x, y, w, h = self.corners.T
-        across, down = pixels.x, pixels.y
-        hit = (y < down.stop) & (y + h > down.start)
-        if period is None:
-            hit &= (x < across.stop) & (x + w > across.start)
-        else:
-            hit &= ((x - across.start) % period < across.size) | ((across.start - x) % period < w)
+        hit = touches(x, x + w - 1, pixels.x, period) & touches(y, y + h - 1, pixels.y, period_y)
         return [self.edits[i] for i in np.flatnonzero(hit)]
 
 
 Draw = Callable[[Edit, Window], Tensor]
 
 
-def redraw(values: Tensor, window: Window, edits: EditTable, draw: Draw, *, spacing: int, period: int | None) -> None:
+def redraw(
+    values: Tensor,
+    window: Window,
+    edits: EditTable,
+    draw: Draw,
+    *,
+    spacing: int,
+    period: int | None,
+    period_y: int | None = None,
+) -> None:
     """Apply edits to ``values`` (C, H, W) of ``window``. Where edits overlap, the last one wins.
 
     ``window``: positions on a lattice of ``spacing`` px. ``draw(edit, part)`` returns the values (C, h, w) of an edit in a part
-    of the window; it is not called for parts that later edits cover. ``period``: of the world, in px.
+    of the window; it is not called for parts that later edits cover. Periods of the world in px.
     """
     pixels = Window(_pixels(window.x, spacing), _pixels(window.y, spacing))
-    if not edits.edits or not (touching := edits.touching(pixels, period=period)):
+    if not edits.edits or not (touching := edits.touching(pixels, period=period, period_y=period_y)):
         return
-    lattice_period = None if period is None else period // spacing
+    across, down = (None if each is None else each // spacing for each in (period, period_y))
     free = np.ones(window.shape, np.bool_)
     for edit in reversed(touching):
-        for (rows, columns), _ in window_overlaps(window, edit.block(spacing=spacing), period=lattice_period):
+        block = edit.block(spacing=spacing)
+        for (rows, columns), _ in window_overlaps(window, block, period=across, period_y=down):
             open_here = free[rows, columns]
             if not open_here.any():
                 continue

@@ -109,13 +109,19 @@ def _fill(lanes: Sequence[Tensor], *, seed: int, stream: int, x: Tensor, y: Tens
 
 
 def local_latent(
-    seed: int, window: Window, *, channels: int, period: int | None = None, device: torch.device | str = "cpu"
+    seed: int,
+    window: Window,
+    *,
+    channels: int,
+    period: int | None = None,
+    period_y: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """Compute z_l of a window of cells: (channels, H, W), float32 standard normals.
 
-    ``seed``: -2**63 to 2**64 - 1, taken modulo 2**64. ``period``: the world repeats along x after this many cells.
-    The values of a channel do not depend on ``channels``. Raises InputError if an argument is
-    out of range: seed, channels (1 to 2**18), period (1 or more), positions (-2**47 to 2**47 - 1).
+    ``seed``: -2**63 to 2**64 - 1, taken modulo 2**64. ``period``, ``period_y``: the world repeats along x and
+    y after this many cells. The values of a channel do not depend on ``channels``. Raises InputError if an argument is
+    out of range: seed, channels (1 to 2**18), periods (1 or more), positions (-2**47 to 2**47 - 1).
     """
     target = torch.device(device)
     for span, axis in ((window.x, "x"), (window.y, "y")):
@@ -123,29 +129,36 @@ def local_latent(
     groups = _groups(channels)
     out = torch.empty(groups, 4, *window.shape, device=target)
     x = _positions(window.x, period=period, device=target)
-    y = _positions(window.y, period=None, device=target)
+    y = _positions(window.y, period=period_y, device=target)
     _fill(out.unbind(1), seed=seed, stream=_stream(LOCAL), x=x, y=y)
     return out.flatten(0, 1)[:channels]
 
 
 def noise(
-    seed: int, window: Window, *, conv: int, period: int | None = None, device: torch.device | str = "cpu"
+    seed: int,
+    window: Window,
+    *,
+    conv: int,
+    period: int | None = None,
+    period_y: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
     """Compute z_n of texture convolution ``conv`` on a window of the lattice of level conv // 2 + 1: (1, H, W), float32.
 
-    Standard normals; ``seed`` as in ``local_latent``. ``period``: the world repeats along x after this many lattice
-    positions. It is even, because every level above the cells doubles the number of positions. Raises InputError if an
-    argument is out of range: seed, conv (0 to 4095), period (even), positions (-2**47 to 2**47 - 1).
+    Standard normals; ``seed`` as in ``local_latent``. ``period``, ``period_y``: the world repeats along x and y after this
+    many lattice positions. They are even, because every level above the cells doubles the number of positions. Raises
+    InputError if an argument is out of range: seed, conv (0 to 4095), periods (even), positions (-2**47 to 2**47 - 1).
     """
-    if period is not None and period % 2:
-        raise InputError(f"noise period {period} is odd; allowed are even numbers of positions")
+    for each in (period, period_y):
+        if each is not None and each % 2:
+            raise InputError(f"noise period {each} is odd; allowed are even numbers of positions")
     target = torch.device(device)
     for span, axis in ((window.x, "x"), (window.y, "y")):
         _check(span, axis=axis)
     block_x, block_y = _block_span(window.x), _block_span(window.y)
     out = torch.empty(1, 2 * block_y.size, 2 * block_x.size, device=target)
-    x = _positions(block_x, period=period // 2 if period is not None else None, device=target)
-    y = _positions(block_y, period=None, device=target)
+    x = _positions(block_x, period=None if period is None else period // 2, device=target)
+    y = _positions(block_y, period=None if period_y is None else period_y // 2, device=target)
     lanes = [out[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]
     _fill(lanes, seed=seed, stream=_stream(NOISE, conv=conv), x=x, y=y)
     top, left = window.y.start - 2 * block_y.start, window.x.start - 2 * block_x.start

@@ -212,11 +212,13 @@ class ResolvedPainting(Document):
         """The decoded picture, (height, width) uint8, read-only. Raises ValueError if it cannot be decoded."""
         return _decode_numbers(self.png)
 
-    def labels_at(self, xs: Iterable[int], ys: Iterable[int], *, period: int | None) -> Labels:
+    def labels_at(
+        self, xs: Iterable[int], ys: Iterable[int], *, period: int | None, period_y: int | None = None
+    ) -> Labels:
         """Return the nearest sample for pixels at ``xs``, ``ys``: (H, W) int32. Edges of the rectangle extend outwards."""
         rows, columns = self.numbers.shape
         across = sample_indices(xs, self.x, self.w, count=columns, period=period)
-        down = sample_indices(ys, self.y, self.h, count=rows, period=None)
+        down = sample_indices(ys, self.y, self.h, count=rows, period=period_y)
         return self.numbers[np.ix_(down, across)].astype(np.int32)
 
 
@@ -267,47 +269,49 @@ class ResolvedLayout(VersionedDocument):
     def _places(self) -> tuple[Centre, ...]:
         return tuple(Centre(c.x, c.y, self.numbers[c.style]) for c in self.centres)
 
-    def labels(self, window: Window, *, period: int | None = None, step: int = 1) -> Labels:
+    def labels(
+        self, window: Window, *, period: int | None = None, period_y: int | None = None, step: int = 1
+    ) -> Labels:
         """Return the style number of every position of ``window`` below all strokes, (H, W) int32; exact for px up to 2^40.
 
-        Positions are ``step`` px apart. ``period``: the image repeats along x after this many px, a multiple of
-        ``step``; every centre then occurs once per period.
+        Positions are ``step`` px apart. ``period``, ``period_y``: the image repeats along x and y after this
+        many px, multiples of ``step``; every centre then occurs once per period.
         """
         if self.painting is not None:
             xs, ys = (range(step * span.start, step * span.stop, step) for span in (window.x, window.y))
-            return self.painting.labels_at(xs, ys, period=period)
+            return self.painting.labels_at(xs, ys, period=period, period_y=period_y)
         if not self.centres:
             return np.zeros(window.shape, np.int32)
-        if period is None:
-            return nearest_styles(self._places, window, step=step)
-        repeated = copy_over_periods(self._places, period)
-        return repeat_labels(window, period // step, lambda part: nearest_styles(repeated, part, step=step))
+        repeated = copy_over_periods(self._places, period, period_y)
+        across, down = (None if px is None else px // step for px in (period, period_y))
+        return repeat_labels(window, across, down, lambda part: nearest_styles(repeated, part, step=step))
 
-    def labels_at(self, xs: Sequence[int], ys: Sequence[int], *, period: int | None = None) -> Labels:
+    def labels_at(
+        self, xs: Sequence[int], ys: Sequence[int], *, period: int | None = None, period_y: int | None = None
+    ) -> Labels:
         """Return the style numbers where columns ``xs`` cross rows ``ys`` (px), (len(ys), len(xs)) int32: a coarse map.
 
         With strokes, ``xs`` and ``ys`` are ascending, and each number is that of the style with the largest weight.
         """
-        ground = self._ground_at(xs, ys, period)
+        ground = self._ground_at(xs, ys, period, period_y)
         if not self.strokes:
             return ground
         window = Window(Span(xs[0], xs[-1] - xs[0] + 1), Span(ys[0], ys[-1] - ys[0] + 1))
-        found = self.stroke_table.touching(window, period=period)
+        found = self.stroke_table.touching(window, period=period, period_y=period_y)
         names = {self.strokes[i].style for i in found}
         used = np.unique([*np.unique(ground).tolist(), *(self.numbers[name] for name in names if name is not None)])
         weights = (ground[None] == used[:, None, None]).astype(np.float32)
         rows = {self.styles[number].name: row for row, number in enumerate(used.tolist())}
-        painted = self.stroke_table.paint(weights, xs, ys, found=found, rows=rows, period=period)
+        painted = self.stroke_table.paint(weights, xs, ys, found=found, rows=rows, period=period, period_y=period_y)
         return used[painted.argmax(0)].astype(np.int32)
 
-    def _ground_at(self, xs: Sequence[int], ys: Sequence[int], period: int | None) -> Labels:
+    def _ground_at(self, xs: Sequence[int], ys: Sequence[int], period: int | None, period_y: int | None) -> Labels:
         if self.painting is not None:
-            return self.painting.labels_at(xs, ys, period=period)
+            return self.painting.labels_at(xs, ys, period=period, period_y=period_y)
         if not self.centres:
             return np.zeros((len(ys), len(xs)), np.int32)
-        if period is None:
-            return nearest_at(self._places, xs, ys)
-        return nearest_at(copy_over_periods(self._places, period), [x % period for x in xs], ys)
+        across, down = (at if px is None else [place % px for place in at] for at, px in ((xs, period), (ys, period_y)))
+        return nearest_at(copy_over_periods(self._places, period, period_y), across, down)
 
 
 def _check_places(

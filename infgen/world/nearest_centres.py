@@ -1,4 +1,4 @@
-"""Find nearest centres and samples for single pixels, and for images that repeat along x."""
+"""Find nearest centres and samples for single pixels, and for images that repeat along x or y."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -12,19 +12,38 @@ BLOCK = 32  # columns and rows that share one search for candidate centres
 ROUNDING = 1e-14  # upper bound of the relative rounding error of squared distances in float64
 
 
-def copy_over_periods(places: Iterable[Centre], period: int) -> list[Centre]:
-    """Return three copies of every centre: a pixel of [0, period) is at most half a period from one of them."""
-    return [Centre(c.x % period + turn, c.y, c.style) for c in places for turn in (-period, 0, period)]
+def copy_over_periods(places: Sequence[Centre], period: int | None, period_y: int | None = None) -> Sequence[Centre]:
+    """Return three copies of every centre along each axis with a period, in px.
+
+    A pixel of the first period is at most half a period from one of them.
+    """
+    if period is not None:
+        places = [Centre(c.x % period + turn, c.y, c.style) for c in places for turn in (-period, 0, period)]
+    if period_y is not None:
+        places = [Centre(c.x, c.y % period_y + turn, c.style) for c in places for turn in (-period_y, 0, period_y)]
+    return places
 
 
-def repeat_labels(window: Window, period: int, labels: Callable[[Window], Labels]) -> Labels:
-    """Return labels (H, W) of a window of the image that repeats ``labels`` of x = 0 to ``period`` - 1."""
-    start, size = window.x.start % period, window.x.size
-    if size >= period:
-        return labels(Window(Span(0, period), window.y))[:, (np.arange(size) + start) % period]
+def repeat_labels(
+    window: Window, period: int | None, period_y: int | None, labels: Callable[[Window], Labels]
+) -> Labels:
+    """Return labels (H, W) of a window of the image that repeats ``labels`` of the first period along each axis."""
+    columns, rows = _fold(window.x, period), _fold(window.y, period_y)
+    found = np.vstack([np.hstack([labels(Window(x, y)) for x in columns]) for y in rows])
+    if period is not None and window.x.size > period:
+        found = found[:, np.arange(window.x.size) % period]
+    if period_y is not None and window.y.size > period_y:
+        found = found[np.arange(window.y.size) % period_y]
+    return found
+
+
+def _fold(span: Span, period: int | None) -> list[Span]:
+    """Return the one or two spans of the first period that ``span``, or its first ``period`` positions, repeats."""
+    if period is None:
+        return [span]
+    start, size = span.start % period, min(span.size, period)
     first = min(size, period - start)
-    left = labels(Window(Span(start, first), window.y))
-    return left if first == size else np.hstack([left, labels(Window(Span(0, size - first), window.y))])
+    return [Span(start, first)] if first == size else [Span(start, first), Span(0, size - first)]
 
 
 def nearest_at(centres: Sequence[Centre], xs: Sequence[int], ys: Sequence[int]) -> Labels:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
 from infgen.geometry import Span, Window
 
 Part = tuple[slice, slice]  # rows, columns
@@ -23,11 +26,22 @@ def span_overlaps(window: Span, block: Span, *, period: int | None = None) -> It
             yield slice(start - window.start, stop - window.start), slice(start - shifted, stop - shifted)
 
 
-def window_overlaps(window: Window, block: Window, *, period: int | None = None) -> Iterator[tuple[Part, Part]]:
-    """Yield the overlaps of rectangles: (part of the window, part of the block). ``period`` is along x."""
-    for rows, block_rows in span_overlaps(window.y, block.y):
+def window_overlaps(
+    window: Window, block: Window, *, period: int | None = None, period_y: int | None = None
+) -> Iterator[tuple[Part, Part]]:
+    """Yield the overlaps of rectangles: (part of the window, part of the block). The periods are along x and y."""
+    for rows, block_rows in span_overlaps(window.y, block.y, period=period_y):
         for columns, block_columns in span_overlaps(window.x, block.x, period=period):
             yield (rows, columns), (block_rows, block_columns)
+
+
+def touches(
+    first: npt.NDArray[np.int64], last: npt.NDArray[np.int64], span: Span, period: int | None
+) -> npt.NDArray[np.bool_]:
+    """Return which runs of px from ``first`` to ``last`` share a pixel with ``span``, along one axis."""
+    if period is None:
+        return (first < span.stop) & (last >= span.start)
+    return ((first - span.start) % period < span.size) | ((span.start - first) % period <= last - first)
 
 
 def positions_in(px: int, size: int, *, spacing: int) -> Span:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field
 from infgen.geometry import PX_LIMIT, Window
 from infgen.world.document import Document
 from infgen.world.mixing import Weights
+from infgen.world.overlaps import touches
 
 MAX_STROKES = 20_000
 MAX_POINTS = 2_000  # of one stroke
@@ -98,15 +99,10 @@ class StrokeTable:
             row[1::2] = stroke.line.max(0) + stroke.radius
         return cls(tuple(strokes), bounds)
 
-    def touching(self, pixels: Window, *, period: int | None) -> list[int]:
-        """Return the indices of the strokes that can reach a pixel of ``pixels``, in order. ``period``: of the world, in px."""
+    def touching(self, pixels: Window, *, period: int | None, period_y: int | None = None) -> list[int]:
+        """Return the indices of the strokes that can reach a pixel of ``pixels``, in order. Periods of the world in px."""
         left, right, top, bottom = self.bounds.T
-        across, down = pixels.x, pixels.y
-        hit = (top < down.stop) & (bottom >= down.start)
-        if period is None:
-            hit &= (left < across.stop) & (right >= across.start)
-        else:
-            hit &= ((left - across.start) % period < across.size) | ((across.start - left) % period <= right - left)
+        hit = touches(left, right, pixels.x, period) & touches(top, bottom, pixels.y, period_y)
         return np.flatnonzero(hit).tolist()
 
     def paint(
@@ -118,12 +114,13 @@ class StrokeTable:
         found: Sequence[int],
         rows: Mapping[str, int],
         period: int | None = None,
+        period_y: int | None = None,
     ) -> Weights:
         """Paint the strokes ``found`` over ``weights`` (K, H, W) where columns ``xs`` cross rows ``ys`` (px, ascending).
 
         ``rows``: row of ``weights`` of each style. Positions that no stroke reaches keep their weights bit for bit.
         """
-        grid = _Grid(np.asarray(xs, np.int64), np.asarray(ys, np.int64), period)
+        grid = _Grid(np.asarray(xs, np.int64), np.asarray(ys, np.int64), period, period_y)
         free = np.ones(weights.shape[1:])  # share that later strokes leave
         kept = np.zeros(weights.shape[1:])  # share that erasers keep for the layout
         painted: dict[int, Plane] = {}
@@ -145,39 +142,49 @@ class StrokeTable:
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """Columns ``xs`` and rows ``ys`` (px, ascending) of a world with ``period``."""
+    """Columns ``xs`` and rows ``ys`` (px, ascending) of a world with periods along x and y."""
 
     xs: Points
     ys: Points
     period: int | None
+    period_y: int | None
 
     def part(self, bounds: npt.NDArray[np.int64]) -> tuple[slice, slice] | None:
         """Return the rows and columns that any copy of ``bounds`` reaches, None if there are none."""
         left, right, top, bottom = bounds.tolist()
-        rows = _between(self.ys, top, bottom)
-        spans = [_between(self.xs, left + turn, right + turn) for turn in self._turns(left, right)]
-        spans = [span for span in spans if span.start < span.stop]
-        if not spans or rows.start >= rows.stop:
-            return None
-        return rows, slice(min(s.start for s in spans), max(s.stop for s in spans))
+        rows = _reached(self.ys, top, bottom, self.period_y)
+        columns = _reached(self.xs, left, right, self.period)
+        return None if rows is None or columns is None else (rows, columns)
 
     def opacity(self, stroke: Stroke, part: tuple[slice, slice]) -> Plane:
         """Return the opacity of ``stroke`` in a part of the grid."""
         rows, columns = part
         ys, xs = self.ys[rows], self.xs[columns]
         squares = np.full((len(ys), len(xs)), np.inf)
-        low, high = stroke.line[:, 0].min() - stroke.radius, stroke.line[:, 0].max() + stroke.radius
-        for turn in self._turns(int(low), int(high)):
-            _measure(stroke.line, stroke.radius, xs - turn, ys, squares)
+        (left, top), (right, bottom) = (
+            (stroke.line.min(0) - stroke.radius).tolist(),
+            (stroke.line.max(0) + stroke.radius).tolist(),
+        )
+        for lap in _turns(self.ys, top, bottom, self.period_y):
+            for turn in _turns(self.xs, left, right, self.period):
+                _measure(stroke.line, stroke.radius, xs - turn, ys - lap, squares)
         return _opacity(squares, stroke.radius, stroke.hardness)
 
-    def _turns(self, left: int, right: int) -> list[int]:
-        """Return the shifts in px of the copies of ``left`` to ``right`` that can reach the grid."""
-        if self.period is None:
-            return [0]
-        first = -((right - int(self.xs[0])) // self.period)
-        last = (int(self.xs[-1]) - left) // self.period
-        return [turn * self.period for turn in range(first, last + 1)]
+
+def _turns(positions: Points, low: int, high: int, period: int | None) -> list[int]:
+    """Return the shifts in px of the copies of ``low`` to ``high`` that can reach ``positions``, along one axis."""
+    if period is None:
+        return [0]
+    first = -((high - int(positions[0])) // period)
+    last = (int(positions[-1]) - low) // period
+    return [turn * period for turn in range(first, last + 1)]
+
+
+def _reached(positions: Points, low: int, high: int, period: int | None) -> slice | None:
+    """Return the slice of ``positions`` that any copy of ``low`` to ``high`` reaches, None if there are none."""
+    spans = [_between(positions, low + turn, high + turn) for turn in _turns(positions, low, high, period)]
+    spans = [span for span in spans if span.start < span.stop]
+    return slice(min(s.start for s in spans), max(s.stop for s in spans)) if spans else None
 
 
 def _between(positions: Points, low: int, high: int) -> slice:

@@ -59,7 +59,7 @@ class World(RenderingFacade, VersionedDocument):
     schema_version: Literal[3] = Field(default=3, alias="schema")  # type: ignore[assignment]
     """Version of this kind of document. Schema 1 has no local_truncation, and its truncation is 1 by default.
 
-    Schema 2 has no strokes, photographs and seeds of anchors."""
+    Schema 2 has no strokes, photographs and seeds of anchors, and no period_y."""
     seed: Seed = 0
     """Any 64-bit integer: seed of local latents and noises, and of the style unless style or layout set it."""
     style: StyleSource = StyleSource()
@@ -74,6 +74,8 @@ class World(RenderingFacade, VersionedDocument):
     """Multiplies the learned noise strengths."""
     period: Annotated[int, Field(strict=True, ge=1, le=PX_LIMIT)] | None = None
     """The image repeats along x after this many px, a multiple of the model's cell."""
+    period_y: Annotated[int, Field(strict=True, ge=1, le=PX_LIMIT)] | None = None
+    """The image repeats along y after this many px. Only models without a horizon can repeat along y."""
     anchors: Annotated[tuple[Anchor, ...], FailFast(), Field(max_length=MAX_ANCHORS)] = ()
     """Blocks of latents of photographs, stored next to the world file. They replace the seed's values."""
     edits: Annotated[tuple[Edit, ...], FailFast(), Field(max_length=MAX_EDITS)] = ()
@@ -106,6 +108,10 @@ class World(RenderingFacade, VersionedDocument):
         for i, edit in enumerate(self.edits):
             if self.period is not None and edit.w > self.period:
                 raise ValueError(f"edit {i} is {edit.w} px wide; allowed is at most the period, {self.period} px")
+            if self.period_y is not None and edit.h > self.period_y:
+                raise ValueError(f"edit {i} is {edit.h} px tall; allowed is at most period_y, {self.period_y} px")
+        if self.period_y is not None and self.anchors:
+            raise ValueError("a world with photographs cannot repeat along y; omit period_y, or the anchors")
         return self
 
     @model_serializer(mode="wrap")
@@ -113,7 +119,7 @@ class World(RenderingFacade, VersionedDocument):
         """Omit empty lists, and use the first schema that can express the world: renders of older versions can be resumed."""
         values = {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
         painted = self.layout is not None and self.layout.strokes
-        if painted or any(anchor.is_new for anchor in self.anchors):
+        if painted or self.period_y is not None or any(anchor.is_new for anchor in self.anchors):
             return values
         if "schema" in values:
             values["schema"] = 2

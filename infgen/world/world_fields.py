@@ -38,10 +38,12 @@ class Sizes(Protocol):
 def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.device | str = "cpu") -> Tensor:
     """Compute z_l of a window of cells: (C, H, W), float32. Raises WorldError if an anchor file cannot be read."""
     spacing = cell_px(sizes.world_levels)
-    period = _period(world, 0, sizes.world_levels)
+    period, period_y = _periods(world, 0, sizes.world_levels)
 
     def draw(seed: int, part: Window) -> Tensor:
-        return seeded.local_latent(seed, part, channels=sizes.local_channels, period=period, device=device)
+        return seeded.local_latent(
+            seed, part, channels=sizes.local_channels, period=period, period_y=period_y, device=device
+        )
 
     def redraw_normals(edit: Edit, part: Window) -> Tensor:
         normals = draw(edit.seed, part)
@@ -56,7 +58,15 @@ def local_latent(world: World, window: Window, *, sizes: Sizes, device: torch.de
         return _surround(anchor, seed, period, sizes.local_channels, world.local_truncation)
 
     write_anchors(values, window, world.placed_anchors, read_local, spacing=spacing, period=world.period)
-    redraw(values, window, world.edit_tables["local"], redraw_normals, spacing=spacing, period=world.period)
+    redraw(
+        values,
+        window,
+        world.edit_tables["local"],
+        redraw_normals,
+        spacing=spacing,
+        period=world.period,
+        period_y=world.period_y,
+    )
     return values
 
 
@@ -79,21 +89,32 @@ def noise(world: World, window: Window, *, conv: int, levels: int, device: torch
     """
     level = conv // 2 + 1
     spacing = cell_px(levels) >> level
-    period = _period(world, level, levels)
+    period, period_y = _periods(world, level, levels)
 
     def draw(seed: int, part: Window) -> Tensor:
-        return seeded.noise(seed, part, conv=conv, period=period, device=device)
+        return seeded.noise(seed, part, conv=conv, period=period, period_y=period_y, device=device)
 
     values = draw(world.seed, window)
     stored = [anchor for anchor in world.placed_anchors if conv < len(anchor.latents.noises)]
     write_anchors(values, window, stored, lambda a: a.noise(conv), spacing=spacing, period=world.period)
-    tables = world.edit_tables
-    redraw(values, window, tables["noise"], lambda e, part: draw(e.seed, part), spacing=spacing, period=world.period)
+    redraw(
+        values,
+        window,
+        world.edit_tables["noise"],
+        lambda e, part: draw(e.seed, part),
+        spacing=spacing,
+        period=world.period,
+        period_y=world.period_y,
+    )
     return values
 
 
-def _period(world: World, level: int, levels: int) -> int | None:
-    return None if world.period is None else lattice_period(world.period, level, levels=levels)
+def _periods(world: World, level: int, levels: int) -> tuple[int | None, int | None]:
+    """Return the periods along x and y on the lattice of ``level``."""
+    across, down = (
+        None if px is None else lattice_period(px, level, levels=levels) for px in (world.period, world.period_y)
+    )
+    return across, down
 
 
 def resampling(

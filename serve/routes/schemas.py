@@ -219,6 +219,8 @@ class Zoom(Answer):
     """Coarsest level."""
     max: Literal[0] = 0
     """Full resolution."""
+    first: int
+    """Level at which the page opens: 0 for landscapes, the coarsest picture of a land seen from above."""
     pictures: list[int]
     """Levels that the model renders directly, 0 first. Other levels average the next finer of these."""
 

@@ -50,7 +50,7 @@ def info(canvas: CanvasDep) -> Info:
         cell_px=config.cell_px,
         levels=config.levels,
         tile_px=TILE_PX,
-        zoom=Zoom(min=artist.least, pictures=artist.pictures),
+        zoom=Zoom(min=artist.least, first=artist.first, pictures=artist.pictures),
         limits={name: limit.value() for name, limit in _LIMITS.items()},
     )
 

@@ -86,6 +86,11 @@ class TileArtist:
         """Zoom levels that the model renders directly, without averaging: 0 first."""
         return [z for z, level in self._levels.items() if level.is_picture]
 
+    @property
+    def first(self) -> int:
+        """Zoom level at which the page opens. A land without horizon is best seen whole; a landscape at full size."""
+        return 0 if self._levels[0].studio.generator.config.coordinates == "scenery" else min(self.pictures)
+
     def reach(self, z: int) -> int:
         """Side in tiles of the group of level ``z`` that is rendered together."""
         if not self._levels[z].is_picture:

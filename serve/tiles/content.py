@@ -42,12 +42,12 @@ class WorldContent:
         side, halo = reach * tile.side, (STRUCTURE_HALO + TEXTURE_HALO) * cell_px
         window = Window(*(Span(place // reach * side - halo, side + 2 * halo) for place in (tile.x, tile.y)))
         found = hashlib.blake2b(self.rest, digest_size=_BYTES)
-        layout, period = self.world.layout, self.world.period
-        for index in () if layout is None else layout.stroke_table.touching(window, period=period):
+        layout, periods = self.world.layout, {"period": self.world.period, "period_y": self.world.period_y}
+        for index in () if layout is None else layout.stroke_table.touching(window, **periods):
             found.update(self.strokes[index])
         for field in FIELDS:
             found.update(field.encode())
-            for edit in self.world.edit_tables[field].touching(window, period=period):
+            for edit in self.world.edit_tables[field].touching(window, **periods):
                 found.update(self.edits[id(edit)])
         return found.hexdigest()
 

@@ -125,6 +125,8 @@ BAD = [
     (["--w", 5, "--h", 5, "--seed", 2**64], "seed"),
     (["--w", 5, "--h", 5, "--truncation", "nan"], "truncation"),
     (["--w", 5, "--h", 5, "--period", 100], "96 and 112"),
+    (["--w", 5, "--h", 5, "--period", "96,96"], "this model has a horizon, which does not repeat along y"),
+    (["--w", 5, "--h", 5, "--period", "96,"], "--period '96,' is not a period; give X or X,Y in px"),
     (["--w", 5, "--h", 5, "--mix-seed", 3], "crossover"),
     (["--w", 5, "--h", 5, "--tile", 100], "nearest: 85 and 101"),
     (["--w", 5, "--h", 5, "--batch", 0], "batch 0"),

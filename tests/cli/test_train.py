@@ -146,7 +146,10 @@ def test_without_quiet_it_prints_a_summary_and_its_progress(call: Call, photos: 
 
 BAD_INPUT: list[tuple[list[object], str]] = [
     (["missing", "--out", "a"], "data folder missing does not exist or is not a folder; give a folder of photographs"),
-    (["file", "--out", "a"], "data folder file does not exist or is not a folder"),
+    (
+        ["file", "--out", "a"],
+        "data file is one file, neither zip nor tar; give a folder of photographs, or cut a large map",
+    ),
     (["empty", "--out", "a"], "data folder empty holds no usable photograph (0 pictures found)"),
     (["small", "--out", "a"], "holds no usable photograph (1 pictures found; a.png: 60 x 50 px is too small"),
     (["PHOTOS", "--out", "file"], "run folder file cannot be created: file is not a folder; give another one"),

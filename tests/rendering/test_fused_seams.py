@@ -118,6 +118,21 @@ def test_a_cyclic_world_repeats_its_layout_without_a_seam(name: str) -> None:
     assert_same_picture(picture(scene, Region(-60 - 5 * period, 80, 120, 60), tile=TILE[name]), around)
 
 
+WALLPAPER = GeneratorConfig((6, 4) * 3, 4, 8, coordinates="texture", scales=(2, 3))
+
+
+@pytest.mark.parametrize("halvings", [0, 1])
+@pytest.mark.parametrize("layout", [None, four_styles((-900, -500))])
+def test_a_wallpaper_repeats_both_ways_without_a_seam(halvings: int, layout: dict[str, object] | None) -> None:
+    generator = random_generator(WALLPAPER, seed=4).coarser(halvings)
+    scene = make_scene(generator, seed=3, period=8 * 140, period_y=8 * 90, layout=layout)
+    width, height = 1120 >> halvings, 720 >> halvings
+    around = picture(scene, Region(-30, -20, 90, 60))
+    assert around.std() > 1
+    assert_same_picture(picture(scene, Region(width - 30, height - 20, 90, 60), tile=45), around)
+    assert_same_picture(picture(scene, Region(-30 - 5 * width, -20 + 7 * height, 90, 60)), around)
+
+
 @pytest.mark.parametrize(("levels", "system", "structure"), KINDS)
 def test_every_model_size_coordinate_system_and_structure_is_seamless(levels: int, system: str, structure: str) -> None:
     config = GeneratorConfig((6, 4) * levels, 4, 8, coordinates=system, structure=structure)  # type: ignore[arg-type]

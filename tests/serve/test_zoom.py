@@ -112,7 +112,7 @@ def test_beyond_the_coarsest_scale_a_tile_is_the_mean_of_four(scaled_client: Cli
 
 
 def test_the_page_reads_which_levels_are_rendered_by_the_model(scaled_client: Client) -> None:
-    assert scaled_client.get("/info").json()["zoom"] == {"min": -4, "max": 0, "pictures": [0, -1, -2, -3]}
+    assert scaled_client.get("/info").json()["zoom"] == {"min": -4, "max": 0, "first": 0, "pictures": [0, -1, -2, -3]}
 
 
 def test_a_coarser_picture_costs_less_than_the_full_size_of_its_place(scaled_client: Client) -> None:
@@ -148,6 +148,14 @@ def test_with_one_scale_zoomed_out_tiles_are_full_size_averaged(client: Client, 
     side = TILE << -z
     expected = mean_of_blocks(world_pixels(client, Region(0, -side, side, side), seed=7), 1 << -z)
     assert close(tile(client, client.new_world(seed=7), z, 0, -1), expected)
+
+
+def test_a_land_seen_from_above_opens_at_its_coarsest_picture(tmp_path: Path) -> None:
+    random_generator(preset("tiny-scales", coordinates="texture"), seed=7).save_pretrained(
+        tmp_path / "above.safetensors"
+    )
+    artist = TileArtist(open_studio(World(), model=tmp_path / "above.safetensors"))
+    assert artist.first == -3
 
 
 def test_with_one_scale_every_announced_level_is_served(client: Client) -> None:

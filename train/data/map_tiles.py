@@ -19,6 +19,8 @@ from infgen.train.data.new_folder import check_folder, write_folder
 from infgen.vips import load as load_vips
 
 SEA_SHARE = 0.9  # a tile with at least this share of water is open sea
+_COLOUR_TYPES = ("uchar", "ushort")  # libvips' names of 8 and 16 bits without sign
+_MOST_BANDS = 4  # red, green, blue and alpha, or CMYK
 _BLUE_EXCESS = 8  # of 255: water is bluer than red by at least this
 
 
@@ -127,10 +129,24 @@ def _open_map(path: Path, *, wraps_px: int) -> Any:
         raise InputError(f"map {path} is not a file; give a picture such as a JPEG, PNG or TIFF")
     with _explain_read_errors():
         picture = load_vips().Image.new_from_file(str(path), access="random", fail_on="error")
+        _check_kind(path, picture.format, picture.bands)
         picture = picture.colourspace("srgb").cast("uchar")
         if wraps_px:
             picture = picture.join(picture.crop(0, 0, min(wraps_px, picture.width), picture.height), "horizontal")
     return picture
+
+
+def _check_kind(path: Path, value_type: str, bands: int) -> None:
+    """Raise InputError for elevations and other measurements, whose values are no colours, and for many bands."""
+    if value_type not in _COLOUR_TYPES:
+        raise InputError(
+            f"map {path} has values of type {value_type}, not colours; convert it to 8 or 16 bits without sign, such as a "
+            "shaded relief of the elevations"
+        )
+    if bands > _MOST_BANDS:
+        raise InputError(
+            f"map {path} has {bands} bands; give one or three, with or without alpha: choose three of them"
+        )
 
 
 @contextmanager

@@ -109,6 +109,11 @@ def _list_data(data: str | Path) -> Listing:
         return list_archive(found, found.name)
     if found is None and "{" in str(data):
         return _list_archives([(file.name, file) for file in map(_find_shard, expand_braces(str(data)))])
+    if found is not None:
+        raise InputError(
+            f"data {display_name(data)} is one file, neither zip nor tar; give a folder of photographs, or cut a large map "
+            f"into tiles: infgen data tiles {display_name(data)} --size 788 -o tiles/"
+        )
     raise InputError(
         f"data folder {display_name(data)} does not exist or is not a folder; give a folder of photographs, a zip file, "
         "or tar shards such as shards/{0000..0009}.tar"

@@ -75,7 +75,10 @@ def _noises(
     for i, (height, width) in enumerate(config.noise_shapes((down.cells, across.cells))):
         level = i // 2 + 1
         window = Window(Span(across.cell << level, width), Span(down.cell << level, height))
-        period = None if world.period is None else geometry.lattice_period(world.period, level, levels=config.levels)
-        values = fields.noise(world.seed, window, conv=i, period=period, device=device)
+        period, period_y = (
+            None if px is None else geometry.lattice_period(px, level, levels=config.levels)
+            for px in (world.period, world.period_y)
+        )
+        values = fields.noise(world.seed, window, conv=i, period=period, period_y=period_y, device=device)
         noises.append(world.noise * values[None])
     return noises

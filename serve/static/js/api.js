@@ -19,6 +19,7 @@ import { parse, stringify } from "./json.js";
  * @typedef {object} Zoom
  * @property {number} min
  * @property {number} max
+ * @property {number} first level at which the page opens
  * @property {number[]} pictures levels that the model renders directly
  * @property {number} [coarse_px] side of the tiles of the coarse first view; 256 by default
  * @property {Record<string, number>} [tile_px] side of the sharp tiles of a level; 256 by default

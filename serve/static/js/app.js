@@ -16,7 +16,6 @@ import { startTheme } from "./theme.js";
 import { startWorldFiles } from "./worldfile.js";
 import { startWorlds } from "./worlds.js";
 
-const HOME = { x: 0, y: 0, z: 0 };
 const WITH_RECTANGLE = new Set(["resample", "export"]);
 
 const session = new Session();
@@ -40,13 +39,14 @@ async function start() {
   const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
   startWorldFiles(session, panels.close);
   startKeys(panels);
-  startBar(canvas);
+  const home = { x: 0, y: 0, z: info.zoom.first };
+  startBar(canvas, home);
   session.addEventListener("change", () => showWorld(canvas));
   session.addEventListener("busy", () => document.body.classList.add("pending"));
   session.addEventListener("idle", () => document.body.classList.remove("pending"));
   canvas.addEventListener("move", () => showPlace(canvas));
   const place = parseLink(location.hash);
-  canvas.goTo({ ...HOME, ...place });
+  canvas.goTo({ ...home, ...place });
   await openWorld(place);
   listen(window, "hashchange", () => follow(canvas));
 }
@@ -106,13 +106,16 @@ function showPlace(canvas) {
   history.replaceState(null, "", formatLink({ world: record.id, seed: record.world.seed, x, y, z }));
 }
 
-/** @param {Canvas} canvas */
-function startBar(canvas) {
+/**
+ * @param {Canvas} canvas
+ * @param {{x: number, y: number, z: number}} home where the page opens
+ */
+function startBar(canvas, home) {
   listen(element("undo"), "click", () => session.undo());
   listen(element("redo"), "click", () => session.redo());
   listen(element("zoom-in"), "click", () => canvas.map.zoomIn());
   listen(element("zoom-out"), "click", () => canvas.map.zoomOut());
-  listen(element("home"), "click", () => canvas.goTo(HOME));
+  listen(element("home"), "click", () => canvas.goTo(home));
   listen(element("share"), "click", async () => {
     const { id: world, world: document } = session.current;
     const place = { world, seed: document.seed, ...canvas.view, doc: await pack(document) };

@@ -76,6 +76,13 @@ def visit_one_scale(browser: "Browser", usual: "BrowserContext", address_of_one_
     yield from visits_of(browser, usual, address_of_one_scale)
 
 
+@pytest.fixture
+def visit_planet(browser: "Browser", usual: "BrowserContext", tmp_path: Path) -> Iterator[Open]:
+    """The same on the server of the shipped model of lands seen from above."""
+    with serving(tmp_path, "--model", "planet") as server:
+        yield from visits_of(browser, usual, server.url)
+
+
 def visits_of(browser: "Browser", usual: "BrowserContext", address: str) -> Iterator[Open]:
     """What the fixture ``visit`` is, for the server at ``address``."""
     visits: list[Visit] = []

@@ -53,6 +53,16 @@ def test_a_link_farther_out_than_the_model_goes_shows_its_last_level(visit_one_s
     assert visit_one_scale("seed=7&x=0&y=0&z=-4").place["z"] == "-2"
 
 
+def test_a_land_from_above_opens_where_a_continent_fits_and_home_returns_there(visit_planet: Open) -> None:
+    page = visit_planet("seed=7")
+    assert page.place["z"] == "-3"
+    assert {z for z, _, _ in page.asked_tiles} == {-3}  # drawn directly: no coarser or finer tile is needed
+    page.go("x=900&y=-700&z=0")
+    page.page.click("#home")
+    page.settle()
+    assert (page.place["x"], page.place["y"], page.place["z"]) == ("0", "0", "-3")
+
+
 def test_tiles_in_the_middle_of_the_view_come_first(visit: Open) -> None:
     sharp = [(x, y) for z, x, y in visit("seed=7&x=128&y=128&z=0").asked_tiles if z == 0]
     assert sharp[0] == (0, 0)

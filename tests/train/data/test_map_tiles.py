@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from infgen.errors import InputError
@@ -101,6 +102,31 @@ def test_a_map_of_open_sea_leaves_nothing_and_writes_nothing(tmp_path: Path):
     with pytest.raises(InputError, match=r"no tile .* is left"):
         cut_tiles(source, tmp_path / "tiles", Tiling(size=32, step=32, balance=0))
     assert [file.name for file in tmp_path.iterdir()] == ["map.png"]
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_a_geotiff_of_8_or_16_bits_gives_its_colours(tmp_path: Path, depth: type[np.generic]):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(depth)
+    georeference = [(33550, "d", 3, (1.0, 1.0, 0.0), True), (33922, "d", 6, (0.0,) * 6, True)]
+    scale = 257 if depth is np.uint16 else 1
+    tifffile.imwrite(tmp_path / "map.tif", pixels * scale, photometric="rgb", tile=(32, 32), extratags=georeference)
+    cut_tiles(tmp_path / "map.tif", tmp_path / "tiles", Tiling(size=64, step=64))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "tiles/y000000-x000000.png")), pixels)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((64, 64), np.float32), "has values of type float, not colours"),
+        (np.zeros((64, 64), np.int16), "has values of type short, not colours"),
+        (np.zeros((64, 64, 7), np.uint8), "has 7 bands; give one or three"),
+    ],
+)
+def test_a_map_of_measurements_is_refused(tmp_path: Path, values: np.ndarray, words: str):
+    tifffile.imwrite(tmp_path / "map.tif", values, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(InputError, match=words):
+        cut_tiles(tmp_path / "map.tif", tmp_path / "tiles", Tiling(size=32, step=32))
+    assert not (tmp_path / "tiles").exists()
 
 
 def test_a_cut_file_is_no_map(tmp_path: Path):

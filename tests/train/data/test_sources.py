@@ -435,10 +435,18 @@ def test_a_very_large_header_counts_as_damage(tmp_path: Path, monkeypatch: pytes
 # One-line errors
 
 
-@pytest.mark.parametrize("name", ["missing", "file", "missing.tar", "memory://nothing/here", "memory://missing.zip"])
+def test_one_picture_is_refused_with_the_command_that_cuts_a_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("world.jpg").touch()
+    with pytest.raises(InputError, match=r"is one file, neither zip nor tar; .* infgen data tiles world.jpg --size"):
+        open_source("world.jpg")
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.tar", "memory://nothing/here", "memory://missing.zip"])
 def test_a_path_without_data_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("file").touch()
     with pytest.raises(InputError, match="does not exist or is not a folder; give a folder of photographs, a zip file"):
         open_source(name)
 
