@@ -1,5 +1,6 @@
 """Old words stay out of docs and help texts. ``make prose`` reads the same list and counts the words of sentences, too."""
 
+import ast
 import re
 import runpy
 from pathlib import Path
@@ -76,3 +77,48 @@ def test_other_words_and_code_are_left_alone(text: str) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["expected"])
 def test_a_rule_does_not_reject_the_word_it_asks_for(rule: dict) -> None:
     assert not pattern_of(rule).search(rule["expected"])
+
+
+# Names in the code: one word for one thing, and verbs for functions.
+
+PACKAGES = ("infgen", "train", "serve", "export")
+OLD_NAMES = {"Errand", "Crew", "Turns", "Here", "Order", "lay", "look", "tell", "average"}
+OLD_MODULES = {
+    "work",
+    "feed",
+    "blobs",
+    "blocks",
+    "nearest",
+    "ahead",
+    "turns",
+    "recent",
+    "fresh",
+    "subjects",
+    "opening",
+    "whole",
+}
+
+
+def definitions() -> list[tuple[str, ast.ClassDef | ast.FunctionDef]]:
+    """The file and the node of every class and function."""
+    found = []
+    for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        found += [(path.name, node) for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    return found
+
+
+def is_property(node: ast.ClassDef | ast.FunctionDef) -> bool:
+    return any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
+def test_classes_functions_and_modules_have_no_old_names() -> None:
+    modules = {path.stem for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert modules & OLD_MODULES == set()
+    assert {node.name for _, node in definitions()} & OLD_NAMES == set()
+
+
+def test_functions_are_named_with_verbs_and_not_with_participles() -> None:
+    """A property may state what is, as ``job.ended``."""
+    bare = [(file, node) for file, node in definitions() if re.fullmatch(r"_?[a-z]+ed", node.name)]
+    assert [f"{file}: {node.name}" for file, node in bare if not is_property(node)] == []

@@ -39,7 +39,7 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class ExportRequest:
     """The export to write. ``report`` prints what happens."""
 
     model: str | None
@@ -143,7 +143,7 @@ def command(
     kind = _check_kind(
         kind, {name for name, value in given.items() if value is not None} | ({"plan"} if plan else set())
     )
-    order = Order(
+    request = ExportRequest(
         model=model,
         source=resolve(model),
         output=output,
@@ -156,8 +156,8 @@ def command(
         plan=plan,
         report=(lambda line: None) if quiet else partial(click.echo, err=True),
     )
-    check_outputs([output], [("model file", order.source)])
-    click.echo(WRITERS[kind](order))
+    check_outputs([output], [("model file", request.source)])
+    click.echo(WRITERS[kind](request))
 
 
 def _check_kind(kind: str | None, given: set[str]) -> str:
@@ -174,50 +174,50 @@ def _flags(kinds: tuple[str, ...]) -> str:
     return " and ".join(", ".join(f"--{kind}" for kind in kinds).rsplit(", ", 1))
 
 
-def _onnx(order: Order) -> Path:
+def _onnx(request: ExportRequest) -> Path:
     from infgen.export.onnx import export_onnx
 
-    path = order.path(SUFFIXES["onnx"])
-    file = export_onnx(path=path, **order.tiles())
+    path = request.path(SUFFIXES["onnx"])
+    file = export_onnx(path=path, **request.tiles())
     remember_export(path)
-    order.report(describe(file, path))
+    request.report(describe(file, path))
     return path
 
 
-def _trt(order: Order) -> Path:
+def _trt(request: ExportRequest) -> Path:
     from infgen.export.tensorrt import export_tensorrt
 
-    path = order.path(SUFFIXES["trt"])
+    path = request.path(SUFFIXES["trt"])
     engine = export_tensorrt(
-        path=path, batch=order.batch, workspace_mb=order.workspace, report=order.report, **order.tiles()
+        path=path, batch=request.batch, workspace_mb=request.workspace, report=request.report, **request.tiles()
     )
     remember_export(path)
-    order.report(engine.describe())
-    order.report(describe(engine.record.tile, path))
+    request.report(engine.describe())
+    request.report(describe(engine.record.tile, path))
     return path
 
 
-def _triton(order: Order) -> Path:
+def _triton(request: ExportRequest) -> Path:
     from infgen.export.triton_repository import export_triton, model_name
 
-    name = model_name(str(order.model or order.source), halvings=order.halvings)
-    folder = free_path("triton-repository") if order.output is None else order.output
-    file = export_triton(repository=folder, name=name, batch=order.batch, plan=order.plan, **order.tiles())
+    name = model_name(str(request.model or request.source), halvings=request.halvings)
+    folder = free_path("triton-repository") if request.output is None else request.output
+    file = export_triton(repository=folder, name=name, batch=request.batch, plan=request.plan, **request.tiles())
     written = next((folder / name / "1").iterdir())
-    order.report(describe(file, written))
+    request.report(describe(file, written))
     return written
 
 
-def _torchserve(order: Order) -> Path:
+def _torchserve(request: ExportRequest) -> Path:
     from infgen.export.torchserve import export_torchserve
 
-    path = order.output or free_path(source_stem(order.source), ".mar")
-    name = export_torchserve(order.source, path)
-    order.report(f"model {name!r} for TorchServe, {path.stat().st_size / 2**20:.1f} MiB")
+    path = request.output or free_path(source_stem(request.source), ".mar")
+    name = export_torchserve(request.source, path)
+    request.report(f"model {name!r} for TorchServe, {path.stat().st_size / 2**20:.1f} MiB")
     return path
 
 
-WRITERS: Mapping[str, Callable[[Order], Path]] = {
+WRITERS: Mapping[str, Callable[[ExportRequest], Path]] = {
     "onnx": _onnx,
     "trt": _trt,
     "triton": _triton,

@@ -4,16 +4,12 @@ A person writes a ``Layout``. ``infgen.world.layout_files.resolve`` converts it 
 files and no region, and gives the style of every pixel.
 """
 
-import base64
-import io
-import struct
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydantic import (
     FailFast,
     Field,
@@ -24,12 +20,11 @@ from pydantic import (
     model_validator,
 )
 
-from infgen.errors import one_line
 from infgen.geometry import PX_LIMIT, Span, Window
-from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.world.document import Document, Mix, Seed, VersionedDocument, cut, join_names
 from infgen.world.mixing import Centre, Labels, nearest_styles
 from infgen.world.nearest_centres import copy_over_periods, nearest_at, repeat_labels, sample_indices
+from infgen.world.painting import decode_numbers
 from infgen.world.strokes import MAX_STROKES, Stroke, StrokeTable
 
 MAX_STYLES = 256  # the number of a style is one byte of the stored painting
@@ -37,9 +32,7 @@ MAX_TRANSITION = 4096
 DEFAULT_TRANSITION = 127  # px (paper, Appendix L)
 MAX_LATENT_ROWS = 64
 MAX_LATENT_CHANNELS = 8192
-MAX_PAINTING_PX = 2**26  # stays below the number of pixels at which Pillow warns
 MAX_FLOAT = float(np.finfo(np.float32).max)
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def _pixels_or_percentage(value: object, check: Callable[[object], Any]) -> Any:
@@ -210,7 +203,7 @@ class ResolvedPainting(Document):
     @property
     def numbers(self) -> npt.NDArray[np.uint8]:
         """The decoded picture, (height, width) uint8, read-only. Raises ValueError if it cannot be decoded."""
-        return _decode_numbers(self.png)
+        return decode_numbers(self.png)
 
     def labels_at(
         self, xs: Iterable[int], ys: Iterable[int], *, period: int | None, period_y: int | None = None
@@ -335,31 +328,3 @@ def _check_styles(uses: Iterable[tuple[str, str]], names: Collection[str]) -> No
     for user, style in uses:
         if style not in names:
             raise ValueError(f"{user} has style {cut(repr(style))}, which is not given; styles are {join_names(names)}")
-
-
-@lru_cache(maxsize=4)  # not a field of the document, because documents are compared by their fields
-def _decode_numbers(png: str) -> npt.NDArray[np.uint8]:
-    return np.asarray(decode_png(base64.b64decode(png, validate=True), mode="L"))
-
-
-def decode_png(content: bytes, *, mode: str) -> Image.Image:
-    """Decode a PNG after checking its size. Raises ValueError with the reason if this fails."""
-    if len(content) < 33 or not content.startswith(_PNG) or content[12:16] != b"IHDR":
-        raise ValueError("is not a PNG picture; save it as PNG")
-    width, height, depth, kind = struct.unpack(">IIBB", content[16:26])
-    limit = min(MAX_PAINTING_PX, MAX_PHOTO_PIXELS.value())
-    if width * height > limit:
-        raise ValueError(
-            f"has {width} x {height} px, over the limit of {limit}; scale it down: the region stretches it"
-        )
-    if depth == 16:
-        raise ValueError("has 16 bits per channel; save it with 8")
-    try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-            image.load()
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        reason = one_line(error)
-        raise ValueError(f"cannot be decoded ({reason}); save it again as PNG") from None
-    if kind & 4 or "transparency" in image.info:
-        raise ValueError("has transparency; save it without an alpha channel")
-    return image.convert(mode)

@@ -28,8 +28,8 @@ from infgen.world.layout import (
     ResolvedStyle,
     Source,
     StyleSpec,
-    decode_png,
 )
+from infgen.world.painting import decode_png
 
 if TYPE_CHECKING:
     from infgen.geometry import Region
