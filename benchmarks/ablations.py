@@ -1,8 +1,8 @@
-"""What the parts of the method are worth: equal short runs with and without each, measured alike.
+"""Measure what each part of the method contributes: equal short runs with and without it, measured alike.
 
     python -m benchmarks.ablations PHOTOS RUNS --steps 200 --vgg-weights vgg.safetensors
 
-Trains every variant with the same seed, data, batch and number of steps (a run that is there is continued), then measures
+Trains every variant with the same seed, data, batch and number of steps (an existing run is continued), then measures
 Frechet distances at 1x, 2x and 4x and diversity. Short runs show what breaks, not how good the method gets.
 """
 

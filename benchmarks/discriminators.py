@@ -2,9 +2,9 @@
 
     python -m benchmarks.discriminators PHOTOS RUNS --hours 0.15 --vgg-weights vgg.safetensors
 
-Both train for as long by the clock, one after the other, then their averaged models are measured alike. The paper's
-discriminator keeps its own settings (R1, path length, rates); it is a quarter as wide, as the generator is narrow too.
-Both are augmented.
+Both train for the same time, one after the other. Then their EMA models are measured alike. The paper's discriminator keeps
+its own settings (R1, path length, learning rates). It is a quarter as wide, because the generator is narrow, too. Both are
+augmented.
 """
 
 from pathlib import Path

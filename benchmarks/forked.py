@@ -1,4 +1,4 @@
-"""A child process that is a copy of this one: it imports nothing again, so that many kills take little time."""
+"""Fork a child process, which imports nothing again: many kills then take little time."""
 
 import os
 import signal

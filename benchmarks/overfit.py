@@ -1,16 +1,17 @@
-"""Overfitting on purpose: trained on a handful of photographs, the samples must come to show them.
+"""Overfit on purpose: trained on eight photographs, the samples must come to show them.
 
     python -m benchmarks.overfit PHOTOS RUN
 
-Takes the middle squares of the first eight photographs, or of those with ``--names``, and trains without what works against
-copying: the diversity loss, style mixing, and views that are lower than the strip of rows at which patches of a world begin.
-Patches and augmentation stay: without either the discriminator knows eight photographs by heart within fifty steps, and teaches
-nothing any more. Both rates fall to nothing at the last step. As it goes, it measures the Frechet distance of the averaged
-model's patches from the photographs', and how near samples come to the photographs: LPIPS of a sample to the patch that is
-nearest to it, of all photographs and their mirror images, cut every few pixels. What that is for patches of the photographs
-themselves, cut between those, and for patches of photographs that were not trained, is printed first. Prints the curve and its
-running mean over five points, which must fall from point to point, and leaves sheets of samples above the patches that are
-nearest. A run that is there goes on; a point that it was stopped in measuring is left out.
+Takes the middle squares of the first eight photographs, or of those with ``--names``. Trains without what works against
+memorising: no diversity loss, no style mixing, and views that are lower than the strip of rows at which patches of a world
+begin. Patches and augmentation stay: without them the discriminator memorises eight photographs within fifty steps. Both
+learning rates decay to zero at the last step.
+
+Measures two values at intervals: the Frechet distance of the EMA model's patches, and the LPIPS of a sample to its nearest
+patch. Candidates are patches of all photographs and their mirror images, a few px apart. First prints the same LPIPS for
+patches of the photographs, cut between the candidates, and for patches of photographs that were not trained. Then prints the
+curve and its running mean over five points, which must fall from point to point. Writes sheets of samples above their nearest
+patches. An existing run is continued; a point that was interrupted is left out.
 """
 
 import itertools
