@@ -40,7 +40,7 @@ def train(photos: Path, out: Path, options: tuple[str, ...], *, preset: str, ste
     beyond = [] if "stylegan2-nci-pfg" in options else ["--beyond", "0"]
     settings = ["--preset", preset, "--steps", str(steps), "--precision", precision, "--threads", "1"]
     every = ["--checkpoint-every", "50", "--sample-every", "100000"]
-    infgen("train", photos, "--out", out, *settings, *every, *options, *beyond, *resume)
+    infgen("train", photos, "--output", out, *settings, *every, *options, *beyond, *resume)
 
 
 def measure(photos: Path, run: Path, *, n: int, vgg_weights: Path | None) -> dict[str, float]:

@@ -87,12 +87,12 @@ STEPS = (
         "render",
         80,
         _words(
-            "-m infgen bench render --side 8192 --styles 1,4 --repeats 1 --device cuda --write png --no-memory "
-            "--json {out}/render.json"
+            "-m infgen bench render --side 8192 --style-counts 1,4 --repeats 1 --device cuda --write png --no-memory "
+            "-o {out}/render.json"
         ),
         _words(
-            "-m infgen bench render --preset tiny --side 96 --tile 101 --styles 1,4 --precisions fp32 --repeats 1 "
-            "--device cpu --no-memory --json {out}/render.json"
+            "-m infgen bench render --preset tiny --side 96 --tile 101 --style-counts 1,4 --precisions fp32 --repeats 1 "
+            "--device cpu --no-memory -o {out}/render.json"
         ),
     ),
     Step(
@@ -116,15 +116,17 @@ STEPS = (
     Step(
         "two processes",
         60,
-        _words(f"{_PAIR} --preset scenery-small --micro-batch 8 --precision bf16 --steps 40 --out {{out}}/two"),
-        _words(f"{_PAIR} --preset tiny --batch 4 --micro-batch 2 --steps 1 --device cpu --threads 1 --out {{out}}/two"),
+        _words(f"{_PAIR} --preset scenery-small --micro-batch 8 --precision bf16 --steps 40 --output {{out}}/two"),
+        _words(
+            f"{_PAIR} --preset tiny --batch 4 --micro-batch 2 --steps 1 --device cpu --threads 1 --output {{out}}/two"
+        ),
         needs="2 GPUs",
     ),
     Step(
         "long training",
         600,
-        _words(f"{_TRAIN} --preset scenery-small --precision bf16 --hours 0.15 --init {{model}} --out {{out}}/run"),
-        _words(f"{_TRAIN} --preset tiny --batch 4 --steps 1 --device cpu --threads 1 --out {{out}}/run"),
+        _words(f"{_TRAIN} --preset scenery-small --precision bf16 --hours 0.15 --init {{model}} --output {{out}}/run"),
+        _words(f"{_TRAIN} --preset tiny --batch 4 --steps 1 --device cpu --threads 1 --output {{out}}/run"),
         needs="photos",
     ),
 )

@@ -73,7 +73,7 @@ class Job:
         """``infgen train`` in a process of its own; resumed where ``out`` holds a checkpoint."""
         run = [sys.executable, "-c", "from infgen.cli.main import main; main()"]
         schedule = ["--steps", str(self.steps), "--checkpoint-every", str(self.checkpoint_every)]
-        options = [*self.preset, "--out", str(out), "--device", "cpu", "--threads", "1", "--quiet"]
+        options = [*self.preset, "--output", str(out), "--device", "cpu", "--threads", "1", "--quiet"]
         resume = ["--resume"] if (out / "state.pt").exists() else []
         words = ["train", str(self.data), *schedule, *options, *resume]
         return Forked(words) if self.fork else subprocess.Popen([*run, *words], stdout=subprocess.DEVNULL)

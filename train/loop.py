@@ -51,7 +51,7 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("steps", "checkpoint_every", "sample_every", "judge_every"):
             check_whole(name, getattr(self, name), least=1)
-        check_whole("seed", self.seed, least=0, most=2**31 - 1)
+        check_whole("seed", self.seed, least=-(2**63), most=2**64 - 1)
         if self.threads is not None:
             check_whole("threads", self.threads, least=1)
         if self.hours is not None and not self.hours > 0:

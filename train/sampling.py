@@ -45,7 +45,7 @@ class GeneratorInputs:
 
 def step_rng(seed: int, step: int, purpose: int) -> torch.Generator:
     """Make the random generator of one step and purpose, independent of all other steps."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 16 + purpose)
+    return torch.Generator().manual_seed(((seed * 1_000_003 + step) * 16 + purpose) % 2**64)
 
 
 def vertical_target(start: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 from rich.console import Console
+from rich.table import Table
 
 from infgen.atomic import check_output, write_atomically
 from infgen.bench.batches import BatchRequest, measure_batches
@@ -15,6 +16,8 @@ from infgen.bench.machine import machine
 from infgen.bench.render import measure_renders
 from infgen.bench.report import batch_document, batch_table, document, expected_seconds, render_table, writing_table
 from infgen.bench.writing import EXTENSIONS, check_writing, measure_writing
+from infgen.cli.answer import json_option, print_answer
+from infgen.cli.command import Command, Group
 from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option, tile_option
 from infgen.cli.progress import progress, report_lines
 from infgen.engines import pick_device
@@ -41,18 +44,29 @@ def split_list(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...
     return parts
 
 
-@click.group("bench")
+@click.group("bench", cls=Group)
 def command() -> None:
     """Measure how fast this machine renders."""
 
 
-@command.command("render")
+@command.command(
+    "render",
+    cls=Command,
+    examples=[
+        ("The shipped model on this machine", "bench render"),
+        ("Also ONNX Runtime, and all figures as a file", "bench render --engine onnx -o bench.json"),
+    ],
+    renamed={"--styles": "--style-counts"},
+    files_of_json=True,
+)
 @model_option
 @click.option(
     "--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
 )
 @click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the picture in px.")
-@click.option("--styles", default="1,2,4", show_default=True, help="Numbers of styles that reach every tile.")
+@click.option(
+    "--style-counts", "styles", default="1,2,4", show_default=True, help="Numbers of styles that reach every tile."
+)
 @click.option("--precisions", default=",".join(DTYPES), show_default=True, help="Precisions of PyTorch.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Renders of each.")
 @tile_option
@@ -70,7 +84,10 @@ def command() -> None:
 )
 @click.option("--write", "formats", default="", help="Also write files, such as png,tiff, to the temporary folder.")
 @click.option("--no-memory", is_flag=True, help="Skip the new processes that measure first tile and peak memory.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@json_option
+@click.option(
+    "-o", "--output", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file, as JSON."
+)
 @quiet_option
 def render(
     model: str | None,
@@ -88,6 +105,7 @@ def render(
     no_memory: bool,
     json_file: Path | None,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Render one square in several precisions, with several styles in every tile.
 
@@ -102,7 +120,9 @@ def render(
         request = Request(
             model=path,
             side=side,
-            styles=tuple(int(n) for n in split_list("--styles", styles, [str(n) for n in range(1, MAX_STYLES + 1)])),
+            styles=tuple(
+                int(n) for n in split_list("--style-counts", styles, [str(n) for n in range(1, MAX_STYLES + 1)])
+            ),
             precisions=cast("tuple[Precision, ...]", split_list("--precisions", precisions, list(DTYPES))),
             repeats=repeats,
             tile_px=tile,
@@ -113,10 +133,10 @@ def render(
             engine_files=engine_files,
             engines=engines,
         )
-        _measure(request, json_file, quiet=quiet)
+        _measure(request, json_file, quiet=quiet, as_json=as_json)
 
 
-def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
+def _measure(request: Request, json_file: Path | None, *, quiet: bool, as_json: bool) -> None:
     configurations = open_configurations(request, report=report_lines(quiet=quiet))
     check_writing(configurations, request)
     where = machine(configurations[0].scene.engine.device)
@@ -126,30 +146,50 @@ def _measure(request: Request, json_file: Path | None, *, quiet: bool) -> None:
     written = measure_writing(
         configurations, request, phase=lambda title, unit: progress(title, unit=unit, quiet=quiet)
     )
-    console = Console(width=WIDE)
-    console.print(f"{request.model.name}; {where}", highlight=False, soft_wrap=True)
-    console.print(render_table(rows, request))
-    if written:
-        console.print(writing_table(written))
+    tables = [render_table(rows, request), *([writing_table(written)] if written else [])]
+    found = document(rows, written, configurations, request=request, machine=where)
+    _show(f"{request.model.name}; {where}", tables, found, json_file, as_json=as_json)
+
+
+def _show(title: str, tables: Sequence[Table], found: dict[str, Any], json_file: Path | None, *, as_json: bool) -> None:
+    """Print the tables, or JSON, and write the file."""
+    if as_json:
+        print_answer(result=found)
+    else:
+        console = Console(width=WIDE)
+        console.print(title, highlight=False, soft_wrap=True)
+        console.print(*tables, sep="\n")
     if json_file is not None:
-        found = document(rows, written, configurations, request=request, machine=where)
         with write_atomically(json_file) as temporary:
             temporary.write_text(json.dumps(found, indent=2) + "\n")
 
 
-@command.command("batches")
+@command.command(
+    "batches",
+    cls=Command,
+    examples=[("Tables 3 and 5 of the paper", "bench batches --side 2048 --batches 1,4,16")],
+    renamed={"--batch": "--batches", "--devices": "--device"},
+    files_of_json=True,
+)
 @model_option
 @click.option(
     "--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
 )
 @click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the image in px.")
-@click.option("--batch", default="1,2,4,8,16", show_default=True, help="Tiles computed together, separated by commas.")
-@click.option("--devices", help="Devices such as cuda:0,cuda:1: measure the first, two, four ... and all of them.")
+@click.option(
+    "--batches", "batch", default="1,2,4,8,16", show_default=True, help="Tiles computed together, separated by commas."
+)
+@click.option(
+    "--device", "devices", help="Devices such as cuda:0,cuda:1: measure the first, two, four ... and all of them."
+)
 @click.option("--tile", type=int, help="Side of a tile in px.  [default: the training patch]")
 @precision_option
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Images of each.")
 @threads_option
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@json_option
+@click.option(
+    "-o", "--output", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file, as JSON."
+)
 @quiet_option
 def batches(
     model: str | None,
@@ -163,6 +203,7 @@ def batches(
     threads: int | None,
     json_file: Path | None,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Render one image in training patches, with several batch sizes and numbers of devices.
 
@@ -177,7 +218,7 @@ def batches(
         request = BatchRequest(
             model=path,
             side=side,
-            batches=tuple(int(n) for n in split_list("--batch", batch, allowed)),
+            batches=tuple(int(n) for n in split_list("--batches", batch, allowed)),
             devices=tuple(part.strip() for part in devices.split(",")) if devices else (),
             tile_px=tile,
             precision=precision,
@@ -186,9 +227,5 @@ def batches(
         )
         rows = measure_batches(request, phase=lambda title: progress(title, unit="images", quiet=quiet))
     where = machine(pick_device(request.devices[0] if request.devices else None))
-    console = Console(width=WIDE)
-    console.print(f"{path.name}; {where}", highlight=False, soft_wrap=True)
-    console.print(batch_table(rows, request))
-    if json_file is not None:
-        with write_atomically(json_file) as temporary:
-            temporary.write_text(json.dumps(batch_document(rows, request, machine=where), indent=2) + "\n")
+    found = batch_document(rows, request, machine=where)
+    _show(f"{path.name}; {where}", [batch_table(rows, request)], found, json_file, as_json=as_json)

@@ -5,11 +5,18 @@ from pathlib import Path
 import click
 
 from infgen.atomic import check_output
+from infgen.cli.command import Command
 from infgen.inputs import check_outputs
 from infgen.model.convert import NETWORKS, convert
 
 
-@click.command("convert")
+@click.command(
+    "convert",
+    cls=Command,
+    examples=[
+        ("A released checkpoint", "convert best_fid.pth.tar -o released.safetensors"),
+    ],
+)
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write (.safetensors)."

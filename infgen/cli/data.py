@@ -1,6 +1,5 @@
 """``infgen data``: check photographs before training, pack them into shards, and cut maps into tiles."""
 
-import json
 from pathlib import Path
 from typing import cast
 
@@ -9,9 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from infgen.cli.answer import json_option, print_answer
+from infgen.cli.command import Group
 from infgen.cli.options import quiet_option
 from infgen.cli.progress import progress
-from infgen.train.data.check import DataReport, check_data
+from infgen.errors import InfgenError
+from infgen.train.data.check import CheckedData, DataReport, check_data
 from infgen.train.data.contact_sheet import check_sheet, write_sheet
 from infgen.train.data.map_tiles import Tiling, cut_tiles
 from infgen.train.data.pack import EXTENSIONS, Format, pack
@@ -20,7 +22,7 @@ from infgen.train.presets import RECIPES, find_recipe
 DEFAULT_PRESET = "scenery-101-small"
 
 
-@click.group("data")
+@click.group("data", cls=Group)
 def command() -> None:
     """Check photographs before training, pack them into shards, or cut a map into tiles.
 
@@ -29,14 +31,20 @@ def command() -> None:
     """
 
 
-@command.command("check")
+@command.command(
+    "check",
+    examples=[
+        ("Counts, sizes and near-duplicates", "data check photos/"),
+        ("A contact sheet, and the report as JSON", "data check photos/ --sheet sheet.png --json"),
+    ],
+)
 @click.argument("data")
 @click.option("--size", type=click.IntRange(16, 8192), help="Short side in px that training needs.")
 @click.option(
     "--preset", type=click.Choice(list(RECIPES)), help=f"Check for the size that this preset needs. [{DEFAULT_PRESET}]"
 )
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet: .png, .jpg or .webp.")
-@click.option("--json", "as_json", is_flag=True, help="Print the full report as JSON.")
+@json_option
 @quiet_option
 def check_command(
     data: str, size: int | None, preset: str | None, sheet: Path | None, as_json: bool, quiet: bool
@@ -55,7 +63,7 @@ def check_command(
             progress=advance,
         )
     if as_json:
-        click.echo(json.dumps(checked.report.to_dict(), indent=2))
+        print_answer(result=checked.report.to_dict(), error=_find_error(checked))
     else:
         print_report(checked.report)
     checked.require_usable()
@@ -64,7 +72,15 @@ def check_command(
         click.echo(f"{sheet}: {count} of {len(checked.usable)} photographs", err=as_json)
 
 
-@command.command("pack")
+def _find_error(checked: CheckedData) -> InfgenError | None:
+    try:
+        checked.require_usable()
+    except InfgenError as error:
+        return error
+    return None
+
+
+@command.command("pack", examples=[("Shards of 256 px", "data pack photos/ --size 256 -o shards")])
 @click.argument("data")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="New folder for the shards.")
 @click.option(
@@ -109,7 +125,7 @@ def pack_command(
     click.echo(f"{packed.pattern}: {packed.photos} photographs in {shards}, {len(packed.skipped)} skipped")
 
 
-@command.command("tiles")
+@command.command("tiles", examples=[("A map of the world", "data tiles map.tif --size 512 --wrap -o tiles")])
 @click.argument("map_file", metavar="MAP", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="New folder for the tiles.")
 @click.option("--size", type=click.IntRange(16, 8192), required=True, help="Side of a tile in px.")

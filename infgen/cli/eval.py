@@ -9,9 +9,12 @@ import click
 import torch
 from rich.console import Console
 
+from infgen.cli.answer import json_option, print_answer
+from infgen.cli.command import Command, Group
 from infgen.cli.eval_outpaint import command as outpaint
 from infgen.cli.options import MODELS_HELP, device_option, precision_option, quiet_option, threads_option
 from infgen.cli.progress import progress
+from infgen.cli.seeds import SEED
 from infgen.engines import pick_device
 from infgen.engines.eager import Precision
 from infgen.errors import InputError
@@ -89,6 +92,13 @@ def _join_names(*, inception: bool) -> str:
 
 @click.command(
     "eval",
+    cls=Command,
+    examples=[
+        ("A model on the photographs that it was not trained on", "eval runs/mine/model.safetensors held-out/"),
+        ("With a report as JSON and a figure", "eval runs/mine/model.safetensors held-out/ -o report"),
+        ("A folder of pictures of any origin", "eval --images pictures/ held-out/"),
+    ],
+    renamed={"--out": "--output"},
     epilog=f"Metrics of the Inception network: {_join_names(inception=True)}. "
     f"Other metrics: {_join_names(inception=False)}. Models: {MODELS_HELP}. See also: infgen eval outpaint --help",
 )
@@ -116,10 +126,11 @@ def _join_names(*, inception: bool) -> str:
 @click.option("--floor", is_flag=True, help="Add a column: one half of the photographs against the other half.")
 @click.option("--fused", help="Add columns for worlds of this many styles side by side, such as 1,2,4.")
 @click.option("--n", type=int, default=1000, show_default=True, help="Pictures on each side of a distance.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the generated pictures.")
+@json_option
 @click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the generated pictures."
+    "-o", "--output", "out", type=click.Path(path_type=Path), help="Write report.json and report.png to this folder."
 )
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write report.json and report.png to this folder.")
 @click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: torchvision's cache]")
 @click.option("--inception-weights", type=click.Path(path_type=Path), help="Inception file. [default: PyTorch's cache]")
 @device_option
@@ -145,6 +156,7 @@ def measure(
     precision: Precision,
     threads: int | None,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Compare pictures of MODEL with photographs in DATA, at every scale of MODEL. DATA is as for infgen train.
 
@@ -183,7 +195,7 @@ def measure(
     else:
         assert model is not None
         report = _measure_model(model, data, request, files, compare, where, keep, phase, quiet=quiet)
-    _show(report, out)
+    _show(report, out, as_json=as_json)
 
 
 def _model_and_data(places: tuple[str, ...], *, images: str | None) -> tuple[str | None, str]:
@@ -248,20 +260,24 @@ def _measure_model(
     )
 
 
-def _show(report: Report, out: Path | None) -> None:
-    """Print the tables and notes, and write the files."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, FILE_COLUMNS)
-    console.print(*report_tables(report), sep="\n")
+def _show(report: Report, out: Path | None, *, as_json: bool) -> None:
+    """Print the tables and notes, or JSON, and write the files."""
+    if not as_json:
+        console = Console()
+        if not console.is_terminal:
+            console.width = max(console.width, FILE_COLUMNS)
+        console.print(*report_tables(report), sep="\n")
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
-    if out is not None:
-        for file in write_report(report, out):
-            click.echo(file)
+    files = () if out is None else write_report(report, out)
+    if as_json:
+        print_answer(result={"report": report.to_dict(), "files": [str(file) for file in files]})
+        return
+    for file in files:
+        click.echo(file)
 
 
-class EvalGroup(click.Group):
+class EvalGroup(Group):
     """``infgen eval`` itself, and its subcommands: the first word decides."""
 
     def make_context(

@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from infgen.atomic import check_output, write_atomically
+from infgen.cli.answer import json_option, print_answer
+from infgen.cli.command import Command
 from infgen.cli.options import device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
+from infgen.cli.seeds import SEED
 from infgen.inputs import check_outputs
 from infgen.inversion.settings import DEFAULT_RECIPE, RECIPES
 from infgen.pixels import Pixels
@@ -27,7 +30,12 @@ from infgen.world.world import World
 SCHEMA = 1
 
 
-@click.command("outpaint")
+@click.command(
+    "outpaint",
+    cls=Command,
+    examples=[("Forty photographs that the model has not seen", "eval outpaint MODEL held-out/ -o table2.json")],
+    files_of_json=True,
+)
 @click.argument("model")
 @click.argument("photos")
 @click.option("--metrics", default="fd-effnet", show_default=True, help="Distances, and is, separated by commas.")
@@ -39,9 +47,10 @@ SCHEMA = 1
     "--steps", type=click.IntRange(1, 100_000), help="Limit of steps of an inversion. [default: the recipe's]"
 )
 @click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the worlds.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the worlds.")
 @click.option("--dump", type=click.Path(path_type=Path), help="Write the continued photographs to this empty folder.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@json_option
+@click.option("-o", "--output", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
 @click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: torchvision's cache]")
 @click.option("--inception-weights", type=click.Path(path_type=Path), help="Inception file. [default: PyTorch's cache]")
 @device_option
@@ -63,6 +72,7 @@ def command(
     device: str | None,
     threads: int | None,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Continue the left half of PHOTOS with MODEL, and compare with mirroring and OpenCV (the paper's Table 2).
 
@@ -95,9 +105,12 @@ def command(
         keep=None if keep is None else lambda name, picture: _keep(keep, name, picture),
         phase=lambda title: progress(title, unit=title, quiet=quiet),
     )
-    _print(report)
+    found = {"schema": SCHEMA, "model": Path(model).name, "recipe": recipe, **asdict(report)}
+    if as_json:
+        print_answer(result=found)
+    else:
+        _print(report)
     if json_file is not None:
-        found = {"schema": SCHEMA, "model": Path(model).name, "recipe": recipe, **asdict(report)}
         with write_atomically(json_file) as temporary:
             temporary.write_text(json.dumps(found, indent=2) + "\n")
 

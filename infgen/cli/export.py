@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.options import MODEL_VARIABLE, MODELS_HELP
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
@@ -29,7 +30,7 @@ TILES = ("onnx", "trt", "triton")  # kinds that render tiles of one size
 # Options that only some kinds have: name -> kinds.
 ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "tile": TILES,
-    "styles": TILES,
+    "max-styles": TILES,
     "precision": TILES,
     "scale": TILES,
     "batch": ("trt", "triton"),
@@ -89,7 +90,16 @@ class ExportRequest:
         return free_path(stem, suffix)
 
 
-@click.command("export", epilog=f"Models: {MODELS_HELP}.")
+@click.command(
+    "export",
+    cls=Command,
+    examples=[
+        ("The shipped model for ONNX Runtime", "export --onnx"),
+        ("Your model for an NVIDIA GPU", "export runs/mine/model.safetensors --trt -o mine.engine"),
+    ],
+    renamed={"--styles": "--max-styles"},
+    epilog=f"Models: {MODELS_HELP}.",
+)
 @click.argument("model", required=False, envvar=MODEL_VARIABLE)
 @click.option("--onnx", "kind", flag_value="onnx", help="Write an ONNX file, for ONNX Runtime and others.")
 @click.option("--trt", "kind", flag_value="trt", help="Write a TensorRT engine, for NVIDIA GPUs.")
@@ -105,7 +115,8 @@ class ExportRequest:
 )
 @click.option("--tile", type=int, help=f"Side of the tiles in px. [default: about {DEFAULT_TILE_PX}]")
 @click.option(
-    "--styles",
+    "--max-styles",
+    "styles",
     type=click.IntRange(1, MAX_STYLES),
     help="Largest number of styles in one tile. [default: 1]",
 )
@@ -118,7 +129,7 @@ class ExportRequest:
 @click.option(
     "--plan", is_flag=True, help="Build a TensorRT engine for this machine's GPU instead of an ONNX file (--triton)."
 )
-@click.option("--quiet", is_flag=True, help="Print only the name of the file.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the name of the file.")
 def command(
     model: str | None,
     kind: str | None,
@@ -138,7 +149,7 @@ def command(
     ONNX files, TensorRT engines and models for Triton render tiles of one size. A TorchServe archive renders windows of
     any size.
     """
-    given = {"tile": tile, "styles": styles, "precision": precision, "scale": scale}
+    given = {"tile": tile, "max-styles": styles, "precision": precision, "scale": scale}
     given |= {"batch": batch, "workspace": workspace}
     kind = _check_kind(
         kind, {name for name, value in given.items() if value is not None} | ({"plan"} if plan else set())

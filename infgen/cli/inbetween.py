@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
 from infgen.errors import InputError
@@ -16,7 +17,14 @@ MAX_PHOTOGRAPHS = 32
 MAX_GAP_PX = 10**7
 
 
-@click.command("inbetween")
+@click.command(
+    "inbetween",
+    cls=Command,
+    examples=[
+        ("A landscape between two photographs", "inbetween left.jpg right.jpg --gap 1024 -o between.png"),
+    ],
+    renamed={"--scale": "--output-size"},
+)
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--gap", type=int, required=True, help="Width in px of the gap between two photographs.")
 @photograph_options

@@ -1,37 +1,18 @@
 """The ``infgen`` command group. It turns exceptions into one line and an exit code."""
 
+import os
 import signal
 import sys
 import traceback
+from typing import NoReturn
 
 import click
 
+from infgen.cli.words import COMMAND_PANELS, COMMANDS, COMPLETE_VARIABLE
 from infgen.errors import exit_code
 from infgen.process import import_for_good, use_large_pages
 from infgen.signals import Interrupt, interrupts
 from infgen.version import __version__
-
-# name -> (module, one line of help). The modules import PyTorch. With this table, ``infgen --help`` stays fast.
-COMMANDS = {
-    "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
-    "styles": ("infgen.cli.styles", "Render a sheet of styles to choose from."),
-    "planet": ("infgen.cli.planet", "Render a whole planet as a map, whose edges meet."),
-    "video": ("infgen.cli.video", "Move a camera over a world, and write a video."),
-    "outpaint": ("infgen.cli.outpaint", "Continue a photograph on any side."),
-    "inbetween": ("infgen.cli.inbetween", "Join photographs in a row and generate the gaps."),
-    "panorama": ("infgen.cli.panorama", "Make a seamless 360 degree image around a photograph."),
-    "resample": ("infgen.cli.resample", "Render a region of a world again, or undo that."),
-    "verify": ("infgen.cli.verify", "Compare a rendered picture with its provenance."),
-    "info": ("infgen.cli.info", "Show what a file made by infgen contains."),
-    "data": ("infgen.cli.data", "Check photographs before training, and pack them into shards."),
-    "train": ("infgen.cli.train", "Train a model on photographs."),
-    "eval": ("infgen.cli.eval", "Measure the quality of a model's pictures."),
-    "bench": ("infgen.cli.bench", "Measure how fast this machine renders."),
-    "serve": ("infgen.cli.serve", "Explore and paint endless pictures in a browser."),
-    "schema": ("infgen.cli.schema", "Print the JSON schema of layout or world files."),
-    "export": ("infgen.cli.export", "Export a model for other runtimes."),
-    "convert": ("infgen.cli.convert", "Convert a released InfinityGAN checkpoint."),
-}
 
 
 class LazyGroup(click.Group):
@@ -49,9 +30,13 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Format the list of commands from the table, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        """Format the list of commands from the table, in panels, without importing them."""
+        rest = [name for name in COMMANDS if not any(name in names for names in COMMAND_PANELS.values())]
+        for panel, names in (*COMMAND_PANELS.items(), ("Other", rest)):
+            if not names:
+                continue
+            with formatter.section(click.style(panel, bold=True, fg="cyan")):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,7 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(words: list[str], interrupt: Interrupt) -> None:
     use_large_pages()
     try:
-        sys.exit(cli.main(words, prog_name="infgen", standalone_mode=False) or 0)
+        if COMPLETE_VARIABLE in os.environ:  # click's own machinery, which ends the process
+            cli.main(words, prog_name="infgen", complete_var=COMPLETE_VARIABLE)
+        sys.exit(cli.main(words, prog_name="infgen", standalone_mode=False, color=_colour()) or 0)
     except (click.Abort, KeyboardInterrupt):
         _print_error("interrupted" if interrupt.signal is signal.SIGINT else f"stopped by {interrupt.signal.name}")
         sys.exit(interrupt.exit_code)
@@ -80,20 +67,45 @@ def _run(words: list[str], interrupt: Interrupt) -> None:
         click.echo(error.ctx.get_help() if error.ctx is not None else error.format_message())
         sys.exit(0)
     except click.ClickException as error:
-        hint = " (see: infgen --help)" if isinstance(error, click.UsageError) else ""
-        _print_error(" ".join(error.format_message().split()) + hint)
-        sys.exit(error.exit_code if isinstance(error, click.UsageError) else 2)
+        hint = f" (see: {_help_command(error)})" if isinstance(error, click.UsageError) else ""
+        code = error.exit_code if isinstance(error, click.UsageError) else 2
+        _fail(words, " ".join(error.format_message().split()) + hint, kind=type(error).__name__, code=code)
     except Exception as error:
         if "--debug" in words:
             traceback.print_exc()
-        _print_error(_one_line(error))
-        sys.exit(exit_code(error))
+        _fail(words, _one_line(error), kind=type(error).__name__, code=exit_code(error))
+
+
+def _colour() -> bool | None:
+    """Return False where colours are not wanted; None lets click decide by the kind of output."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
+
+
+def _help_command(error: click.UsageError) -> str:
+    return f"{error.ctx.command_path if error.ctx is not None else 'infgen'} --help"
+
+
+def _fail(words: list[str], text: str, *, kind: str, code: int) -> NoReturn:
+    """Print the error, with --json as JSON to standard output, too, and exit."""
+    _print_error(text)
+    if "--json" in words:
+        from infgen.cli.answer import print_failure
+
+        print_failure(_command_of(words), kind=kind, message=text, code=code)
+    sys.exit(code)
 
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     known = type(error).__module__ == "infgen.errors"
     return text if known else f"unexpected {type(error).__name__}: {text} (run again with: infgen --debug ...)"
+
+
+def _command_of(words: list[str]) -> str:
+    """Return the words of the command, such as "bench render", also if it could not be parsed."""
+    names = [word for word in words if not word.startswith("-")]
+    count = 2 if names[0] in ("bench", "data") or names[:2] == ["eval", "outpaint"] else 1
+    return " ".join(names[:count])
 
 
 def _print_error(text: str) -> None:

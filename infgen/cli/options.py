@@ -42,7 +42,7 @@ scale_option = click.option(
     show_default=True,
     help="Render at this share of the size, by a coarser level of the model. 1/4 has a 16th of the pixels.",
 )
-quiet_option = click.option("--quiet", is_flag=True, help="Print no estimates and no progress.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no estimates and no progress.")
 
 
 def parse_period(text: str | None) -> dict[str, int]:

@@ -5,14 +5,25 @@ from typing import Any
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
+from infgen.cli.standard_streams import InputPath
 from infgen.inversion.arrangement import Extension, outpainting
 from infgen.rendering.output_names import source_stem
 
 
-@click.command("outpaint")
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.command(
+    "outpaint",
+    cls=Command,
+    examples=[
+        ("512 px more on the right", "outpaint photo.jpg --right 512"),
+        ("Four continuations to choose from", "outpaint photo.jpg --left 256 --right 256 --samples 4 -o wide.png"),
+        ("A first look, in a minute", "outpaint photo.jpg --right 512 --output-size work --seconds 60"),
+    ],
+    renamed={"--scale": "--output-size"},
+)
+@click.argument("photo", type=InputPath())
 @click.option("--left", type=int, default=0, show_default=True, help="Extend the output on the left by this many px.")
 @click.option("--top", type=int, default=0, show_default=True, help="Extend the output above by this many px.")
 @click.option("--right", type=int, default=0, show_default=True, help="Extend the output on the right by this many px.")

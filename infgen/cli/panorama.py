@@ -5,14 +5,23 @@ from typing import Any
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.photograph_options import PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
+from infgen.cli.standard_streams import InputPath
 from infgen.inversion.arrangement import panorama
 from infgen.rendering.output_names import source_stem
 
 
-@click.command("panorama")
-@click.argument("photo", type=click.Path(path_type=Path))
+@click.command(
+    "panorama",
+    cls=Command,
+    examples=[
+        ("A panorama of 4096 px", "panorama photo.jpg --w 4096 -o round.png"),
+    ],
+    renamed={"--scale": "--output-size"},
+)
+@click.argument("photo", type=InputPath())
 @click.option(
     "--w", "w", type=int, required=True, help="Width of the panorama in px, rounded to whole cells of the model."
 )

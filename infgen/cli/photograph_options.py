@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from infgen.cli.options import device_option, model_option, quiet_option, threads_option
+from infgen.cli.seeds import SEED
 from infgen.errors import InputError
 from infgen.inputs import Read, check_outputs
 from infgen.inversion.arrangement import FEATHER_PX, Scale
@@ -39,7 +40,8 @@ _OPTIONS = (
         help=f"Width in px of the blend around photographs. [default: {FEATHER_PX} px at working size]",
     ),
     click.option(
-        "--scale",
+        "--output-size",
+        "scale",
         type=click.Choice(get_args(Scale)),
         default="source",
         show_default=True,
@@ -63,7 +65,7 @@ _OPTIONS = (
     ),
     click.option(
         "--seed",
-        type=click.IntRange(-(2**63), 2**64 - 1),
+        type=SEED,
         default=0,
         show_default=True,
         help="Seed of the world around the photographs.",

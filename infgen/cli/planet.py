@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.options import (
     MODELS_HELP,
     device_option,
@@ -12,6 +13,7 @@ from infgen.cli.options import (
     threads_option,
 )
 from infgen.cli.progress import progress, report_lines
+from infgen.cli.seeds import SEED
 from infgen.engines.eager import Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
@@ -26,12 +28,19 @@ from infgen.world.layout_files import list_reads, resolve
 from infgen.world.world import World
 
 
-@click.command("planet")
+@click.command(
+    "planet",
+    cls=Command,
+    examples=[
+        ("A planet of 4096 x 2048 px", "planet --w 4096 --seed 7 -o planet.png"),
+        ("Several climates", "planet --w 2048 --styles climates.json -o planet.jpg"),
+    ],
+)
 @click.option(
     "--w", "w", type=int, required=True, help="Width in px, a multiple of the model's cell. The height is half."
 )
 @click.option("-o", "--output", help="Picture to write, as for infgen render. [default: named after the content]")
-@click.option("--seed", type=int, help="Seed of the world, any 64-bit integer. [default: 0]")
+@click.option("--seed", type=SEED, help="Seed of the world, any 64-bit integer. [default: 0]")
 @click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several climates and their places.")
 @click.option("--model", default="planet", show_default=True, help=f"Model: {MODELS_HELP}.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted render of the same planet.")

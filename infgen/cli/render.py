@@ -1,14 +1,17 @@
 """``infgen render``: render a region of a world to a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from PIL import Image
 
 from infgen.atomic import write_atomically
+from infgen.cli.answer import json_option, print_answer
+from infgen.cli.command import Command
 from infgen.cli.options import (
     engine_file_option,
     engine_option,
@@ -19,6 +22,8 @@ from infgen.cli.options import (
     tile_option,
 )
 from infgen.cli.progress import progress, report_lines
+from infgen.cli.seeds import SEED
+from infgen.cli.standard_streams import STREAM, InputPath, piped_output, send_to_stdout
 from infgen.engines.onnx import PROVIDERS
 from infgen.engines.tile_file import PRECISIONS, Precision
 from infgen.errors import InputError
@@ -40,18 +45,29 @@ from infgen.world.world import World
 EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 
 
-@click.command("render")
+@click.command(
+    "render",
+    cls=Command,
+    examples=[
+        ("A picture of 2048 x 1024 px", "render --w 2048 --h 1024 --seed 7 -o land.png"),
+        ("Another window of the same world", "render --w 512 --h 512 --x 100000 --seed 7 -o far.png"),
+        ("The estimates only, as JSON", "render --w 100000 --h 100000 -o big.tif --dry-run --json"),
+        ("Several styles in one picture", "render --w 2048 --h 512 --styles layout.json -o four.png"),
+        ("Into a pipe", "render --w 512 --h 256 --seed random -o - | display"),
+    ],
+)
 @click.option(
     "-o",
     "--output",
-    help=f"Picture to write. Extensions: {EXTENSIONS}. A .zarr may be a URL. [default: named after the content]",
+    help=f"Picture to write. Extensions: {EXTENSIONS}. A .zarr may be a URL. -: standard output. "
+    "[default: named after the content]",
 )
 @click.option("--w", "w", type=int, required=True, help="Width in px.")
 @click.option("--h", "h", type=int, required=True, help="Height in px.")
 @click.option("--x", type=int, default=0, show_default=True, help="Left edge in px, within +-2^40.")
 @click.option("--y", type=int, help="Upper edge in px. The horizon is row 0. [default: half of --h above the horizon]")
-@click.option("--world", "world_file", type=click.Path(path_type=Path), help="World file. Other options change it.")
-@click.option("--seed", type=int, help="Seed of the world, any 64-bit integer. [default: 0]")
+@click.option("--world", "world_file", type=InputPath(), help="World file. Other options change it.")
+@click.option("--seed", type=SEED, help="Seed of the world, any 64-bit integer. [default: 0]")
 @click.option(
     "--seeds", metavar="LIST", help="Render one picture for each seed, such as 0-99. The name given with -o has {seed}."
 )
@@ -113,6 +129,7 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
     "--preview", "preview_file", type=click.Path(path_type=Path), help="First write a small PNG of styles and picture."
 )
 @click.option("--dry-run", is_flag=True, help="Print only the estimates, and write the preview.")
+@json_option
 @quiet_option
 def command(
     output: str | None,
@@ -149,6 +166,7 @@ def command(
     scheduler: str | None,
     preview_file: Path | None,
     dry_run: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Render the window of W x H px whose upper left corner is (X, Y).
@@ -157,6 +175,10 @@ def command(
     interrupted render keeps its finished tiles: run it again with --resume.
     """
     region = Region(x, -(h // 2) if y is None else y, w, h)
+    piped = output == STREAM
+    if piped:
+        _check_piped(seeds, as_json)
+        output = piped_output(file_format)
     start = World() if world_file is None else World.load(world_file)
     layout, folder = (None, Path()) if styles is None else (Layout.load(styles), styles.parent)
     reads: list[Read] = [
@@ -216,17 +238,49 @@ def command(
         painting = None if layout is None else layout.painting
         _write_preview(studio, region, preview_file, painting)
     if dry_run:
+        if as_json:
+            print_answer(estimate=_estimate(job))
         return
     if many:
         with progress("rendering", unit="pictures", quiet=quiet) as advance:
-            for path in pictures.run(progress=advance):
-                click.echo(path)
+            paths = _print_each(pictures.run(progress=advance), quiet=as_json)
+        if as_json:
+            print_answer(estimate=_estimate(job), result={"files": paths})
         return
     if job.finished:
         click.echo(f"{output} is finished already; --restart renders it again", err=True)
     with _report_kept_tiles(target):
         job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))
-    click.echo(output)
+    if as_json:
+        print_answer(estimate=_estimate(job), result={"files": [output]})
+    elif piped:
+        send_to_stdout(output)
+    else:
+        click.echo(output)
+
+
+def _check_piped(seeds: str | None, as_json: bool) -> None:
+    """Raise InputError for options that also need standard output."""
+    for name, given in (("--seeds", seeds is not None), ("--json", as_json)):
+        if given:
+            raise InputError(f"-o - and {name} are both given; give one of them")
+
+
+def _print_each(paths: Iterable[str | Path], *, quiet: bool) -> list[str]:
+    """Print each path when its picture is complete, unless ``quiet``. Returns all of them."""
+    found = []
+    for path in paths:
+        found.append(str(path))
+        if not quiet:
+            click.echo(path)
+    return found
+
+
+def _estimate(job: Job) -> dict[str, Any]:
+    """Return the estimates as plain JSON values."""
+    region, found = job.plan.region, asdict(job.preflight)
+    window = {"x": region.x, "y": region.y, "w": region.w, "h": region.h}
+    return {"window": window, **found, "engine": job.studio.scene.engine.name}
 
 
 def _parse_many(seeds: str | None, seed: int | None) -> tuple[int, ...]:

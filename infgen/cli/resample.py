@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 
 from infgen.atomic import check_output
-from infgen.cli.options import MODEL_VARIABLE, MODELS_HELP
+from infgen.cli.command import Command
+from infgen.cli.options import MODEL_VARIABLE, MODELS_HELP, quiet_option
+from infgen.cli.seeds import SEED
 from infgen.errors import InputError
 from infgen.geometry import STRUCTURE_HALO, TEXTURE_HALO, Region, cell_px
 from infgen.inputs import check_outputs
@@ -24,10 +26,17 @@ from infgen.world.world_fields import Sizes
 _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,15})\s*,\s*([0-9]{1,15})\s*")
 
 
-@click.command("resample")
+@click.command(
+    "resample",
+    cls=Command,
+    examples=[
+        ("Another seed for a region", "resample world.json --region 0,-64,256,128"),
+        ("Undo the last edit", "resample world.json --undo"),
+    ],
+)
 @click.argument("world_file", metavar="WORLD", type=click.Path(path_type=Path))
 @click.option("--region", help="Region to change: X,Y,W,H in px, such as 0,-64,256,128.")
-@click.option("--seed", type=int, help="Any 64-bit integer. [default: a random one, which is printed]")
+@click.option("--seed", type=SEED, help="Any 64-bit integer. [default: a random one, which is printed]")
 @click.option("--fields", help="local: places of things, noise: fine irregularity. [default: local,noise]")
 @click.option(
     "--like", help="Take mean and standard deviation of the latents from this region X,Y,W,H of the same world."
@@ -39,6 +48,7 @@ _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,1
     help=f"Model: {MODELS_HELP}. [default: sizes from the anchors, or {DEFAULT}]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="World file to write. [default: WORLD itself]")
+@quiet_option
 def command(
     world_file: Path,
     region: str | None,
@@ -48,6 +58,7 @@ def command(
     undo: bool,
     model: str | None,
     output: Path | None,
+    quiet: bool,
 ) -> None:
     """Change a region of the world in the file WORLD: take its latents from another seed.
 
@@ -69,7 +80,8 @@ def command(
             changed = _resample(world, region, seed=seed, fields=fields, like=like, sizes=sizes)
             message = f"{_describe_last(changed.edits)}; {_describe_reach(changed.edits[-1], sizes)}"
         changed.save(target)
-    click.echo(message, err=True)
+    if not quiet:
+        click.echo(message, err=True)
     click.echo(target)
 
 

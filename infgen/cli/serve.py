@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.options import engine_file_option, engine_option, model_option, threads_option
 from infgen.errors import InputError
 from infgen.rendering.studio import Options
@@ -21,7 +22,14 @@ LEAST_TOKEN = 16  # characters
 ENGINE_STYLES = 4  # that may meet in a tile of an engine file made for the canvas
 
 
-@click.command("serve", context_settings={"auto_envvar_prefix": "INFGEN"})
+@click.command(
+    "serve",
+    cls=Command,
+    examples=[
+        ("Open the canvas in a browser", "serve --open"),
+        ("For other machines, behind a proxy with TLS", "serve --host 0.0.0.0 --allow-host canvas.example.org"),
+    ],
+)
 @click.option(
     "--host",
     default="127.0.0.1",

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option
 from infgen.cli.progress import progress
+from infgen.cli.seeds import SEED
 from infgen.engines.eager import Precision
 from infgen.errors import InputError, LimitError
 from infgen.geometry import Region
@@ -26,7 +28,16 @@ MAX_SEEDS = 1024
 NEAREST = 23  # styles on a sheet of --like, next to the photograph
 
 
-@click.command("styles")
+@click.command(
+    "styles",
+    cls=Command,
+    examples=[
+        ("Sixty-four styles", "styles -o sheet.png"),
+        ("The styles nearest to a photograph", "styles --like photo.jpg -o near.png"),
+        ("Structures against styles", "styles --world-seeds 0-3 --style-seeds 0-7 -o grid.png"),
+    ],
+    renamed={"--seeds": "--style-seeds", "--world-seed": "--seed"},
+)
 @click.option(
     "-o",
     "--output",
@@ -34,10 +45,12 @@ NEAREST = 23  # styles on a sheet of --like, next to the photograph
     help="Sheet to write: .png or .jpg. [default: a PNG of these seeds]",
 )
 @click.option(
-    "--seeds", help="Style seeds, such as 1,5,9-12 or -5--2. [default: 0-63, 0-7 for a grid, 0-255 with --like]"
+    "--style-seeds",
+    "seeds",
+    help="Style seeds, such as 1,5,9-12 or -5--2. [default: 0-63, 0-7 for a grid, 0-255 with --like]",
 )
 @model_option
-@click.option("--world-seed", type=int, help="Seed of the world to render. [default: 0]")
+@click.option("--seed", "world_seed", type=SEED, help="Seed of the world to render. [default: 0]")
 @click.option(
     "--world-seeds", help="Make a grid: a row for each of these worlds (structures), a column for each style."
 )
@@ -81,7 +94,7 @@ def command(
     """
     check_outputs([output], [("model file", model), ("photograph", like)])
     if world_seeds is not None and (world_seed is not None or like is not None or columns is not None):
-        raise InputError("--world-seeds has its own worlds and columns; omit --world-seed, --like and --columns")
+        raise InputError("--world-seeds has its own worlds and columns; omit --seed, --like and --columns")
     styles = parse_seeds(seeds or ("0-255" if like else "0-7" if world_seeds else "0-63"), most=MAX_SEEDS)
     places = [world_seed or 0] if world_seeds is None else parse_seeds(world_seeds, most=MAX_SEEDS)
     if len(places) * len(styles) > MAX_SEEDS:

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from infgen.cli.command import Command
 from infgen.cli.options import MODELS_HELP, device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
+from infgen.cli.seeds import SEED
 from infgen.inputs import check_outputs
 from infgen.model.config import CoordinateSystem
 from infgen.train import start
@@ -50,7 +52,15 @@ def _go_on(trainer: Trainer) -> str:
     return "give --steps more than that to train on"
 
 
-@click.command("train")
+@click.command(
+    "train",
+    cls=Command,
+    examples=[
+        ("A small model of your photographs", "train photos/ --preset scenery-101-small -o runs/mine --hours 3"),
+        ("Continue the run", "train photos/ -o runs/mine --resume"),
+    ],
+    renamed={"--out": "--output"},
+)
 @click.argument("data", required=False)
 @click.option(
     "--preset",
@@ -61,7 +71,13 @@ def _go_on(trainer: Trainer) -> str:
 )
 @click.option("--ablation", type=click.Choice(list(ABLATIONS)), help="Leave out a part of the method, for comparison.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=RUN_FOLDER, show_default=True, help="Folder of the run."
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    default=RUN_FOLDER,
+    show_default=True,
+    help="Folder of the run.",
 )
 @click.option("--resume", is_flag=True, help="Continue the run in the folder from its last checkpoint.")
 @click.option("--init", help=f"Start from the networks of a run's folder, or from a model: {MODELS_HELP}.")
@@ -71,7 +87,7 @@ def _go_on(trainer: Trainer) -> str:
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="Stop after this many hours; resume later.")
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**31 - 1),
+    type=SEED,
     default=0,
     show_default=True,
     help="Seed of the initial weights and of all random draws.",
@@ -96,7 +112,6 @@ def _go_on(trainer: Trainer) -> str:
 @click.option(
     "--scale-shares",
     callback=parse_integers,
-    metavar="INTEGER,...",
     help="Steps that each scale gets in turn, coarsest first, such as 2,1,1,1.  [default: one each]",
 )
 @click.option("--fusion", type=float, help="Share of steps that mix two styles over the patch.")
@@ -151,7 +166,7 @@ def _go_on(trainer: Trainer) -> str:
 @click.option(
     "--inception-weights", type=click.Path(path_type=Path), help="Inception file for fid.  [default: PyTorch's cache]"
 )
-@click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUT/tensorboard.")
+@click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUTPUT/tensorboard.")
 @device_option
 @click.option(
     "--precision",
@@ -192,7 +207,7 @@ def command(
 
     Without DATA, it trains on the photographs below the current folder.
 
-    The trained model (the EMA of the weights) is OUT/model.safetensors. To train in several processes, start this
+    The trained model (the EMA of the weights) is OUTPUT/model.safetensors. To train in several processes, start this
     command with torchrun or accelerate launch.
     """
     saved = read_saved(out) if resume else None

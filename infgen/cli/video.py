@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from infgen.cli.command import Command
 from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option
 from infgen.cli.progress import progress
+from infgen.cli.seeds import SEED
+from infgen.cli.standard_streams import InputPath
 from infgen.engines.eager import Precision
 from infgen.errors import InputError
 from infgen.inputs import check_outputs
@@ -17,8 +20,15 @@ from infgen.sinks import Start
 from infgen.world.world import World
 
 
-@click.command("video")
-@click.argument("world_file", metavar="[WORLD]", required=False, type=click.Path(path_type=Path))
+@click.command(
+    "video",
+    cls=Command,
+    examples=[
+        ("Ten seconds along the horizon", "video --to 4800,0 -o pan.mp4"),
+        ("Zoom out", "video --to 2000,0 --zoom 1:0.25 --seconds 5 -o zoom.gif"),
+    ],
+)
+@click.argument("world_file", metavar="[WORLD]", required=False, type=InputPath())
 @click.option("--from", "first", default="0,0", show_default=True, help="X,Y in px: middle of the first frame.")
 @click.option("--via", multiple=True, help="X,Y in px: a point on the way; repeat it for several.")
 @click.option("--to", "last", required=True, help="X,Y in px: middle of the last frame.")
@@ -35,7 +45,7 @@ from infgen.world.world import World
     type=click.Path(path_type=Path),
     help="Video to write: .mp4, .webm, .webp or .gif. [default: an MP4 named after the world]",
 )
-@click.option("--seed", type=int, help="Seed of the world. [default: that of WORLD, or 0]")
+@click.option("--seed", type=SEED, help="Seed of the world. [default: that of WORLD, or 0]")
 @model_option
 @click.option("--resume", is_flag=True, help="Continue an interrupted render of the same video.")
 @click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")

@@ -50,7 +50,7 @@ class EngineRecord:
         options = {
             "-o": output.name,
             "--tile": self.tile.tile_px[0],
-            "--styles": self.tile.styles,
+            "--max-styles": self.tile.styles,
             "--precision": self.tile.precision,
             "--batch": self.batch,
             "--workspace": self.workspace_mb,

@@ -12,7 +12,7 @@ from infgen.cli.bench import command
 from infgen.cli.main import main
 from infgen.errors import InputError
 
-SMALL = ("--side", 150, "--tile", 101, "--styles", "1,3", "--repeats", 2)
+SMALL = ("--side", 150, "--tile", 101, "--style-counts", "1,3", "--repeats", 2)
 
 
 def bench(*words: object) -> Result:
@@ -23,7 +23,7 @@ def bench(*words: object) -> Result:
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The report of a small run: two precisions, one and three styles, with files."""
     path = tmp_path_factory.mktemp("bench") / "bench.json"
-    result = bench("--preset", "tiny", *SMALL, "--no-memory", "--write", "png,tiff", "--json", path)
+    result = bench("--preset", "tiny", *SMALL, "--no-memory", "--write", "png,tiff", "--output", path)
     assert result.exit_code == 0
     return {**json.loads(path.read_text()), "stdout": result.stdout, "stderr": result.stderr}
 
@@ -67,7 +67,7 @@ def test_the_table_goes_to_standard_output_and_progress_to_standard_error(docume
 
 
 def test_quiet_prints_only_the_table(tiny_model: Path):
-    words = ("--model", tiny_model, "--side", 64, "--styles", 1, "--precisions", "fp32", "--repeats", 1)
+    words = ("--model", tiny_model, "--side", 64, "--style-counts", 1, "--precisions", "fp32", "--repeats", 1)
     assert not bench(*words, "--no-memory", "--quiet").stderr
 
 
@@ -79,7 +79,7 @@ def test_first_tile_and_memory_come_from_a_process_for_each_row(tiny_model: Path
         return ColdStart(imports=1.0, model=0.5, preflight=0.25, tile=0.125, rest=9.0, peak_bytes=123 * 2**20)
 
     monkeypatch.setattr(bench_render, "measure_cold_start", measure)
-    result = bench("--model", tiny_model, "--side", 64, "--styles", "2,1", "--precisions", "bf16", "--repeats", 1)
+    result = bench("--model", tiny_model, "--side", 64, "--style-counts", "2,1", "--precisions", "bf16", "--repeats", 1)
     assert seen == [("bf16", 2), ("bf16", 1)]
     assert "vs 2" in result.stdout
     assert all(found in result.stdout for found in ("1.88", "123"))
@@ -88,9 +88,9 @@ def test_first_tile_and_memory_come_from_a_process_for_each_row(tiny_model: Path
 BAD = [
     (("--side", 0), "width 0"),
     (("--side", 64, "--tile", 100), "nearest: 85 and 101"),
-    (("--styles", "1,x"), "--styles 'x' is not possible; give one or more of 1 to 16"),
-    (("--styles", "0"), "'0' is not possible"),
-    (("--styles", ""), "'' is not possible"),
+    (("--style-counts", "1,x"), "--style-counts 'x' is not possible; give one or more of 1 to 16"),
+    (("--style-counts", "0"), "'0' is not possible"),
+    (("--style-counts", ""), "'' is not possible"),
     (("--precisions", "fp32,fp4"), "--precisions 'fp4' is not possible; give one or more of fp32, bf16"),
     (("--write", "png,gif"), "--write 'gif' is not possible"),
     (("--side", 17_000, "--write", "webp"), "16,383"),
@@ -98,7 +98,7 @@ BAD = [
     (("--preset", "tiny"), "give one of them"),
     (("--preset", "huge"), "huge"),
     (("--device", "abacus"), "abacus"),
-    (("--json", "no/such/folder/a.json"), "no/such/folder"),
+    (("--output", "no/such/folder/a.json"), "no/such/folder"),
 ]
 
 
@@ -120,7 +120,7 @@ def test_a_failed_measurement_leaves_no_document(tiny_model: Path, tmp_path: Pat
         raise InputError("no")
 
     monkeypatch.setattr(bench_render, "measure_cold_start", fail)
-    words = ("--side", 64, "--styles", 1, "--precisions", "fp32", "--repeats", 1, "--json", tmp_path / "a.json")
+    words = ("--side", 64, "--style-counts", 1, "--precisions", "fp32", "--repeats", 1, "--output", tmp_path / "a.json")
     with pytest.raises(InputError):
         bench("--model", tiny_model, *words)
     assert not list(tmp_path.iterdir())
@@ -128,7 +128,7 @@ def test_a_failed_measurement_leaves_no_document(tiny_model: Path, tmp_path: Pat
 
 def test_batches_prints_and_writes_every_way_to_compute_the_image(tiny_model: Path, tmp_path: Path):
     path = tmp_path / "batches.json"
-    words = ["batches", "--model", tiny_model, "--side", 150, "--batch", "1,4", "--repeats", 1, "--json", path]
+    words = ["batches", "--model", tiny_model, "--side", 150, "--batches", "1,4", "--repeats", 1, "--output", path]
     result = CliRunner().invoke(command, [str(w) for w in words], catch_exceptions=False)
     assert result.exit_code == 0
     assert [(r["kind"], r["batch"]) for r in json.loads(path.read_text())["rows"]] == [

@@ -61,12 +61,12 @@ def test_the_size_may_be_given_by_number_or_by_preset(
     options: tuple[object, ...], usable: int, call: Call, photos: Path
 ) -> None:
     _, out, _ = call("check", photos, "--quiet", "--json", *options)
-    assert json.loads(out)["usable"] == usable
+    assert json.loads(out)["result"]["usable"] == usable
 
 
 def test_the_json_report_holds_everything(call: Call, photos: Path) -> None:
     code, out, _ = call("check", photos, "--quiet", "--json")
-    report = json.loads(out)
+    report = json.loads(out)["result"]
     assert code == 0
     assert report["short_side"] == {"min": 220, "median": 220, "max": 220}
     assert [skip["name"] for skip in report["skipped"]] == [str(photos / "small.png")]

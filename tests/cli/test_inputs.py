@@ -61,16 +61,16 @@ CASES = {
         "render --w 9 --h 9 --styles {0}/o.zarr/painted.json --model {0}/m.safetensors -o {0}/o.zarr --restart",
         "o.zarr/painted.json",
     ),
-    "styles": ("styles --seeds 1 --model {0}/m.png -o {0}/m.png", "m.png"),
+    "styles": ("styles --style-seeds 1 --model {0}/m.png -o {0}/m.png", "m.png"),
     "resample-anchor": ("resample {0}/w.json --region 0,-64,256,128 -o {0}/w.l.safetensors", "w.l.safetensors"),
     "convert": ("convert {0}/m.safetensors -o {0}/m.safetensors", "m.safetensors"),
     "export-onnx": ("export {0}/m.onnx --onnx -o {0}/m.onnx", "m.onnx"),
     "export-torchserve": ("export {0}/m.mar --torchserve -o {0}/m.mar", "m.mar"),
-    "bench": ("bench render --model {0}/m.safetensors --json {0}/m.safetensors", "m.safetensors"),
+    "bench": ("bench render --model {0}/m.safetensors -o {0}/m.safetensors", "m.safetensors"),
     "data-sheet": ("data check {0}/photos --size 32 --sheet {0}/shared.png", "shared.png"),
     "eval-data": ("eval {0}/m.safetensors {0}/photos -o {0}/photos", "photos/0.png"),
-    "train-init": ("train {0}/photos --init {0}/run/model.safetensors --out {0}/run", "run/model.safetensors"),
-    "train-samples": ("train {0}/run/samples --out {0}/run", "run/samples/0.png"),
+    "train-init": ("train {0}/photos --init {0}/run/model.safetensors --output {0}/run", "run/model.safetensors"),
+    "train-samples": ("train {0}/run/samples --output {0}/run", "run/samples/0.png"),
 }
 
 

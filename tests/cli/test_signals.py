@@ -63,7 +63,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 
 def test_a_training_saves_when_its_terminal_is_closed(tmp_path: Path) -> None:
-    words = ["train", save_landscapes(tmp_path / "photos"), "--preset", "tiny", "--out", tmp_path / "run"]
+    words = ["train", save_landscapes(tmp_path / "photos"), "--preset", "tiny", "--output", tmp_path / "run"]
     words += ["--batch", 2, "--steps", 10**6, "--threads", 1]
     ours, theirs = pty.openpty()
 

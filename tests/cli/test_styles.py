@@ -40,7 +40,7 @@ def pixels(path: Path) -> np.ndarray:
 
 def test_each_picture_is_the_world_in_that_style_below_its_seed(tiny_model: Path, tmp_path: Path):
     path = tmp_path / "styles.png"
-    result = run("--seeds", "3,-7,5", *SIZE, "--columns", 2, "--model", tiny_model, "--world-seed", 4, "-o", path)
+    result = run("--style-seeds", "3,-7,5", *SIZE, "--columns", 2, "--model", tiny_model, "--seed", 4, "-o", path)
     assert result.output == f"{path}\n"
     found = pixels(path)
     assert found.shape == (2 * (40 + LABEL_PX) + 4, 2 * 48 + 4, 3)
@@ -50,18 +50,18 @@ def test_each_picture_is_the_world_in_that_style_below_its_seed(tiny_model: Path
 
 
 def test_pictures_are_labelled(tiny_model: Path, tmp_path: Path):
-    assert run("--seeds", "8", *SIZE, "--model", tiny_model, "-o", tmp_path / "a.png").exit_code == 0
+    assert run("--style-seeds", "8", *SIZE, "--model", tiny_model, "-o", tmp_path / "a.png").exit_code == 0
     assert pixels(tmp_path / "a.png")[:LABEL_PX].min() < 128
 
 
 def test_a_sheet_may_be_a_jpeg(tiny_model: Path, tmp_path: Path):
-    assert run("--seeds", "0-1", *SIZE, "--model", tiny_model, "-o", tmp_path / "a.jpg").exit_code == 0
+    assert run("--style-seeds", "0-1", *SIZE, "--model", tiny_model, "-o", tmp_path / "a.jpg").exit_code == 0
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.format == "JPEG"
 
 
 def test_with_truncation_0_all_styles_are_one(tiny_model: Path, tmp_path: Path):
-    words = ("--seeds", "0-1", *SIZE, "--truncation", 0, "--model", tiny_model, "-o", tmp_path / "a.png")
+    words = ("--style-seeds", "0-1", *SIZE, "--truncation", 0, "--model", tiny_model, "-o", tmp_path / "a.png")
     assert run(*words).exit_code == 0
     found = pixels(tmp_path / "a.png")[LABEL_PX:]
     assert np.array_equal(found[:, :48], found[:, 52:])
@@ -74,10 +74,10 @@ def test_with_truncation_0_all_styles_are_one(tiny_model: Path, tmp_path: Path):
         (("-o", "none/a.png"), "does not exist"),
         (("-o", "a.png", "--w", 0), "width 0 px"),
         (("-o", "a.png", "--w", 20000, "--h", 20000), "over the limit of 100000000"),
-        (("-o", "a.jpg", "--columns", 1, "--seeds", "0-999"), "write .png instead"),
+        (("-o", "a.jpg", "--columns", 1, "--style-seeds", "0-999"), "write .png instead"),
         (("-o", "a.png", "--truncation", 3), "truncation is 3.0"),
-        (("-o", "a.png", "--seeds", "18446744073709551616"), "style.seed is 18446744073709551616"),
-        (("-o", "a.png", "--world-seed", 2**64), "seed is 18446744073709551616"),
+        (("-o", "a.png", "--style-seeds", "18446744073709551616"), "style.seed is 18446744073709551616"),
+        (("-o", "a.png", "--seed", 2**64), "seed is 18446744073709551616"),
         (("-o", "a.png", "--model", "none.safetensors"), "none.safetensors"),
     ],
 )
@@ -96,14 +96,14 @@ def test_nothing_is_left_of_a_sheet_that_failed(tiny_model: Path, tmp_path: Path
         raise OSError("no")
 
     monkeypatch.setattr(Image.Image, "save", fail)
-    assert run("--seeds", "0", *SIZE, "--model", tiny_model, "-o", tmp_path / "a.png").exit_code == 1
+    assert run("--style-seeds", "0", *SIZE, "--model", tiny_model, "-o", tmp_path / "a.png").exit_code == 1
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_limit_of_a_sheet_counts_all_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sheet, "MAX_SHEET_PX", 10_000)
     monkeypatch.setattr(styles, "open_studio", lambda *_, **__: pytest.fail("the model was loaded"))
-    assert "4 pictures of 48 x 40 px" in refusal("--seeds", "0-3", *SIZE, "-o", tmp_path / "a.png")
+    assert "4 pictures of 48 x 40 px" in refusal("--style-seeds", "0-3", *SIZE, "-o", tmp_path / "a.png")
 
 
 # Grids of structure against style
@@ -111,7 +111,7 @@ def test_the_limit_of_a_sheet_counts_all_its_pictures(tmp_path: Path, monkeypatc
 
 def test_a_grid_has_a_row_for_each_world_and_a_column_for_each_style(tiny_model: Path, tmp_path: Path):
     path = tmp_path / "grid.png"
-    result = run("--world-seeds", "4-5", "--seeds", "3,-7", *SIZE, "--model", tiny_model, "-o", path)
+    result = run("--world-seeds", "4-5", "--style-seeds", "3,-7", *SIZE, "--model", tiny_model, "-o", path)
     assert result.exit_code == 0, result.output
     found = pixels(path)
     assert found.shape == (2 * (40 + LABEL_PX) + 4, 2 * 48 + 4, 3)
@@ -119,13 +119,13 @@ def test_a_grid_has_a_row_for_each_world_and_a_column_for_each_style(tiny_model:
     assert np.array_equal(found[-40:, -48:], open_studio(world, model=tiny_model).array(Region(-24, -20, 48, 40)))
 
 
-@pytest.mark.parametrize("words", [("--world-seed", 1), ("--like", "a.jpg"), ("--columns", 3)])
+@pytest.mark.parametrize("words", [("--seed", 1), ("--like", "a.jpg"), ("--columns", 3)])
 def test_a_grid_takes_no_options_of_other_sheets(words: tuple[object, ...], tmp_path: Path):
     assert "--world-seeds has its own worlds" in refusal("--world-seeds", "0-1", *words, "-o", tmp_path / "a.png")
 
 
 def test_a_grid_that_is_too_large_is_refused(tmp_path: Path):
-    words = ("--world-seeds", "0-99", "--seeds", "0-99", "-o", tmp_path / "a.png")
+    words = ("--world-seeds", "0-99", "--style-seeds", "0-99", "-o", tmp_path / "a.png")
     assert "100 worlds in 100 styles are more than 1024 pictures" in refusal(*words)
 
 
@@ -138,7 +138,7 @@ def test_styles_are_sorted_by_their_distance_to_a_photograph(tiny_model: Path, t
     Image.fromarray(open_studio(world, model=tiny_model).array(Region(-24, -20, 48, 40))).save(photograph)
     result = CliRunner().invoke(
         command,
-        [str(w) for w in ("--like", photograph, "--seeds", "0-3", *SIZE, "--scale", 1)]
+        [str(w) for w in ("--like", photograph, "--style-seeds", "0-3", *SIZE, "--scale", 1)]
         + ["--model", str(tiny_model), "-o", str(tmp_path / "a.png")],
     )
     assert result.exit_code == 0, result.output

@@ -62,7 +62,7 @@ def half_file() -> Path:
     """The ONNX file of the six-level model at scale 1/4 in half precision, as ``infgen export`` writes it."""
 
     def make(path: Path) -> None:
-        words = ["--onnx", "--scale", "1/4", "--tile", "101", "--precision", "fp16", "--styles", str(SCALED_STYLES)]
+        words = ["--onnx", "--scale", "1/4", "--tile", "101", "--precision", "fp16", "--max-styles", str(SCALED_STYLES)]
         result = CliRunner().invoke(command, [str(scaled_model()), *words, "-o", str(path), "--quiet"])
         assert result.exit_code == 0, result.output
 

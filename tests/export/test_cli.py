@@ -60,7 +60,7 @@ def test_an_impossible_export_is_refused_with_the_remedy(tmp_path: Path, argumen
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("arguments", [("--styles", 0), ("--styles", 17), ("--precision", "int8")])
+@pytest.mark.parametrize("arguments", [("--max-styles", 0), ("--max-styles", 17), ("--precision", "int8")])
 def test_options_out_of_range_are_refused(tmp_path: Path, arguments: tuple[object, ...]):
     result = run(tiny_file(), "--onnx", "-o", tmp_path / "out.onnx", *arguments)
     assert result.exit_code == 2

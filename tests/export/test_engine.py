@@ -55,7 +55,7 @@ def test_a_file_of_four_styles_draws_batches_that_fewer_reach(world: World, reac
 
 
 def test_more_styles_than_the_file_mixes_are_refused_with_their_number():
-    with pytest.raises(InputError, match=r"styles reach one tile.*draws one style.*--styles"):
+    with pytest.raises(InputError, match=r"styles reach one tile.*draws one style.*--max-styles"):
         onnx_engine().render_float(batch_of(FOUR))
 
 
@@ -65,7 +65,7 @@ def test_tiles_of_another_size_are_refused_with_both_sizes():
 
 
 def test_a_file_of_one_style_refuses_a_layout_before_work():
-    with pytest.raises(InputError, match=r"4 styles reach one tile.*draws one style.*--styles 4"):
+    with pytest.raises(InputError, match=r"4 styles reach one tile.*draws one style.*--max-styles 4"):
         onnx_engine().check(styles=4)
 
 

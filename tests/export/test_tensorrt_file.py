@@ -129,7 +129,7 @@ def test_a_record_names_the_command_that_builds_it():
         record(styles=4, precision="fp16").tile, "rtx", version="1", gpus=("8.9",), batch=8, workspace_mb=512
     )
     assert made.command(Path("folder/scenery.engine")) == (
-        "infgen export MODEL --trt -o scenery.engine --tile 101 --styles 4 --precision fp16 --batch 8 --workspace 512"
+        "infgen export MODEL --trt -o scenery.engine --tile 101 --max-styles 4 --precision fp16 --batch 8 --workspace 512"
     )
 
 

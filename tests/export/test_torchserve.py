@@ -172,7 +172,7 @@ def test_the_command_writes_the_same_file_as_the_library(archive: Path, tmp_path
     assert (tmp_path / "tiny.mar").read_bytes() == archive.read_bytes()
 
 
-@pytest.mark.parametrize("option", [("--tile", 101), ("--styles", 2), ("--precision", "fp16")])
+@pytest.mark.parametrize("option", [("--tile", 101), ("--max-styles", 2), ("--precision", "fp16")])
 def test_options_of_other_kinds_of_files_are_refused(option: tuple[str, object], tmp_path: Path):
     result = run(tiny_file(), "--torchserve", "-o", tmp_path / "tiny.mar", *option)
     assert isinstance(result.exception, InputError)

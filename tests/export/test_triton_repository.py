@@ -339,7 +339,7 @@ def test_the_command_writes_a_model_into_the_folder(tmp_path: Path):
 def test_the_command_writes_a_scale_next_to_the_full_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(triton_repository, "export_onnx", partial(copy_file, scaled_file("1/4")))
     (tmp_path / "scaled").mkdir()
-    words = ["--triton", "--scale", "1/4", "--tile", "101", "--styles", "4", "-o", str(tmp_path)]
+    words = ["--triton", "--scale", "1/4", "--tile", "101", "--max-styles", "4", "-o", str(tmp_path)]
     result = CliRunner().invoke(command, [str(scaled_model()), *words])
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scaled", "scaled-1-4"]

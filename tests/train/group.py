@@ -57,7 +57,7 @@ def finish(processes: list[subprocess.Popen[str]], *, within: float) -> list[tup
 
 def train_in(count: int, photos: Path, out: Path, *options: str) -> None:
     """Train in ``count`` processes to the end, in this process if it is one. Every one must succeed."""
-    arguments = [str(photos), "--out", str(out), "--preset", "tiny", "--device", "cpu", "--quiet", *options]
+    arguments = [str(photos), "--output", str(out), "--preset", "tiny", "--device", "cpu", "--quiet", *options]
     if count == 1:
         with pytest.raises(SystemExit) as leave:
             main(["train", *arguments])

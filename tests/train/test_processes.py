@@ -61,7 +61,7 @@ def test_two_processes_train_four_scales_like_one(photos: Path, tmp_path: Path) 
 
 def test_when_one_process_is_killed_the_others_stop_and_the_run_resumes(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    arguments = [str(photos), "--out", str(out), "--preset", "tiny", "--device", "cpu", "--quiet", *OPTIONS]
+    arguments = [str(photos), "--output", str(out), "--preset", "tiny", "--device", "cpu", "--quiet", *OPTIONS]
     processes = launch([*arguments, "--steps", "100000", "--checkpoint-every", "2"], count=2)
     folder = RunFolder(out)
     until(folder.state.exists, alive=processes)

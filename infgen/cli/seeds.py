@@ -1,0 +1,37 @@
+"""The value of --seed: any 64-bit integer, or "random"."""
+
+import secrets
+from typing import Any
+
+import click
+
+from infgen.errors import LimitError
+
+RANDOM = "random"
+
+
+class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A seed. "random" is replaced by a random seed, which is printed so that the picture can be made again."""
+
+    name = "seed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the seed. Raises LimitError beyond 64 bits."""
+        if isinstance(value, int):
+            return self._checked(value)
+        if str(value).strip().lower() == RANDOM:
+            seed = secrets.randbits(63)
+            click.echo(f"seed {seed}", err=True)
+            return seed
+        try:
+            return self._checked(int(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a seed; give a whole number of 64 bits, or {RANDOM}", param, ctx)
+
+    def _checked(self, seed: int) -> int:
+        if not -(2**63) <= seed < 2**64:
+            raise LimitError(f"seed is {seed}; allowed are 64-bit integers, -2^63 to 2^64 - 1, or {RANDOM}")
+        return seed
+
+
+SEED = SeedType()
