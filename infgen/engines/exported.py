@@ -86,8 +86,8 @@ class ExportedEngine(ABC):
         if styles > self._file.styles:
             mixes = "draws one style" if self._file.styles == 1 else f"mixes {self._file.styles}"
             raise InputError(
-                f"{styles} styles reach one tile and {self._source} {mixes}; export the model with --max-styles {styles}, or give "
-                "the layout a narrower transition"
+                f"{styles} styles reach one tile and {self._source} {mixes}; export the model with --max-styles {styles}, or "
+                "give the layout a narrower transition"
             )
 
     def render_float(self, batch: TileBatch) -> Tensor:

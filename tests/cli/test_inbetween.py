@@ -54,7 +54,7 @@ def test_styles_meet_in_the_middle_of_the_gap_whatever_the_widths(inbetween: Cal
 
 def test_photographs_of_other_heights_are_scaled_to_one_and_that_is_printed(inbetween: Call, tmp_path: Path) -> None:
     photos = [photograph(tmp_path, "a.png"), photograph(tmp_path, "b.png", width=180, height=120)]
-    code, _, err = inbetween(*photos, "--gap", 20, "--scale", "work", "-o", tmp_path / "c.png")
+    code, _, err = inbetween(*photos, "--gap", 20, "--output-size", "work", "-o", tmp_path / "c.png")
     assert code == 0
     assert "heights of 40 to 120 px are scaled to 40 px" in err
     assert "styles blend over 11 px" in err

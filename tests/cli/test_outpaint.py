@@ -159,7 +159,7 @@ def test_size_place_and_time_are_printed_before_the_work(
 
     monkeypatch.setattr(module, "invert_photograph", begin)
     photo = photograph(tmp_path, width=600, height=400)
-    size = ("--scale", "work", "--height", 40, "--right", 30, "--top", 4)
+    size = ("--output-size", "work", "--height", 40, "--right", 30, "--top", 4)
     words = (*size, "--samples", 2, "--model", tiny_model, "-o", tmp_path / "a.png")
     lines = call("outpaint", photo, *words)[2].splitlines()
     assert lines[0].startswith(f"{photo}: 600 x 400 px, inverted at 60 x 40 px from (0, -")
@@ -213,7 +213,20 @@ def test_photographs_of_phones_come_out_upright_and_in_their_size(
     orientation: int, width: int, height: int, outpaint: Call, tmp_path: Path
 ) -> None:
     photo, upright = save_turned(tmp_path, orientation, width=width, height=height)
-    words = ("--scale", "source", "--height", 48, "--right", 31, "--top", 17, "--feather", 0, "-o", tmp_path / "a.png")
+    words = (
+        "--output-size",
+        "source",
+        "--height",
+        48,
+        "--right",
+        31,
+        "--top",
+        17,
+        "--feather",
+        0,
+        "-o",
+        tmp_path / "a.png",
+    )
     assert outpaint(photo, *words)[0] == 0
     picture = pixels(tmp_path / "a.png")
     assert picture.shape == (height + 17, width + 31, 3)
