@@ -18,17 +18,17 @@ class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic in newer v
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the seed. Raises LimitError beyond 64 bits."""
         if isinstance(value, int):
-            return self._checked(value)
+            return self._check(value)
         if str(value).strip().lower() == RANDOM:
             seed = secrets.randbits(63)
             click.echo(f"seed {seed}", err=True)
             return seed
         try:
-            return self._checked(int(value))
+            return self._check(int(value))
         except ValueError:
             self.fail(f"{value!r} is not a seed; give a whole number of 64 bits, or {RANDOM}", param, ctx)
 
-    def _checked(self, seed: int) -> int:
+    def _check(self, seed: int) -> int:
         if not -(2**63) <= seed < 2**64:
             raise LimitError(f"seed is {seed}; allowed are 64-bit integers, -2^63 to 2^64 - 1, or {RANDOM}")
         return seed

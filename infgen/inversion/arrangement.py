@@ -200,8 +200,8 @@ class Arrangement:
         if max(width * height, self.rendered_region.pixels) > limit:
             raise LimitError(
                 f"{width} x {height} px are over the limit of {limit} px for pictures made of photographs; give "
-                f"--output-size work, request less, or raise {MAX_JOINED_PIXELS.name} (infgen render can render the world of a smaller picture at "
-                "any size)"
+                f"--output-size work, request less, or raise {MAX_JOINED_PIXELS.name} (infgen render can render "
+                "the world of a smaller picture at any size)"
             )
 
 
