@@ -1,11 +1,12 @@
 """Hostile files: each is refused before it costs more memory than it is allowed."""
 
+import random
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from benchmarks import hostile
+from benchmarks import fuzz, hostile
 from infgen.errors import InfgenError, InputError
 
 MIB = 2**20
@@ -70,3 +71,12 @@ def test_failed_photographs_leave_no_pixels_behind(tmp_path: Path) -> None:
     finally:
         gc.enable()
     assert after == before
+
+
+@pytest.mark.parametrize("kind", [*fuzz.PICTURES, "zip", "tar", "model", "world", "layout"])
+def test_damaged_files_are_read_or_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    extension, make, read = fuzz.KINDS[kind]
+    file, content, rng = tmp_path / f"file{extension}", make(), random.Random(1)
+    for number in range(12):
+        file.write_bytes(fuzz.damage(content, rng) if number else content)
+        assert fuzz.try_file(file, read) in (("accepted", "refused") if number else ("accepted",))
