@@ -98,12 +98,12 @@ def latitudes(height: int) -> npt.NDArray[np.float64]:
 def fade_rows(pixels: Pixels, degrees: npt.NDArray[np.float64]) -> Pixels:
     """Average the rows (h, w, 3) at latitudes ``degrees`` (h,) along x, around the planet. Rows near the equator stay."""
     faded = pixels.copy()
-    for row, size in _averaged(degrees, pixels.shape[1]):
+    for row, size in _list_averaged(degrees, pixels.shape[1]):
         faded[row] = _average(pixels[row], size)
     return faded
 
 
-def _averaged(degrees: npt.NDArray[np.float64], width: int) -> Iterator[tuple[int, int]]:
+def _list_averaged(degrees: npt.NDArray[np.float64], width: int) -> Iterator[tuple[int, int]]:
     """Yield (row, odd number of pixels to average) of each row that changes."""
     edge = math.cos(math.radians(FADE_DEGREES))
     for row, latitude in enumerate(degrees):

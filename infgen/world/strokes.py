@@ -152,8 +152,8 @@ class _Grid:
     def part(self, bounds: npt.NDArray[np.int64]) -> tuple[slice, slice] | None:
         """Return the rows and columns that any copy of ``bounds`` reaches, None if there are none."""
         left, right, top, bottom = bounds.tolist()
-        rows = _reached(self.ys, top, bottom, self.period_y)
-        columns = _reached(self.xs, left, right, self.period)
+        rows = _find_reached(self.ys, top, bottom, self.period_y)
+        columns = _find_reached(self.xs, left, right, self.period)
         return None if rows is None or columns is None else (rows, columns)
 
     def opacity(self, stroke: Stroke, part: tuple[slice, slice]) -> Plane:
@@ -180,7 +180,7 @@ def _turns(positions: Points, low: int, high: int, period: int | None) -> list[i
     return [turn * period for turn in range(first, last + 1)]
 
 
-def _reached(positions: Points, low: int, high: int, period: int | None) -> slice | None:
+def _find_reached(positions: Points, low: int, high: int, period: int | None) -> slice | None:
     """Return the slice of ``positions`` that any copy of ``low`` to ``high`` reaches, None if there are none."""
     spans = [_between(positions, low + turn, high + turn) for turn in _turns(positions, low, high, period)]
     spans = [span for span in spans if span.start < span.stop]
