@@ -32,6 +32,7 @@ from infgen.inputs import Read, check_outputs
 from infgen.model.config import parse_scale
 from infgen.rendering.batch import FIELD, MAX_WORLDS, Batch, check_pattern, file_of, folder_of
 from infgen.rendering.job import Job, Output, Workers, prepare
+from infgen.rendering.new_world import new_world
 from infgen.rendering.output_names import free_path, picture_stem, picture_suffix
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -81,11 +82,15 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option("--style-seed", type=int, help="Take the style from another seed.")
 @click.option("--mix-seed", type=int, help="Take the texture style of this seed from row --crossover on.")
 @click.option("--crossover", type=int, help="First style row of --mix-seed. Rows go from coarse to fine.")
-@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 0.7]")
+@click.option(
+    "--truncation",
+    type=float,
+    help="1: full variety of styles, 0: the mean style. [default: 0.7, or 1 for planet]",
+)
 @click.option(
     "--local-truncation",
     type=float,
-    help="1: full variety of compositions; lower values are calmer. [default: 0.5]",
+    help="1: full variety of compositions; lower values are calmer. [default: 0.5, or 1 for planet]",
 )
 @click.option("--noise", type=float, help="Multiply the strength of the fine noise. [default: 1]")
 @click.option(
@@ -179,7 +184,7 @@ def command(
     if piped:
         _check_piped(seeds, as_json)
         output = piped_output(file_format)
-    start = World() if world_file is None else World.load(world_file)
+    start = new_world(model) if world_file is None else World.load(world_file)
     layout, folder = (None, Path()) if styles is None else (Layout.load(styles), styles.parent)
     reads: list[Read] = [
         *(("world file", world_file), ("layout file", styles), ("model file", model), ("engine file", engine_file)),

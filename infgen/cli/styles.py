@@ -18,6 +18,7 @@ from infgen.model.config import SCALE_NAMES, parse_scale
 from infgen.perceptual import MIN_PX
 from infgen.photo import open_photograph
 from infgen.rendering.likeness import Match, fit_photograph, nearest_styles, view_halvings
+from infgen.rendering.new_world import new_world
 from infgen.rendering.output_names import free_path, source_stem
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Options, open_studio
@@ -57,7 +58,11 @@ NEAREST = 23  # styles on a sheet of --like, next to the photograph
 @click.option(
     "--like", type=click.Path(path_type=Path), help="Show the styles nearest to this photograph, nearest first."
 )
-@click.option("--truncation", type=float, help="1: full variety of styles, 0: the mean style. [default: 0.7]")
+@click.option(
+    "--truncation",
+    type=float,
+    help="1: full variety of styles, 0: the mean style. [default: 0.7, or 1 for planet]",
+)
 @click.option("--w", "w", type=int, default=256, show_default=True, help="Width of each picture in px.")
 @click.option("--h", "h", type=int, default=192, show_default=True, help="Height of each picture in px.")
 @click.option(
@@ -101,10 +106,9 @@ def command(
         raise LimitError(
             f"{len(places)} worlds in {len(styles)} styles are more than {MAX_SEEDS} pictures; give fewer seeds"
         )
+    start = new_world(model)
     worlds = [
-        World.create(seed=place).replace(truncation=truncation, style_seed=style)
-        for place in places
-        for style in styles
+        start.replace(seed=place, truncation=truncation, style_seed=style) for place in places for style in styles
     ]
     options = Options(precision=precision, threads=threads, device=device, halvings=parse_scale(scale or "1"))
     request = SheetRequest(

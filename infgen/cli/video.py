@@ -13,6 +13,7 @@ from infgen.engines.eager import Precision
 from infgen.errors import InputError
 from infgen.inputs import check_outputs
 from infgen.rendering.camera import Camera, parse_point, parse_zoom
+from infgen.rendering.new_world import new_world
 from infgen.rendering.output_names import free_path, source_stem
 from infgen.rendering.studio import Options, open_studio
 from infgen.rendering.video import Video, check_video, render_video
@@ -82,7 +83,7 @@ def command(
     start: Start = "resume" if resume else "restart" if restart else "new"
     points = [parse_point(first, "--from"), *(parse_point(text, "--via") for text in via), parse_point(last, "--to")]
     video = Video(Camera(tuple(points), parse_zoom(zoom)), seconds=seconds, fps=fps, w=w, h=h)
-    world = (World() if world_file is None else World.load(world_file)).replace(seed=seed)
+    world = (new_world(model) if world_file is None else World.load(world_file)).replace(seed=seed)
     if output is None:
         stem = "world" if world_file is None else source_stem(world_file)
         output = free_path(f"{stem}-{w}x{h}-seed{world.seed}", ".mp4")

@@ -85,6 +85,17 @@ def read_model(path: Path, *, shapes: Callable[[GeneratorConfig], Shapes]) -> tu
     return config, tensors
 
 
+def read_config(path: Path) -> GeneratorConfig:
+    """Read the configuration of a model file from its header. Raises ModelFileError for another kind of file."""
+    try:
+        _refuse_other_kinds(path)
+        with open_tensors(path) as file:
+            return _config(file.metadata(), path)
+    except (SafetensorError, OSError) as error:
+        message = f"model file {path} is damaged or not a safetensors file ({one_line(error)}); get it again"
+        raise ModelFileError(message) from None
+
+
 def resolve(source: str | Path | None) -> Path:
     """Return the local file of ``source``: a shipped model's name, a path, or a hub id (see ``infgen.model.hub.hub_id``).
 

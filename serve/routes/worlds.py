@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from infgen.errors import InputError
 from infgen.geometry import Region
+from infgen.rendering.new_world import fit_world
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, IfMatch, WorldId, errors
@@ -50,7 +51,7 @@ def list_worlds(canvas: CanvasDep) -> list[WorldEntry]:
 @router.post("", status_code=201, response_model=WorldRecord, responses=errors(400, 408, 413, 507))
 def create_world(canvas: CanvasDep, body: NewWorld) -> Response:
     """Create a world."""
-    world = body.world
+    world = fit_world(body.world, canvas.studio.generator.config)
     if world.anchors:
         raise InputError("world: a new world cannot have anchors, the latents of photographs; leave them out")
     _check(canvas, world)

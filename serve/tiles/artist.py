@@ -12,6 +12,7 @@ from infgen.engines.base import to_pixels
 from infgen.geometry import PX_LIMIT, Region
 from infgen.pixels import Pixels
 from infgen.rendering.cost import tile_flops
+from infgen.rendering.new_world import fit_world
 from infgen.rendering.plan import Plan
 from infgen.rendering.render import Scene, render_array
 from infgen.rendering.studio import Studio
@@ -156,7 +157,7 @@ class TileArtist:
     def style_picture(self, seed: int, size: int) -> Pixels:
         """Render a style preview (size, size, 3) uint8 at the origin of world 0; a whole view if the model has scales."""
         studio, side = self._style_view(size)
-        scene = studio.with_world(World().replace(style_seed=seed)).scene
+        scene = studio.with_world(fit_world(World(), studio.generator.config).replace(style_seed=seed)).scene
         pixels = render_array(scene, studio.plan(_square(-(side // 2), side)))
         return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
 
