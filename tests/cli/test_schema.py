@@ -38,7 +38,7 @@ def test_every_entry_is_explained(kind: str):
 @pytest.mark.parametrize("kind", ["layout", "world"])
 def test_a_schema_states_its_identifier_and_title(kind: str):
     found = schema(kind)
-    assert (found["$id"], found["title"]) == (f"urn:infgen:{kind}:{2 if kind == 'world' else 1}", f"infgen {kind}")
+    assert (found["$id"], found["title"]) == (f"urn:infgen:{kind}:{3 if kind == 'world' else 1}", f"infgen {kind}")
 
 
 def test_unknown_entries_are_marked_in_editors():
