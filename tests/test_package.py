@@ -1,4 +1,4 @@
-"""What the package offers to install, and what no test may hide."""
+"""The extras of the package, and skipped tests that must fail instead."""
 
 import tomllib
 from pathlib import Path

@@ -154,7 +154,7 @@ def vgg_file(vgg_tensors: Mapping[str, Tensor], tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def official_file(vgg_tensors: Mapping[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same network as torchvision stores it."""
+    """Return the network's tensors as torchvision stores them."""
     numbers = TRUNKS["vgg"].official
     state = {
         f"features.{number}.{kind}": vgg_tensors[f"trunk.conv{i}.{kind}"].half()

@@ -128,7 +128,7 @@ def inputs(engine: Engine, case: Case, world: World = WORLD, *, count: int = 3) 
 
 @cache
 def inputs_of(name: str, world: World, cells: tuple[int, int], count: int) -> TileBatch:
-    """The same for all engines that draw such windows."""
+    """Make the inputs once for all engines with windows of this size."""
     generator = network(name)
     tiles = [TilePosition(7 * i - 5, 3 - i) for i in range(count)]
     palette = world_palette(world, generator)

@@ -38,7 +38,7 @@ TILINGS += [(scale, SCALED_OFFSET, *plan) for scale in SCALES for plan in ((TILE
 
 
 def region_at(name: str, offset: tuple[int, int]) -> Region:
-    """What is drawn whole, in the network's own pixels: 1024 x 1024, of scales 220 x 180 where four styles meet."""
+    """Return the region that one piece shows, in the network's own pixels. At coarser scales it lies where four styles meet."""
     if name == FOUR_LEVELS:
         return Region(*offset, 1024, 1024)
     return Region((offset[0] + 500 >> halvings(name)) - 110, (offset[1] + 500 >> halvings(name)) - 90, 220, 180)

