@@ -8,7 +8,7 @@ INSTALL := $(PIP) --quiet
 # make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
-.PHONY: demo test quick gpu lint types wheel page prose clean
+.PHONY: demo test quick gpu lint types wheel page web prose clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
@@ -43,7 +43,15 @@ wheel: .venv/dev  ## build the wheel and check what is in it
 page:  ## lint and type-check the canvas page; needs npm
 	rm -rf build/page && mkdir -p build/page
 	cp -r serve/static serve/package.json serve/tsconfig.json serve/eslint.config.js build/page
+	cp -r export/page build/page/static/js/local
 	cd build/page && npm install --silent --no-audit --no-fund && npm run --silent check
+
+web: .venv/dev  ## write the canvas as static files to out/web, for any host; needs npm
+	mkdir -p build/web out && rm -rf out/web
+	cp export/page/package.json build/web
+	cd build/web && npm install --silent --no-audit --no-fund
+	$(BIN)/infgen export --web out/web --ort build/web/node_modules/onnxruntime-web
+	@echo "Look at it: python3 -m http.server --directory out/web"
 
 prose: .venv/dev  ## check the English of docs and help texts; needs npm
 	rm -rf build/prose && mkdir -p build/prose

@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from infgen.export.tensorrt import export_tensorrt
     from infgen.export.torchserve import export_torchserve
     from infgen.export.triton_repository import export_triton
+    from infgen.export.web import export_web
 
-__all__ = ["export_onnx", "export_tensorrt", "export_torchserve", "export_triton"]
+__all__ = ["export_onnx", "export_tensorrt", "export_torchserve", "export_triton", "export_web"]
 
 _HOMES = {
     "export_onnx": "infgen.export.onnx",
     "export_tensorrt": "infgen.export.tensorrt",
     "export_torchserve": "infgen.export.torchserve",
     "export_triton": "infgen.export.triton_repository",
+    "export_web": "infgen.export.web",
 }
 
 

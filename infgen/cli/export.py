@@ -36,6 +36,8 @@ ONLY_FOR: Mapping[str, tuple[str, ...]] = {
     "batch": ("trt", "triton"),
     "workspace": ("trt",),
     "plan": ("triton",),
+    "ort": ("web",),
+    "output": (*TILES, "torchserve"),
 }
 
 
@@ -53,6 +55,8 @@ class ExportRequest:
     batch: int
     workspace: int | None
     plan: bool
+    web: Path | None
+    ort: Path | None
     report: Callable[[str], None]
 
     def tiles(self) -> dict[str, Any]:
@@ -95,6 +99,7 @@ class ExportRequest:
     cls=Command,
     examples=[
         ("The shipped model for ONNX Runtime", "export --onnx"),
+        ("A page that renders in the browser", "export --web site"),
         ("Your model for an NVIDIA GPU", "export runs/mine/model.safetensors --trt -o mine.engine"),
     ],
     renamed={"--styles": "--max-styles"},
@@ -107,6 +112,13 @@ class ExportRequest:
     "--triton", "kind", flag_value="triton", help="Write a model into a repository folder of Triton Inference Server."
 )
 @click.option("--torchserve", "kind", flag_value="torchserve", help="Write a TorchServe archive (.mar); legacy.")
+@click.option(
+    "--web",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write the canvas as a folder of static files that renders in the browser, without a server.",
+)
+@click.option("--model", "named", help="Same as MODEL.")
 @click.option(
     "-o",
     "--output",
@@ -129,10 +141,17 @@ class ExportRequest:
 @click.option(
     "--plan", is_flag=True, help="Build a TensorRT engine for this machine's GPU instead of an ONNX file (--triton)."
 )
+@click.option(
+    "--ort",
+    type=click.Path(path_type=Path),
+    help="Folder of the npm package onnxruntime-web (--web). [default: node_modules/onnxruntime-web]",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print only the name of the file.")
 def command(
     model: str | None,
     kind: str | None,
+    web: Path | None,
+    named: str | None,
     output: Path | None,
     tile: int | None,
     styles: int | None,
@@ -141,19 +160,19 @@ def command(
     batch: int | None,
     workspace: int | None,
     plan: bool,
+    ort: Path | None,
     quiet: bool,
 ) -> None:
     """Export MODEL for another runtime. MODEL is the name of a shipped model, a model file or a
     Hugging Face hub id, by default scenery.
 
     ONNX files, TensorRT engines and models for Triton render tiles of one size. A TorchServe archive renders windows of
-    any size.
+    any size. A page for the browser renders whatever people look at.
     """
-    given = {"tile": tile, "max-styles": styles, "precision": precision, "scale": scale}
-    given |= {"batch": batch, "workspace": workspace}
-    kind = _check_kind(
-        kind, {name for name, value in given.items() if value is not None} | ({"plan"} if plan else set())
-    )
+    given: dict[str, object] = {"tile": tile, "max-styles": styles, "precision": precision, "scale": scale}
+    given |= {"batch": batch, "workspace": workspace, "ort": ort, "output": output, "plan": plan or None}
+    kind = _check_kind(_one_kind(kind, web), {name for name, value in given.items() if value is not None})
+    model = _one_model(model, named)
     request = ExportRequest(
         model=model,
         source=resolve(model),
@@ -165,10 +184,32 @@ def command(
         batch=DEFAULT_BATCH if batch is None else batch,
         workspace=workspace,
         plan=plan,
+        web=web,
+        ort=ort,
         report=(lambda line: None) if quiet else partial(click.echo, err=True),
     )
     check_outputs([output], [("model file", request.source)])
     click.echo(WRITERS[kind](request))
+
+
+def _one_kind(kind: str | None, web: Path | None) -> str | None:
+    """Return the kind. Raises InputError for --web next to another kind."""
+    if web is None:
+        return kind
+    if kind is not None:
+        raise InputError(f"--web and --{kind} were both given; give one of them")
+    return "web"
+
+
+def _one_model(model: str | None, named: str | None) -> str | None:
+    """Return the model of either name. Raises InputError for two different ones; the environment's gives way."""
+    if named is None:
+        return model
+    context = click.get_current_context()
+    typed = context.get_parameter_source("model") is click.core.ParameterSource.COMMANDLINE
+    if typed and model != named:
+        raise InputError(f"MODEL {model} and --model {named} were both given; give one of them")
+    return named
 
 
 def _check_kind(kind: str | None, given: set[str]) -> str:
@@ -228,11 +269,21 @@ def _torchserve(request: ExportRequest) -> Path:
     return path
 
 
+def _web(request: ExportRequest) -> Path:
+    from infgen.export.web import export_web
+
+    assert request.web is not None
+    site = export_web(request.source, request.web, runtime=request.ort)
+    request.report(site.describe())
+    return request.web
+
+
 WRITERS: Mapping[str, Callable[[ExportRequest], Path]] = {
     "onnx": _onnx,
     "trt": _trt,
     "triton": _triton,
     "torchserve": _torchserve,
+    "web": _web,
 }
 
 

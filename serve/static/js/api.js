@@ -164,7 +164,10 @@ export const tileUrl = (world, z, x, y) => address(`${path(world)}/${world.revis
 /** @type {(seed: Seed) => string | Promise<string>} */
 export const styleUrl = (seed) => address(`styles/${seed}.webp?size=96`);
 
-/** Number of tiles that the page requests at once: browsers open six connections per server; two stay free. */
+/**
+ * Number of tiles that the page requests at once: browsers open six connections per server; two stay free.
+ * @type {number}
+ */
 export const PARALLEL_TILES = 4;
 
 /** @typedef {{world: {id: string, revision: string}, z: number, x: number, y: number, px: number}} TileAddress */

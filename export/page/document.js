@@ -1,0 +1,77 @@
+/** World documents, completed by the defaults of `infgen/world/world.py`, and checked for what a browser can render. */
+
+/** @typedef {import("../api.js").Seed} Seed */
+/** @typedef {import("../api.js").Layout & {strokes?: import("./strokes.js").Stroke[]}} Layout */
+/**
+ * @typedef {object} CompleteWorld
+ * @property {number} schema
+ * @property {Seed} seed
+ * @property {import("../api.js").Source} [style]
+ * @property {Layout} [layout]
+ * @property {number} truncation
+ * @property {number} local_truncation
+ * @property {number} noise
+ * @property {number} [period]
+ * @property {import("./fields.js").Edit[]} [edits]
+ */
+
+const DEFAULTS = { seed: 0, style: {}, truncation: 0.7, local_truncation: 0.5, noise: 1 };
+const NOT_TRUNCATED = { truncation: 1, local_truncation: 1 }; // the defaults of schema 1
+const NAMES = new Set([...Object.keys(DEFAULTS), "layout", "period", "edits", "anchors"]);
+
+/**
+ * Complete a document.
+ * @param {any} document
+ * @param {{cellPx: number}} model
+ * @returns {CompleteWorld} throws an Error with one line for a document that this page cannot render
+ */
+export function complete(document, { cellPx }) {
+  if (typeof document !== "object" || document === null) throw new Error("This is no world file.");
+  if (document.anchors?.length) {
+    throw new Error("This world has photographs, which need a server: open it with infgen serve or infgen render.");
+  }
+  const { $schema: _, schema = 2, ...entries } = document;
+  checkNames(entries, schema);
+  const world = { ...DEFAULTS, ...(schema === 1 ? NOT_TRUNCATED : {}), ...entries, schema: 2 };
+  checkValues(world, cellPx);
+  return world;
+}
+
+/**
+ * @param {object} entries
+ * @param {unknown} schema
+ */
+function checkNames(entries, schema) {
+  const unknown = Object.keys(entries).find((name) => !NAMES.has(name));
+  if (unknown === undefined && (schema === 1 || schema === 2)) return;
+  throw new Error(`This is no world file, or one of a newer infgen: ${unknown ?? `schema ${schema}`} is unknown here.`);
+}
+
+/**
+ * @param {any} world
+ * @param {number} cellPx
+ */
+function checkValues(world, cellPx) {
+  if (!["number", "bigint"].includes(typeof world.seed)) throw new Error("The seed of a world is a whole number.");
+  for (const name of ["truncation", "local_truncation", "noise"]) {
+    if (!Number.isFinite(world[name])) throw new Error(`The entry ${name} of a world is a number.`);
+  }
+  const { period = cellPx, layout = { styles: [0] } } = world;
+  if (!(period > 0 && period % cellPx === 0)) {
+    throw new Error(`The period of a world is a multiple of ${cellPx} px with this model.`);
+  }
+  if (!layout.styles?.length) throw new Error("The layout of this world has no styles.");
+}
+
+/**
+ * A short hash of everything that the pixels of a world depend on, besides the model.
+ * @param {string} text
+ */
+export function hash(text) {
+  let [a, b] = [0x811c9dc5, 0x9e3779b9];
+  for (let i = 0; i < text.length; i += 1) {
+    a = Math.imul(a ^ text.charCodeAt(i), 0x01000193);
+    b = Math.imul(b ^ a, 0x85ebca6b) ^ (b >>> 13);
+  }
+  return [a, b].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+}
