@@ -65,6 +65,7 @@ export async function info() {
     zoom: {
       min,
       max: 0,
+      first: model.coordinates === "scenery" ? 0 : -most,
       pictures: model.halvings.map((halvings) => 0 - halvings),
       coarse_px: COARSE_PX,
       tile_px: Object.fromEntries(levels.map((z) => [z, tilePx(model, z)])),

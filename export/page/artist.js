@@ -2,7 +2,7 @@
 
 import { encode } from "./coordinates.js";
 import { worldLocal, worldNoise } from "./fields.js";
-import { cellsAround, layerSpans } from "./geometry.js";
+import { cellsAround, layerSpans, periodsOf } from "./geometry.js";
 import { covering, labelsOf, StyleCounts } from "./mixing.js";
 import { paint, parseStroke, strokesReaching } from "./strokes.js";
 import { stylesOf } from "./styles.js";
@@ -90,8 +90,7 @@ export class Artist {
     const { local_channels: channels, coordinates } = this.#model;
     const cellPx = 2 ** this.#model.levels;
     const cells = { x: x.local, y: y.local };
-    const period = world.period === undefined ? null : world.period / cellPx;
-    const encoded = encode(cells, coordinates, period);
+    const encoded = encode(cells, coordinates, periodsOf(world, cellPx));
     const size = [cells.y.size, cells.x.size];
     const feeds = {
       z_l: tensor(worldLocal(world, cells, { channels, cellPx }), 1, channels, ...size),
@@ -112,14 +111,14 @@ export class Artist {
 export class PreparedLayout {
   #layout;
   #transition;
-  #period;
+  #periods;
 
   /**
    * @param {import("./document.js").Layout} layout
-   * @param {number | null} period
+   * @param {import("./geometry.js").Periods} periods px
    * @param {import("./mixing.js").Painting} [painting]
    */
-  constructor(layout, period, painting) {
+  constructor(layout, periods, painting) {
     const numbers = new Map(layout.styles.map(({ name }, i) => [name, i]));
     /** @type {(name: string) => number} */
     const numberOf = (name) => numbers.get(name) ?? 0;
@@ -127,14 +126,14 @@ export class PreparedLayout {
     const strokes = (layout.strokes ?? []).map((stroke) => parseStroke(stroke, numbers));
     this.#layout = { centres, painting, strokes };
     this.#transition = layout.transition;
-    this.#period = period;
+    this.#periods = periods;
   }
 
   /** @param {World} world with a layout */
   static async of(world) {
     const layout = /** @type {import("./document.js").Layout} */ (world.layout);
     const painting = layout.painting ? await decodePainting(layout.painting) : undefined;
-    return new PreparedLayout(layout, world.period ?? null, painting);
+    return new PreparedLayout(layout, periodsOf(world, 1), painting);
   }
 
   /**
@@ -143,10 +142,10 @@ export class PreparedLayout {
    * @returns {Mix}
    */
   mix({ x, y, levels, halvings }) {
-    const [step, period] = [2 ** halvings, this.#period];
+    const step = 2 ** halvings;
     const transition = Math.max(1, Math.floor(this.#transition / step)) | 1;
     const window = covering(x.local, y.local, { spacing: 2 ** levels, transition });
-    const labels = labelsOf(this.#layout, window, { step, period });
+    const labels = labelsOf(this.#layout, window, { step, periods: this.#periods });
     const strokes = this.#strokesAround(x.local, y.local, 2 ** (levels + halvings));
     const painted = strokes.flatMap(({ style }) => (style === null ? [] : [style]));
     const numbers = [...new Set([...occurring(labels), ...painted])].sort((a, b) => a - b);
@@ -177,7 +176,7 @@ export class PreparedLayout {
   #strokesAround(x, y, cellPx) {
     const [left, top] = [x.start * cellPx, y.start * cellPx];
     const [right, bottom] = [left + (x.size - 1) * cellPx, top + (y.size - 1) * cellPx];
-    return strokesReaching(this.#layout.strokes, { left, right, top, bottom }, this.#period);
+    return strokesReaching(this.#layout.strokes, { left, right, top, bottom }, this.#periods);
   }
 }
 

@@ -22,16 +22,16 @@ function angle(cell, period) {
  * Encode a window of cells, (channels, H, W).
  * @param {import("./geometry.js").Window} window
  * @param {System} system
- * @param {number | null} period in cells
+ * @param {import("./geometry.js").Periods} periods in cells; scenery, whose height does not repeat, ignores the one along y
  */
-export function encode({ x, y }, system, period) {
-  const xs = Array.from({ length: x.size }, (_, i) => angle(x.start + i, period));
+export function encode({ x, y }, system, periods) {
+  const xs = Array.from({ length: x.size }, (_, i) => angle(x.start + i, periods.x));
   const rows = Array.from({ length: y.size }, (_, j) => y.start + j);
   const across = [xs.map(Math.cos), xs.map(Math.sin)];
   /** @type {Record<System, number[][]>} */
   const down = {
     scenery: [rows.map((row) => Math.tanh(VERTICAL_RATE * row))],
-    texture: [rows.map((row) => Math.cos(angle(row, null))), rows.map((row) => Math.sin(angle(row, null)))],
+    texture: [Math.cos, Math.sin].map((wave) => rows.map((row) => wave(angle(row, periods.y)))),
     object: [],
   };
   if (system === "object") return new Float32Array(x.size * y.size).fill(1);

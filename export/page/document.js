@@ -11,13 +11,14 @@
  * @property {number} truncation
  * @property {number} local_truncation
  * @property {number} noise
- * @property {number} [period]
+ * @property {number} [period] px along x
+ * @property {number} [period_y]
  * @property {import("./fields.js").Edit[]} [edits]
  */
 
 const DEFAULTS = { seed: 0, style: {}, truncation: 0.7, local_truncation: 0.5, noise: 1 };
 const NOT_TRUNCATED = { truncation: 1, local_truncation: 1 }; // the defaults of schema 1
-const NAMES = new Set([...Object.keys(DEFAULTS), "layout", "period", "edits", "anchors"]);
+const NAMES = new Set([...Object.keys(DEFAULTS), "layout", "period", "period_y", "edits", "anchors"]);
 
 /**
  * Complete a document.
@@ -56,9 +57,9 @@ function checkValues(world, cellPx) {
   for (const name of ["truncation", "local_truncation", "noise"]) {
     if (!Number.isFinite(world[name])) throw new Error(`The entry ${name} of a world is a number.`);
   }
-  const { period = cellPx, layout = { styles: [0] } } = world;
-  if (!(period > 0 && period % cellPx === 0)) {
-    throw new Error(`The period of a world is a multiple of ${cellPx} px with this model.`);
+  const { period = cellPx, period_y: down = cellPx, layout = { styles: [0] } } = world;
+  if (![period, down].every((px) => px > 0 && px % cellPx === 0)) {
+    throw new Error(`The periods of a world are multiples of ${cellPx} px with this model.`);
   }
   if (!layout.styles?.length) throw new Error("The layout of this world has no styles.");
 }

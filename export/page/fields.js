@@ -3,13 +3,14 @@
  * world. Arrays are row by row, channels first.
  */
 
-import { modulo, overlaps, positionsIn } from "./geometry.js";
+import { ENDLESS, overlaps, periodsOf, positions, positionsIn } from "./geometry.js";
 import { boxMuller, keyOf, philox } from "./philox.js";
 
 const [LOCAL, NOISE, GLOBAL] = [1, 2, 3]; // kinds of stream
 
 /** @typedef {import("./geometry.js").Span} Span */
 /** @typedef {import("./geometry.js").Window} Window */
+/** @typedef {import("./geometry.js").Periods} Periods */
 /** @typedef {number | bigint} Seed */
 /** @typedef {(normals: Float32Array, group: number, row: number, column: number) => void} Take */
 
@@ -19,17 +20,16 @@ const [LOCAL, NOISE, GLOBAL] = [1, 2, 3]; // kinds of stream
  * @param {number} stream of group 0
  * @param {number} groups
  * @param {Window} window
- * @param {{period: number | null, take: Take}} options
+ * @param {{periods: Periods, take: Take}} options
  */
-function fill(seed, stream, groups, { x, y }, { period, take }) {
+function fill(seed, stream, groups, { x, y }, { periods, take }) {
   const [k0, k1] = keyOf(seed);
   const [words, normals] = [new Uint32Array(4), new Float32Array(4)];
-  const xs = Array.from({ length: x.size }, (_, i) => (period === null ? x.start + i : modulo(x.start + i, period)));
+  const [xs, ys] = [positions(x, periods.x), positions(y, periods.y)];
   const [low, upper] = [xs.map((each) => each >>> 0), xs.map((each) => (Math.floor(each / 2 ** 32) & 0xffff) << 16)];
   for (let group = 0; group < groups; group += 1) {
     for (let row = 0; row < y.size; row += 1) {
-      const place = y.start + row;
-      const [yLow, yHigh] = [place >>> 0, Math.floor(place / 2 ** 32) & 0xffff];
+      const [yLow, yHigh] = [ys[row] >>> 0, Math.floor(ys[row] / 2 ** 32) & 0xffff];
       for (let column = 0; column < x.size; column += 1) {
         philox(words, low[column], stream + group, yLow, upper[column] | yHigh, k0, k1);
         boxMuller(words, normals);
@@ -44,9 +44,9 @@ function fill(seed, stream, groups, { x, y }, { period, take }) {
  * @param {Seed} seed
  * @param {Window} window
  * @param {number} channels
- * @param {number | null} period in cells
+ * @param {Periods} periods in cells
  */
-export function localLatent(seed, window, channels, period = null) {
+export function localLatent(seed, window, channels, periods = ENDLESS) {
   const [width, plane] = [window.x.size, window.x.size * window.y.size];
   const out = new Float32Array(channels * plane);
   /** @type {Take} */
@@ -55,7 +55,7 @@ export function localLatent(seed, window, channels, period = null) {
       out[(4 * group + lane) * plane + row * width + column] = normals[lane];
     }
   };
-  fill(seed, LOCAL << 28, Math.ceil(channels / 4), window, { period, take });
+  fill(seed, LOCAL << 28, Math.ceil(channels / 4), window, { periods, take });
   return out;
 }
 
@@ -64,9 +64,9 @@ export function localLatent(seed, window, channels, period = null) {
  * @param {Seed} seed
  * @param {Window} window
  * @param {number} conv
- * @param {number | null} period in lattice positions, even
+ * @param {Periods} periods in lattice positions, even
  */
-export function noise(seed, window, conv, period = null) {
+export function noise(seed, window, conv, periods = ENDLESS) {
   const { x, y } = window;
   const out = new Float32Array(x.size * y.size);
   const [blocksX, blocksY] = [blockSpan(x), blockSpan(y)];
@@ -80,7 +80,8 @@ export function noise(seed, window, conv, period = null) {
   };
   const blocks = { x: blocksX, y: blocksY };
   const stream = (NOISE << 28) | (conv << 16);
-  fill(seed, stream, 1, blocks, { period: period === null ? null : period / 2, take });
+  const halved = { x: periods.x && periods.x / 2, y: periods.y && periods.y / 2 };
+  fill(seed, stream, 1, blocks, { periods: halved, take });
   return out;
 }
 
@@ -104,7 +105,7 @@ export function globalLatent(seed, channels) {
   const here = { x: { start: 0, size: 1 }, y: { start: 0, size: 1 } };
   /** @type {Take} */
   const take = (normals, group) => out.set(normals.subarray(0, Math.min(4, channels - 4 * group)), 4 * group);
-  fill(seed, GLOBAL << 28, Math.ceil(channels / 4), here, { period: null, take });
+  fill(seed, GLOBAL << 28, Math.ceil(channels / 4), here, { periods: ENDLESS, take });
   return out;
 }
 
@@ -114,7 +115,8 @@ export function globalLatent(seed, channels) {
  * @typedef {object} FieldWorld the entries of a world document that its fields depend on
  * @property {Seed} seed
  * @property {number} local_truncation
- * @property {number} [period]
+ * @property {number} [period] px along x
+ * @property {number} [period_y]
  * @property {Edit[]} [edits]
  */
 
@@ -125,16 +127,16 @@ export function globalLatent(seed, channels) {
  * @param {{channels: number, cellPx: number}} sizes
  */
 export function worldLocal(world, window, { channels, cellPx }) {
-  const period = world.period === undefined ? null : world.period / cellPx;
+  const periods = periodsOf(world, cellPx);
   /** @type {(seed: Seed, part: Window) => Float32Array} */
-  const draw = (seed, part) => localLatent(seed, part, channels, period);
+  const draw = (seed, part) => localLatent(seed, part, channels, periods);
   /** @type {(values: Float32Array) => Float32Array} */
   const truncated = (values) => values.map((value) => value * Math.fround(world.local_truncation));
   const values = truncated(draw(world.seed, window));
   redraw(values, window, {
     edits: editsOf(world, "local"),
     spacing: cellPx,
-    period,
+    periods,
     draw: (edit, part) => {
       const normals = draw(edit.seed, part);
       return edit.mean ? withStatistics(normals, edit) : truncated(normals);
@@ -150,11 +152,11 @@ export function worldLocal(world, window, { channels, cellPx }) {
  * @param {{conv: number, spacing: number}} lattice `spacing`: px of the world between its positions
  */
 export function worldNoise(world, window, { conv, spacing }) {
-  const period = world.period === undefined ? null : world.period / spacing;
-  const values = noise(world.seed, window, conv, period);
+  const periods = periodsOf(world, spacing);
+  const values = noise(world.seed, window, conv, periods);
   /** @type {(edit: Edit, part: Window) => Float32Array} */
-  const draw = (edit, part) => noise(edit.seed, part, conv, period);
-  redraw(values, window, { edits: editsOf(world, "noise"), spacing, period, draw });
+  const draw = (edit, part) => noise(edit.seed, part, conv, periods);
+  redraw(values, window, { edits: editsOf(world, "noise"), spacing, periods, draw });
   return values;
 }
 
@@ -182,14 +184,14 @@ function withStatistics(normals, { mean = [], std = [] }) {
  * Apply edits in order to `values` of a window; the last one wins.
  * @param {Float32Array} values
  * @param {Window} window
- * @param {{edits: Edit[], spacing: number, period: number | null, draw: (edit: Edit, part: Window) => Float32Array}} options
+ * @param {{edits: Edit[], spacing: number, periods: Periods, draw: (edit: Edit, part: Window) => Float32Array}} options
  */
-function redraw(values, window, { edits, spacing, period, draw }) {
+function redraw(values, window, { edits, spacing, periods, draw }) {
   const { x, y } = window;
   const channels = values.length / (x.size * y.size);
   for (const edit of edits) {
-    for (const rows of overlaps(y, positionsIn(edit.y, edit.h, spacing), null)) {
-      for (const columns of overlaps(x, positionsIn(edit.x, edit.w, spacing), period)) {
+    for (const rows of overlaps(y, positionsIn(edit.y, edit.h, spacing), periods.y)) {
+      for (const columns of overlaps(x, positionsIn(edit.x, edit.w, spacing), periods.x)) {
         const part = { x: { ...columns, start: x.start + columns.start }, y: { ...rows, start: y.start + rows.start } };
         const drawn = draw(edit, part);
         const lines = Array.from({ length: channels * rows.size }, (_, i) => i);

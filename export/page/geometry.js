@@ -4,6 +4,7 @@ export const STRUCTURE_HALO = 12;
 
 /** @typedef {{start: number, size: number}} Span */
 /** @typedef {{x: Span, y: Span}} Window */
+/** @typedef {{x: number | null, y: number | null}} Periods positions after which a world repeats along each axis */
 /** @typedef {{local: Span, structure: Span, noise: Span[], pixels: Span}} LayerSpans */
 
 /**
@@ -79,4 +80,26 @@ export function overlaps(window, block, period) {
  */
 export function modulo(value, divisor) {
   return ((value % divisor) + divisor) % divisor;
+}
+
+/** @type {Periods} */
+export const ENDLESS = { x: null, y: null };
+
+/**
+ * The periods of a world on a lattice of `spacing` px.
+ * @param {{period?: number, period_y?: number}} world
+ * @param {number} spacing
+ * @returns {Periods}
+ */
+export function periodsOf({ period, period_y: down }, spacing) {
+  return { x: period === undefined ? null : period / spacing, y: down === undefined ? null : down / spacing };
+}
+
+/**
+ * The positions of a span, within the first period.
+ * @param {Span} span
+ * @param {number | null} period
+ */
+export function positions({ start, size }, period) {
+  return Array.from({ length: size }, (_, i) => (period === null ? start + i : modulo(start + i, period)));
 }

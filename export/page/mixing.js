@@ -9,6 +9,7 @@ const BLOCK_PX = 64; // side of the blocks that share one search for candidate c
 
 /** @typedef {import("./geometry.js").Span} Span */
 /** @typedef {import("./geometry.js").Window} Window */
+/** @typedef {import("./geometry.js").Periods} Periods */
 /** @typedef {{x: number, y: number, style: number}} Centre px, and number of the style */
 /** @typedef {{x: number, y: number, w: number, h: number, columns: number, rows: number, numbers: Uint8Array}} Painting */
 
@@ -16,35 +17,53 @@ const BLOCK_PX = 64; // side of the blocks that share one search for candidate c
  * The style number of every position of a window, (H, W).
  * @param {{centres: Centre[], painting?: Painting}} layout
  * @param {Window} window positions that are `step` px apart
- * @param {{step: number, period: number | null}} options `period` in px
+ * @param {{step: number, periods: Periods}} options `periods` in px
  */
-export function labelsOf({ centres, painting }, window, { step, period }) {
-  if (painting) return paintedLabels(painting, window, { step, period });
+export function labelsOf({ centres, painting }, window, { step, periods }) {
+  if (painting) return paintedLabels(painting, window, { step, periods });
   if (!centres.length) return new Uint8Array(window.x.size * window.y.size);
-  if (period === null) return nearestLabels(centres, window, step);
-  const repeated = centres.flatMap(({ x, y, style }) =>
-    [-period, 0, period].map((turn) => ({ x: modulo(x, period) + turn, y, style })),
-  );
-  return repeatedLabels(repeated, window, { step, period });
+  const labels = new Uint8Array(window.x.size * window.y.size);
+  const repeated = copies(centres, periods);
+  for (const y of laps(window.y, periods.y && periods.y / step)) {
+    for (const x of laps(window.x, periods.x && periods.x / step)) {
+      const part = nearestLabels(repeated, { x: x.span, y: y.span }, step);
+      for (let row = 0; row < y.span.size; row += 1) {
+        const line = part.subarray(row * x.span.size, (row + 1) * x.span.size);
+        labels.set(line, (y.offset + row) * window.x.size + x.offset);
+      }
+    }
+  }
+  return labels;
 }
 
 /**
- * @param {Centre[]} centres of one period and its neighbours
- * @param {Window} window
- * @param {{step: number, period: number}} options
+ * The centres of the first period and of its neighbours.
+ * @param {Centre[]} centres
+ * @param {Periods} periods
  */
-function repeatedLabels(centres, { x, y }, { step, period }) {
-  const [labels, turn] = [new Uint8Array(x.size * y.size), period / step];
-  for (let done = 0; done < x.size; ) {
-    const start = modulo(x.start + done, turn);
-    const size = Math.min(turn - start, x.size - done);
-    const part = nearestLabels(centres, { x: { start, size }, y }, step);
-    for (let row = 0; row < y.size; row += 1) {
-      labels.set(part.subarray(row * size, (row + 1) * size), row * x.size + done);
-    }
-    done += size;
+function copies(centres, periods) {
+  /** @type {(value: number, period: number | null) => number[]} */
+  const along = (value, period) =>
+    period === null ? [value] : [-period, 0, period].map((turn) => modulo(value, period) + turn);
+  return centres.flatMap(({ x, y, style }) =>
+    along(x, periods.x).flatMap((px) => along(y, periods.y).map((py) => ({ x: px, y: py, style }))),
+  );
+}
+
+/**
+ * Cut a span into parts of the first period, each with its offset from the start of the span.
+ * @param {Span} span
+ * @param {number | null} period
+ * @returns {{span: Span, offset: number}[]}
+ */
+function laps(span, period) {
+  if (period === null) return [{ span, offset: 0 }];
+  const found = [];
+  for (let offset = 0; offset < span.size; offset += found[found.length - 1].span.size) {
+    const start = modulo(span.start + offset, period);
+    found.push({ span: { start, size: Math.min(period - start, span.size - offset) }, offset });
   }
-  return labels;
+  return found;
 }
 
 /**
@@ -133,11 +152,11 @@ function nearest(offsets, x, y) {
 /**
  * @param {Painting} painting
  * @param {Window} window
- * @param {{step: number, period: number | null}} options
+ * @param {{step: number, periods: Periods}} options
  */
-function paintedLabels(painting, { x, y }, { step, period }) {
-  const across = samples(x, step, { start: painting.x, size: painting.w, count: painting.columns, period });
-  const down = samples(y, step, { start: painting.y, size: painting.h, count: painting.rows, period: null });
+function paintedLabels(painting, { x, y }, { step, periods }) {
+  const across = samples(x, step, { start: painting.x, size: painting.w, count: painting.columns, period: periods.x });
+  const down = samples(y, step, { start: painting.y, size: painting.h, count: painting.rows, period: periods.y });
   const labels = new Uint8Array(x.size * y.size);
   down.forEach((row, j) => {
     across.forEach((column, i) => (labels[j * x.size + i] = painting.numbers[row * painting.columns + column]));

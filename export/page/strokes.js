@@ -1,5 +1,7 @@
 /** Brush strokes over a style map, as in `infgen/world/strokes.py`. */
 
+const HIDDEN = 2 ** -40; // a share below this counts as 0
+
 /** @typedef {{points: string, radius: number, hardness?: number, style?: string}} Stroke `points`: "x y x y ..." in px */
 /** @typedef {[number, number]} Point */
 /** @typedef {{line: Point[], radius: number, hardness: number, style: number | null}} Painted `style` null: an eraser */
@@ -21,30 +23,32 @@ export function parseStroke({ points, radius, hardness = 0.5, style }, numbers) 
  * The strokes that can reach a px between `left` and `right`, `top` and `bottom`.
  * @param {Painted[]} strokes
  * @param {{left: number, right: number, top: number, bottom: number}} px both ends included
- * @param {number | null} period
+ * @param {import("./geometry.js").Periods} periods in px
  * @returns {Reaching[]} in order
  */
-export function strokesReaching(strokes, { left, right, top, bottom }, period) {
+export function strokesReaching(strokes, { left, right, top, bottom }, periods) {
   return strokes.flatMap((stroke) => {
     const [xs, ys] = [stroke.line.map(([x]) => x), stroke.line.map(([, y]) => y)];
-    const [low, high] = [Math.min(...xs) - stroke.radius, Math.max(...xs) + stroke.radius];
-    if (Math.min(...ys) - stroke.radius > bottom || Math.max(...ys) + stroke.radius < top) return [];
-    const turns = turnsOf({ left: left - high, right: right - low }, period);
-    /** @type {(turn: number) => Point[]} */
-    const moved = (turn) => stroke.line.map(([x, y]) => [x + turn, y]);
-    return turns.length ? [{ ...stroke, copies: turns.map(moved) }] : [];
+    const turns = turnsOf(xs, { radius: stroke.radius, first: left, last: right }, periods.x);
+    const laps = turnsOf(ys, { radius: stroke.radius, first: top, last: bottom }, periods.y);
+    /** @type {(turn: number, lap: number) => Point[]} */
+    const moved = (turn, lap) => stroke.line.map(([x, y]) => [x + turn, y + lap]);
+    const copies = turns.flatMap((turn) => laps.map((lap) => moved(turn, lap)));
+    return copies.length ? [{ ...stroke, copies }] : [];
   });
 }
 
 /**
- * The multiples of a period between two px; only 0 without a period.
- * @param {{left: number, right: number}} px both ends included
+ * The multiples of a period by which a line can be moved to reach a px from `first` to `last`; only 0 without a period.
+ * @param {number[]} line along one axis
+ * @param {{radius: number, first: number, last: number}} reach
  * @param {number | null} period
  */
-function turnsOf({ left, right }, period) {
+function turnsOf(line, { radius, first, last }, period) {
+  const [left, right] = [first - Math.max(...line) - radius, last - Math.min(...line) + radius];
   if (period === null) return left <= 0 && right >= 0 ? [0] : [];
-  const first = Math.ceil(left / period);
-  return Array.from({ length: Math.max(0, Math.floor(right / period) - first + 1) }, (_, i) => (first + i) * period);
+  const lowest = Math.ceil(left / period);
+  return Array.from({ length: Math.max(0, Math.floor(right / period) - lowest + 1) }, (_, i) => (lowest + i) * period);
 }
 
 /**
@@ -79,6 +83,7 @@ function cover({ radius, hardness }, squares, { share, free }) {
     const opacity = opacityOf(squares[i], radius, hardness);
     share[i] += free[i] * opacity;
     free[i] *= 1 - opacity;
+    if (free[i] < HIDDEN) free[i] = 0;
   }
 }
 

@@ -115,7 +115,6 @@ class ExportRequest:
 @click.option(
     "--web",
     type=click.Path(path_type=Path),
-    metavar="FOLDER",
     help="Write the canvas as a folder of static files that renders in the browser, without a server.",
 )
 @click.option("--model", "named", help="Same as MODEL.")

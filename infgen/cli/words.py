@@ -173,6 +173,7 @@ PANELS: Mapping[str, Mapping[str, str | None]] = {
         **dict.fromkeys(("--resume", "--restart", "--dry-run", "--half"), None),
         "--dump": "FOLDER",
         **dict.fromkeys(("--onnx", "--trt", "--triton", "--torchserve", "--plan"), None),
+        **dict.fromkeys(("--web", "--ort"), "FOLDER"),
     },
     COMPUTATION: {
         "--model": "MODEL",

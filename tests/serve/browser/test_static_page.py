@@ -37,9 +37,9 @@ _COMPUTE = """async ([address, vectors]) => {
     await Promise.all(["philox", "fields", "coordinates", "artist", "geometry"].map(load));
   const seeded = ({ edits, ...world }) => ({ ...world, seed: BigInt(world.seed),
     edits: edits.map(edit => ({ ...edit, seed: BigInt(edit.seed) })) });
-  const mixed = async ({ layout, period, cells: [[x, columns], [y, rows]] }) => {
+  const mixed = async ({ layout, periods, cells: [[x, columns], [y, rows]] }) => {
     const spans = (cell, cells) => geometry.layerSpans(cell, cells, 4);
-    const prepared = await artist.PreparedLayout.of({ layout, period: period ?? undefined });
+    const prepared = await artist.PreparedLayout.of({ layout, ...periods });
     return prepared.mix({ x: spans(x, columns), y: spans(y, rows), levels: 4, halvings: 0 });
   };
   return {
@@ -54,7 +54,7 @@ _COMPUTE = """async ([address, vectors]) => {
       fields.worldLocal(seeded(document), cells, { channels: 3, cellPx: 16 }),
       fields.worldNoise(seeded(document), noise_window, { conv: 5, spacing: 2 })].map(values => [...values])),
     coordinates: vectors.coordinates.map(({ system, period, window }) =>
-      [...coordinates.encode(window, system, period && period)]),
+      [...coordinates.encode(window, system, { x: period, y: period })]),
     mixes: await Promise.all(vectors.mixes.map(async mix => {
       const { numbers, maps } = await mixed(mix);
       return { numbers, maps: maps.map(map => [...map]) };
