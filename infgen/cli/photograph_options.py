@@ -13,9 +13,10 @@ from infgen.errors import InputError
 from infgen.inputs import Read, check_outputs
 from infgen.inversion.arrangement import FEATHER_PX, Scale
 from infgen.inversion.outputs import Outputs
-from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place
+from infgen.inversion.placing import MIDDLE, WORKING_HEIGHT_PX, Placed, place
 from infgen.inversion.selecting import CANDIDATES
 from infgen.inversion.settings import DEFAULT_RECIPE, RECIPES, Settings
+from infgen.model.checkpoint import read_config, resolve
 from infgen.photo import Photograph
 from infgen.rendering.output_names import free_path
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -158,8 +159,19 @@ class PhotographOptions:
 
     @property
     def fraction(self) -> float | None:
-        """The horizon as a fraction of the height, or None to estimate it. Raises InputError for anything else."""
-        if self.horizon.strip().lower() == AUTO:
+        """The horizon as a fraction of the height, or None to estimate it. Raises InputError for anything else.
+
+        For a model without a horizon it is the middle, and a given one is an error.
+        """
+        is_auto = self.horizon.strip().lower() == AUTO
+        if not read_config(resolve(self.model)).has_horizon:
+            if not is_auto:
+                raise InputError(
+                    f"--horizon {self.horizon[:40]} is given and model {self.model} has no horizon; omit it: the middle of "
+                    "the photograph lies at y = 0"
+                )
+            return MIDDLE
+        if is_auto:
             return None
         try:
             return float(self.horizon)

@@ -230,6 +230,8 @@ def command(
     if many:
         target = replace(target, path=file_of(check_pattern(output), many[0]))
     studio = open_studio(world, model=model, options=options, report=report_lines(quiet=quiet))
+    if layout is not None and not studio.generator.config.has_horizon and not quiet:
+        click.echo(f"{studio.model_path.name} has no horizon: y = 0 of {styles} is a row like any other", err=True)
     with folder_of(output) if many else nullcontext():
         job = prepare(studio, region, target, workers=Workers(devices=devices, scheduler=scheduler))
         pictures = Batch(job, output, many)

@@ -82,6 +82,11 @@ class GeneratorConfig:
         return geometry.cell_px(self.world_levels)
 
     @property
+    def has_horizon(self) -> bool:
+        """Whether y = 0 is a horizon. Without one every row is equal, and worlds can repeat along y."""
+        return self.coordinates == "scenery"
+
+    @property
     def pictures(self) -> tuple[int, ...]:
         """Levels with a trained RGB output: ``scales``, or the last level."""
         return self.scales or (self.levels,)

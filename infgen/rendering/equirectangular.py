@@ -75,7 +75,7 @@ def prepare_planet(studio: Studio, width: int, output: Output) -> PlanetJob:
 
     Raises InputError, before any rendering, for a model with a horizon and for an output that cannot be written.
     """
-    if studio.generator.config.coordinates == "scenery":
+    if studio.generator.config.has_horizon:
         raise InputError(
             f"model {studio.model_path.name} has a horizon, so it draws no planet; give a model of a land from above, "
             "such as --model planet"

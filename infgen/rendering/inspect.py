@@ -76,7 +76,7 @@ def _describe_scales(config: GeneratorConfig) -> dict[str, Any]:
         found["scales"] = [scale_name(config.levels - level) for level in reversed(config.scales)]
     if config.view_px is not None:
         found["view_px"] = config.view_px
-        if config.coordinates == "scenery":  # the others have no horizon, and were trained on every row
+        if config.has_horizon:  # the others have no horizon, and were trained on every row
             found["rows_px"] = [-(config.view_px // 2), config.view_px // 2]
     return found
 

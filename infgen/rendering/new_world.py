@@ -14,7 +14,7 @@ _FROM_ABOVE = {"truncation": 1.0, "local_truncation": 1.0}
 
 def fit_world(world: World, config: GeneratorConfig) -> World:
     """Return ``world`` with the truncations that suit a model of ``config``, where the world states none."""
-    if config.coordinates == "scenery":
+    if config.has_horizon:
         return world
     return world.replace(**{name: value for name, value in _FROM_ABOVE.items() if name not in world.model_fields_set})
 

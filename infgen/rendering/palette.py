@@ -61,7 +61,7 @@ def _check_periods(world: World, config: GeneratorConfig) -> None:
                 f"{name} {period} px is not a multiple of this model's cell of {config.cell_px} px; "
                 f"nearest are {below or config.cell_px} and {below + config.cell_px}"
             )
-    if world.period_y is not None and config.coordinates == "scenery":
+    if world.period_y is not None and config.has_horizon:
         raise WorldError(
             f"period_y {world.period_y} px: this model has a horizon, which does not repeat along y; omit it, or give a "
             "model of a land from above, such as planet"

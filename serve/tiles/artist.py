@@ -90,7 +90,7 @@ class TileArtist:
     @property
     def first(self) -> int:
         """Zoom level at which the page opens. A land without horizon is best seen whole; a landscape at full size."""
-        return 0 if self._levels[0].studio.generator.config.coordinates == "scenery" else min(self.pictures)
+        return 0 if self._levels[0].studio.generator.config.has_horizon else min(self.pictures)
 
     def reach(self, z: int) -> int:
         """Side in tiles of the group of level ``z`` that is rendered together."""

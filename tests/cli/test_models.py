@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from infgen.model.checkpoint import file_hash
 from infgen.model.shipped import MODELS, shipped_path
@@ -60,3 +61,20 @@ def test_info_describes_a_model_by_its_name(call: Call) -> None:
     found = json.loads(call("info", "planet")[1])
     assert found["sha256"] == file_hash(shipped_path("planet"))
     assert "rows_px" not in found  # no horizon: every row was trained
+
+
+def test_a_layout_on_a_model_without_a_horizon_is_rendered_with_one_line_about_it(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"styles": {"a": {"seed": 1}}}')
+    words = ("--styles", tmp_path / "a.json", "--w", 40, "--h", 24, "--scale", "1/8", "-o", tmp_path / "a.png")
+    code, _, err = call("render", "--model", "planet", *words)
+    assert code == 0
+    assert (
+        err.count(f"planet.safetensors has no horizon: y = 0 of {tmp_path / 'a.json'} is a row like any other\n") == 1
+    )
+
+
+def test_a_horizon_for_a_model_without_one_is_refused(call: Call, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "green").save(tmp_path / "a.png")
+    code, _, err = call("outpaint", tmp_path / "a.png", "--right", 9, "--model", "planet", "--horizon", 0.4)
+    assert code == 2
+    assert "--horizon 0.4 is given and model planet has no horizon; omit it" in err
