@@ -10,6 +10,7 @@ import torch
 from infgen.errors import InputError
 from infgen.inputs import check_outputs
 from infgen.lock import Lock
+from infgen.memory import keep_freed_memory
 from infgen.model.generator import Generator
 from infgen.model.shipped import MODELS
 from infgen.progress import Progress, silent
@@ -19,7 +20,6 @@ from infgen.train.data.own_pictures import without_own_pictures
 from infgen.train.data.pyramid import PhotoPyramid
 from infgen.train.data.sources import RUN_FOLDER, list_places, open_source
 from infgen.train.loop import Judge, Schedule, StepReport, StopReason, Trainer
-from infgen.train.memory import keep_freed_memory
 from infgen.train.presets import Recipe
 from infgen.train.processes import join_processes
 from infgen.train.state import TrainingState

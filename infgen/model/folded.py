@@ -21,10 +21,8 @@ from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 BLUR_TAPS = (1.0, 2.0, 1.0)
 STRIP_BYTES = 8 * 2**20  # bytes of a layer's output per strip, small enough for the cache
-EVEN, ODD = (
-    [1],
-    [2, 0],
-)  # kernel taps that reach even and odd outputs of a stride-2 transposed convolution, cropped by one
+# Kernel taps of a stride-2 transposed convolution, cropped by one. Even outputs read one input, odd ones also the next.
+EVEN, ODD, PAIR = [1], [2, 0], 2
 
 
 @dataclass(frozen=True)
@@ -55,46 +53,68 @@ class FoldedInput:
 
 
 @dataclass(frozen=True)
-class FoldedUpsampling:
-    """A stride-2 transposed convolution, blur, noise and activation.
+class UpsamplingKernels:
+    """The rows of one parity of a stride-2 transposed 3x3 convolution, as plain convolutions.
 
-    ``phases[2 * a + b]`` (O, I, 1 or 2, 1 or 2) gives the outputs at rows of parity ``a`` and columns of parity ``b``. Together
-    the four plain convolutions compute the same as the transposed one. Libraries have faster kernels for them.
+    ``pairs`` (2 O, I, r, 2) gives an even and an odd column as 2 O channels. In channels-last memory these are 2 columns of O
+    channels: the columns need no interleaving. ``last`` (O, I, r, 1) gives the last even column, which has no partner.
+    Even rows have r = 1, odd rows r = 2.
     """
 
-    phases: tuple[Tensor, Tensor, Tensor, Tensor]
+    pairs: Tensor
+    last: Tensor
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, I, H, W) -> rows as (B, H', 2 W - 2, O) and their last column (B, H', 1, O); H' is H for even rows, or H - 1."""
+        pairs, last = F.conv2d(x, self.pairs), F.conv2d(x[..., -1:], self.last)
+        return rows_last(pairs).unflatten(3, (2, -1)).flatten(2, 3), rows_last(last)
+
+
+@dataclass(frozen=True)
+class FoldedUpsampling:
+    """A stride-2 transposed convolution, blur, noise and activation."""
+
+    even: UpsamplingKernels
+    odd: UpsamplingKernels
     blur: Tensor  # (O, 1, 3, 3)
     bias: Tensor
     strength: Tensor
 
     def __call__(self, x: Tensor, noise: Tensor) -> Tensor:
         """(B, I, H, W) and noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
-        parts = [F.conv2d(x, weight) for weight in self.phases]
-        return blur_phases(parts, self.blur, self.bias, noise, self.strength)
+        return blur_rows((self.even(x), self.odd(x)), self.blur, self.bias, noise, self.strength)
 
 
-def blur_phases(parts: Sequence[Tensor], blur: Tensor, bias: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
-    """Interleave the four phases ``parts`` (parities of rows and columns), then apply blur, noise and activation.
+Rows = tuple[Tensor, Tensor]  # rows of one parity without their last column, and that column: see UpsamplingKernels
 
-    ``parts[0]`` (B, O, H, W), ``blur`` (O, 1, 3, 3), ``bias`` (O,), ``noise`` (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3).
+
+def blur_rows(rows: tuple[Rows, Rows], blur: Tensor, bias: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
+    """Interleave even and odd ``rows``, then apply blur, noise and activation.
+
+    ``blur`` (O, 1, 3, 3), ``bias`` (O,), ``noise`` (B, 1, h, w) -> (B, O, h, w).
     """
-    batch, channels, height, width = parts[0].shape
-    out = parts[0].new_empty(batch, 2 * height - 3, 2 * width - 3, channels).permute(0, 3, 1, 2)  # channels last
-    for top, rows in strips(out):
-        strip = F.conv2d(interleave(parts, top, rows + 2), blur, bias, groups=channels)
-        out[:, :, top : top + rows] = finish(strip, noise[:, :, top : top + rows], strength)
+    channels, (batch, _, height, width) = len(bias), noise.shape
+    out = bias.new_empty(batch, height, width, channels).permute(0, 3, 1, 2)  # channels last
+    for top, count in strips(out):
+        strip = F.conv2d(interleave(rows, top, count + 2), blur, bias, groups=channels)
+        out[:, :, top : top + count] = finish(strip, noise[:, :, top : top + count], strength)
     return out
 
 
-def interleave(parts: Sequence[Tensor], top: int, rows: int) -> Tensor:
-    """Interleave the four phases ``parts`` to rows ``top`` (even) to ``top + rows`` of the fine image."""
-    batch, channels, _, even_columns = parts[0].shape
-    fine = parts[0].new_empty(batch, rows, 2 * even_columns - 1, channels).permute(0, 3, 1, 2)
-    for parity, part in enumerate(parts):
-        row, column = divmod(parity, 2)
-        first, count = top // 2, (rows + 1 - row) // 2
-        fine[:, :, row::2, column::2] = part[:, :, first : first + count]
-    return fine
+def interleave(rows: tuple[Rows, Rows], top: int, count: int) -> Tensor:
+    """Interleave even and odd ``rows`` to rows ``top`` (even) to ``top + count`` of the fine image (B, O, count, 2W-1)."""
+    batch, _, columns, channels = rows[0][0].shape
+    fine = rows[0][0].new_empty(batch, count, columns + 1, channels)
+    for parity, (most, last) in enumerate(rows):
+        own = slice(top // 2, top // 2 + (count + 1 - parity) // 2)
+        fine[:, parity::2, :-1] = most[:, own]
+        fine[:, parity::2, -1:] = last[:, own]
+    return fine.permute(0, 3, 1, 2)
+
+
+def rows_last(x: Tensor) -> Tensor:
+    """View (B, C, H, W) as (B, H, W, C), the memory order of all activations here."""
+    return x.permute(0, 2, 3, 1)
 
 
 def strips(x: Tensor) -> Iterator[tuple[int, int]]:
@@ -111,9 +131,23 @@ def finish(out: Tensor, noise: Tensor | None, strength: Tensor | None) -> Tensor
     for top, rows in strips(out):
         strip = out[:, :, top : top + rows]
         if noise is not None and strength is not None:
-            strip.add_(noise[:, :, top : top + rows] * strength)
+            add_planes_(strip, noise[:, :, top : top + rows], strength.expand(1, out.shape[1]))
         F.leaky_relu_(strip, LEAK)
     return out
+
+
+def add_planes_(x: Tensor, planes: Tensor, values: Tensor) -> Tensor:
+    """Add planes (B, K, H, W) times values (K, C), summed over K, to ``x`` (B, C, H, W) in place.
+
+    On a CPU it is a matrix product: an addition that repeats planes over few channels is ten times as slow in bf16.
+    """
+    if x.device.type != "cpu":
+        for k, value in enumerate(values):
+            x.add_(planes[:, k : k + 1] * value[:, None, None])
+        return x
+    for image, own in zip(rows_last(x), planes, strict=True):
+        image.view(-1, x.shape[1]).addmm_(own.flatten(1).t(), values)
+    return x
 
 
 @dataclass(frozen=True)
@@ -210,14 +244,20 @@ def _fold_texture(
     return FoldedUpsampling(*upsampling_kernels(weight, dtype), bias, strength)
 
 
-def upsampling_kernels(weight: Tensor, dtype: torch.dtype) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], Tensor]:
-    """The four phases of a 3x3 transposed convolution with ``weight`` (O, I, 3, 3), and the blur (O, 1, 3, 3) after it."""
+def upsampling_kernels(weight: Tensor, dtype: torch.dtype) -> tuple[UpsamplingKernels, UpsamplingKernels, Tensor]:
+    """Split a 3x3 transposed convolution with ``weight`` (O, I, 3, 3) into even and odd rows; add the blur (O, 1, 3, 3)."""
     taps = torch.tensor(BLUR_TAPS, device=weight.device)
     blur = (torch.outer(taps, taps) / 4).expand(weight.shape[0], 1, 3, 3)
-    first, second, third, fourth = (
-        cast_weight(weight[:, :, rows][..., columns], dtype) for rows in (EVEN, ODD) for columns in (EVEN, ODD)
+    even, odd = (_row_kernels(weight[:, :, rows], dtype) for rows in (EVEN, ODD))
+    return even, odd, cast_weight(blur, dtype)
+
+
+def _row_kernels(weight: Tensor, dtype: torch.dtype) -> UpsamplingKernels:
+    """Kernels of the rows that taps ``weight`` (O, I, r, 3) reach."""
+    even = F.pad(weight[..., EVEN], (0, PAIR - len(EVEN)))
+    return UpsamplingKernels(
+        cast_weight(torch.cat([even, weight[..., ODD]]), dtype), cast_weight(weight[..., EVEN], dtype)
     )
-    return (first, second, third, fourth), cast_weight(blur, dtype)
 
 
 def _fold_rgb(layer: ToRGB, style: Tensor, dtype: torch.dtype) -> FoldedRGB:

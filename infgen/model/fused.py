@@ -13,11 +13,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infgen.model.folded import FoldedInput, blur_phases, cast_weight, check_seamless, finish, upsampling_kernels
+from infgen.model.folded import (
+    FoldedInput,
+    Rows,
+    UpsamplingKernels,
+    add_planes_,
+    blur_rows,
+    cast_weight,
+    check_seamless,
+    rows_last,
+    upsampling_kernels,
+)
 from infgen.model.generator import Generator, Style
 from infgen.model.layers import (
     EPS,
     GAIN,
+    LEAK,
     ModulatedConv,
     StyledConv,
     StyleWeights,
@@ -28,7 +39,7 @@ from infgen.model.layers import (
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
 STRIP_VALUES = 2**20  # values of a layer per strip
-PHASE_SHARES = (1.0, 0.5, 0.5, 0.25)  # share of each neighbour in an interpolated value
+HALF = 0.5  # share of each neighbour in an interpolated value
 
 
 @dataclass(frozen=True)
@@ -68,11 +79,6 @@ class Mixer:
         return _product(terms, self.energy).rsqrt_()
 
 
-def rows_last(x: Tensor) -> Tensor:
-    """View (B, C, H, W) as (B, H, W, C), the memory order of all activations here."""
-    return x.permute(0, 2, 3, 1)
-
-
 def _with_ones(planes: Tensor) -> Tensor:
     return torch.cat([planes, torch.ones_like(planes[:, :1])], dim=1)
 
@@ -83,10 +89,13 @@ def _product(planes: Tensor, matrix: Tensor) -> Tensor:
     return flat.view(-1, *planes.shape[2:], matrix.shape[1])
 
 
-def _strips(x: Tensor) -> Iterator[slice]:
-    """Yield slices of the rows of (B, C, H, W) whose float32 intermediates fit a CPU's cache."""
+def _strips(x: Tensor, values: int | None = None) -> Iterator[slice]:
+    """Yield slices of the rows of (B, C, H, W) whose float32 intermediates fit a CPU's cache.
+
+    ``values``: number of values in all rows, of ``x`` by default.
+    """
     height = x.shape[2]
-    step = max(1, STRIP_VALUES * height // x.numel()) if x.device.type == "cpu" else height
+    step = max(1, STRIP_VALUES * height // (values or x.numel())) if x.device.type == "cpu" else height
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))
 
@@ -120,17 +129,26 @@ class FusedConv:
         out = F.conv2d(mixer.scale_(x, weights), self.weight)
         inner = centre_crop(weights, *out.shape[-2:])
         for rows in _strips(out):
-            strip = rows_last(out)[:, rows]
-            torch.addcmul(self.bias, strip, mixer.demodulation(inner[:, :, rows]).to(strip.dtype), out=strip)
-            finish(out[:, :, rows], None if noise is None else noise[:, :, rows], self.strength)
+            strip = out[:, :, rows]
+            rows_last(strip).mul_(mixer.demodulation(inner[:, :, rows]).to(strip.dtype))
+            if noise is None or self.strength is None:
+                planes, values = torch.ones_like(strip[:, :1]), self.bias[None]
+            else:
+                planes = _with_ones(noise[:, :, rows])
+                values = torch.stack([self.strength.expand_as(self.bias), self.bias])
+            F.leaky_relu_(add_planes_(strip, planes, values), LEAK)
         return out
 
 
 @dataclass(frozen=True)
 class FusedUpsampling:
-    """Stride-2 transposed convolution, demodulation interpolated to the finer lattice, blur, noise and activation."""
+    """Stride-2 transposed convolution, demodulation interpolated to the finer lattice, blur, noise and activation.
 
-    phases: tuple[Tensor, Tensor, Tensor, Tensor]
+    The kernels of outputs between two positions contain ``HALF`` for each direction: factors there are sums of neighbours.
+    """
+
+    even: UpsamplingKernels
+    odd: UpsamplingKernels
     blur: Tensor
     bias: Tensor
     strength: Tensor
@@ -138,25 +156,22 @@ class FusedUpsampling:
     def __call__(self, x: Tensor, mixer: Mixer, weights: Tensor, noise: Tensor) -> Tensor:
         """(B, I, H, W), weights (B, K, H, W), noise (B, 1, 2H-3, 2W-3) -> (B, O, 2H-3, 2W-3)."""
         x = mixer.scale_(x, weights)
-        parts = [F.conv2d(x, weight) for weight in self.phases]
-        _demodulate_phases(parts, mixer, weights)
-        return blur_phases(parts, self.blur, self.bias, noise, self.strength)
+        rows = self.even(x), self.odd(x)
+        _demodulate_rows(rows, mixer, weights)
+        return blur_rows(rows, self.blur, self.bias, noise, self.strength)
 
 
-def _demodulate_phases(parts: Sequence[Tensor], mixer: Mixer, weights: Tensor) -> None:
-    """Multiply the four parities of rows and columns by the demodulation, bilinear between its positions, in place.
-
-    ``PHASE_SHARES`` are in the weights already: here values between positions are sums of their neighbours.
-    """
-    for rows in _strips(parts[0]):
-        with_next = slice(rows.start, rows.stop + 1)
-        factors = mixer.demodulation(weights[:, :, with_next]).to(parts[0].dtype)
-        between = factors[:, :, :-1] + factors[:, :, 1:]
-        count = rows.stop - rows.start
-        for parity, values in enumerate((factors, between)):
-            rows_last(parts[parity])[:, rows].mul_(values[:, :count])
-            if factors.shape[1] > 1:
-                rows_last(parts[2 + parity])[:, rows].mul_(values[:, :-1] + values[:, 1:])
+def _demodulate_rows(rows: tuple[Rows, Rows], mixer: Mixer, weights: Tensor) -> None:
+    """Multiply even and odd ``rows`` by the demodulation, bilinear between its positions, in place."""
+    for strip in _strips(weights, values=rows[0][0].numel()):
+        factors = mixer.demodulation(weights[:, :, strip.start : strip.stop + 1]).to(rows[0][0].dtype)
+        count = strip.stop - strip.start
+        for (most, last), own in zip(rows, (factors[:, :count], factors[:, :-1] + factors[:, 1:]), strict=True):
+            if own.shape[1]:
+                between = own[:, :, :-1] + own[:, :, 1:]
+                columns = torch.stack([own[:, :, :-1], between], dim=3).flatten(2, 3)
+                most[:, strip].mul_(columns)
+                last[:, strip].mul_(own[:, :, -1:])
 
 
 def _rgb_kernels(conv: ModulatedConv, styles: Tensor) -> Tensor:
@@ -171,8 +186,7 @@ def _mixed_rgb(x: Tensor, kernels: Tensor, weights: Tensor, bias: Tensor) -> Ten
 
     Without demodulation, mixing the colours that each style gives is the same as mixing scales, and far less work.
     """
-    colours = F.conv2d(x, kernels.to(x.dtype)).float()
-    colours = colours.view(len(x), -1, bias.shape[0], *x.shape[-2:])
+    colours = F.conv2d(x, kernels.to(x.dtype)).float().unflatten(1, (-1, len(bias)))
     shares = centre_crop(weights, *x.shape[-2:])
     rgb = colours[:, 0] + bias
     for k in range(shares.shape[1]):
@@ -263,6 +277,12 @@ def _texture(layer: StyledConv, noise_strength: float, dtype: torch.dtype) -> Fu
     bias, strength = (layer.bias * GAIN).to(dtype), (layer.noise_strength * GAIN * noise_strength).to(dtype)
     if not layer.conv.up:
         return FusedConv(cast_weight(weight, dtype), bias, strength)
-    phases, blur = upsampling_kernels(weight, dtype)
-    first, second, third, fourth = (phase * share for phase, share in zip(phases, PHASE_SHARES, strict=True))
-    return FusedUpsampling((first, second, third, fourth), blur, bias, strength)
+    even, odd, blur = upsampling_kernels(weight, dtype)
+    return FusedUpsampling(_halved(even), _halved(odd, HALF), blur, bias, strength)
+
+
+def _halved(kernels: UpsamplingKernels, share: float = 1.0) -> UpsamplingKernels:
+    """Multiply the kernels by ``share``, and those of odd columns by ``HALF`` too."""
+    even, odd = (kernels.pairs * share).chunk(2)
+    pairs = torch.cat([even, odd * HALF]).contiguous(memory_format=torch.channels_last)
+    return UpsamplingKernels(pairs, kernels.last * share)

@@ -15,6 +15,7 @@ from infgen.engines.selection import AUTO, engine_kind, open_exported
 from infgen.engines.tile_file import Precision
 from infgen.errors import InputError
 from infgen.geometry import Region
+from infgen.memory import keep_freed_memory
 from infgen.model.checkpoint import file_hash, resolve
 from infgen.model.config import scale_name
 from infgen.model.generator import Generator
@@ -145,10 +146,13 @@ def open_studio(
 ) -> Studio:
     """Load ``model``, as for ``infgen.model.checkpoint.resolve``, for ``world``.
 
+    From then on the process keeps the memory that it frees.
+
     An engine that needs a file and has none takes the default one, which is made if missing; ``report`` gets a line about
     it. Raises InputError for unusable models or devices, InfgenError if the engine fails its self-test.
     """
     options = Options() if options is None else options
+    keep_freed_memory()
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     path = resolve(model)

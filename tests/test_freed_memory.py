@@ -1,4 +1,4 @@
-"""The memory of a training process."""
+"""Memory that a process keeps for its next step or tile."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import resource
 import torch
-from infgen.train.memory import keep_freed_memory
+from infgen.memory import keep_freed_memory
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
