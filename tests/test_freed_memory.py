@@ -16,8 +16,8 @@ def page_faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 assert keep_freed_memory()
-first, second = page_faults(), page_faults()
-print(first, second)
+first = page_faults()
+print(first, min(page_faults() for _ in range(5)))  # the system may take pages back under a busy process
 """
 
 

@@ -25,7 +25,7 @@ from infgen.cli.progress import progress, report_lines
 from infgen.cli.seeds import SEED
 from infgen.cli.standard_streams import STREAM, InputPath, piped_output, send_to_stdout
 from infgen.engines.onnx import PROVIDERS
-from infgen.engines.tile_file import PRECISIONS, Precision
+from infgen.engines.tile_file import PRECISIONS
 from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.inputs import Read, check_outputs
@@ -34,6 +34,7 @@ from infgen.rendering.batch import FIELD, MAX_WORLDS, Batch, check_pattern, file
 from infgen.rendering.job import Job, Output, Workers, prepare
 from infgen.rendering.new_world import new_world
 from infgen.rendering.output_names import free_path, picture_stem, picture_suffix
+from infgen.rendering.precision import AUTO_PRECISION, PrecisionChoice
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.sinks import FORMATS, Start, find_unfinished, list_outputs
@@ -117,8 +118,9 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option("--batch", type=int, default=1, show_default=True, help="Number of tiles computed together.")
 @click.option(
     "--precision",
-    type=click.Choice(PRECISIONS),
-    help="Precision of weights and activations. [default: fp32, or that of the engine file]",
+    type=click.Choice([*PRECISIONS, AUTO_PRECISION]),
+    help="Precision of weights and activations; auto picks bf16 if it is 1.3 times as fast here. [default: fp32, or that of "
+    "the engine file]",
 )
 @engine_option
 @engine_file_option
@@ -162,7 +164,7 @@ def command(
     scale: str,
     tile: int | None,
     batch: int,
-    precision: Precision | None,
+    precision: PrecisionChoice | None,
     engine: str,
     engine_file: str | None,
     provider: str | None,

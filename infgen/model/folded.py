@@ -66,8 +66,8 @@ class UpsamplingKernels:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, I, H, W) -> rows as (B, H', 2 W - 2, O) and their last column (B, H', 1, O); H' is H for even rows, or H - 1."""
-        pairs, last = F.conv2d(x, self.pairs), F.conv2d(x[..., -1:], self.last)
-        return rows_last(pairs).unflatten(3, (2, -1)).flatten(2, 3), rows_last(last)
+        pairs, last = rows_last(F.conv2d(x, self.pairs)), rows_last(F.conv2d(x[..., -1:], self.last))
+        return pairs.reshape(*pairs.shape[:2], -1, last.shape[-1]), last
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,8 @@ def _mixed_rgb(x: Tensor, kernels: Tensor, weights: Tensor, bias: Tensor) -> Ten
 
     Without demodulation, mixing the colours that each style gives is the same as mixing scales, and far less work.
     """
-    colours = F.conv2d(x, kernels.to(x.dtype)).float().unflatten(1, (-1, len(bias)))
+    colours = F.conv2d(x, kernels.to(x.dtype)).float()
+    colours = colours.view(len(x), -1, len(bias), *x.shape[-2:])
     shares = centre_crop(weights, *x.shape[-2:])
     rgb = colours[:, 0] + bias
     for k in range(shares.shape[1]):

@@ -24,6 +24,7 @@ from infgen.rendering.engine_files import EngineNeeds, default_engine_file
 from infgen.rendering.palette import check_anchors, world_palette
 from infgen.rendering.photographs import place_photographs
 from infgen.rendering.plan import MAX_BATCH, Plan, make_plan
+from infgen.rendering.precision import AUTO_PRECISION, PrecisionChoice, compare_precisions
 from infgen.rendering.preflight import tile_memory
 from infgen.rendering.render import Scene, render_array
 from infgen.rendering.selftest import check_engine, is_reference
@@ -39,7 +40,7 @@ class Options:
 
     tile_px: int | None = None  # None: the planner's choice
     batch: int = 1
-    precision: Precision | None = None  # None: fp32, or that of the engine's file
+    precision: PrecisionChoice | None = None  # None: fp32, or that of the engine's file
     threads: int | None = None  # CPU threads
     device: str | None = None  # None: a GPU if available
     engine: str = AUTO  # a name of infgen.engines.selection.NAMES
@@ -156,7 +157,7 @@ def open_studio(
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     path = resolve(model)
-    options = _with_engine_file(options, path, world, report)
+    options = _with_engine_file(_with_precision(options, path, report), path, world, report)
     generator, engine = _engine(path, options)
     model_hash = file_hash(path)
     check_anchors(world, model_sha256=model_hash)
@@ -166,6 +167,23 @@ def open_studio(
         check_engine(engine, generator, model=path.name)
     scene = Scene(world, world_palette(world, generator), engine)
     return Studio(scene, options, generator, path, model_hash)._with_photographs()
+
+
+def _with_precision(options: Options, model: Path, report: Callable[[str], None]) -> Options:
+    """Replace the precision "auto" by the one that suits this machine; an exported engine keeps that of its file."""
+    if options.precision != AUTO_PRECISION:
+        return options
+    if engine_kind(options.engine, options.engine_file, provider=options.provider) != "eager":
+        return replace(options, precision=None)
+    generator = Generator.from_pretrained(model, device=pick_device(options.device)).coarser(options.halvings)
+    comparison = compare_precisions(generator)
+    report(str(comparison))
+    return replace(options, precision=comparison.choice)
+
+
+def _known(precision: PrecisionChoice | None) -> Precision | None:
+    assert precision != AUTO_PRECISION  # open_studio has replaced it
+    return precision
 
 
 def _with_engine_file(options: Options, model: Path, world: World, report: Callable[[str], None]) -> Options:
@@ -178,7 +196,7 @@ def _with_engine_file(options: Options, model: Path, world: World, report: Calla
         model,
         tile_px=options.tile_px,
         styles=options.engine_styles or count_styles(world),
-        precision=options.precision or "fp32",
+        precision=_known(options.precision) or "fp32",
         halvings=options.halvings,
     )
     file = default_engine_file(needs, gpu=pick_device(options.device).index or 0, report=report)
@@ -201,7 +219,7 @@ def _engine(model: Path, options: Options) -> tuple[Generator, Engine]:
         device=options.device,
         threads=options.threads,
         provider=options.provider,
-        precision=options.precision,
+        precision=_known(options.precision),
     )
     whole = Generator.from_pretrained(model, device=engine.device)
     generator = whole.coarser(options.halvings)

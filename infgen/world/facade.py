@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 if TYPE_CHECKING:
-    from infgen.engines.tile_file import Precision
     from infgen.pixels import Pixels
+    from infgen.rendering.precision import PrecisionChoice
     from infgen.rendering.view import View
     from infgen.world.world import World
 
@@ -18,7 +18,7 @@ class EngineOptions(TypedDict, total=False):
 
     tile_px: int | None
     batch: int
-    precision: "Precision | None"
+    precision: "PrecisionChoice | None"
     threads: int | None
     device: str | None
     engine: str
