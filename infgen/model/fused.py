@@ -279,10 +279,10 @@ def _texture(layer: StyledConv, noise_strength: float, dtype: torch.dtype) -> Fu
     if not layer.conv.up:
         return FusedConv(cast_weight(weight, dtype), bias, strength)
     even, odd, blur = upsampling_kernels(weight, dtype)
-    return FusedUpsampling(_halved(even), _halved(odd, HALF), blur, bias, strength)
+    return FusedUpsampling(_halve_between(even), _halved(odd, HALF), blur, bias, strength)
 
 
-def _halved(kernels: UpsamplingKernels, share: float = 1.0) -> UpsamplingKernels:
+def _halve_between(kernels: UpsamplingKernels, share: float = 1.0) -> UpsamplingKernels:
     """Multiply the kernels by ``share``, and those of odd columns by ``HALF`` too."""
     even, odd = (kernels.pairs * share).chunk(2)
     pairs = torch.cat([even, odd * HALF]).contiguous(memory_format=torch.channels_last)

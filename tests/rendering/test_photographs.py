@@ -46,7 +46,7 @@ def folder(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world_of(folder: Path, name: str = "photo.png") -> World:
     world = World.from_inversions([folder / "a.safetensors"], seed=5, reach=4)
     entry = AnchorPhotograph(file=name, sha256=file_sha256(folder / name), x=LEFT, y=TOP, w=WIDTH, h=HEIGHT)
-    return world.changed(anchors=[world.anchors[0].model_copy(update={"photograph": entry})]).in_folder(folder)
+    return world.replace(anchors=[world.anchors[0].model_copy(update={"photograph": entry})]).in_folder(folder)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_a_saved_world_takes_its_photograph_along(folder: Path, tmp_path: Path) 
 
 def test_another_seed_of_an_anchor_changes_its_surroundings_only(folder: Path, model: Path) -> None:
     first = world_of(folder)
-    second = first.changed(anchors=[first.anchors[0].model_copy(update={"seed": 11})])
+    second = first.replace(anchors=[first.anchors[0].model_copy(update={"seed": 11})])
     near, far = Region(10, -20, 20, 30), Region(-500, -20, 20, 30)
     drawn = [open_studio(world, model=model).coarser(3) for world in (first, second)]
     assert not np.array_equal(drawn[0].array(near), drawn[1].array(near))
