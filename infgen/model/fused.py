@@ -279,7 +279,7 @@ def _texture(layer: StyledConv, noise_strength: float, dtype: torch.dtype) -> Fu
     if not layer.conv.up:
         return FusedConv(cast_weight(weight, dtype), bias, strength)
     even, odd, blur = upsampling_kernels(weight, dtype)
-    return FusedUpsampling(_halve_between(even), _halved(odd, HALF), blur, bias, strength)
+    return FusedUpsampling(_halve_between(even), _halve_between(odd, HALF), blur, bias, strength)
 
 
 def _halve_between(kernels: UpsamplingKernels, share: float = 1.0) -> UpsamplingKernels:
