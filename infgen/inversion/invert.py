@@ -40,7 +40,8 @@ def invert(
     arguments as for ``optimise``. Raises InputError for unusable input.
 
     >>> from infgen import World, invert
-    >>>     >>> found = invert("photo.jpg", height=64, settings=Settings(steps=1))
+    >>> from infgen.inversion.settings import Settings
+    >>> found = invert("photo.jpg", height=64, settings=Settings(steps=1))
     >>> found.latents.save("photo.safetensors")
     >>> len(World.from_inversions(["photo.safetensors"], seed=7).anchors)
     1
