@@ -4,12 +4,13 @@ Landscapes are safer near the mean style. The mean of a map is open sea, so a la
 """
 
 from pathlib import Path
+from typing import Any
 
 from infgen.model.checkpoint import read_config, resolve
 from infgen.model.config import GeneratorConfig
 from infgen.world.world import World
 
-_FROM_ABOVE = {"truncation": 1.0, "local_truncation": 1.0}
+_FROM_ABOVE: dict[str, Any] = {"truncation": 1.0, "local_truncation": 1.0}
 
 
 def fit_world(world: World, config: GeneratorConfig) -> World:
