@@ -1,10 +1,12 @@
 """Hold the state of one server (model, worlds, tiles, jobs), and start and stop its parts together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import anyio.to_thread
 
@@ -13,7 +15,10 @@ from infgen.limits import DRAIN_SECONDS
 from infgen.lock import Lock, TakenError
 from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
-from infgen.serve.jobs.board import JobBoard
+from infgen.serve.jobs.board import JobBoard, Kind, Run
+from infgen.serve.jobs.exports import run_export
+from infgen.serve.jobs.inversions import run_inversions
+from infgen.serve.jobs.pictures import run_picture
 from infgen.serve.metrics import Metrics
 from infgen.serve.storage import Storage
 from infgen.serve.tiles.painter import Painter
@@ -35,12 +40,22 @@ class CanvasServer:
         self.painter = Painter(studio, folder, engine_lock=self.engine_lock, metrics=self.metrics)
         self.storage.add(lambda: self.painter.disk_bytes, self.painter.shrink_disk)
         self.worlds = WorldStore(self.storage, renderer_hash=self.painter.renderer_hash)
-        self.jobs = JobBoard(self.storage)
+        self.jobs = JobBoard(self.storage, self._runs())
         self.streams = 0  # open event streams of jobs
         self.uploads = 0  # requests with photographs that are being received
         self.running = False
         self.draining = False
         self._watch()
+
+    def _runs(self) -> Mapping[Kind, Run]:
+        shared: dict[str, Any] = {"studio": self.studio, "store": self.worlds, "engine_lock": self.engine_lock}
+        inversions = partial(run_inversions, **shared)
+        return {
+            "export": partial(run_export, **shared),
+            "outpaint": inversions,
+            "inbetween": inversions,
+            "picture": partial(run_picture, **shared),
+        }
 
     @property
     def ready(self) -> bool:

@@ -32,6 +32,13 @@ from infgen.rendering.output_names import source_stem
     "--samples", type=int, default=1, show_default=True, help="Number of different continuations, with a sheet of all."
 )
 @click.option(
+    "--x",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Left edge of the photograph in the world, in px at working size.",
+)
+@click.option(
     "--mask",
     type=click.Path(path_type=Path),
     help="Picture of the photograph's size. White pixels are kept, black ones generated.",
@@ -44,6 +51,7 @@ def command(
     right: int,
     bottom: int,
     samples: int,
+    x: int,
     mask: Path | None,
     **values: Any,
 ) -> None:
@@ -56,7 +64,7 @@ def command(
     options.check_outputs(photo, mask=mask, samples=samples)
     extension = Extension(left=left, top=top, right=right, bottom=bottom)
     photograph = read_photograph(photo)
-    placed = options.place(photograph if mask is None else photograph.with_mask(mask))
+    placed = options.place(photograph if mask is None else photograph.with_mask(mask), x=x)
     studio = options.open_studio()
     arrangement = outpainting(placed, extension, scale=options.scale, config=studio.generator.config)
     make(arrangement, options, studio=studio, stem=f"{source_stem(photo)}-outpainted", samples=samples)

@@ -99,6 +99,12 @@ class PlacedPhotograph:
         x, y = (_resize_span(start, size, doublings) for start, size in ((self.x, self.w), (self.y, self.h)))
         return Window(x, y)
 
+    def reach(self, halvings: int) -> Window:
+        """Window of the px whose colours it changes, at scale 1 / 2**``halvings``; somewhat too large."""
+        own = self.window(halvings)
+        reach = round((max(REACHES_PX) + 2 * (2 << _THINNED)) * 2.0 ** (self.halvings - halvings)) + (2 << _THINNED)
+        return Window(*(Span(s.start - reach, s.size + 2 * reach) for s in (own.x, own.y)))
+
     def cover(self, halvings: int) -> Cover:
         """Return the photograph with its feather at scale 1 / 2**``halvings`` of the world."""
         window = self.window(halvings)
@@ -195,9 +201,7 @@ class Photographs:
         return result
 
     def _near(self, placed: PlacedPhotograph, window: Window) -> bool:
-        own = placed.window(self._halvings)
-        reach = round((max(REACHES_PX) + 4) * 2.0 ** (placed.halvings - self._halvings)) + 4
-        around = Window(*(Span(s.start - reach, s.size + 2 * reach) for s in (own.x, own.y)))
+        around = placed.reach(self._halvings)
         if self._period is not None and around.x.size >= self._period:
             return next(span_overlaps(window.y, around.y), None) is not None
         return next(window_overlaps(window, around, period=self._period), None) is not None
@@ -247,13 +251,29 @@ def open_srgb(path: Path) -> Photograph:
     return photograph.in_profile_of(replace(photograph, profile=None))
 
 
+def without_photographs(world: World) -> World:
+    """Return ``world`` as the model draws it, without the photographs over its pixels."""
+    bare = tuple(anchor.model_copy(update={"photograph": None}) for anchor in world.anchors)
+    return world.model_copy(update={"anchors": bare}).in_folder(world.folder)
+
+
+def reached_windows(world: World) -> tuple[Window, ...]:
+    """Return the windows of px whose colours depend on a photograph of ``world``."""
+    return tuple(placed.reach(0) for placed in _placed(world))
+
+
 def place_photographs(world: World, *, halvings: int, draw: Draw) -> Photographs | None:
     """Return the photographs of ``world`` for pictures at scale 1 / 2**``halvings``; None if it has none.
 
     ``draw`` gives the model's pixels at other scales. Raises WorldError if latents of an anchor cannot be read.
     """
+    found = _placed(world)
+    return Photographs(found, halvings=halvings, period=world.period, draw=draw) if found else None
+
+
+def _placed(world: World) -> list[PlacedPhotograph]:
     if not any(anchor.photograph for anchor in world.anchors):
-        return None
+        return []
     if world.folder is None:
         raise WorldError("world has photographs and no folder to read them from; read the world with World.load")
     found = []
@@ -263,4 +283,4 @@ def place_photographs(world: World, *, halvings: int, draw: Draw) -> Photographs
             anchor, folder=world.folder, cell_x=latents.cell_x, levels=latents.levels, halvings=latents.halvings
         )
         found += [] if photograph is None else [photograph]
-    return Photographs(found, halvings=halvings, period=world.period, draw=draw)
+    return found

@@ -1,7 +1,7 @@
 """Run long work (exports and inversions) as jobs from one queue. Clients follow and cancel jobs by id.
 
-Each job has a folder with its ``job.json`` and its result. After a restart, unfinished jobs are cancelled or failed,
-with the reason. Results stay until newer jobs replace them.
+Each job has a folder with its ``job.json``, uploads and result. After a restart, unfinished jobs begin again from their
+request. Results stay until newer jobs replace them.
 """
 
 import json
@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,13 +29,15 @@ from infgen.serve.storage import Storage, tree_bytes
 logger = logging.getLogger(__name__)
 _throttle = Throttle(logger)
 
-Kind = Literal["export", "outpaint", "inbetween"]
+Kind = Literal["export", "outpaint", "inbetween", "picture"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED = ("done", "failed", "cancelled")
 STATE_FILE = "job.json"
+UPLOAD = "upload-"  # prefix of files that a job begins with
+MOST_STARTS = 3  # of one job: the work may be what stops the server
 BUSY_RETRY = 30  # seconds
 PREVIEW_SECONDS = 1.0  # minimum interval between previews
-_LOST = "the server stopped before the job finished; start it again"
+_LOST = "the server stopped each time that it ran this job; request less"
 
 
 class JobCancelled(Exception):
@@ -51,13 +53,19 @@ class Job:
     world: str
     folder: Path
     created: str
+    name: str = ""  # shown to people: the file of a photograph, or the size of an export
+    request: dict[str, Any] = field(default_factory=dict)  # JSON that its kind runs from
+    starts: int = 0
     state: State = "queued"
+    stage: str | None = None  # what it does at present
     done: int = 0
     total: int = 0
     seconds_left: float | None = None
     terms: dict[str, float] = field(default_factory=dict)  # loss terms of an inversion
     region: Region | None = None  # shown by the result, px of the world
-    revision: str | None = None  # of the world after the photographs were added
+    revision: str | None = None  # of the world that the result shows
+    anchors: list[str] = field(default_factory=list)  # files of latents that the job added to the world
+    seeds: list[int] = field(default_factory=list)  # of continuations to choose from
     result: str | None = None  # name of the file
     error: str | None = None
     preview: bytes | None = field(default=None, repr=False)  # WebP
@@ -78,6 +86,7 @@ class Job:
     def begin(self) -> None:
         """Set the state to running and start the clock."""
         self.state, self._began = "running", time.monotonic()
+        self.starts += 1
 
     def cancel(self) -> None:
         """Request that the job stops at its next step."""
@@ -109,16 +118,20 @@ class Job:
 
 
 Run = Callable[[Job], None]
-_STORED = ("id", "kind", "world", "created", "state", "done", "total", "region", "revision", "result", "error")
+_STORED = ("id", "kind", "world", "created", "name", "request", "starts", "state", "done", "total", "region")
+_STORED += ("revision", "anchors", "seeds", "result", "error")
 
 
 class JobBoard:
-    """All jobs, in the folder "jobs" of ``storage``. Thread-safe. ``start`` starts the worker threads."""
+    """All jobs, in the folder "jobs" of ``storage``. Thread-safe. ``start`` starts the worker threads.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage, self._folder = storage, storage.folder / "jobs"
+    ``runs``: what a job of each kind does. It gets the job, whose ``request`` says the rest.
+    """
+
+    def __init__(self, storage: Storage, runs: Mapping[Kind, Run]) -> None:
+        self._storage, self._runs, self._folder = storage, runs, storage.folder / "jobs"
         self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[tuple[Job, Run] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._stopping = False
         self._folder.mkdir(exist_ok=True)
@@ -126,10 +139,18 @@ class JobBoard:
         storage.add(lambda: self.size)
 
     def start(self) -> None:
+        for job in reversed(self.all()):  # of an earlier server
+            if job.state == "queued":
+                self._queue.put(job)
         for _ in range(JOBS_AT_ONCE.value()):
             thread = threading.Thread(target=self._work, name="job", daemon=True)
             thread.start()
             self._threads.append(thread)
+
+    def all(self) -> list[Job]:
+        """List all jobs, newest first."""
+        with self._lock:
+            return sorted(self._jobs.values(), key=lambda job: job.created, reverse=True)
 
     def count(self, state: State) -> int:
         """Count the jobs in ``state``."""
@@ -163,13 +184,14 @@ class JobBoard:
                 raise NotFoundError(f"there is no job {id[:40]!r}; finished jobs are removed after a while")
             return self._jobs[id]
 
-    def new(self, kind: Kind, world: str) -> Job:
-        """Create a job with an empty folder. Pass it to ``submit`` or ``discard``.
+    def new(self, kind: Kind, world: str, *, name: str = "") -> Job:
+        """Create a job with an empty folder. Set its ``request``, and pass it to ``submit`` or ``discard``.
 
         Raises BusyError if too many jobs are open, StoppingError during shutdown.
         """
         id = secrets.token_hex(8)
-        job = Job(id, kind, world, self._folder / id, datetime.now(UTC).isoformat(timespec="milliseconds"))
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        job = Job(id, kind, world, self._folder / id, now, name)
         with self._lock:
             self._check_room()
             with self._storage.storing():
@@ -177,10 +199,10 @@ class JobBoard:
             self._jobs[id] = job
         return job
 
-    def submit(self, job: Job, run: Run) -> None:
-        """Queue ``job``. A worker thread calls ``run(job)``."""
+    def submit(self, job: Job) -> None:
+        """Queue ``job``. A worker thread runs it."""
         _store(job)
-        self._queue.put((job, run))
+        self._queue.put(job)
 
     def discard(self, job: Job) -> None:
         with self._lock:
@@ -200,27 +222,27 @@ class JobBoard:
                 job.state = "cancelled"
         if waiting:
             _store(job)
+            _clear(job)
         return job
 
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            job, run = item
+        while (job := self._queue.get()) is not None:
             with self._lock:
-                if job.state != "queued":
+                if job.state != "queued" or self._stopping:
                     continue
                 job.begin()
             _store(job)
-            self._finish(job, run)
+            self._finish(job)
             self._prune()
 
-    def _finish(self, job: Job, run: Run) -> None:
+    def _finish(self, job: Job) -> None:
         state: State = "failed"
         try:
-            run(job)
+            self._runs[job.kind](job)
             state = "done"
         except JobCancelled:
-            state = "cancelled"
-            job.error = _LOST if self._stopping else None
+            state = "queued" if self._stopping else "cancelled"
+            job.starts -= self._stopping  # an orderly stop does not count
         except InfgenError as error:
             job.error = self._storage.redact(" ".join(str(error).split()))
         except OSError as error:
@@ -230,10 +252,12 @@ class JobBoard:
             logger.exception("job %s failed", job.id)
             job.error = FAILED
         with self._lock:
-            job.state, job.seconds_left = state, None
+            job.state, job.seconds_left, job.stage = state, None, None
         _store(job)
         if state != "done":
-            _clear(job.folder)
+            _clear(job)
+        else:
+            _remove_uploads(job)
 
     def _prune(self) -> None:
         with self._lock:
@@ -242,13 +266,11 @@ class JobBoard:
             self.discard(job)
 
     def stop(self, seconds: float) -> None:
-        """Cancel all jobs, and wait up to ``seconds`` for the worker threads."""
+        """Stop all jobs, which the next server begins again, and wait up to ``seconds`` for the worker threads."""
         self._stopping = True
-        with self._lock:
-            open_jobs = [job for job in self._jobs.values() if not job.ended]
-        for job in open_jobs:
-            with suppress(NotFoundError):
-                self.cancel(job.id)
+        for job in self.all():
+            if job.state == "running":
+                job.cancel()
         for _ in self._threads:
             self._queue.put(None)
         end = time.monotonic() + seconds
@@ -268,18 +290,24 @@ def _store(job: Job) -> None:
         _throttle.warning("cannot write the states of jobs: %s", error)
 
 
-def _clear(folder: Path) -> None:
-    """Remove the files of an unfinished job, except ``job.json``. Ignores a missing folder."""
-    for path in folder.iterdir() if folder.is_dir() else ():
+def _clear(job: Job) -> None:
+    """Remove the results of an unfinished job, and its uploads if it has ended. Ignores a missing folder."""
+    for path in job.folder.iterdir() if job.folder.is_dir() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        elif path.name != STATE_FILE:
+        elif path.name != STATE_FILE and (job.ended or not path.name.startswith(UPLOAD)):
             with suppress(OSError):
                 path.unlink()
 
 
+def _remove_uploads(job: Job) -> None:
+    for path in job.folder.glob(f"{UPLOAD}*"):
+        with suppress(OSError):
+            path.unlink()
+
+
 def _load_all(folder: Path) -> list[Job]:
-    """Load the jobs of an earlier server. Unfinished ones become failed."""
+    """Load the jobs of an earlier server. Unfinished ones are queued again."""
     jobs = []
     for path in folder.iterdir():
         job = _read(path)
@@ -287,10 +315,12 @@ def _load_all(folder: Path) -> list[Job]:
             shutil.rmtree(path, ignore_errors=True)
             continue
         if not job.ended:
-            job.state, job.error = "failed", _LOST
+            again = job.request and job.starts < MOST_STARTS
+            job.state, job.error = ("queued", None) if again else ("failed", _LOST)
+            job.done = job.total = 0
             _store(job)
         if job.state != "done":
-            _clear(path)
+            _clear(job)
         jobs.append(job)
     return jobs
 

@@ -13,6 +13,7 @@ from infgen.rendering.job import Output, prepare
 from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
 from infgen.serve.jobs.board import Job
+from infgen.serve.worlds.store import WorldStore
 from infgen.sinks import check_picture
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
@@ -36,8 +37,15 @@ def check_export(studio: Studio, region: Region, path: Path) -> None:
     check_picture(str(path), studio.plan(region).grid)
 
 
-def run_export(job: Job, *, studio: Studio, region: Region, path: Path, engine_lock: FairLock) -> None:
-    """Render ``region`` and write it to ``path``. Releases the engine to queued tiles between batches."""
+def run_export(job: Job, *, studio: Studio, store: WorldStore, engine_lock: FairLock) -> None:
+    """Render the region of ``job`` to a file. Releases the engine to queued tiles between batches.
+
+    The request has the entries x, y, w, h (px), format and revision.
+    """
+    region = Region(*(job.request[side] for side in ("x", "y", "w", "h")))
+    studio = studio.with_world(store.at(job.world, job.request["revision"]))
+    path = export_path(job.folder, region, job.request["format"])
+    path.unlink(missing_ok=True)  # of an earlier start
 
     @contextmanager
     def phase(title: str) -> Iterator[Progress]:
@@ -51,7 +59,6 @@ def run_export(job: Job, *, studio: Studio, region: Region, path: Path, engine_l
         job.report(done, total)
         engine_lock.hand_over()
 
-    job.region = region
     with engine_lock:
         prepared = prepare(studio, region, Output(str(path)))
     job.check()

@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from time import monotonic
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -13,10 +14,11 @@ from infgen.limits import MAX_EXPORT_PIXELS, MAX_STREAMS
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
 from infgen.serve.jobs.board import Job
-from infgen.serve.jobs.exports import MEDIA_TYPES, check_export, export_path, run_export
+from infgen.serve.jobs.exports import MEDIA_TYPES, check_export, export_path
+from infgen.serve.jobs.inversions import sample_path
 from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, JobId, Responses, WorldId, errors, pictures
-from infgen.serve.routes.schemas import Export, JobRecord, Place, Progress
+from infgen.serve.routes.schemas import Continuation, Export, JobRecord, Place, Progress
 from infgen.serve.routes.worlds import region_of
 
 router = APIRouter(tags=["jobs"], route_class=BodyRoute)
@@ -26,15 +28,18 @@ STREAM_RETRY = 5
 CHANNELS = 3  # bytes of a pixel: a result is hardly larger
 
 
-def job_record(job: Job) -> JobRecord:
+def job_record(canvas: CanvasServer, job: Job) -> JobRecord:
     """Build the response body for ``job``."""
     region = job.region
     preview = None if job.preview is None else f"jobs/{job.id}/preview.webp?step={job.done}"
     return JobRecord(
         id=job.id,
         kind=job.kind,
+        name=job.name,
         world=job.world,
+        world_name=canvas.worlds.name(job.world),
         state=job.state,
+        stage=job.stage,
         created=job.created,
         progress=Progress(done=job.done, total=job.total),
         seconds_left=job.seconds_left,
@@ -42,6 +47,10 @@ def job_record(job: Job) -> JobRecord:
         preview=preview,
         region=None if region is None else Place(x=region.x, y=region.y, w=region.w, h=region.h),
         revision=job.revision,
+        anchors=list(job.anchors),
+        continuations=[
+            Continuation(seed=seed, picture=f"jobs/{job.id}/continuations/{i}.webp") for i, seed in enumerate(job.seeds)
+        ],
         result=None if job.result is None or job.state != "done" else f"jobs/{job.id}/result",
         error=job.error,
     )
@@ -53,30 +62,36 @@ def start_export(canvas: CanvasDep, world_id: WorldId, body: Export) -> JobRecor
     revision = canvas.worlds.get(world_id).revision if body.revision is None else body.revision
     region = region_of(body)
     studio = canvas.studio.with_world(canvas.worlds.at(world_id, revision))
+    name = f"{region.w} x {region.h} px, {body.format.upper()}"
     canvas.storage.require(CHANNELS * region.pixels if region.pixels <= MAX_EXPORT_PIXELS.value() else 0)
-    job = canvas.jobs.new("export", world_id)
+    job = canvas.jobs.new("export", world_id, name=name)
     try:
-        path = export_path(job.folder, region, body.format)
-        check_export(studio, region, path)
+        check_export(studio, region, export_path(job.folder, region, body.format))
     except BaseException:
         canvas.jobs.discard(job)
         raise
-    canvas.jobs.submit(
-        job, lambda job: run_export(job, studio=studio, region=region, path=path, engine_lock=canvas.engine_lock)
-    )
-    return job_record(job)
+    job.region, job.revision = region, revision
+    job.request = {"x": body.x, "y": body.y, "w": body.w, "h": body.h, "format": body.format, "revision": revision}
+    canvas.jobs.submit(job)
+    return job_record(canvas, job)
+
+
+@router.get("/jobs", responses=errors())
+def list_jobs(canvas: CanvasDep) -> list[JobRecord]:
+    """List all jobs, newest first."""
+    return [job_record(canvas, job) for job in canvas.jobs.all()]
 
 
 @router.get("/jobs/{job_id}", responses=errors(404))
 def read_job(canvas: CanvasDep, job_id: JobId) -> JobRecord:
     """Read the state and progress of a job."""
-    return job_record(canvas.jobs.get(job_id))
+    return job_record(canvas, canvas.jobs.get(job_id))
 
 
 @router.delete("/jobs/{job_id}", responses=errors(404))
 def cancel_job(canvas: CanvasDep, job_id: JobId) -> JobRecord:
     """Cancel a queued or running job. Remove an ended job and its files."""
-    return job_record(canvas.jobs.cancel(job_id))
+    return job_record(canvas, canvas.jobs.cancel(job_id))
 
 
 EVENTS: Responses = {
@@ -119,7 +134,7 @@ async def _stream_events(canvas: CanvasServer, job: Job) -> AsyncIterator[str]:
     sent, last = "", monotonic()
     while True:
         ended = job.ended or canvas.draining
-        text = json.dumps(job_record(job).model_dump(mode="json"))
+        text = json.dumps(job_record(canvas, job).model_dump(mode="json"))
         if text != sent or ended:
             yield f"event: {'end' if ended else 'progress'}\ndata: {text}\n\n"
             sent, last = text, monotonic()
@@ -156,3 +171,19 @@ def job_preview(canvas: CanvasDep, job_id: JobId) -> Response:
     if job.preview is None:
         raise NotFoundError(f"job {job_id} has no preview; only inversions have one, after their first step")
     return Response(job.preview, media_type="image/webp", headers={"Cache-Control": "no-store"})
+
+
+@router.get(
+    "/jobs/{job_id}/continuations/{number}.webp",
+    response_class=FileResponse,
+    responses=pictures("image/webp") | errors(404),
+)
+def job_continuation(
+    canvas: CanvasDep, job_id: JobId, number: Annotated[int, Path(ge=0, description="From 0.", examples=[0])]
+) -> FileResponse:
+    """Download the picture of one continuation of a photograph, at working size."""
+    job = canvas.jobs.get(job_id)
+    path = sample_path(job.folder, number)
+    if number >= len(job.seeds) or not path.is_file():
+        raise NotFoundError(f"job {job_id} has no continuation {number}; it has {len(job.seeds)}")
+    return FileResponse(path, media_type="image/webp")

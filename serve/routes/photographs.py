@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,29 +10,36 @@ from fastapi import APIRouter, File, Form, UploadFile
 
 from infgen.errors import LimitError
 from infgen.geometry import PX_LIMIT
-from infgen.inversion.arrangement import Extension
+from infgen.inversion.arrangement import Scale
 from infgen.inversion.settings import CONTINUING
 from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_OUTPAINT_STEPS, MAX_UPLOAD_MB, MIB
 from infgen.serve.canvas import CanvasServer
-from infgen.serve.jobs.board import Kind
-from infgen.serve.jobs.inversions import run_inversions
+from infgen.serve.jobs.board import UPLOAD, Kind
 from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, WorldId, errors
 from infgen.serve.routes.jobs import job_record
-from infgen.serve.routes.schemas import JobRecord
+from infgen.serve.routes.schemas import JobRecord, Picture
 from infgen.serve.storage import Storage
-from infgen.serve.worlds.photographs import Placing, Upload, arrange
+from infgen.serve.worlds.files import Upload
+from infgen.serve.worlds.photographs import Placing, Surroundings, arrange, arrange_placed_photograph
 from infgen.world.document import cut
 
 router = APIRouter(prefix="/worlds", tags=["jobs"], route_class=BodyRoute)
 
 STEPS = CONTINUING.steps
+MOST_SAMPLES = 8
+CHANNELS = 3  # bytes of a pixel: a result is hardly larger
 MARGIN_PX = 2**20  # far above every picture limit
 NAMELESS = "photograph"
 STARTS = errors(400, 404, 408, 413, 429, 503, 507)
 
-Margin = Annotated[int, Form(ge=0, le=MARGIN_PX, description="Px to add on this side.")]
-Gap = Annotated[int, Form(ge=1, le=MARGIN_PX, description="Px between neighbouring photographs, at working size.")]
+Margin = Annotated[int, Form(ge=0, le=MARGIN_PX, description="Px of the picture to add on this side.")]
+Gap = Annotated[int, Form(ge=1, le=MARGIN_PX, description="Px of the picture between neighbouring photographs.")]
+OutputScale = Annotated[
+    Scale,
+    Form(description="source: the picture has the photograph's own size; work: the working size, which is faster."),
+]
+Samples = Annotated[int, Form(ge=1, le=MOST_SAMPLES, description="Continuations to choose from.")]
 Steps = Annotated[int, Form(ge=1, description="Steps of the inversion of each photograph.")]
 LeftEdge = Annotated[
     int | None,
@@ -40,6 +47,12 @@ LeftEdge = Annotated[
         ge=-PX_LIMIT,
         le=PX_LIMIT,
         description="Left edge of the first photograph in px; by default right of other photographs.",
+    ),
+]
+TopEdge = Annotated[
+    int | None,
+    Form(
+        ge=-PX_LIMIT, le=PX_LIMIT, description="Upper edge in px; by default the horizon is found, and lies at row 0."
     ),
 ]
 
@@ -55,10 +68,14 @@ def start_outpaint(
     bottom: Margin = 0,
     steps: Steps = STEPS,
     x: LeftEdge = None,
+    y: TopEdge = None,
+    scale: OutputScale = "source",
+    samples: Samples = 1,
 ) -> JobRecord:
-    """Start a job that adds a photograph to the world, with its horizon at row 0, and renders its surroundings."""
-    placing = Placing(x, extension=Extension(left=left, top=top, right=right, bottom=bottom))
-    return _start_job(canvas, "outpaint", world_id, [photo], placing=placing, steps=steps)
+    """Start a job that adds a photograph to the world, and renders continuations and the picture around it."""
+    around = Surroundings(left=left, top=top, right=right, bottom=bottom, scale=scale)
+    placing = Placing(x, y=y, around=around)
+    return _start_job(canvas, "outpaint", world_id, [photo], placing=placing, steps=steps, samples=samples)
 
 
 @router.post("/{world_id}/inbetween", status_code=202, responses=STARTS)
@@ -71,6 +88,8 @@ def start_inbetween(
     gap: Gap,
     steps: Steps = STEPS,
     x: LeftEdge = None,
+    scale: OutputScale = "source",
+    samples: Samples = 1,
 ) -> JobRecord:
     """Start a job that adds photographs in a row, with their horizons at row 0, and renders the gaps between them."""
     limit = MAX_INBETWEEN_PHOTOS
@@ -79,11 +98,36 @@ def start_inbetween(
             f"{len(photos)} photographs are too many for one request; allowed are {limit.value()}; send fewer, or raise "
             f"{limit.name}"
         )
-    return _start_job(canvas, "inbetween", world_id, photos, placing=Placing(x, gap=gap), steps=steps)
+    placing = Placing(x, gap=gap, around=Surroundings(scale=scale))
+    return _start_job(canvas, "inbetween", world_id, photos, placing=placing, steps=steps, samples=samples)
+
+
+@router.post("/{world_id}/pictures", status_code=202, responses=errors(400, 404, 408, 413, 429, 503, 507))
+def start_picture(canvas: CanvasDep, world_id: WorldId, body: Picture) -> JobRecord:
+    """Start a job that composes a photograph of the world with its surroundings, as ``infgen outpaint`` does."""
+    record = canvas.worlds.get(world_id)
+    revision = record.revision if body.revision is None else body.revision
+    wanted = Surroundings(**body.model_dump(exclude={"revision"}))
+    world = canvas.worlds.at(world_id, revision)
+    arrangement = arrange_placed_photograph(world, wanted, config=canvas.studio.generator.config)
+    width, height = arrangement.size
+    canvas.storage.require(CHANNELS * width * height)
+    job = canvas.jobs.new("picture", world_id, name=f"{width} x {height} px")
+    job.request = {"surroundings": asdict(wanted), "revision": revision}
+    job.region, job.revision = arrangement.world_region, revision
+    canvas.jobs.submit(job)
+    return job_record(canvas, job)
 
 
 def _start_job(
-    canvas: CanvasServer, kind: Kind, world_id: str, photos: Sequence[UploadFile], *, placing: Placing, steps: int
+    canvas: CanvasServer,
+    kind: Kind,
+    world_id: str,
+    photos: Sequence[UploadFile],
+    *,
+    placing: Placing,
+    steps: int,
+    samples: int,
 ) -> JobRecord:
     """Start a job that inverts ``photos``. All checks run before the job is queued."""
     if steps > MAX_OUTPAINT_STEPS.value():
@@ -91,29 +135,24 @@ def _start_job(
             f"{steps} steps are too many; this server allows {MAX_OUTPAINT_STEPS.value()}; request fewer, or raise "
             f"{MAX_OUTPAINT_STEPS.name}"
         )
-    world, studio = canvas.worlds.get(world_id).world, canvas.studio
-    canvas.storage.require(sum(photo.size or 0 for photo in photos))
+    world = canvas.worlds.get(world_id).world
+    canvas.storage.require(2 * sum(photo.size or 0 for photo in photos))  # with the job, and with the world
     job = canvas.jobs.new(kind, world_id)
+    placing = placing.settle(world)
     try:
         uploads = [
-            _save_upload(photo, job.folder / f"upload-{i}", storage=canvas.storage) for i, photo in enumerate(photos, 1)
+            _save_upload(photo, job.folder / f"{UPLOAD}{i}", storage=canvas.storage)
+            for i, photo in enumerate(photos, 1)
         ]
-        arrangement = arrange(uploads, placing, world=world, config=studio.generator.config)
-        for upload in uploads:
-            upload.path.unlink()
+        arrangement = arrange(uploads, placing, world=world, config=canvas.studio.generator.config)
     except BaseException:
         canvas.jobs.discard(job)
         raise
-    run = partial(
-        run_inversions,
-        arrangement=arrangement,
-        steps=steps,
-        studio=studio,
-        store=canvas.worlds,
-        engine_lock=canvas.engine_lock,
-    )
-    canvas.jobs.submit(job, run)
-    return job_record(job)
+    names = [upload.name for upload in uploads]
+    job.name, job.region = cut(", ".join(names)), arrangement.world_region
+    job.request = {"names": names, "placing": asdict(placing), "steps": steps, "samples": samples}
+    canvas.jobs.submit(job)
+    return job_record(canvas, job)
 
 
 def _save_upload(photo: UploadFile, path: Path, *, storage: Storage) -> Upload:

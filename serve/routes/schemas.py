@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
 
+from infgen.inversion.arrangement import Scale
 from infgen.serve.jobs.board import Kind, State
 from infgen.serve.jobs.exports import Format
 from infgen.serve.worlds.files import Name
@@ -26,15 +27,20 @@ EXAMPLE_RECORD: dict[str, Any] = {
 EXAMPLE_JOB: dict[str, Any] = {
     "id": "9b2d4c5e6f708192",
     "kind": "export",
+    "name": "4096 x 2048 px, PNG",
     "world": "5f3a09c1d2e4",
+    "world_name": "World 7",
     "state": "running",
+    "stage": None,
     "created": "2025-01-31T12:00:00.000+00:00",
     "progress": {"done": 1048576, "total": 8388608},
     "seconds_left": 8.4,
     "terms": {},
     "preview": None,
     "region": {"x": 0, "y": -1024, "w": 4096, "h": 2048},
-    "revision": None,
+    "revision": "0d6cbb1fa2c94e8f3a71",
+    "anchors": [],
+    "continuations": [],
     "result": None,
     "error": None,
 }
@@ -66,6 +72,9 @@ class Rectangle(Document):
     """Width."""
     h: Size
     """Height."""
+
+
+Margin = Annotated[int, Field(strict=True, ge=0, le=2**20)]
 
 
 def _one_line(name: str) -> str:
@@ -120,6 +129,27 @@ class Export(Rectangle):
     """Revision of the world; by default the current one."""
 
 
+class Picture(Document):
+    """A photograph of a world to compose with its surroundings."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"anchor": "photo.0d6cbb1f.safetensors", "right": 512}]})
+
+    anchor: Annotated[str, Field(max_length=255)]
+    """File of the photograph's latents, as in the world document."""
+    left: Margin = 0
+    """Px to add on the left."""
+    top: Margin = 0
+    """Px to add above."""
+    right: Margin = 0
+    """Px to add on the right."""
+    bottom: Margin = 0
+    """Px to add below."""
+    scale: Scale = "source"
+    """source: the photograph's own size; work: the working size, which is faster."""
+    revision: Annotated[str, Field(max_length=64)] | None = None
+    """Revision of the world; by default the current one."""
+
+
 class WorldEntry(Answer):
     """A world in the list of worlds."""
 
@@ -170,8 +200,17 @@ class Progress(Answer):
     """Total amount; 0 while unknown."""
 
 
+class Continuation(Answer):
+    """A continuation of a photograph."""
+
+    seed: int
+    """Seed of the surroundings. To choose it, set it in the photograph's anchors."""
+    picture: str
+    """Address of its picture, relative to the API."""
+
+
 class JobRecord(Answer):
-    """A job: an export, or the inversion of photographs."""
+    """A job: an export, the inversion of photographs, or the picture of one with its surroundings."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_JOB]})
 
@@ -179,10 +218,16 @@ class JobRecord(Answer):
     """Id, as used in addresses."""
     kind: Kind
     """Type of the job."""
+    name: str
+    """What it makes: the file of a photograph, or the size of a picture."""
     world: str
     """The world's id."""
+    world_name: str | None
+    """The world's name; null if it was deleted."""
     state: State
     """State of the job; the last three are final."""
+    stage: str | None
+    """What a running job does at present."""
     created: str
     """Time of the request, ISO 8601."""
     progress: Progress
@@ -196,7 +241,11 @@ class JobRecord(Answer):
     region: Place | None
     """Rectangle that the result shows."""
     revision: str | None
-    """Revision of the world after the photographs were added."""
+    """Revision of the world that the result shows."""
+    anchors: list[str]
+    """Files of latents that the job added to the world."""
+    continuations: list[Continuation]
+    """Continuations of the photographs to choose from. The first one is in the world."""
     result: str | None
     """Address of the finished file, relative to the API."""
     error: str | None

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import anyio.to_thread
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
+from infgen.rendering.photographs import without_photographs
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.guard import CLIENT_GONE
 from infgen.serve.routes.common import CanvasDep, Responses, Revision, WorldId, errors, pictures
@@ -40,11 +41,14 @@ async def tile(
     x: Column,
     y: Row,
     suffix: Suffix,
+    photographs: Annotated[bool, Query(description="Whether to draw photographs over the model's pixels.")] = True,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Render 256 x 256 pixels of a world: WebP (quality 90) for display, PNG for exact pixels. Immutable."""
     address = Address(z, x, y)
     world = await anyio.to_thread.run_sync(canvas.worlds.at, world_id, revision)
+    if not photographs:
+        world, revision = without_photographs(world), f"{revision}/model"
     work = canvas.painter.tile_work(world, revision, address, suffix)
     return await _answer(canvas, request, work, if_none_match)
 

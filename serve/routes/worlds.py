@@ -73,7 +73,7 @@ def replace_world(canvas: CanvasDep, world_id: WorldId, body: ChangedWorld, if_m
     def replace_document(old: World) -> World:
         new = body.world.in_folder(folder)
         for anchor in new.anchors:
-            if not (folder / anchor.file).is_file():
+            if not all((folder / name).is_file() for name, _ in anchor.files):
                 raise InputError(
                     f"world: it has no photograph {cut(anchor.file)}; add photographs with outpaint or inbetween"
                 )

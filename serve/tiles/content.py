@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from infgen.geometry import STRUCTURE_HALO, TEXTURE_HALO, Span, Window
+from infgen.rendering.photographs import reached_windows
 from infgen.serve.tiles.artist import Address
 from infgen.world.document import Document
 from infgen.world.edits import FIELDS
+from infgen.world.overlaps import window_overlaps
 from infgen.world.world import World
 
 _BYTES = 10
@@ -18,12 +20,17 @@ _BYTES = 10
 
 @dataclass(frozen=True, eq=False)
 class WorldContent:
-    """What the tiles of one revision show. ``rest``: hash of everything that reaches every tile."""
+    """What the tiles of one revision show. ``rest``: hash of everything that reaches every tile.
+
+    ``whole``: hash of the world, for tiles near ``photographs`` (px): their colours depend on the model's pixels under them.
+    """
 
     world: World
     rest: bytes
     strokes: tuple[bytes, ...]
     edits: dict[int, bytes]  # by the identity of the edit
+    whole: bytes
+    photographs: tuple[Window, ...]
 
     @classmethod
     def of(cls, world: World, *, renderer_hash: str) -> "WorldContent":
@@ -33,7 +40,9 @@ class WorldContent:
         bare = world.model_copy(update={"edits": (), "layout": None})
         ground = "" if layout is None else layout.model_copy(update={"strokes": ()}).model_dump_json()
         rest = _digest(f"{renderer_hash} {bare.model_dump_json()} {ground}")
-        return cls(world, rest, _digests(strokes), dict(zip(map(id, world.edits), _digests(world.edits), strict=True)))
+        edits = dict(zip(map(id, world.edits), _digests(world.edits), strict=True))
+        whole = _digest(f"{renderer_hash} {world.model_dump_json()}")
+        return cls(world, rest, _digests(strokes), edits, whole, reached_windows(world))
 
     def key(self, tile: Address, *, reach: int, cell_px: int) -> str:
         """Return the hash of what ``tile`` shows, the same for all tiles of its group of ``reach`` x ``reach`` tiles."""
@@ -43,6 +52,8 @@ class WorldContent:
         window = Window(*(Span(place // reach * side - halo, side + 2 * halo) for place in (tile.x, tile.y)))
         found = hashlib.blake2b(self.rest, digest_size=_BYTES)
         layout, periods = self.world.layout, {"period": self.world.period, "period_y": self.world.period_y}
+        if any(next(window_overlaps(window, near, **periods), None) for near in self.photographs):
+            return self.whole.hex()
         for index in () if layout is None else layout.stroke_table.touching(window, **periods):
             found.update(self.strokes[index])
         for field in FIELDS:

@@ -2,15 +2,18 @@
 
 worlds/5f3a09c1d2e4/history.json                  name, times, hashes of all revisions, current revision
 worlds/5f3a09c1d2e4/<hash>.json                   world documents, as read by ``infgen render --world``
-worlds/5f3a09c1d2e4/<name>.safetensors            latents of photographs
+worlds/5f3a09c1d2e4/photo.<hash>.safetensors      latents of photographs
+worlds/5f3a09c1d2e4/photo.<hash>.jpg              photographs as they were sent
 """
 
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +21,7 @@ from pydantic import FailFast, Field
 
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import InfgenError
+from infgen.world.anchoring import file_sha256
 from infgen.world.document import VersionedDocument
 from infgen.world.world import World
 
@@ -26,6 +30,9 @@ logger = logging.getLogger(__name__)
 HISTORY = "history.json"
 GOING = ".going-"  # prefix of folders being deleted
 LATENTS = ".safetensors"
+PHOTOGRAPH = "photo"  # names of photographs and their latents begin with it
+_HASH_IN_NAME = 8  # digits
+_SUFFIX = re.compile(r"\.(?!json$)[a-z0-9]{1,5}")
 _HASH_CHARS = 32
 
 Hash = Annotated[str, Field(pattern=f"^[0-9a-f]{{{_HASH_CHARS}}}$")]
@@ -58,6 +65,32 @@ class History(VersionedDocument):
         kept = tuple(each for each in self.revisions if each != content)
         before = sum(each == content for each in self.revisions[: self.at])
         return self.model_copy(update={"revisions": kept, "at": self.at - before})
+
+
+@dataclass(frozen=True)
+class AnchorFile:
+    """A file next to a world that an anchor names."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An uploaded photograph: its temporary file ``path`` and the client's file ``name``."""
+
+    path: Path
+    name: str
+
+
+def keep_photograph(source: Path, folder: Path, *, name: str) -> AnchorFile:
+    """Copy the photograph ``source`` to the folder of a world. ``name``: of the client's file, for the extension."""
+    sha256 = file_sha256(source)
+    suffix = Path(name).suffix.lower()
+    file = f"{PHOTOGRAPH}.{sha256[:_HASH_IN_NAME]}{suffix if _SUFFIX.fullmatch(suffix) else '.image'}"
+    with write_atomically(folder / file) as temporary:
+        shutil.copyfile(source, temporary)
+    return AnchorFile(file, sha256)
 
 
 def document_path(folder: Path, content: str) -> Path:
@@ -105,7 +138,11 @@ def sweep(folder: Path, history: History, *, keep: Collection[str] = ()) -> None
     files = [path for path in folder.iterdir() if path.is_file() and path.name not in {HISTORY, *keep}]
     unused = [path for path in files if path.suffix == ".json" and path.name not in documents]
     unused += [path for path in files if path.name.startswith(TEMPORARY_PREFIX)]
-    latents = [path for path in files if path.suffix == LATENTS and not path.name.startswith(TEMPORARY_PREFIX)]
+    latents = [
+        path
+        for path in files
+        if (path.suffix == LATENTS or path.name.startswith(f"{PHOTOGRAPH}.")) and path not in unused
+    ]
     if latents:
         with suppress(OSError):  # what a missing document needs is unknown
             unused += _find_unnamed(latents, [folder / name for name in documents])

@@ -25,8 +25,12 @@ from infgen.serve.errors import ConflictError, NotFoundError, PreconditionError,
 from infgen.serve.storage import Storage, tree_bytes
 from infgen.serve.worlds.files import (
     GOING,
+    PHOTOGRAPH,
+    AnchorFile,
     History,
+    Upload,
     document_path,
+    keep_photograph,
     load_histories,
     save_document,
     sweep,
@@ -36,7 +40,6 @@ from infgen.world.anchors import AnchoredLatents
 from infgen.world.world import World
 
 KEPT_DOCUMENTS = 64
-PHOTOGRAPH = "photo.png"  # files of latents are named after it
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,11 @@ class WorldStore:
     def check(self, id: str) -> None:
         """Raise NotFoundError for an unknown id. Never waits for a thread that changes a world."""
         self._history(id)
+
+    def name(self, id: str) -> str | None:
+        """Return the display name of a world; None if there is no such world."""
+        history = self._histories.get(id)
+        return None if history is None else history.name
 
     def entries(self) -> list[tuple[str, History, str]]:
         """List (id, history, revision) of every world, last changed first."""
@@ -174,20 +182,29 @@ class WorldStore:
         return self._folder / id
 
     def add_latents(
-        self, id: str, latents: Sequence[AnchoredLatents], change: Callable[[World, list[Path]], World]
+        self,
+        id: str,
+        latents: Sequence[AnchoredLatents],
+        change: Callable[[World, list[Path], list[AnchorFile]], World],
+        *,
+        photographs: Sequence[Upload],
     ) -> Record:
-        """Save latents of photographs next to a world, and name them by ``change(world, files)`` in one revision.
+        """Save photographs and their latents next to a world, and name them by ``change`` in one revision.
+
+        ``change`` gets the world, the files of latents, and those of the photographs.
 
         If that fails, the files are removed. Raises StorageError if they do not fit, and every error of ``change``.
         """
         with self._lock:
             folder = self.folder(id)
-            self._storage.require(sum(each.nbytes for each in latents))
+            size = sum(photograph.path.stat().st_size for photograph in photographs)
+            self._storage.require(size + sum(each.nbytes for each in latents))
             try:
                 with self._storage.storing():
-                    files = [Outputs(folder / PHOTOGRAPH).save_latents(each) for each in latents]
-                self._unnamed = {file.name for file in files}
-                return self.change(id, lambda world: change(world, files))
+                    files = [Outputs(folder / f"{PHOTOGRAPH}.png").save_latents(each) for each in latents]
+                    copies = [keep_photograph(each.path, folder, name=each.name) for each in photographs]
+                self._unnamed = {file.name for file in (*files, *copies)}
+                return self.change(id, lambda world: change(world, files, copies))
             finally:
                 self._unnamed = set()
                 self._sweep(id)

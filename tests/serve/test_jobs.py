@@ -87,58 +87,110 @@ def test_a_finished_job_can_be_removed(client: Client) -> None:
     assert client.get(f"/jobs/{job['id']}").status_code == 404
 
 
-def run_on(board: JobBoard, work: Callable[[Job], None]) -> Job:
-    job = board.new("export", "0" * 12)
-    board.submit(job, work)
+def board_of(folder: Path, work: Callable[[Job], None] = lambda job: None) -> JobBoard:
+    """A board whose exports do ``work``."""
+    return JobBoard(Storage(folder), {"export": work})
+
+
+def run_on(board: JobBoard) -> Job:
+    job = submit_to(board)
     until(lambda: job.ended)
     return job
 
 
+def submit_to(board: JobBoard) -> Job:
+    job = board.new("export", "0" * 12)
+    job.request = {"w": 1}
+    board.submit(job)
+    return job
+
+
+def test_all_jobs_are_listed_with_their_worlds_newest_first(client: Client) -> None:
+    record = client.new_world(seed=5)
+    jobs = [wait_for_job(client, export(client, record)) for _ in range(2)]
+    found = client.get("/jobs").json()
+    assert [job["id"] for job in found[:2]] == [jobs[1]["id"], jobs[0]["id"]]
+    assert (found[0]["world"], found[0]["world_name"], found[0]["name"]) == (
+        record["id"],
+        "World 5",
+        "300 x 150 px, PNG",
+    )
+
+
+def test_a_job_of_a_deleted_world_has_no_world_name(client: Client) -> None:
+    record = client.new_world()
+    job = wait_for_job(client, export(client, record))
+    client.ask("DELETE", f"/worlds/{record['id']}")
+    assert client.get(f"/jobs/{job['id']}").json()["world_name"] is None
+
+
 def test_a_job_that_fails_unexpectedly_does_not_tell_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    board = JobBoard(Storage(tmp_path))
+    board = board_of(tmp_path, lambda job: 1 // 0)
     board.start()
-    job = run_on(board, lambda job: 1 // 0)
+    job = run_on(board)
     board.stop(1)
     assert (job.state, job.error) == ("failed", "internal server error; see the server log")
 
 
+def run_for_ever(job: Job) -> None:
+    while True:
+        job.report(0, 1)
+        time.sleep(0.05)
+
+
 def test_a_job_that_takes_too_long_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_JOB_SECONDS", "1")
-    board = JobBoard(Storage(tmp_path))
+    board = board_of(tmp_path, run_for_ever)
     board.start()
-
-    def slow(job: Job) -> None:
-        while True:
-            job.report(0, 1)
-            time.sleep(0.05)
-
-    job = run_on(board, slow)
+    job = run_on(board)
     board.stop(1)
     assert (job.state, "INFGEN_JOB_SECONDS" in str(job.error)) == ("failed", True)
 
 
-def test_jobs_that_were_not_finished_have_failed_after_a_restart(tmp_path: Path) -> None:
-    board = JobBoard(Storage(tmp_path))
-    job = board.new("export", "0" * 12)
-    board.submit(job, lambda job: None)
-    again = JobBoard(Storage(tmp_path)).get(job.id)
-    assert (again.state, "start it again" in str(again.error)) == ("failed", True)
+def test_jobs_that_were_not_finished_are_done_after_a_restart(tmp_path: Path) -> None:
+    job = submit_to(board_of(tmp_path))
+    again = board_of(tmp_path)
+    assert again.get(job.id).state == "queued"
+    again.start()
+    until(lambda: again.get(job.id).state == "done")
+    again.stop(1)
 
 
-def test_stopping_cancels_jobs_and_keeps_their_state(tmp_path: Path) -> None:
-    board = JobBoard(Storage(tmp_path))
-    job = board.new("export", "0" * 12)
-    board.submit(job, lambda job: None)
-    board.stop(1)
-    assert JobBoard(Storage(tmp_path)).get(job.id).state == "cancelled"
+def test_a_running_job_begins_again_after_a_stop_with_its_uploads(tmp_path: Path) -> None:
+    board = board_of(tmp_path, run_for_ever)
+    board.start()
+    job = submit_to(board)
+    (job.folder / "upload-1").touch()
+    (job.folder / "part").touch()
+    until(lambda: job.state == "running")
+    board.stop(5)
+    again = board_of(tmp_path).get(job.id)
+    assert (again.state, again.starts) == ("queued", 0)
+    assert sorted(path.name for path in again.folder.iterdir()) == ["job.json", "upload-1"]
+
+
+def test_a_job_that_stops_the_server_each_time_fails(tmp_path: Path) -> None:
+    job = submit_to(board_of(tmp_path))
+    path = job.folder / "job.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "running", "starts": 3}))
+    again = board_of(tmp_path).get(job.id)
+    assert (again.state, "request less" in str(again.error)) == ("failed", True)
+
+
+def test_a_job_of_an_older_version_fails_after_a_restart(tmp_path: Path) -> None:
+    job = submit_to(board_of(tmp_path))
+    values = json.loads((job.folder / "job.json").read_text())
+    kept = ("id", "kind", "world", "created", "state", "done", "total", "region", "revision", "result", "error")
+    (job.folder / "job.json").write_text(json.dumps({name: values[name] for name in kept}))
+    assert board_of(tmp_path).get(job.id).state == "failed"
 
 
 def test_only_so_many_finished_jobs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFGEN_KEPT_JOBS", "2")
-    board = JobBoard(Storage(tmp_path))
+    board = board_of(tmp_path)
     board.start()
     for _ in range(4):
-        run_on(board, lambda job: None)
+        run_on(board)
     board.stop(5)
     assert len(list((tmp_path / "jobs").iterdir())) == 2
 
@@ -147,7 +199,7 @@ def test_too_many_jobs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from infgen.serve.errors import BusyError
 
     monkeypatch.setenv("INFGEN_MAX_JOBS", "1")
-    board = JobBoard(Storage(tmp_path))
+    board = board_of(tmp_path)
     board.new("export", "0" * 12)
     with pytest.raises(BusyError, match="cancel one"):
         board.new("export", "0" * 12)

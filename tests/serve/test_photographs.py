@@ -36,7 +36,7 @@ def photograph(width: int = 120, height: int = 80) -> bytes:
 
 
 def outpaint(client: Client, record: dict[str, Any], photo: bytes, **fields: Any) -> Any:
-    fields = {"right": 64, "steps": 2, **fields}
+    fields = {"right": 64, "steps": 2, "scale": "work", **fields}
     files = {"photo": ("my photo.png", photo, "image/png")}
     return client.post(f"/worlds/{record['id']}/outpaint", data=fields, files=files)
 
@@ -86,13 +86,18 @@ def test_a_photograph_lies_where_it_is_asked_for(client: Client) -> None:
     assert job["region"]["x"] == -5000
 
 
-def test_of_an_upload_only_latents_and_picture_are_kept(client: Client) -> None:
+def test_of_an_upload_the_world_keeps_the_photograph_and_its_latents(client: Client) -> None:
     record = client.new_world()
     job = wait_for_job(client, outpaint(client, record, photograph()).json())
     folder = client.canvas.jobs.get(job["id"]).folder
     until(lambda: not list(folder.glob(f"{TEMPORARY_PREFIX}*")))  # the job ends in memory before its record is written
-    assert sorted(path.name for path in folder.iterdir()) == ["job.json", "outpaint.png"]
-    assert len(list(client.canvas.worlds.folder(record["id"]).glob("*.safetensors"))) == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["continuation-0.webp", "job.json", "outpaint.png"]
+    kept = client.canvas.worlds.folder(record["id"])
+    assert [len(list(kept.glob(f"photo.*.{suffix}"))) for suffix in ("safetensors", "png")] == [1, 1]
+    client.post(f"/worlds/{record['id']}/undo", headers=if_match(client.get(f"/worlds/{record['id']}").json()))
+    now = client.get(f"/worlds/{record['id']}").json()
+    client.ask("PUT", f"/worlds/{record['id']}", json={"world": {"seed": 4}}, headers=if_match(now))
+    assert not list(kept.glob("photo.*"))  # no revision needs them
 
 
 def test_colours_are_those_that_the_photograph_shows_without_its_profile(tmp_path: Path) -> None:
@@ -104,7 +109,7 @@ def test_colours_are_those_that_the_photograph_shows_without_its_profile(tmp_pat
 
 
 def inbetween(client: Client, record: dict[str, Any], *photos: bytes, **fields: Any) -> Any:
-    fields = {"gap": 64, "steps": 2, **fields}
+    fields = {"gap": 64, "steps": 2, "scale": "work", **fields}
     files = [("photos", (f"../../my photo {i}.png", photo, "image/png")) for i, photo in enumerate(photos)]
     return client.post(f"/worlds/{record['id']}/inbetween", data=fields, files=files)
 
@@ -264,3 +269,70 @@ def test_refused_uploads_leave_nothing(client: Client) -> None:
     before = set((jobs := client.canvas.jobs._folder).iterdir())
     inbetween(client, client.new_world(), photograph(), b"GIF89a")
     assert set(jobs.iterdir()) == before
+
+
+def test_a_photograph_lies_in_its_world_with_its_own_pixels(client: Client) -> None:
+    record = client.new_world(seed=3)
+    job = wait_for_job(client, outpaint(client, record, photograph(320, 197), right=0, x=0, y=-100, steps=1).json())
+    now = client.get(f"/worlds/{record['id']}").json()
+    drawn = np.asarray(Image.open(io.BytesIO(client.tile(now, 0, 0, 0).content)))[:97]
+    sent = np.asarray(Image.open(io.BytesIO(photograph(320, 197))))[100:, :256]
+    assert np.array_equal(drawn, sent)
+    assert job["region"] == {"x": 0, "y": -100, "w": 320, "h": 197}
+    model = client.get(f"/worlds/{record['id']}/{now['revision']}/tiles/0/0/0.png?photographs=false").content
+    assert not np.array_equal(np.asarray(Image.open(io.BytesIO(model)))[:97], sent)
+
+
+@pytest.fixture(scope="module")
+def continued(client: Client) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A world with a photograph of 240 x 160 px, and its job, which has three continuations."""
+    record = client.new_world(seed=3)
+    job = outpaint(client, record, photograph(240, 160), right=90, scale="source", samples=3, x=32, y=-70)
+    done = wait_for_job(client, job.json())
+    return client.get(f"/worlds/{record['id']}").json(), done
+
+
+def test_continuations_are_pictures_that_differ_and_their_seeds(client: Client, continued: Any) -> None:
+    _, job = continued
+    pictures = [client.get(f"/{each['picture']}").content for each in job["continuations"]]
+    assert len(set(pictures)) == 3
+    assert job["continuations"][0]["seed"] == 3
+    assert client.get(f"/jobs/{job['id']}/continuations/3.webp").status_code == 404
+
+
+def test_a_chosen_continuation_is_an_edit_of_the_world(client: Client, continued: Any) -> None:
+    now, job = continued
+    seed = job["continuations"][2]["seed"]
+    anchors = [{**anchor, "seed": seed} for anchor in now["world"]["anchors"]]
+    assert [anchor["file"] for anchor in anchors] == job["anchors"]
+    body = {"world": {**now["world"], "anchors": anchors}}
+    chosen = client.ask("PUT", f"/worlds/{now['id']}", json=body, headers=if_match(now)).json()
+    assert chosen["revision"] != now["revision"]
+    undone = client.post(f"/worlds/{now['id']}/undo", headers=if_match(chosen)).json()
+    assert undone["revision"] == now["revision"]
+
+
+def test_the_picture_of_a_photograph_equals_that_of_the_command_line(
+    client: Client, continued: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    now, job = continued
+    anchor = job["anchors"][0]
+    again = client.post(f"/worlds/{now['id']}/pictures", json={"anchor": anchor, "right": 90}).json()
+    result = client.get(f"/{wait_for_job(client, again)['result']}").content
+    assert result == client.get(f"/{job['result']}").content
+    assert Image.open(io.BytesIO(result)).size == (330, 160)
+    (tmp_path / "photo.png").write_bytes(photograph(240, 160))
+    file = client.canvas.worlds.folder(now["id"]) / anchor
+    options = ["--seed", 3, "--candidates", 1, "--latents", file, "--model", tiny_model, "--right", 90, "--quiet"]
+    options += ["--x", 32, "--horizon", 70 / 197, "-o", tmp_path / "out.png"]
+    with pytest.raises(SystemExit) as leave:
+        main([str(word) for word in ("outpaint", tmp_path / "photo.png", *options)])
+    assert leave.value.code == 0
+    shown = np.asarray(Image.open(io.BytesIO(result)))
+    assert np.array_equal(shown, np.asarray(Image.open(tmp_path / "out.png")))
+    assert np.array_equal(shown[:, :240], np.asarray(Image.open(tmp_path / "photo.png")))
+
+
+def test_a_picture_of_a_photograph_that_is_not_there_is_refused(client: Client, continued: Any) -> None:
+    answer = client.post(f"/worlds/{continued[0]['id']}/pictures", json={"anchor": "other.safetensors", "right": 9})
+    assert (answer.status_code, "no photograph" in answer.json()["error"]) == (400, True)

@@ -138,4 +138,4 @@ def test_sigterm_finishes_tiles_refuses_new_work_and_leaves_with_zero(tiny_model
             visitor.join()
         assert [answer.status_code for answer in answers] == [200] * 4
         assert server.popen.wait(60) == 0
-    assert '"cancelled"' in (tmp_path / "jobs" / job["id"] / "job.json").read_text()
+    assert '"queued"' in (tmp_path / "jobs" / job["id"] / "job.json").read_text()
