@@ -7,7 +7,7 @@ thumbnails, the maker's private notes, panorama and depth data.
 import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
@@ -26,6 +26,12 @@ _MAKER_NOTE = 0x927C  # holds offsets that are wrong in another file
 _SIZE_TAGS = (0xA002, 0xA003)  # width and height in px
 # XMP of these schemas describes the old pixels or bytes behind the picture.
 _OLD_SCHEMAS = b"GPano|GCamera|GDepth|GImage|Camera|xmpNote|hdrgm|HDRGainMap|crs"
+_IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+_EMPTY_PACKET = (
+    b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"></rdf:RDF></x:xmpmeta>\n<?xpacket end="r"?>'
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,19 @@ def make_metadata(exif: Any, iptc: Any, xmp: Any, dpi: Any = None) -> Metadata:
     except (TypeError, ValueError, ZeroDivisionError):
         resolution = None
     return Metadata(blocks[0], blocks[1], blocks[2], resolution)
+
+
+def with_source_type(metadata: Metadata) -> Metadata:
+    """Return ``metadata`` with IPTC's digital source type of a photograph that a model continued."""
+    mark = (
+        f'<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"><Iptc4xmpExt:DigitalSourceType>'
+        f"{_COMPOSITE}</Iptc4xmpExt:DigitalSourceType></rdf:Description>"
+    ).encode()
+    packet = metadata.xmp or _EMPTY_PACKET
+    old = rb"<Iptc4xmpExt:DigitalSourceType>[^<]*</Iptc4xmpExt:DigitalSourceType>|\sIptc4xmpExt:DigitalSourceType=\"[^\"]*\""
+    packet = re.sub(old, b"", packet.replace(mark, b""))
+    start, end, rest = packet.rpartition(b"</rdf:RDF>")
+    return replace(metadata, xmp=start + mark + end + rest if end else packet)
 
 
 def save_options(metadata: Metadata, *, file_format: str, size: tuple[int, int]) -> dict[str, Any]:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from infgen.metadata import Metadata, corrected_exif, corrected_xmp, read_metadata, save_options
+from infgen.metadata import (
+    NO_METADATA,
+    Metadata,
+    corrected_exif,
+    corrected_xmp,
+    read_metadata,
+    save_options,
+    with_source_type,
+)
 from infgen.photo import open_photograph
 from tests.train.photos import landscape
 
@@ -100,3 +108,11 @@ def test_damaged_metadata_never_stop_a_picture(damage: bytes, where: int) -> Non
     for file_format in SAVERS.values():
         options = save_options(Metadata(block, damage, damage, None), file_format=file_format, size=(8, 8))
         Image.new("RGB", (8, 8)).save(io.BytesIO(), file_format, **options)
+
+
+def test_the_source_type_is_added_once_and_keeps_the_rest() -> None:
+    marked = with_source_type(with_source_type(Metadata(xmp=XMP))).xmp
+    assert marked is not None
+    assert marked.count(b"compositeWithTrainedAlgorithmicMedia") == 1
+    assert b"dc:rights" in marked
+    assert (with_source_type(NO_METADATA).xmp or b"").count(b"compositeWithTrainedAlgorithmicMedia") == 1

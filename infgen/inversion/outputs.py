@@ -21,7 +21,7 @@ from infgen.errors import InputError, LimitError
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.continuation import Joining, draw_samples
 from infgen.limits import MIB
-from infgen.metadata import Metadata, save_options
+from infgen.metadata import Metadata, save_options, with_source_type
 from infgen.pixels import Pixels
 from infgen.progress import Progress, silent
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
@@ -169,7 +169,7 @@ def _world_file(picture: Path) -> Path:
 def _save(pixels: Pixels, path: Path, profile: bytes | None, metadata: Metadata) -> None:
     name, _, options = _SAVERS[path.suffix.lower()]
     picture = Image.fromarray(pixels)
-    kept = save_options(metadata, file_format=name, size=picture.size)
+    kept = save_options(with_source_type(metadata), file_format=name, size=picture.size)
     with write_atomically(path) as temporary:
         picture.save(temporary, name, icc_profile=profile, **options, **kept)
 

@@ -1,7 +1,9 @@
 """The provenance of a picture: a JSON object that reproduces it, embedded in the file as an XMP property.
 
 The JSON is deflated and encoded in base64. So it needs no XML escapes, its checksum reveals damage, and reading it
-needs no XML parser: a picture from elsewhere is untrusted. Nothing in it is ever executed.
+needs no XML parser: a picture from elsewhere is untrusted. Nothing in it is ever executed. For people and other
+programs, the same JSON also stands in the packet (and in a text chunk of PNG files) as it is, with the seed, the model
+and IPTC's digital source type. infgen never reads these copies.
 """
 
 import base64
@@ -21,6 +23,10 @@ Provenance = Mapping[str, Any]
 VERSION_KEY = "infgen"  # entry of the provenance that holds the version of infgen, for the creator tag
 _PROPERTY = "infgen:recipe"  # part of the file format: pictures of all versions have it
 _NAMESPACE = "urn:infgen:recipe:1:"
+_READABLE_BYTES = 2**15  # larger provenance is embedded once only, deflated
+IPTC_NAMESPACE = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+IPTC_SOURCE = "Iptc4xmpExt:DigitalSourceType"
+MADE_BY_MODEL = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 # This module writes an element. Some metadata editors turn it into an attribute.
 _VALUE = re.compile(_PROPERTY.encode() + rb"""(?:>|\s*=\s*["'])([A-Za-z0-9+/=\s]+)["'<]""")
 
@@ -54,7 +60,31 @@ def pack(provenance: Provenance) -> xmp.Properties:
             "or use a smaller world document"
         )
     value = base64.b64encode(zlib.compress(text, 9)).decode()
-    return xmp.Properties(creator=creator(provenance), namespaces={"infgen": _NAMESPACE}, values={_PROPERTY: value})
+    readable = text if len(text) <= _READABLE_BYTES else b""
+    return xmp.Properties(
+        creator=creator(provenance),
+        namespaces={"infgen": _NAMESPACE, "Iptc4xmpExt": IPTC_NAMESPACE},
+        values={_PROPERTY: value, IPTC_SOURCE: MADE_BY_MODEL, **_describe(provenance, readable.decode())},
+        text=readable.decode(),
+    )
+
+
+def _describe(provenance: Provenance, readable: str) -> dict[str, str]:
+    """Return the properties that programs show: seed, model, its hash, and the whole provenance as JSON."""
+    model, world = (provenance.get(name) for name in ("model", "world"))
+    found = {
+        "infgen:seed": world.get("seed") if isinstance(world, Mapping) else None,
+        "infgen:model": model.get("name") if isinstance(model, Mapping) else None,
+        "infgen:modelHash": model.get("sha256") if isinstance(model, Mapping) else None,
+        "infgen:provenance": readable or None,
+    }
+    return {name: _escape(str(value)) for name, value in found.items() if value is not None}
+
+
+def _escape(text: str) -> str:
+    """Escape all but plain ASCII, and XML's special characters."""
+    safe = {character: f"&#{ord(character)};" for character in "&<>'\""}
+    return "".join(safe.get(c, c) if " " <= c <= "~" else f"&#{ord(c)};" for c in text if c.isprintable())
 
 
 def read_embedded(path: str | Path) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from infgen.errors import InputError, LimitError
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_KEYWORD = b"XML:com.adobe.xmp"
+_PNG_TEXT = b"Provenance"  # keyword of the readable JSON
 _JPEG_MAIN = b"http://ns.adobe.com/xap/1.0/\0"
 _JPEG_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 _JFIF = b"\xff\xe0\x00\x10JFIF\0\x01\x02\x01\x00\x48\x00\x48\x00\x00"  # version 1.2, 72 dots per inch, no thumbnail
@@ -37,12 +38,14 @@ _SCAN_OR_END = frozenset({0xD9, 0xDA})
 class Properties:
     """The content of a packet: the creator tag, and ``values`` by prefixed name.
 
-    ``namespaces`` maps the prefixes. All texts are plain ASCII without XML's special characters.
+    ``namespaces`` maps the prefixes. All texts are plain ASCII without XML's special characters. ``text``: readable JSON
+    for a text chunk of PNG files, which has no such limits; empty: none.
     """
 
     creator: str
     namespaces: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
 
 
 def packet(properties: Properties) -> bytes:
@@ -61,10 +64,15 @@ def packet(properties: Properties) -> bytes:
 
 
 def png_chunks(properties: Properties) -> bytes:
-    """Return the Software and XMP chunks of a PNG file, to insert right after the header chunk."""
-    return png_chunk(b"tEXt", b"Software\0" + properties.creator.encode("latin-1")) + png_chunk(
-        b"iTXt", _PNG_KEYWORD + b"\0\0\0\0\0" + packet(properties)
-    )
+    """Return the sRGB, Software, XMP and text chunks of a PNG file, to insert right after the header chunk."""
+    chunks = [
+        png_chunk(b"sRGB", b"\0"),  # rendering intent: perceptual
+        png_chunk(b"tEXt", b"Software\0" + properties.creator.encode("latin-1")),
+        png_chunk(b"iTXt", _PNG_KEYWORD + b"\0\0\0\0\0" + packet(properties)),
+    ]
+    if properties.text:
+        chunks.append(png_chunk(b"iTXt", _PNG_TEXT + b"\0\0\0\0\0" + properties.text.encode()))
+    return b"".join(chunks)
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import ExifTags, Image
 
+from infgen.metadata import NO_METADATA, with_source_type
 from tests.cli.conftest import Call
 from tests.cli.photographs import QUICK
 from tests.test_metadata import IPTC, KEPT, found, written
@@ -30,4 +31,5 @@ def test_strip_drops_all_of_it(outpaint: Call, tmp_path: Path) -> None:
     assert code == 0, err
     exif, kept = found(tmp_path / "out.jpg")
     assert dict(exif) == {}
-    assert (kept.exif, kept.iptc, kept.xmp) == (None, None, None)
+    assert (kept.exif, kept.iptc) == (None, None)
+    assert kept == with_source_type(NO_METADATA)  # which says only that a model continued the photograph

@@ -1,6 +1,7 @@
 import base64
 import json
 import struct
+import xml.etree.ElementTree as ElementTree
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -211,3 +212,27 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(
     path.write_bytes(original[: data.draw(st.integers(0, len(original)))])
     with suppress(InputError):
         read_provenance(path)
+
+
+def test_other_programs_find_seed_model_and_source_type(tmp_path: Path) -> None:
+    names = {"name": "a<b>&\u00e9\n.safetensors", "sha256": "ab" * 32}
+    packet = xmp.packet(pack({"infgen": "1.2.3", "model": names, "world": {"seed": -7}}))
+    root = ElementTree.fromstring(packet.decode().split("?>", 1)[1].rsplit("<?", 1)[0])
+    found = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
+    assert (found["seed"], found["model"], found["modelHash"]) == ("-7", "a<b>&\u00e9.safetensors", "ab" * 32)
+    assert json.loads(str(found["provenance"]))["model"] == names
+    assert str(found["DigitalSourceType"]).endswith("/trainedAlgorithmicMedia")
+
+
+def test_a_png_holds_the_provenance_as_readable_text_and_says_that_it_is_srgb(tmp_path: Path) -> None:
+    header = xmp.png_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
+    pixels = xmp.png_chunk(b"IDAT", zlib.compress(bytes(4))) + xmp.png_chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(xmp.PNG_SIGNATURE + header + xmp.png_chunks(pack(SMALL)) + pixels)
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        assert json.loads(image.info["Provenance"]) == SMALL
+        assert image.info["srgb"] == 0
+
+
+def test_large_provenance_is_embedded_once_only() -> None:
+    assert "infgen:provenance" not in pack({"world": {"seed": 1, "text": "a" * 2**16}}).values
