@@ -96,10 +96,11 @@ def read_config(path: Path) -> GeneratorConfig:
         raise ModelFileError(message) from None
 
 
-def resolve(source: str | Path | None) -> Path:
+def resolve(source: str | Path | None, *, revision: str | None = None, token: str | None = None) -> Path:
     """Return the local file of ``source``: a shipped model's name, a path, or a hub id (see ``infgen.model.hub.hub_id``).
 
-    None: the default model of the package. A name wins over a file or folder with that name; "./planet" means the file.
+    None: the default model of the package. ``revision`` and ``token``: of a hub id. A name wins over a file or folder
+    with that name; "./planet" means the file.
     Raises InputError if there is no such file or model, and MissingExtraError for a hub id without ``huggingface_hub``.
     """
     if source is None:
@@ -111,12 +112,14 @@ def resolve(source: str | Path | None) -> Path:
         return path
     if os.path.isfile(path / HUB_FILE):
         return path / HUB_FILE
+    if os.path.isdir(path) and (os.path.isfile(path / "config.json") or isinstance(source, Path)):
+        raise InputError(f"model folder {source} holds no {HUB_FILE}; give a folder of save_pretrained, or a file")
     repository = None if isinstance(source, Path) else hub_id(source)
     if repository is None:
         raise InputError(
             f"model file {source} does not exist; give {names()}, a .safetensors file, or hf:owner/name of the hub"
         )
-    return fetch(repository, HUB_FILE)
+    return fetch(repository, HUB_FILE, revision=revision, token=token)
 
 
 def shipped_by_hash(sha256: str) -> Path | None:

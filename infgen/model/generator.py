@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from infgen.model.checkpoint import read_model, resolve, write_model
 from infgen.model.config import GeneratorConfig
 from infgen.model.layers import StyleWeights
+from infgen.model.repository import push_model, write_folder
 from infgen.model.structure import build_structure
 from infgen.model.texture import MappingNetwork, TextureSynthesizer, mix_styles
 
@@ -112,13 +113,22 @@ class Generator(nn.Module):
         parameter.copy_(self.mapping(draws.to(parameter)).mean(0))
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, device: torch.device | str = "cpu") -> Self:
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        device: torch.device | str = "cpu",
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> Self:
         """Load the generator of ``source`` in float32 and evaluation mode: a shipped model's name, a file or a hub id.
+
+        ``revision``: branch, tag or commit of a hub id. ``token``: for a private one; None: that of ``hf auth login``.
 
         Raises ModelFileError for a file that is damaged, of another kind, or whose tensors do not match its configuration;
         InputError for a missing one; MissingExtraError for a hub id without ``huggingface_hub``.
         """
-        config, tensors = read_model(resolve(source), shapes=tensor_shapes)
+        config, tensors = read_model(resolve(source, revision=revision, token=token), shapes=tensor_shapes)
         with torch.device("meta"):
             generator = cls(config)
         generator.load_state_dict(tensors, assign=True)
@@ -127,9 +137,35 @@ class Generator(nn.Module):
     def save_pretrained(self, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
         """Write one ``.safetensors`` file atomically, with the configuration in its metadata and tensors as ``dtype``.
 
-        Equal models give equal files. Raises InputError if ``dtype`` cannot represent a value.
+        Another name is a folder, as for the hub: it gets ``model.safetensors``, ``config.json`` and a model card. Equal
+        models give equal files. Raises InputError if ``dtype`` cannot represent a value.
         """
-        write_model(Path(path), self.config, self.state_dict(), dtype=dtype)
+        write = write_model if Path(path).suffix.lower() == ".safetensors" else write_folder
+        write(Path(path), self.config, self.state_dict(), dtype=dtype)
+
+    def push_to_hub(
+        self,
+        repository: str,
+        *,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        message: str = "Upload a model of infgen",
+    ) -> str:
+        """Upload the model to the Hugging Face hub as "owner/name". Returns the address of the commit.
+
+        ``revision``: branch to write. ``private``: for a new repository. Raises InputError if the hub refuses,
+        MissingExtraError without ``huggingface_hub``.
+        """
+        return push_model(
+            repository,
+            self.config,
+            self.state_dict(),
+            token=token,
+            revision=revision,
+            private=private,
+            message=message,
+        )
 
 
 def tensor_shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
