@@ -24,15 +24,24 @@ from rich.table import Table
 
 from benchmarks.render import console, machine
 from infgen.bench.memory import peak_resident_bytes
-from infgen.inversion.arrangement import Arrangement, Extension, inbetweening, outpainting, panorama, place_row
+from infgen.inversion.arrangement import (
+    FEATHER_PX,
+    Arrangement,
+    Extension,
+    inbetweening,
+    outpainting,
+    panorama,
+    place_row,
+)
 from infgen.inversion.continuation import invert_photograph
+from infgen.inversion.detail import match_detail
 from infgen.inversion.placing import Placed, place
 from infgen.inversion.selecting import select_seed
 from infgen.inversion.settings import CONTINUING
 from infgen.perceptual import Lpips
 from infgen.photo import Photograph, open_photograph
 from infgen.pixels import Pixels
-from infgen.rendering.compositing import enlarge, match_colours, paste
+from infgen.rendering.compositing import REACHES_PX, insert, match_colours
 from infgen.rendering.sheet import Sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Studio, open_studio
 from infgen.train.evaluation.continuations import join_step, octave_powers, squares
@@ -44,7 +53,7 @@ HIDDEN_PX, SAMPLED_PX = 400, 200
 SIDES = (100, 200, 400)
 HELD_OUT = 16  # of 256
 SAMPLES = 4  # of each of the first photographs
-SAMPLED = 2
+SAMPLED = 8
 
 
 @dataclass(frozen=True)
@@ -122,19 +131,19 @@ def inpainted(known: Pixels) -> Pixels:
 BASELINES: Mapping[str, Callable[[Pixels], Pixels]] = {"mirror": mirror, "OpenCV inpainting": inpainted}
 
 
-def earlier(bench: Bench, photo: Placed, file: Path, *, seed: int = 0) -> Pixels:
-    """Continue as before: noise beside the photograph, rendered at 197 px, enlarged, feathered inside the photograph."""
-    arrangement = outpainting(photo, Extension(right=HIDDEN_PX), scale="source")
-    working = outpainting(photo, Extension(right=HIDDEN_PX), scale="source", config=bench.studio.generator.config)
-    halvings = working.halvings
-    world = World.from_inversions([file], seed=seed).replace(local_truncation=1.0)
-    frame, region = arrangement.source, arrangement.region
-    assert frame is not None
-    picture = bench.studio.coarser(halvings).with_world(world).array(region)
-    x, y = photo.x - region.x, photo.y - region.y
-    large = enlarge(match_colours(picture, photo.pixels, photo.known, x=x, y=y), frame.box, size=frame.size)
-    pixels, known = photo.photograph.pixels()
-    return paste(large, pixels, known, x=0, y=0, feather=round(32 * photo.scale[1]))
+def model_alone(bench: Bench, arrangement: Arrangement, file: Path, *, seed: int = 0) -> Pixels:
+    """Continue without patches of the photograph: the model's picture, with matched colours and detail."""
+    chosen = select_seed(arrangement, [file], studio=bench.studio, seed=seed)
+    generated = bench.render(arrangement, arrangement.world([file], seed=chosen))
+    picture = arrangement.compose(generated, keep=False)
+    pixels, known = arrangement.photographs[0].photograph.pixels()
+    px = arrangement.photographs[0].scale[1]
+    reaches = [round(reach * px) for reach in REACHES_PX]
+    picture = match_colours(picture, pixels, known, x=0, y=0, reaches=reaches)
+    picture = insert(picture, pixels, known, x=0, y=0, feather=round(FEATHER_PX * px))
+    mask = np.zeros(picture.shape[:2], np.bool_)
+    mask[:, : pixels.shape[1]] = True
+    return match_detail(picture, mask, px=px / 2 ** (arrangement.halvings - arrangement.rendered_halvings), seed=chosen)
 
 
 # The table
@@ -142,9 +151,9 @@ def earlier(bench: Bench, photo: Placed, file: Path, *, seed: int = 0) -> Pixels
 
 def compare(bench: Bench, paths: Sequence[Path], networks: Sequence[FeatureNetwork]) -> None:
     """Continue all photographs by all methods, and print the distances, steps, spectra and diversity."""
-    names = ["infgen", "infgen before", *BASELINES]
+    names = ["infgen", "model alone", *BASELINES]
     pictures: dict[str, list[Pixels]] = {name: [] for name in ("photographs", *names)}
-    columns, diversity = [], {"infgen": [], "infgen before": []}  # type: ignore[var-annotated]
+    columns, diversity = [], {"infgen": [], "model alone": []}  # type: ignore[var-annotated]
     metric = Lpips.load("alex", None)
     for number, path in enumerate(paths):
         count = SAMPLES if number < SAMPLED else 1
@@ -157,7 +166,7 @@ def compare(bench: Bench, paths: Sequence[Path], networks: Sequence[FeatureNetwo
         column = photograph.image.width
         makers = {
             "infgen": partial(bench.finish, arrangement, [file]),
-            "infgen before": partial(earlier, bench, photo, file),
+            "model alone": partial(model_alone, bench, arrangement, file),
         }
         samples = {
             name: [bench.keep(f"{path.stem}-{name}-{seed}", partial(make, seed=seed)) for seed in range(count)]

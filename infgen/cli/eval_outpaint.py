@@ -44,7 +44,7 @@ SCHEMA = 1
     "--recipe", type=click.Choice(list(RECIPES)), default=DEFAULT_RECIPE, show_default=True, help="Inversion settings."
 )
 @click.option(
-    "--steps", type=click.IntRange(1, 100_000), help="Limit of steps of an inversion. [default: the recipe's]"
+    "--steps", type=click.IntRange(0, 100_000), help="Limit of steps of an inversion. [default: the recipe's]"
 )
 @click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the worlds.")
@@ -81,7 +81,9 @@ def command(
     """
     chosen = RECIPES[recipe]
     settings = replace(
-        chosen, steps=steps or chosen.steps, lpips_weights=vgg_weights if chosen.lpips == "vgg" else None
+        chosen,
+        steps=chosen.steps if steps is None else steps,
+        lpips_weights=vgg_weights if chosen.lpips == "vgg" else None,
     )
     request = OutpaintRequest(
         metrics_named([name for word in metrics.split(",") if (name := word.strip())]),

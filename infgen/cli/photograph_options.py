@@ -92,8 +92,8 @@ _OPTIONS = (
     ),
     click.option(
         "--steps",
-        type=click.IntRange(1, 100_000),
-        help="Limit of steps of an inversion. "
+        type=click.IntRange(0, 100_000),
+        help="Limit of steps of an inversion; 0 skips it. "
         f"[default: {', '.join(f'{found.steps} for {name}' for name, found in RECIPES.items())}]",
     ),
     click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion."),

@@ -18,18 +18,19 @@ from infgen.errors import InputError, LimitError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
 from infgen.inversion.detail import match_detail
 from infgen.inversion.framing import Frame, frame_circle, frame_one, frame_row
+from infgen.inversion.patches import draw_with_patches
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_config
 from infgen.limits import MAX_JOINED_PIXELS
 from infgen.metadata import Metadata
 from infgen.model.config import GeneratorConfig
 from infgen.photo import Known, Photograph, resize
 from infgen.pixels import Pixels
-from infgen.rendering.compositing import FINEST_REACHES_PX, REACHES_PX, enlarge, insert, match_colours
+from infgen.rendering.compositing import REACHES_PX, Box, enlarge, insert, match_colours
 from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
 from infgen.world.world import World
 
 Scale = Literal["work", "source"]
-FEATHER_PX = 5  # at working size
+FEATHER_PX = 2  # at working size
 REACH_CELLS = 24  # about two view heights: how far surroundings resemble a photograph
 _MARGIN_PX = 1  # of the working scale
 SIDES = ("left", "top", "right", "bottom")
@@ -141,47 +142,50 @@ class Arrangement:
     def compose(self, generated: Pixels, *, keep: bool = True, feather: int | None = None, seed: int = 0) -> Pixels:
         """Compose the output (h, w, 3) uint8 from the ``rendered_region`` (H, W, 3) uint8.
 
-        ``keep``: insert the photographs' own pixels; otherwise return the model's pixels. ``feather``: width in px of the
-        output of the blend around the photographs; None: 5 px at working size. ``seed``: of the grain at source size.
+        ``keep``: draw the generated part with patches of the photographs, and insert their own pixels; otherwise return the
+        model's pixels. ``feather``: width in px of the output of the blend around the photographs; None: 2 px at working
+        size. ``seed``: of the search for patches and of the grain at source size.
         """
-        picture = self._match_colours(generated) if keep else generated
         frame = self.source
-        if frame is not None:
-            picture = self._crop(picture, frame)
         if not keep:
-            return picture
+            return generated if frame is None else self._crop(generated, frame.box, size=frame.size)
+        picture = self._match_colours(generated).copy()
+        copies, mask = list(self._copies()), np.zeros(picture.shape[:2], np.bool_)
+        for pixels, known, spot in copies:
+            place = slice(spot.y, spot.y + spot.h), slice(spot.x, spot.x + spot.w)
+            picture[place][known] = pixels[known]
+            mask[place] |= known
+        cyclic = self.period is not None
+        picture = draw_with_patches(picture, mask, seed=seed, cyclic=cyclic)
         width = round(FEATHER_PX * (1 if frame is None else frame.scale)) if feather is None else feather
-        mask = np.zeros(picture.shape[:2], np.bool_)
-        for pixels, known, spot in self._copies():
+        for pixels, known, spot in copies:
             picture = insert(picture, pixels, known, x=spot.x, y=spot.y, feather=width)
-            mask[spot.y : spot.y + spot.h, spot.x : spot.x + spot.w] |= known
         if frame is None:
             return picture
-        px = frame.scale / 2**frame.doublings
-        return match_detail(picture, mask, px=px, seed=seed, cyclic=self.period is not None)
+        return match_detail(picture, mask, px=frame.scale / 2**frame.doublings, seed=seed, cyclic=cyclic)
 
-    def _crop(self, picture: Pixels, frame: Frame) -> Pixels:
-        """Crop the rendered ``picture`` to the output, and resize it."""
+    def _crop(self, picture: Pixels, box: Box, *, size: tuple[int, int]) -> Pixels:
+        """Crop ``box``, in px of the working scale from the region's corner, of the rendered ``picture``; resize it."""
         factor, off = 1 << self._doublings, ((1 << self._doublings) - 1) / 2
         x = ((self.region.x << self._doublings) - self.rendered_region.x) - off
         y = ((self.region.y << self._doublings) - self.rendered_region.y) - off
-        left, top, right, bottom = frame.box
+        left, top, right, bottom = box
         box = left * factor + x, top * factor + y, right * factor + x, bottom * factor + y
-        return enlarge(picture, box, size=frame.size, cyclic=self.period is not None)
+        return enlarge(picture, box, size=size, cyclic=self.period is not None)
 
     def _match_colours(self, generated: Pixels) -> Pixels:
-        doublings, region = self._doublings, self.rendered_region
-        finest = FINEST_REACHES_PX if doublings else ()
-        reaches = (*(reach << doublings for reach in REACHES_PX), *finest)
+        """Match colours at the working scale, since the search for patches reads no finer ones, and resize to the output."""
+        width, height = self.region.w, self.region.h
+        picture = self._crop(generated, (0, 0, width, height), size=(width, height)) if self._doublings else generated
         for photo in self.photographs:
-            pixels, known = photo.finer(doublings)
-            if self.period is not None:  # colours at the ends must meet
-                most = max(1, (region.w - pixels.shape[1]) // 2)
-                reaches = tuple(min(reach, most) for reach in reaches)
-            off = ((1 << doublings) - 1) // 2
-            x, y = (photo.x << doublings) - region.x - off, (photo.y << doublings) - region.y - off
-            generated = match_colours(generated, pixels, known, x=x, y=y, reaches=reaches)
-        return generated
+            most = max(REACHES_PX) if self.period is None else max(1, (width - photo.region.w) // 2)
+            reaches = tuple(min(reach, most) for reach in REACHES_PX)  # colours at the ends of a circle must meet
+            x, y = photo.x - self.region.x, photo.y - self.region.y
+            picture = match_colours(picture, photo.pixels, photo.known, x=x, y=y, reaches=reaches)
+        frame = self.source
+        if frame is None:
+            return picture
+        return enlarge(picture, frame.box, size=frame.size, cyclic=self.period is not None)
 
     def _copies(self) -> Iterator[tuple[Pixels, Known, Region]]:
         """Yield the pixels, mask and place of each photograph in the output."""

@@ -64,13 +64,6 @@ class Placed:
         image = self.photograph.image
         return image.width / self.known.shape[1], image.height / self.known.shape[0]
 
-    def finer(self, doublings: int) -> tuple[Pixels, Known]:
-        """Scale the file to 2**``doublings`` times the working size: pixels (h, w, 3) uint8 and mask (h, w)."""
-        if not doublings:
-            return self.pixels, self.known
-        height, width = self.known.shape
-        return resize(self.photograph, (width << doublings, height << doublings))
-
     def target(self) -> Target:
         """Build the target of the inversion: picture (3, h, w) in [-1, 1] and mask."""
         picture = torch.from_numpy(self.pixels.astype(np.float32) / 127.5 - 1).permute(2, 0, 1).contiguous()

@@ -44,7 +44,7 @@ class Settings:
     both; the paper mentions neither). Raises InputError for values out of range.
     """
 
-    steps: int = 400  # forward and backward passes of the network
+    steps: int = 400  # forward and backward passes of the network; 0: the first guess
     adam_steps: int | None = 20  # first steps use Adam, the others L-BFGS; None: all use Adam
     rate: float = 0.1  # Adam's learning rate
     z_l_rate: float = 0.3  # relative learning rate of z_l
@@ -64,9 +64,11 @@ class Settings:
     lpips_weights: Path | None = None  # VGG16 weights, if not in torchvision's cache
 
     def __post_init__(self) -> None:
-        for name in ("steps", "history", "starts", "start_steps", "patience"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)} is out of range; allowed are whole numbers from 1")
+        for name, least in (("steps", 0), ("history", 1), ("starts", 1), ("start_steps", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"{name} {getattr(self, name)} is out of range; allowed are whole numbers from {least}"
+                )
         if self.adam_steps is not None and self.adam_steps < 1:
             raise InputError(
                 f"adam_steps {self.adam_steps} is out of range; allowed are whole numbers from 1, and None"

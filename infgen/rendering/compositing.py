@@ -16,7 +16,6 @@ from infgen.pixels import Pixels
 
 # How far colour differences extend outwards, px at working size: coarse differences far, fine ones less.
 REACHES_PX = (288, 96, 32, 10)
-FINEST_REACHES_PX = (12, 4)  # px of the drawn picture, added where it is finer than the working size
 _STRIP_PX = 512  # rows blended at a time, to bound memory
 _WRAPPED_PX = 16  # more than Lanczos reads beyond a border
 

@@ -1,7 +1,7 @@
 """Draw the photographs of a world over the model's pixels: photograph, feather, matched colours, world.
 
 All values depend on the position only, so tiles fit together. A photograph is drawn at the size that it has at the scale of
-the picture. Around it, colours change smoothly to meet those at its edges, as in the pictures of ``infgen outpaint``.
+the picture. Around it, colours change smoothly to meet those at its edges.
 """
 
 import threading
@@ -22,7 +22,7 @@ from infgen.world.anchoring import Anchor, check_hash
 from infgen.world.overlaps import span_overlaps, window_overlaps
 from infgen.world.world import World
 
-FEATHER_PX = 5  # at the scale of the inversion, as in the pictures of infgen outpaint
+FEATHER_PX = 5  # at the scale of the inversion
 _THINNED = 2  # halvings of the inversion's scale at which changes of colour are computed
 _KEPT_PHOTOGRAPHS = 16  # resized ones
 

@@ -56,6 +56,14 @@ def test_a_picture_comes_nearer(target: Target, tiny: Generator, settings: Setti
     assert found.psnr > steps[0].psnr + 1
 
 
+@pytest.mark.parametrize("share", [0.0, 0.75])
+def test_no_steps_give_the_start_at_once(target: Target, tiny: Generator, share: float) -> None:
+    found, steps = run(target, tiny, replace(QUICK, steps=0, coarse_share=share))
+    _, first = run(target, tiny, replace(QUICK, steps=1))
+    assert (steps, found.steps, found.end) == ([], 0, "steps")
+    assert found.psnr == pytest.approx(first[0].psnr, abs=1e-3)
+
+
 def test_the_result_is_the_best_of_all_steps(target: Target, tiny: Generator) -> None:
     weights = SEEING.weights
     too_fast = replace(SEEING, rate=0.5, adam_steps=None)  # so that the loss also rises
@@ -337,7 +345,7 @@ def _starve(monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("steps", 0),
+        ("steps", -1),
         ("adam_steps", 0),
         ("rate", 0.0),
         ("rate", float("nan")),

@@ -1,0 +1,102 @@
+"""Draw generated parts again with patches of the photographs, guided by the model's picture.
+
+The model's picture gives the composition; the photographs give shapes and detail. From coarse to fine, each patch of the
+generated part is replaced by a similar patch of the photographs. Patches across an edge of a photograph must fit both
+sides, so lines and shores continue (Wexler, Shechtman and Irani, "Space-Time Completion of Video", 2007; guided as in
+Hertzmann et al., "Image Analogies", 2001).
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from infgen.inversion.patch_match import SIDE, Level
+from infgen.photo import Known
+from infgen.pixels import Pixels
+
+COARSEST_PX = 72  # longest allowed short side of the coarsest level
+SEARCHED_PX = 500  # levels with a longer short side copy the matches of the level before
+COLOUR = 2.0 * SIDE**0.5  # weight of the smooth colours of the model's picture at the coarsest level
+HEIGHT = 1.0 * SIDE  # weight of the height in the picture, 0 to 1: sky stays above
+_FEWEST_SOURCES = 64
+_COARSEST_ROUNDS = 6
+_GUIDED_PX = 150  # levels up to this short side still follow the model's colours
+_COPIED_RADIUS = 1  # px, on levels without search
+
+
+@torch.inference_mode()
+def draw_with_patches(picture: Pixels, known: Known, *, seed: int, cyclic: bool = False) -> Pixels:
+    """Replace the unknown part of ``picture`` (H, W, 3) uint8 by patches of the part that is ``known`` (H, W).
+
+    ``cyclic``: the right edge continues at the left edge. Equal arguments give equal results. Returns the picture itself
+    if no whole patch is known.
+    """
+    levels = _pyramid(picture, known, cyclic=cyclic)
+    if not len(levels[0].sources) or known.all():
+        return picture
+    random = torch.Generator().manual_seed(seed % 2**63)
+    before = levels.pop()
+    matches = _compose(before, random)
+    while levels:
+        level = levels.pop()
+        matches = _refine(level, level.inherit(before, matches), random)
+        before = level
+    result = before.pixels.view(*known.shape, 3).numpy()
+    return np.where(known[:, :, None], picture, result)
+
+
+def _pyramid(picture: Pixels, known: Known, *, cyclic: bool) -> list[Level]:
+    """Return levels of falling size, down to the coarsest that still has sources."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture).reshape(-1, 3).copy())
+    levels = [Level(pixels, torch.from_numpy(known.copy()), cyclic=cyclic)]
+    while _short_side(levels[-1]) > COARSEST_PX:
+        if cyclic and levels[-1].width % 2:
+            break
+        smaller = levels[-1].halved()
+        if len(smaller.sources) < _FEWEST_SOURCES:
+            break
+        levels.append(smaller)
+    return levels
+
+
+def _short_side(level: Level) -> int:
+    return min(level.height, level.width)
+
+
+def _compose(level: Level, random: torch.Generator) -> Tensor:
+    """Return matches for the coarsest level. The first ones follow colour and height alone: the model's detail is smooth."""
+    guide = torch.cat([COLOUR * _blur(level.image, 2), HEIGHT * _rows(level)])
+    matches = level.find(level.describe(guide, components=False), random)
+    for _ in range(_COARSEST_ROUNDS - 1):
+        level.vote(matches)
+        matches = level.find(level.describe(guide), random)
+    level.vote(matches)
+    return matches
+
+
+def _refine(level: Level, matches: Tensor, random: torch.Generator) -> Tensor:
+    """Improve the inherited ``matches`` and draw the level with them."""
+    if _short_side(level) > SEARCHED_PX:
+        level.vote(matches, radius=_COPIED_RADIUS)
+        return matches
+    guide = HEIGHT / 2 * _rows(level)
+    if _short_side(level) <= _GUIDED_PX:
+        guide = torch.cat([guide, COLOUR / 2 * _blur(level.image, 4)])
+    for _ in range(2):
+        level.vote(matches)
+        matches = level.improve(level.describe(guide), matches, random, rounds=2)
+    level.vote(matches)
+    return matches
+
+
+def _rows(level: Level) -> Tensor:
+    """Return the height of each pixel in the picture, (1, h, w), 0 to 1."""
+    return torch.linspace(0, 1, level.height)[:, None].expand(1, level.height, level.width)
+
+
+def _blur(image: Tensor, reach: int) -> Tensor:
+    """Blur (3, h, w) by three boxes, which are close to a Gaussian."""
+    for _ in range(3):
+        image = F.avg_pool2d(F.pad(image[None], [reach] * 4, "replicate"), 2 * reach + 1, 1)[0]
+    return image

@@ -1,0 +1,75 @@
+"""Generated parts drawn with patches of the photographs."""
+
+import numpy as np
+import pytest
+
+from infgen.inversion.patches import draw_with_patches
+from infgen.photo import Known
+from infgen.pixels import Pixels
+
+HEIGHT, KNOWN, WIDTH, HORIZON = 90, 110, 160, 40
+
+
+def shore(*, seed: int = 0) -> tuple[Pixels, Known]:
+    """Return noisy blue sky over noisy green land; beyond the known columns a smooth model's picture of both."""
+    rows = np.arange(HEIGHT)[:, None] < HORIZON
+    smooth = np.where(rows[..., None], (80, 120, 220), (60, 160, 70)).astype(float) + np.zeros((1, WIDTH, 1))
+    noise = np.random.default_rng(seed).normal(0, 12, (HEIGHT, WIDTH, 1))
+    known = np.zeros((HEIGHT, WIDTH), np.bool_)
+    known[:, :KNOWN] = True
+    picture = smooth + np.where(known[..., None], noise, 0)
+    return picture.round().clip(0, 255).astype(np.uint8), known
+
+
+def test_known_pixels_do_not_change() -> None:
+    picture, known = shore()
+    found = draw_with_patches(picture, known, seed=0)
+    assert np.array_equal(found[known], picture[known])
+
+
+def test_equal_seeds_give_equal_pictures_and_other_seeds_other_ones() -> None:
+    picture, known = shore()
+    first, again, other = (draw_with_patches(picture, known, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_a_smooth_picture_gets_the_texture_of_the_photograph_and_keeps_its_layers() -> None:
+    picture, known = shore()
+    found = draw_with_patches(picture, known, seed=0)[:, KNOWN + 5 :].astype(float)
+    assert found[: HORIZON - 4, :, 1].std() > 4  # the model's picture has 0 here
+    blue = found[:, :, 2].mean(1) > 150
+    assert blue[: HORIZON - 3].all()
+    assert not blue[HORIZON + 3 :].any()
+
+
+def test_a_horizon_that_jumps_at_the_join_is_led_back_to_the_photographs() -> None:
+    picture, known = shore()
+    picture[:, KNOWN:] = np.roll(picture[:, KNOWN:], 6, axis=0)
+    found = draw_with_patches(picture, known, seed=0)[:, KNOWN : KNOWN + 4, 2].mean(1)
+    assert abs(int((found > 150).sum()) - HORIZON) <= 3
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64 - 1])
+def test_a_hole_is_filled_for_any_seed(seed: int) -> None:
+    picture, known = shore()
+    known[:] = True
+    known[20:60, 30:70], picture[20:60, 30:70] = False, 0
+    found = draw_with_patches(picture, known, seed=seed)
+    assert found[20:60, 30:70].min() > 20
+
+
+def test_the_ends_of_a_circle_meet() -> None:
+    picture, known = shore()
+    picture, known = np.roll(picture, 25, axis=1), np.roll(known, 25, axis=1)
+    found = draw_with_patches(picture, known, seed=0, cyclic=True).astype(float)
+    across = np.abs(found[:, 0] - found[:, -1]).mean()
+    within = np.abs(np.diff(found[:, :20], axis=1)).mean()
+    assert across < 2 * within
+
+
+def test_a_picture_without_a_whole_known_patch_does_not_change() -> None:
+    picture, known = shore()
+    known[:] = False
+    known[::4, ::4] = True
+    assert np.array_equal(draw_with_patches(picture, known, seed=0), picture)
