@@ -92,6 +92,42 @@ class Half:
         return patch.flip(2) if mirrored else patch, 2 * row / room - 1 if room else 0.0
 
 
+@dataclass(frozen=True)
+class Turned:
+    """``photos`` turned by quarters, as training shows them to a model that has no up and down."""
+
+    photos: Photos
+
+    @property
+    def view_px(self) -> int:
+        return self.photos.view_px
+
+    @property
+    def patch_px(self) -> int:
+        return self.photos.patch_px
+
+    @property
+    def fingerprint(self) -> str:
+        """A name for exactly these photographs."""
+        return f"{self.photos.fingerprint} turned"
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def view(self, index: int) -> Tensor:
+        """View ``index`` (H, W, 3) uint8, each turned by a fixed number of quarters."""
+        return self.photos.view(index).rot90(_quarters(f"view:{index}"), (0, 1))
+
+    def patch(self, sample: int, *, seed: int) -> tuple[Tensor, float]:
+        """Patch (3, patch_px, patch_px) uint8 of sample number ``sample``, turned."""
+        patch, position = self.photos.patch(sample, seed=seed)
+        return patch.rot90(_quarters(f"patch:{seed}:{sample}"), (1, 2)), position
+
+
+def _quarters(text: str) -> int:
+    return int(torch.randint(0, 4, (), generator=_rng(text)))
+
+
 def halves(photos: Photos, *, seed: int) -> tuple[Half, Half]:
     """Two random halves without a common photograph. Raises InputError for a single photograph."""
     if len(photos) < 2:

@@ -63,15 +63,17 @@ def place(
 ) -> Place:
     """Place ``index`` of a patch of ``scale``. ``config``: of the generator that draws this scale.
 
-    The rows of the patch are those that a photograph's patch has in its view, and it begins at any column. A model without
+    The rows of the patch are those that a photograph's patch has in its view, or any without a horizon, and it begins at
+    any column. A model without
     scales begins its patches at the rows of the paper's strip, which are whole cells. With ``styles`` the world has so many,
     one view apart, and the patch lies anywhere in as many views, one around each style.
     """
     first = sample(seed, index, purpose=purpose)
     rng = torch.Generator().manual_seed(_number(f"{scale.name}, {styles} styles:{first.world.seed}") >> 1)
     if config.scales:
-        y = scale.view_top + _up_to(scale.room_px, rng)
-        x = _up_to(geometry.cell_px(scale.level) * HORIZONTAL_PERIOD - 1, rng)
+        period_px = geometry.cell_px(scale.level) * HORIZONTAL_PERIOD
+        y = scale.view_top + _up_to(scale.room_px, rng) if config.has_horizon else _up_to(period_px - 1, rng)
+        x = _up_to(period_px - 1, rng)
     else:
         region = patch_region(first, levels=scale.level, patch_px=scale.patch_px)
         x, y = region.x, region.y

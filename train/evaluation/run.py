@@ -23,7 +23,7 @@ from infgen.train.evaluation.generated import patches
 from infgen.train.evaluation.measurement import Measurement, ScaleRecord
 from infgen.train.evaluation.metrics import networks_of, notes_for
 from infgen.train.evaluation.painter import Painter
-from infgen.train.evaluation.photographs import halves
+from infgen.train.evaluation.photographs import Turned, halves
 from infgen.train.evaluation.real import Photos
 from infgen.train.evaluation.report import Report
 from infgen.train.evaluation.request import Request
@@ -158,7 +158,7 @@ def _measurements(comparison: Comparison, sets: Sequence[Photos]) -> tuple[Measu
     compared = (paper_scale(config),) if comparison.request.protocol == "paper" else scales
     found: list[Measurement] = []
     for scale, photos in zip(compared, sets, strict=True):
-        found += comparison.at(scale, photos)
+        found += comparison.at(scale, photos if config.has_horizon else Turned(photos))
     for scale in scales:
         found += _diversity(comparison, scale)
     found += _pictures(comparison)

@@ -10,7 +10,7 @@ from infgen.errors import InputError
 from infgen.model.config import preset
 from infgen.model.scales import judged_scales
 from infgen.train.data.photo_set import PhotoSet
-from infgen.train.evaluation.photographs import Half, halves, open_photographs
+from infgen.train.evaluation.photographs import Half, Turned, halves, open_photographs
 from tests.train.photos import landscape, plain, save
 
 COARSE, QUARTER, HALF, FULL = judged_scales(preset("tiny-scales"))
@@ -76,6 +76,17 @@ def coloured_set(tmp_path_factory: pytest.TempPathFactory) -> PhotoSet:
 
 def reds(half: Half) -> list[int]:
     return [int(half.view(i)[0, 0, 0]) for i in range(len(half))]
+
+
+def test_turned_photographs_are_the_same_ones_in_four_orientations(mixed_folder: Path) -> None:
+    (photos,), _ = open_photographs(mixed_folder, (COARSE,))
+    turned, quarters = Turned(photos), set()
+    for i in range(16):
+        (patch, position), (upright, expected) = turned.patch(i, seed=3), photos.patch(i, seed=3)
+        quarters.add(next(k for k in range(4) if torch.equal(patch, upright.rot90(k, (1, 2)))))
+        assert position == expected
+    assert quarters == {0, 1, 2, 3}
+    assert turned.fingerprint != photos.fingerprint  # features in the cache are those of upright ones
 
 
 def test_halves_share_no_photograph_and_miss_none(coloured_set: PhotoSet) -> None:

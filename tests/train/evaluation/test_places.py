@@ -40,6 +40,14 @@ def test_patches_of_the_finest_scale_lie_above_and_below_the_horizon_alike() -> 
     assert abs(sum(middles) / len(middles)) < 30  # of +-343.5 px: three standard errors
 
 
+def test_patches_of_a_land_seen_from_above_begin_at_any_row() -> None:
+    scale = FOUR[-1]
+    config = preset("tiny-scales", coordinates="texture").coarser(scale.halvings)
+    rows = [place(config, scale, i, seed=0).region.y for i in range(100)]
+    assert min(rows) < 64 * 39
+    assert max(rows) > 64 * 100
+
+
 def test_patches_begin_at_any_column() -> None:
     columns = [found.region.x for found in some(FOUR[-1], 100)]
     assert {x % 4 for x in columns} == {0, 1, 2, 3}
