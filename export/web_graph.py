@@ -110,7 +110,7 @@ class _Builder:
         return out
 
     def constant(self, value: npt.ArrayLike, dtype: type = np.float32) -> str:
-        array = np.array(value, dtype)
+        array: npt.NDArray[Any] = np.array(value, dtype)
         key = f"{array.dtype} {array.shape} {array.tobytes().hex()}"
         if key not in self.constants:
             self.constants[key] = numpy_helper.from_array(array, f"constant_{len(self.constants)}")
