@@ -96,13 +96,13 @@ def styles_of_tiles(
     transition = max(1, layout.transition // px) | 1
     windows = [covering(x.local, y.local, spacing=cell_px(levels), transition=transition) for x, y in spans]
     periods = {"period": period, "period_y": period_y}
-    labels = [layout.labels(window, step=px, **periods) for window in windows]
+    labels = [layout.labels(window, step=px, **periods) if layout.has_places else None for window in windows]
     strokes = [layout.stroke_table.touching(_world_px(x.local, y.local, levels, px), **periods) for x, y in spans]
     numbers = _numbers(layout, labels, strokes)
     if len(numbers) == 1:
         return numbers, None
     maps = [
-        _StyleMap(layout, numbers, StyleCounts.of(part, window, styles=numbers), found, transition, px, periods)
+        _StyleMap(layout, numbers, _count(part, window, numbers), found, transition, px, periods)
         for part, window, found in zip(labels, windows, strokes, strict=True)
     ]
     weights = _weights(maps, spans, levels=levels)
@@ -115,20 +115,29 @@ def _world_px(x: Span, y: Span, levels: int, px: int) -> Window:
     return Window(*(Span(span.start * size, (span.size - 1) * size + 1) for span in (x, y)))
 
 
-def _numbers(layout: ResolvedLayout, labels: Sequence[Labels], strokes: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """Return the numbers of the styles of ``labels`` and of the layout's ``strokes``, by index."""
-    below = np.concatenate([np.unique(part) for part in labels]).tolist()
-    painted = {layout.strokes[i].style for found in strokes for i in found} - {None}
+def _numbers(
+    layout: ResolvedLayout, labels: Sequence[Labels | None], strokes: Sequence[Sequence[int]]
+) -> tuple[int, ...]:
+    """Return the numbers of the styles of ``labels`` (None: the first style) and of the layout's ``strokes``, by index."""
+    below = {number for part in labels for number in ([0] if part is None else np.unique(part).tolist())}
+    painted = {layout.strokes[i].style for found in strokes for i in found}
     return tuple(sorted({*below, *(layout.numbers[name] for name in painted if name is not None)}))
+
+
+def _count(labels: Labels | None, window: Window, numbers: tuple[int, ...]) -> StyleCounts | None:
+    return None if labels is None else StyleCounts.of(labels, window, styles=numbers)
 
 
 @dataclass(frozen=True)
 class _StyleMap:
-    """Weights of the styles ``numbers`` around one tile: ``counts`` of the layout, with the strokes ``found`` over them."""
+    """Weights of the styles ``numbers`` around one tile: ``counts`` of the layout, with the strokes ``found`` over them.
+
+    ``counts``: None if the first style is everywhere below the strokes.
+    """
 
     layout: ResolvedLayout
     numbers: tuple[int, ...]
-    counts: StyleCounts
+    counts: StyleCounts | None
     found: Sequence[int]
     transition: int  # in pixels of the network
     px: int  # of the world, from pixel to pixel
@@ -136,7 +145,11 @@ class _StyleMap:
 
     def weights(self, x: Span, y: Span, *, spacing: int) -> Weights:
         """Return weights (K, y.size, x.size) at lattice positions ``spacing`` pixels apart."""
-        weights = self.counts.weights(x, y, spacing=spacing, transition=self.transition)
+        if self.counts is None:
+            weights = np.zeros((len(self.numbers), y.size, x.size), np.float32)
+            weights[self.numbers.index(0)] = 1
+        else:
+            weights = self.counts.weights(x, y, spacing=spacing, transition=self.transition)
         if not self.found:
             return weights
         step = self.px * spacing

@@ -248,6 +248,11 @@ class ResolvedLayout(VersionedDocument):
             raise ValueError(f"painting holds style number {highest}; allowed are 0 to {len(names) - 1}")
         return self
 
+    @property
+    def has_places(self) -> bool:
+        """Whether centres or a painting place the styles. Otherwise the first style is everywhere below the strokes."""
+        return bool(self.centres) or self.painting is not None
+
     @cached_property
     def numbers(self) -> Mapping[str, int]:
         """Number of each style."""

@@ -10,7 +10,9 @@ import { parse, stringify } from "./json.js";
 /** @typedef {{seed?: Seed, mean?: true, truncation?: number, mix?: {seed: Seed, crossover: number}, latent?: object}} Source */
 /** @typedef {Source & {name: string, texture?: Source}} Style */
 /** @typedef {{style: string, x: number, y: number}} Centre */
-/** @typedef {{schema: 1, styles: Style[], centres?: Centre[], painting?: object, transition: number}} Layout */
+/** @typedef {{points: string, radius: number, hardness: number, style?: string}} Stroke points: "x y x y ..." */
+/** @typedef {{centres?: Centre[], painting?: object, strokes?: Stroke[]}} Places where styles lie; strokes lie on top */
+/** @typedef {Places & {schema: 1, styles: Style[], transition: number}} Layout */
 /** @typedef {{seed: Seed, style?: Source, layout?: Layout, edits?: (Rect & {seed: Seed})[]}} World */
 /** @typedef {Rect & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
 /** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */

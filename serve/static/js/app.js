@@ -1,6 +1,7 @@
 /** Start the page: choose world and place, and connect the parts by events. */
 
 import * as api from "./api.js";
+import { Brush } from "./brush.js";
 import { Canvas } from "./canvas.js";
 import { startExporting } from "./export.js";
 import { limitFeatures } from "./features.js";
@@ -26,12 +27,14 @@ async function start() {
   limitFeatures(info);
   const canvas = new Canvas(element("canvas"), info, (error) => toast(error.message, { kind: "error" }));
   const picker = new RectanglePicker(canvas);
-  const pins = startPalette(session, canvas, info);
+  const brush = new Brush(session, canvas, info);
+  const pins = startPalette(session, canvas, info, brush);
   const resampling = startResampling(session, canvas, picker);
   startExporting(session, canvas, picker, info);
   startPhotographs(session, canvas);
   const panels = startPanels((open) => {
     pins.visible(open === "styles");
+    brush.visible(open === "styles");
     picker.show(WITH_RECTANGLE.has(open ?? ""));
     resampling.visible(open === "resample");
     if (open === "worlds") void attempt(listWorlds);

@@ -76,8 +76,22 @@ export class Canvas extends EventTarget {
     this.map.on("moveend", () => this.#settle());
   }
 
+  /** @type {((world: {id: string, revision: string}) => Promise<unknown>) | null} runs before the tiles are requested */
+  first = null;
+  /** @type {{id: string, revision: string} | null} */
+  #wanted = null;
+
   /** @param {{id: string, revision: string}} world */
   show(world) {
+    const { first } = this;
+    this.first = null;
+    this.#wanted = world;
+    if (!first) this.#show(world);
+    else void first(world).finally(() => this.#wanted === world && this.#show(world));
+  }
+
+  /** @param {{id: string, revision: string}} world */
+  #show(world) {
     for (const layer of this.#layers) {
       layer.show(world);
       layer.addTo(this.map);

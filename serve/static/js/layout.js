@@ -36,15 +36,23 @@ export function transitionOf(world) {
  * @returns {World}
  */
 export function withCentre(world, seed, point, rest) {
-  const layout = divided(world, rest);
-  const found = layout.styles.find((style) => isPlain(style, seed));
-  const style = found ?? { name: freeName(layout, `style ${seed}`), seed };
-  const centre = { style: style.name, x: Math.round(point.x), y: Math.round(point.y) };
-  return withLayout(world, {
-    ...layout,
-    styles: found ? layout.styles : [...layout.styles, style],
-    centres: [...(layout.centres ?? []), centre],
-  });
+  const { layout, name } = styled(divided(world, rest), { seed });
+  const centre = { style: name, x: Math.round(point.x), y: Math.round(point.y) };
+  return withLayout(world, { ...layout, centres: [...(layout.centres ?? []), centre] });
+}
+
+/**
+ * Return the layout with the style `choice`, and the style's name.
+ * @param {Layout} layout
+ * @param {{seed: Seed} | {name: string}} choice a seed, or the name of one of its styles
+ * @returns {{layout: Layout, name: string}}
+ */
+export function styled(layout, choice) {
+  if ("name" in choice) return { layout, name: choice.name };
+  const found = layout.styles.find((style) => isPlain(style, choice.seed));
+  if (found) return { layout, name: found.name };
+  const style = { name: freeName(layout, `style ${choice.seed}`), seed: choice.seed };
+  return { layout: { ...layout, styles: [...layout.styles, style] }, name: style.name };
 }
 
 /**
@@ -62,7 +70,7 @@ export function withCentreMoved(world, index, point) {
 }
 
 /**
- * Remove a centre. Removing the last one removes the layout, so the world has its own style again.
+ * Remove a centre. After the last one, the world has its own style again, below any strokes.
  * @param {World} world
  * @param {number} index
  * @returns {World}
@@ -71,12 +79,14 @@ export function withoutCentre(world, index) {
   const { layout } = world;
   if (!layout?.centres?.[index]) return world;
   const centres = layout.centres.filter((_, i) => i !== index);
-  if (centres.length) {
-    const used = new Set(centres.map((centre) => centre.style));
-    return withLayout(world, { ...layout, styles: layout.styles.filter((style) => used.has(style.name)), centres });
-  }
+  const strokes = layout.strokes ?? [];
+  const used = new Set([...centres, ...strokes].map(({ style }) => style));
+  const styles = layout.styles.filter((style) => used.has(style.name));
+  if (centres.length) return withLayout(world, { ...layout, styles, centres });
   const { layout: _, ...rest } = world;
-  return rest;
+  if (!strokes.length) return rest;
+  const own = { ...ownStyle(world), name: freeName({ ...layout, styles }, OWN) };
+  return withLayout(world, { ...layout, styles: [own, ...styles], centres });
 }
 
 /**
@@ -99,9 +109,18 @@ function divided(world, rest) {
   const { layout } = world;
   if (layout?.painting) throw new Error("The styles of this world are painted; you cannot add pins.");
   if (layout?.centres?.length) return layout;
-  const own = layout?.styles[0] ?? { name: OWN, seed: world.seed, ...world.style };
-  const centres = [{ style: own.name, x: Math.round(rest.x), y: Math.round(rest.y) }];
-  return { schema: 1, transition: transitionOf(world), styles: [own], centres };
+  const styles = layout?.styles ?? [ownStyle(world)];
+  const centres = [{ style: styles[0].name, x: Math.round(rest.x), y: Math.round(rest.y) }];
+  return { schema: 1, transition: transitionOf(world), ...layout, styles, centres };
+}
+
+/**
+ * Return the style of a world before its first pin.
+ * @param {World} world
+ * @returns {Style}
+ */
+export function ownStyle(world) {
+  return { name: OWN, seed: world.seed, ...world.style };
 }
 
 /**
@@ -109,7 +128,7 @@ function divided(world, rest) {
  * @param {Layout} layout
  * @returns {World}
  */
-function withLayout(world, layout) {
+export function withLayout(world, layout) {
   const { style: _, ...rest } = world; // a world has either a style or a layout
   return { ...rest, layout };
 }

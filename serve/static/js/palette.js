@@ -16,9 +16,10 @@ const LEAST_DRAG_PX = 6;
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
  * @param {import("./api.js").Info} info
+ * @param {import("./brush.js").Brush} brush
  * @returns {Pins}
  */
-export function startPalette(session, canvas, info) {
+export function startPalette(session, canvas, info, brush) {
   const swatches = element("swatches");
   const pins = new Pins(canvas.map, {
     moved: (index, point) => void attempt(() => session.edit((world) => withCentreMoved(world, index, point))),
@@ -29,7 +30,11 @@ export function startPalette(session, canvas, info) {
   const place = (seed, point) => session.edit((world) => withCentre(world, seed, point, opposite(canvas, point)));
   /** @param {Seed} seed */
   const offer = (seed) =>
-    swatch(seed, canvas, (point) => void attempt(() => place(seed, point ?? freePoint(session, canvas))));
+    swatch(seed, canvas, (point) => {
+      if (!point && brush.mode !== "pin") brush.pick({ seed });
+      else void attempt(() => place(seed, point ?? freePoint(session, canvas)));
+    });
+  followBrush(brush, swatches);
   let offered = 0;
   const more = () => {
     for (const end = offered + MORE; offered < end; offered += 1) swatches.append(offer(offered));
@@ -53,6 +58,27 @@ export function startPalette(session, canvas, info) {
     listCentres(centres, canvas, session);
   });
   return pins;
+}
+
+/**
+ * Mark the style of the brush, and say what a press on a picture does.
+ * @param {import("./brush.js").Brush} brush
+ * @param {HTMLElement} swatches
+ */
+function followBrush(brush, swatches) {
+  const mark = () => {
+    const { style, mode } = brush;
+    const seed = style && "seed" in style ? String(style.seed) : null;
+    for (const button of swatches.querySelectorAll("button")) {
+      const does = mode === "pin" ? "place it in the middle of the view" : "paint with it";
+      button.setAttribute("aria-label", `Style ${button.dataset.seed}: ${does}`);
+      if (mode === "pin") button.removeAttribute("aria-pressed");
+      else button.setAttribute("aria-pressed", String(button.dataset.seed === seed));
+    }
+  };
+  brush.addEventListener("mode", mark);
+  brush.addEventListener("style", mark);
+  new MutationObserver(mark).observe(swatches, { childList: true });
 }
 
 /**
