@@ -17,6 +17,7 @@ from infgen.geometry import PX_LIMIT, Span, Window
 from infgen.world.document import Document, Seed
 from infgen.world.layout import MAX_FLOAT, Float32, Px, Size
 from infgen.world.overlaps import positions_in, touches, window_overlaps
+from infgen.world.strokes import PointText, Radius, covers
 
 MAX_EDITS = 10_000
 MAX_STATISTICS = 8192  # channels
@@ -25,6 +26,18 @@ FieldName = Literal["local", "noise"]
 FIELDS: tuple[FieldName, ...] = ("local", "noise")
 
 Deviation = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=MAX_FLOAT)]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A rectangle (px), or the part of it within ``radius`` px of the line through ``points``."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    points: str | None = None
+    radius: int | None = None
 
 
 class Edit(Document):
@@ -46,6 +59,10 @@ class Edit(Document):
     """Mean of the local latents, one value per channel; 0 by default."""
     std: Annotated[tuple[Deviation, ...], Field(min_length=1, max_length=MAX_STATISTICS)] | None = None
     """Standard deviation of the local latents, one value per channel; 1 by default."""
+    points: PointText | None = None
+    """A line as "x y x y ..." in px: only positions within radius of it change. By default the whole rectangle changes."""
+    radius: Radius | None = None
+    """Distance from the line in px."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -61,13 +78,24 @@ class Edit(Document):
             raise ValueError(f"mean has {given[0]} values and std {given[1]}; give one of each for every channel")
         if given and "local" not in self.fields:
             raise ValueError("mean and std apply to local latents; add local to fields, or leave them out")
+        if (self.points is None) != (self.radius is None):
+            raise ValueError("points and radius belong together; give both or none")
         return self
 
-    def inside(self, x: int, y: int, w: int, h: int, fields: Collection[FieldName]) -> bool:
-        """Return whether a later edit of ``fields`` in the rectangle (px) would replace this edit completely."""
-        across = x <= self.x and self.x + self.w <= x + w
-        down = y <= self.y and self.y + self.h <= y + h
+    def inside(self, later: "Shape", fields: Collection[FieldName]) -> bool:
+        """Return whether a later edit of ``fields`` with the shape ``later`` would replace this edit completely."""
+        if later.points is not None and (later.points, later.radius) != (self.points, self.radius):
+            return False
+        across = later.x <= self.x and self.x + self.w <= later.x + later.w
+        down = later.y <= self.y and self.y + self.h <= later.y + later.h
         return across and down and set(self.fields) <= set(fields)
+
+    def covered(self, block: Window, *, spacing: int) -> npt.NDArray[np.bool_] | None:
+        """Return which positions of ``block`` on a lattice of ``spacing`` px change, (H, W); None: all of them."""
+        if self.points is None or self.radius is None:
+            return None
+        xs, ys = (range(spacing * span.start, spacing * span.stop, spacing) for span in (block.x, block.y))
+        return covers(self.points, self.radius, xs, ys)
 
     def block(self, *, spacing: int) -> Window:
         """Return its positions on a lattice of ``spacing`` px."""
@@ -127,16 +155,21 @@ def redraw(
     free = np.ones(window.shape, np.bool_)
     for edit in reversed(touching):
         block = edit.block(spacing=spacing)
-        for (rows, columns), _ in window_overlaps(window, block, period=across, period_y=down):
+        for (rows, columns), (block_rows, block_columns) in window_overlaps(
+            window, block, period=across, period_y=down
+        ):
             open_here = free[rows, columns]
-            if not open_here.any():
+            inside = Window(_part(block.x, block_columns), _part(block.y, block_rows))
+            shape = edit.covered(inside, spacing=spacing)
+            here = open_here if shape is None else open_here & shape
+            if not here.any():
                 continue
             drawn, target = (
                 draw(edit, Window(_part(window.x, columns), _part(window.y, rows))),
                 values[:, rows, columns],
             )
-            target.copy_(torch.where(torch.from_numpy(open_here).to(values.device), drawn, target))
-            open_here[...] = False
+            target.copy_(torch.where(torch.from_numpy(here).to(values.device), drawn, target))
+            open_here[here] = False
 
 
 def _pixels(span: Span, spacing: int) -> Span:

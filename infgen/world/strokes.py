@@ -55,12 +55,15 @@ def _legal(text: str) -> str:
 PointText = Annotated[str, Field(max_length=2 * MAX_POINTS * _NUMBER_CHARS), AfterValidator(_legal)]
 
 
+Radius = Annotated[int, Field(strict=True, ge=1, le=MAX_RADIUS)]
+
+
 class Stroke(Document):
     """A stroke of the brush: one style, or the eraser, around the line through its points."""
 
     points: PointText
     """Whole px of the image as "x y x y ...", at most 2,000 points. One point paints a disc."""
-    radius: Annotated[int, Field(strict=True, ge=1, le=MAX_RADIUS)]
+    radius: Radius
     """Distance in px from the line to the outer edge."""
     hardness: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0, le=1)] = 0.5
     """Share of the radius that is covered completely; from there the opacity falls to 0 at the radius."""
@@ -71,6 +74,20 @@ class Stroke(Document):
     def line(self) -> Points:
         """The points, (n, 2) int64, read-only."""
         return _decode(self.points)
+
+
+def covers(points: str, radius: int, xs: Sequence[int], ys: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Return whether positions (px, ascending) lie within ``radius`` px of the line through ``points``, (len(ys), len(xs)).
+
+    >>> from infgen.world.strokes import covers
+    >>> covers("0 0 10 0", 2, [-3, -2, 5], [0, 2]).tolist()
+    [[False, True, True], [False, False, True]]
+    """
+    across, down = np.asarray(xs, np.int64), np.asarray(ys, np.int64)
+    squares = np.full((len(down), len(across)), np.inf)
+    _measure(_decode(points), radius, across, down, squares)
+    found: npt.NDArray[np.bool_] = squares <= radius * radius
+    return found
 
 
 def encode_points(points: Sequence[tuple[int, int]]) -> str:

@@ -22,7 +22,7 @@ from infgen.inputs import Read, check_outputs
 from infgen.world import anchoring
 from infgen.world.anchoring import MAX_ANCHORS, Anchor, PlacedAnchor
 from infgen.world.document import MAX_DOCUMENT_BYTES, Document, Mix, Seed, VersionedDocument, one_line_error, validate
-from infgen.world.edits import FIELDS, MAX_EDITS, Edit, EditTable, FieldName
+from infgen.world.edits import FIELDS, MAX_EDITS, Edit, EditTable, FieldName, Shape
 from infgen.world.facade import RenderingFacade
 from infgen.world.layout import ResolvedLayout
 
@@ -118,7 +118,8 @@ class World(RenderingFacade, VersionedDocument):
     def _shortest(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Omit empty lists, and use the first schema that can express the world: renders of older versions can be resumed."""
         values = {name: value for name, value in serialize(self).items() if value or name not in _LISTS}
-        painted = self.layout is not None and self.layout.strokes
+        painted = self.layout is not None and bool(self.layout.strokes)
+        painted = painted or any(edit.points is not None for edit in self.edits)
         if painted or self.period_y is not None or any(anchor.is_new for anchor in self.anchors):
             return values
         if "schema" in values:
@@ -241,12 +242,15 @@ class World(RenderingFacade, VersionedDocument):
         sizes: "Sizes",
         fields: Sequence[FieldName] = FIELDS,
         like: "Region | None" = None,
+        points: str | None = None,
+        radius: int | None = None,
     ) -> Self:
         """Return the world with one more edit, which resamples ``region`` (px) from ``seed``.
 
         ``sizes``: the model's configuration, or an anchor's latents. ``fields``: "local" and "noise", or one of them.
-        ``like``: a region (px) whose mean and standard deviation per channel of z_l are copied. Raises WorldError for a
-        region without a cell, for a ``like`` of less than 2 cells, and for too many edits.
+        ``like``: a region (px) whose mean and standard deviation per channel of z_l are copied. ``points``, ``radius``: only
+        positions within ``radius`` px of the line "x y x y ..." change. Raises WorldError for a region without a cell, for a
+        ``like`` of less than 2 cells, and for too many edits.
 
         >>> from infgen import Generator, Region, World
         >>> from infgen.model.checkpoint import SHIPPED
@@ -257,12 +261,24 @@ class World(RenderingFacade, VersionedDocument):
         """
         from infgen.world.world_fields import resampling
 
-        edit = resampling(self, region, seed=seed, sizes=sizes, fields=fields, like=like)
+        shape = Shape(region.x, region.y, region.w, region.h, points, radius)
+        edit = resampling(self, shape, seed=seed, sizes=sizes, fields=fields, like=like)
         return self.replace(edits=(*self.edits, edit))
 
-    def without_edits_inside(self, region: "Region", fields: Sequence[FieldName] = FIELDS) -> Self:
-        """Return the world without the edits of ``fields`` that lie completely in ``region`` (px)."""
-        kept = (e for e in self.edits if not e.inside(region.x, region.y, region.w, region.h, fields))
+    def without_edits_inside(
+        self,
+        region: "Region",
+        fields: Sequence[FieldName] = FIELDS,
+        *,
+        points: str | None = None,
+        radius: int | None = None,
+    ) -> Self:
+        """Return the world without the edits of ``fields`` that lie completely in ``region`` (px).
+
+        ``points``, ``radius``: remove only those with this line.
+        """
+        shape = Shape(region.x, region.y, region.w, region.h, points, radius)
+        kept = (edit for edit in self.edits if not edit.inside(shape, fields))
         return self.replace(edits=tuple(kept))
 
     def without_last_edit(self) -> Self:

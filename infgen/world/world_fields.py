@@ -1,6 +1,7 @@
 """Compute the random fields of a world: the seed's values, then anchors, then edits. A value depends only on its position."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +13,7 @@ from infgen.geometry import Window, cell_px, lattice_period
 from infgen.world import fields as seeded
 from infgen.world.anchoring import PlacedAnchor, write_anchors
 from infgen.world.document import validate
-from infgen.world.edits import FIELDS, Edit, FieldName, redraw
+from infgen.world.edits import FIELDS, Edit, FieldName, Shape, redraw
 from infgen.world.overlaps import positions_in
 from infgen.world.surroundings import continued_latents
 from infgen.world.world import World
@@ -119,7 +120,7 @@ def _periods(world: World, level: int, levels: int) -> tuple[int | None, int | N
 
 def resampling(
     world: World,
-    region: "Region",
+    shape: Shape,
     *,
     seed: int,
     sizes: Sizes,
@@ -127,18 +128,27 @@ def resampling(
     like: "Region | None" = None,
 ) -> Edit:
     """Make the edit that ``World.resample`` appends. Parameters and errors as there."""
-    size = cell_px(sizes.world_levels)
-    if "local" in fields and 0 in cells_in(region, sizes.world_levels).shape:
-        raise WorldError(
-            f"region of {region.w} x {region.h} px at ({region.x}, {region.y}) holds no centre of a cell; centres lie on "
-            f"multiples of {size} px: give a region of {size} x {size} px or more, or only the field noise"
-        )
+    values = {**asdict(shape), "fields": tuple(fields), "seed": seed}
     if like is not None and "local" not in fields:
         raise WorldError("statistics of another region apply to local latents; add local to fields")
-    values = {"x": region.x, "y": region.y, "w": region.w, "h": region.h, "fields": tuple(fields), "seed": seed}
     if like is not None:
         values["mean"], values["std"] = local_statistics(world, cells_in(like, sizes.world_levels), sizes=sizes)
-    return validate(Edit, values, source="edit")
+    edit = validate(Edit, values, source="edit")
+    size = cell_px(sizes.world_levels)
+    if "local" in fields and not _has_cell(edit, size):
+        raise WorldError(
+            f"region of {shape.w} x {shape.h} px at ({shape.x}, {shape.y}) holds no centre of a cell; centres lie on "
+            f"multiples of {size} px: give a region of {size} x {size} px or more, or only the field noise"
+        )
+    return edit
+
+
+def _has_cell(edit: Edit, size: int) -> bool:
+    cells = edit.block(spacing=size)
+    if 0 in cells.shape:
+        return False
+    covered = edit.covered(cells, spacing=size)
+    return covered is None or bool(covered.any())
 
 
 def cells_in(region: "Region", levels: int) -> Window:

@@ -1,8 +1,8 @@
 """Define the request and response bodies of the API."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from infgen.inversion.arrangement import Scale
 from infgen.serve.jobs.board import Kind, State
@@ -11,6 +11,7 @@ from infgen.serve.worlds.files import Name
 from infgen.world.document import Document, Seed
 from infgen.world.edits import FIELDS, FieldName
 from infgen.world.layout import Px, Size
+from infgen.world.strokes import PointText, Radius
 from infgen.world.world import World
 
 EXAMPLE_WORLD: dict[str, Any] = {"schema": 2, "seed": 7}
@@ -114,6 +115,16 @@ class Resampling(Rectangle):
     """Any 64-bit integer; by default random. The world's last edit records it."""
     like: Rectangle | None = None
     """Match mean and standard deviation of the latents to this rectangle."""
+    points: PointText | None = None
+    """A line as "x y x y ..." in px: only positions within radius of it change."""
+    radius: Radius | None = None
+    """Distance from the line in px."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.points is None) != (self.radius is None):
+            raise ValueError("points and radius belong together; give both or none")
+        return self
 
 
 class Export(Rectangle):

@@ -91,7 +91,7 @@ def delete_world(canvas: CanvasDep, world_id: WorldId) -> None:
 
 @router.post("/{world_id}/resample", response_model=WorldRecord, responses=CHANGES)
 def resample_world(canvas: CanvasDep, world_id: WorldId, body: Resampling, if_match: IfMatch = None) -> Response:
-    """Resample a rectangle with another seed. Earlier resampling inside the rectangle is removed first.
+    """Resample a rectangle, or the part around a line, with another seed. Removes earlier resampling inside it first.
 
     Therefore equal requests give equal worlds, pixels and revisions, regardless of attempts in between.
     """
@@ -99,8 +99,9 @@ def resample_world(canvas: CanvasDep, world_id: WorldId, body: Resampling, if_ma
     region, like = region_of(body), None if body.like is None else region_of(body.like)
 
     def resample(old: World) -> World:
-        config, bare = canvas.studio.generator.config, old.without_edits_inside(region, body.fields)
-        return bare.resample(region, seed=seed, sizes=config, fields=body.fields, like=like)
+        config, line = canvas.studio.generator.config, {"points": body.points, "radius": body.radius}
+        bare = old.without_edits_inside(region, body.fields, **line)
+        return bare.resample(region, seed=seed, sizes=config, fields=body.fields, like=like, **line)
 
     return world_response(canvas.worlds.change(world_id, resample, expected=match(if_match)))
 

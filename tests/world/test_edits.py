@@ -347,3 +347,39 @@ def test_edits_hidden_by_later_ones_are_not_drawn(monkeypatch: pytest.MonkeyPatc
         Window(Span(0, 5), Span(0, 5)),
     )
     assert seeds == [0, 49]
+
+
+def test_an_edit_around_a_line_changes_only_positions_within_its_radius() -> None:
+    edit = {"x": -40, "y": -60, "w": 200, "h": 200, "seed": 9, "points": "0 0 96 48", "radius": 40}
+    world, bare, whole = (
+        World(seed=2, edits=edits, local_truncation=1.0)
+        for edits in ([edit], [], [{k: v for k, v in edit.items() if k not in ("points", "radius")}])
+    )
+    window = Window(Span(-20, 60), Span(-20, 60))
+    drawn, old, new = (
+        world_fields.noise(w, window, conv=5, levels=SIZES.world_levels)[0] for w in (world, bare, whole)
+    )
+    spacing = S >> 3
+    xs, ys = (spacing * np.arange(span.start, span.stop) for span in (window.x, window.y))
+    along = np.clip((xs[None] * 96 + ys[:, None] * 48) / (96**2 + 48**2), 0, 1)
+    near = (xs[None] - along * 96) ** 2 + (ys[:, None] - along * 48) ** 2 <= 40**2
+    boxed = (xs[None] >= -40) & (xs[None] < 160) & (ys[:, None] >= -60) & (ys[:, None] < 140)
+    assert near.any()
+    assert (boxed & ~near).any()
+    assert torch.equal(drawn, torch.where(torch.from_numpy(near & boxed), new, old))
+
+
+def test_an_edit_around_a_line_replaces_only_earlier_ones_of_the_same_shape() -> None:
+    region, line = Region(0, 0, 4 * S, 4 * S), {"points": f"{S} {S} {2 * S} {S}", "radius": S}
+    world = World(seed=2).resample(region, seed=1, sizes=SIZES).resample(region, seed=2, sizes=SIZES, **line)
+    assert World.from_json(world.to_json()) == world
+    assert world.to_dict()["schema"] == 3
+    assert [edit.seed for edit in world.without_edits_inside(region, **line).edits] == [1]
+    assert world.without_edits_inside(region).edits == ()
+
+
+def test_an_edit_around_a_line_without_a_cell_is_refused() -> None:
+    with pytest.raises(WorldError, match="holds no centre of a cell"):
+        World(seed=2).resample(Region(0, 0, S, S), seed=1, sizes=SIZES, points=f"{S // 2} {S // 2}", radius=2)
+    with pytest.raises(WorldError, match="points and radius belong together"):
+        World(seed=2).resample(Region(0, 0, S, S), seed=1, sizes=SIZES, points="0 0")

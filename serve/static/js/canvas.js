@@ -86,8 +86,12 @@ export class Canvas extends EventTarget {
     const { first } = this;
     this.first = null;
     this.#wanted = world;
-    if (!first) this.#show(world);
-    else void first(world).finally(() => this.#wanted === world && this.#show(world));
+    if (!first) {
+      this.#show(world);
+      return;
+    }
+    this.element.setAttribute("aria-busy", "true"); // until the tiles, which begin later
+    void first(world).finally(() => this.#wanted === world && this.#show(world));
   }
 
   /** @param {{id: string, revision: string}} world */

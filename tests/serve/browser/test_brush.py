@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.cli.conftest import Call, call
 from tests.serve.browser.conftest import Open
@@ -16,8 +15,7 @@ LINE = ((700, 160), (1000, 300))  # px of the window, beside the panel
 
 
 def take(page: Visit, *, seed: int = 3, size: int = 80, hardness: int = 50) -> None:
-    """Choose the brush and a style."""
-    page.panel("styles")
+    """Choose the brush and a style in the open panel."""
     page.page.click("label:has(#tool-paint)")
     page.page.fill("#brush-size", str(size))
     page.page.fill("#brush-hardness", str(hardness))
@@ -31,6 +29,7 @@ def strokes(page: Visit) -> list[dict]:
 def test_a_stroke_is_part_of_the_world_and_undo_takes_it_back(visit: Open) -> None:
     page = visit()
     before = page.picture()
+    page.panel("styles")
     take(page, size=80, hardness=75)
     page.drag(*LINE)
     page.settle()
@@ -43,6 +42,7 @@ def test_a_stroke_is_part_of_the_world_and_undo_takes_it_back(visit: Open) -> No
 
 def test_a_coarse_picture_of_the_stroke_comes_before_all_sharp_tiles(visit: Open) -> None:
     page = visit()
+    page.panel("styles")
     take(page)
     page.requests.clear()
     page.drag(*LINE)
@@ -65,7 +65,7 @@ def test_the_eraser_removes_a_stroke_and_not_the_pins(visit: Open) -> None:
     page.page.fill("#brush-size", "200")
     page.drag(*LINE)
     page.settle()
-    assert np.array_equal(page.picture(), before)
+    assert np.abs(page.picture().astype(int) - before).mean() < 0.05  # drawn in other windows, then WebP
     assert centres(page) == pins
     assert [stroke.get("style") for stroke in strokes(page)] == ["style 3", None]
 
@@ -86,6 +86,7 @@ def test_strokes_stay_when_the_last_pin_goes(visit: Open) -> None:
 
 def test_enter_paints_in_the_middle_of_the_view_without_a_pointer(visit: Open) -> None:
     page = visit()
+    page.panel("styles")
     take(page, size=64)
     page.page.focus("#canvas")
     page.page.keyboard.press("Enter")
@@ -93,11 +94,10 @@ def test_enter_paints_in_the_middle_of_the_view_without_a_pointer(visit: Open) -
     assert [(stroke["points"], stroke["radius"]) for stroke in strokes(page)] == [("212 0", 32)]
 
 
-@pytest.mark.parametrize("zoom", [-1])
 def test_the_export_of_a_painted_world_equals_the_render_of_the_downloaded_one(
-    visit: Open, call: Call, scaled_model: Path, tmp_path: Path, zoom: int
+    visit: Open, call: Call, scaled_model: Path, tmp_path: Path
 ) -> None:
-    page = visit(f"seed=7&x=0&y=0&z={zoom}")
+    page = visit()
     page.panel("styles")
     carry(page, 5, 1100, 340)
     take(page)
