@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, mod
 from infgen.inversion.arrangement import Scale
 from infgen.serve.jobs.board import Kind, State
 from infgen.serve.jobs.exports import Format
-from infgen.serve.worlds.files import Name
+from infgen.serve.worlds.files import MAX_FAVOURITES, Favourite, Name
 from infgen.world.document import Document, Seed
 from infgen.world.edits import FIELDS, FieldName
 from infgen.world.layout import Px, Size
@@ -127,6 +127,17 @@ class Resampling(Rectangle):
         return self
 
 
+class WorldSettings(Document):
+    """Values of a world that no pixel depends on. Absent ones stay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Blue hills", "favourites": [{"seed": 7}]}]})
+
+    name: Annotated[Name, AfterValidator(_one_line)] | None = None
+    """Display name, without control characters."""
+    favourites: Annotated[tuple[Favourite, ...] | None, Field(max_length=MAX_FAVOURITES)] = None
+    """All favourite styles."""
+
+
 class Export(Rectangle):
     """A rectangle to export to a picture file."""
 
@@ -187,6 +198,17 @@ class WorldRecord(WorldEntry):
     """Whether there is an older revision."""
     can_redo: bool
     """Whether there is an undone revision."""
+    favourites: list[dict[str, Any]] = []
+    """Favourite styles: seed, and name if it has one."""
+
+
+class RevisionEntry(Answer):
+    """A revision in the history of a world."""
+
+    revision: str
+    """The revision, as used in addresses of tiles."""
+    current: bool
+    """Whether the world shows it."""
 
 
 class Place(Answer):

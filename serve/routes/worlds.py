@@ -34,6 +34,7 @@ def world_response(record: Record, status: int = 200) -> Response:
         world=record.world.to_dict(),
         can_undo=record.can_undo,
         can_redo=record.can_redo,
+        favourites=[favourite.model_dump(exclude_none=True) for favourite in record.history.favourites],
     )
     headers = {"ETag": f'"{record.revision}"'}
     return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")

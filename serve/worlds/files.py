@@ -22,7 +22,7 @@ from pydantic import FailFast, Field
 from infgen.atomic import TEMPORARY_PREFIX, write_atomically
 from infgen.errors import InfgenError
 from infgen.world.anchoring import file_sha256
-from infgen.world.document import VersionedDocument
+from infgen.world.document import Document, Seed, VersionedDocument
 from infgen.world.world import World
 
 logger = logging.getLogger(__name__)
@@ -34,9 +34,19 @@ PHOTOGRAPH = "photo"  # names of photographs and their latents begin with it
 _HASH_IN_NAME = 8  # digits
 _SUFFIX = re.compile(r"\.(?!json$)[a-z0-9]{1,5}")
 _HASH_CHARS = 32
+MAX_FAVOURITES = 256
 
 Hash = Annotated[str, Field(pattern=f"^[0-9a-f]{{{_HASH_CHARS}}}$")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Favourite(Document):
+    """A style that a person keeps with a world."""
+
+    seed: Seed
+    """Seed of the style."""
+    name: Name | None = None
+    """The person's name for it."""
 
 
 class History(VersionedDocument):
@@ -54,6 +64,8 @@ class History(VersionedDocument):
     """Hashes of the world documents, oldest first."""
     at: Annotated[int, Field(ge=0)]
     """Index of the current revision."""
+    favourites: Annotated[tuple[Favourite, ...], FailFast(), Field(max_length=MAX_FAVOURITES)] = ()
+    """Favourite styles."""
 
     @property
     def current(self) -> str:

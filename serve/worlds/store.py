@@ -40,6 +40,7 @@ from infgen.world.anchors import AnchoredLatents
 from infgen.world.world import World
 
 KEPT_DOCUMENTS = 64
+NAME_CHARS = 100
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,25 @@ class WorldStore:
                 os.replace(self._folder / id, going)
             del self._histories[id], self._sizes[id]
         shutil.rmtree(going, ignore_errors=True)
+
+    def describe(self, id: str, **values: object) -> Record:
+        """Replace values of the history that no pixel depends on: name and favourites. Raises NotFoundError."""
+        with self._lock:
+            record = self.get(id)
+            return self._show(record, replace_history(record.history, **values))
+
+    def duplicate(self, id: str) -> Record:
+        """Create a world with the current document and photographs of ``id``. Raises LimitError if there are too many."""
+        with self._lock:
+            record = self.get(id)
+            copy = self.create(record.world, name=f"{record.history.name} copy"[:NAME_CHARS])
+            return self.describe(copy.id, favourites=record.history.favourites)
+
+    def revisions(self, id: str) -> list[tuple[str, bool]]:
+        """List (revision, whether it is the current one), oldest first. Raises NotFoundError for an unknown id."""
+        with self._lock:
+            history = self._history(id)
+            return [(self._revision(content), i == history.at) for i, content in enumerate(history.revisions)]
 
     def folder(self, id: str) -> Path:
         """Return the folder of a world. Raises NotFoundError for an unknown id."""

@@ -161,6 +161,36 @@ def test_a_world_takes_no_photograph_that_it_does_not_have(client: Client) -> No
     assert (answer.status_code, "has no photograph" in answer.json()["error"]) == (400, True)
 
 
+def test_a_renamed_world_keeps_its_revision_and_its_favourites(client: Client) -> None:
+    record = client.new_world(seed=7)
+    path = f"/worlds/{record['id']}"
+    kept = [{"seed": 2**63, "name": "Fog"}, {"seed": 4}]
+    assert client.ask("PATCH", path, json={"favourites": kept}).status_code == 200
+    renamed = client.ask("PATCH", path, json={"name": "Blue hills"}).json()
+    assert (renamed["name"], renamed["favourites"]) == ("Blue hills", kept)
+    assert renamed["revision"] == record["revision"]
+    assert client.ask("PATCH", path, json={"name": "a\nb"}).status_code == 422
+
+
+def test_a_duplicate_has_the_document_without_the_history(client: Client) -> None:
+    record = client.new_world(seed=7)
+    client.ask("PATCH", f"/worlds/{record['id']}", json={"favourites": [{"seed": 4}]})
+    copy = client.post(f"/worlds/{record['id']}/duplicate").json()
+    assert copy["id"] != record["id"]
+    assert (copy["world"], copy["revision"], copy["can_undo"]) == (record["world"], record["revision"], False)
+    assert copy["favourites"] == [{"seed": 4}]
+
+
+def test_revisions_are_listed_with_the_current_one(client: Client) -> None:
+    record = client.new_world(seed=7)
+    changed = client.ask("PUT", f"/worlds/{record['id']}", json={"world": {"seed": 8}}, headers=if_match(record)).json()
+    client.post(f"/worlds/{record['id']}/undo", headers=if_match(changed))
+    assert client.get(f"/worlds/{record['id']}/revisions").json() == [
+        {"revision": record["revision"], "current": True},
+        {"revision": changed["revision"], "current": False},
+    ]
+
+
 def test_invalid_json_is_refused_in_one_line(client: Client) -> None:
     headers = {"Content-Type": "application/json"}
     for content, status in ((b"{" * 100, 422), (b"{" * 100_000, 413)):  # counted before it is parsed

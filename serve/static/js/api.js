@@ -14,7 +14,8 @@ import { parse, stringify } from "./json.js";
 /** @typedef {{centres?: Centre[], painting?: object, strokes?: Stroke[]}} Places where styles lie; strokes lie on top */
 /** @typedef {Places & {schema: 1, styles: Style[], transition: number}} Layout */
 /** @typedef {{seed: Seed, style?: Source, layout?: Layout, edits?: (Rect & {seed: Seed})[]}} World */
-/** @typedef {Rect & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
+/** @typedef {{points: string, radius: number}} Line positions within `radius` of "x y x y ..." */
+/** @typedef {Rect & Partial<Line> & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
 /** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */
 /** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} WorldRecord */
 /**
@@ -28,6 +29,7 @@ import { parse, stringify } from "./json.js";
  */
 /**
  * @typedef {object} Info
+ * @property {number} [cell_px] side of a cell in px
  * @property {{name: string, sha256: string}} model
  * @property {Zoom} zoom
  * @property {Object<string, number>} limits

@@ -29,7 +29,7 @@ async function start() {
   const picker = new RectanglePicker(canvas);
   const brush = new Brush(session, canvas, info);
   const pins = startPalette(session, canvas, info, brush);
-  const resampling = startResampling(session, canvas, picker);
+  const resampling = startResampling(session, canvas, picker, info);
   startExporting(session, canvas, picker, info);
   startPhotographs(session, canvas);
   const panels = startPanels((open) => {

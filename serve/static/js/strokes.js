@@ -59,8 +59,15 @@ export function withStroke(world, { points, radius, hardness, style }) {
   if (!style && !strokes.length) return world;
   const ground = world.layout ?? { schema: 1, transition: 129, styles: [ownStyle(world)] };
   const { layout, name } = style ? styled(ground, style) : { layout: ground, name: undefined };
-  const line = points.map(({ x, y }) => `${Math.round(x)} ${Math.round(y)}`).join(" ");
   /** @type {Stroke} */
-  const stroke = { points: line, radius: Math.round(radius), hardness, ...(name === undefined ? {} : { style: name }) };
+  const stroke = { points: lineText(points), radius, hardness, ...(name === undefined ? {} : { style: name }) };
   return withLayout(world, { ...layout, strokes: [...strokes, stroke] });
+}
+
+/**
+ * Write a line as in documents.
+ * @param {Point[]} points whole px
+ */
+export function lineText(points) {
+  return points.map(({ x, y }) => `${x} ${y}`).join(" ");
 }

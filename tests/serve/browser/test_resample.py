@@ -80,10 +80,10 @@ def test_the_keys_for_undo_and_redo_work(visit: Open) -> None:
 def test_a_seed_of_the_history_gives_its_pixels_again(visit: Open) -> None:
     page = start(visit)
     redraw(page)
-    first, seed = page.picture(), page.page.inner_text(".chip")
+    first, seed = page.picture(), page.page.get_attribute(".chip", "aria-label")
     redraw(page)
     assert not np.array_equal(page.picture(), first)
-    page.page.click(f".chip:has-text('{seed}')")
+    page.page.click(f".chip[aria-label='{seed}']")
     assert np.array_equal(page.settle().picture(), first)
 
 
@@ -173,10 +173,32 @@ def test_a_seed_of_the_history_keeps_the_look_it_was_drawn_with(visit: Open) -> 
     page = like(visit)
     page.page.click("#like-region [data-action=view]")
     redraw(page)
-    first, seed = page.picture(), page.page.inner_text(".chip")
+    first, seed = page.picture(), page.page.get_attribute(".chip", "aria-label")
     page.page.uncheck("#resample-like")
     redraw(page)
-    page.page.click(f".chip:has-text('{seed}')")
+    page.page.click(f".chip[aria-label='{seed}']")
     assert np.array_equal(page.settle().picture(), first)
     (edit,) = page.record["world"]["edits"]
     assert "mean" in edit
+
+
+def test_a_painted_part_changes_inside_its_halo_only_and_compares_with_before(visit: Open) -> None:
+    page = visit()
+    page.panel("resample")
+    page.page.check("#resample-paint")
+    page.page.fill("#resample-size", "120")
+    page.drag((800, 200), (900, 240))
+    page.page.wait_for_selector("path.halo")
+    before, tile = page.picture(), page.fetch_tile(0, 20, 0, "png")
+    redraw(page)
+    (edit,) = page.record["world"]["edits"]
+    assert (edit["points"], edit["radius"]) == ("160 -40 260 0", 60)
+    assert (edit["x"], edit["y"], edit["w"], edit["h"]) == (100, -100, 220, 160)
+    changed = page.picture()
+    assert (changed != before).any()
+    assert np.array_equal(page.fetch_tile(0, 20, 0, "png"), tile)
+    page.page.wait_for_selector(".version canvas")
+    page.page.keyboard.down("b")
+    assert np.array_equal(page.settle().picture(), before)
+    page.page.keyboard.up("b")
+    assert np.array_equal(page.settle().picture(), changed)

@@ -20,8 +20,9 @@ DESKTOP = (1280, 480)  # low: every tile takes its time
 PHONE = (390, 844)
 PATIENCE_MS = 60_000
 # Not a style sheet: the page takes none from elsewhere.
-_BARE = """visibility => document.querySelectorAll(".bar, .tools, .panel, .toasts, .leaflet-marker-pane, .leaflet-overlay-pane")
-  .forEach(element => { element.style.visibility = visibility; })"""
+_BARE = """visibility => document.querySelectorAll(
+  ".bar, .tools, .panel, .toasts, .leaflet-marker-pane, .leaflet-overlay-pane, .brush-ring"
+  ).forEach(element => { element.style.visibility = visibility; })"""
 
 Picture = npt.NDArray[np.uint8]
 
