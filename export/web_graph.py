@@ -207,7 +207,7 @@ class _Builder:
         bias = self.weight(f"texture.to_rgbs.{level}.bias")
         if not self.mixed:
             return self.op("Conv", x, self.op("Mul", weight, self.shape(scales, [1, -1, 1, 1])), bias)
-        return self.op("Conv", self._scaled(x, scales, self.crop(weights, 1)), weight, bias)
+        return self.op("Conv", self._scale_input(x, scales, self.crop(weights, 1)), weight, bias)
 
     def _double(self, x: str) -> str:
         """Upsample RGB: crop 1, bilinear at exact half steps."""
@@ -224,7 +224,7 @@ class _Builder:
         mode = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
         return self.op("Resize", x, "", "", sizes, **mode)
 
-    def _scaled(self, x: str, scales: str, weights: str) -> str:
+    def _scale_input(self, x: str, scales: str, weights: str) -> str:
         """Multiply ``x`` (B, I, H, W) by ``scales`` (K, I) mixed by ``weights`` (B, K, H, W): a 1x1 convolution of weights."""
         mixed = self.op("Conv", weights, self.op("Unsqueeze", self.op("Transpose", scales, perm=[1, 0]), self._axes()))
         return self.op("Mul", x, mixed)
@@ -246,7 +246,7 @@ class _Builder:
         weight = self.op("Div", self.op("Mul", weight, self.constant(GAIN)), demodulation)
         if not conv.up:
             return self.op("Conv", x, weight, bias)
-        return self._blur(self._transposed(x, weight, inputs, outputs), outputs, bias)
+        return self._blur(self._upsample(x, weight, inputs, outputs), outputs, bias)
 
     def _convolve_mixed(self, conv: "_Conv", x: str, scales: str, weight: str, bias: str, weights: str) -> str:
         inputs, outputs = self._channels(conv)
@@ -259,11 +259,11 @@ class _Builder:
         terms = self.op("Conv", self.op("Mul", one, two), self.op("Unsqueeze", energy, self._axes()))
         factors = self.op("Sqrt", self.op("Add", terms, self.constant(EPS)))
         factors = self.op("Div", self.constant(GAIN), factors)
-        x = self._scaled(x, scales, weights)
+        x = self._scale_input(x, scales, weights)
         if not conv.up:
             y = self.op("Mul", self.op("Conv", x, weight), factors)
             return self.op("Add", y, self.shape(bias, [1, -1, 1, 1]))
-        y = self.op("Mul", self._transposed(x, weight, inputs, outputs), self._between(factors))
+        y = self.op("Mul", self._upsample(x, weight, inputs, outputs), self._between(factors))
         return self._blur(y, outputs, bias)
 
     def _channels(self, conv: "_Conv") -> tuple[int, int]:
@@ -273,7 +273,7 @@ class _Builder:
         i = int(conv.name.split(".")[2])
         return (config.local_channels, *config.texture_channels)[i], config.texture_channels[i]
 
-    def _transposed(self, x: str, weight: str, inputs: int, outputs: int) -> str:
+    def _upsample(self, x: str, weight: str, inputs: int, outputs: int) -> str:
         """(B, I, n, m) -> (B, O, 2n-1, 2m-1): a transposed convolution of stride 2, cropped by one."""
         return self.op(
             "ConvTranspose",

@@ -49,7 +49,7 @@ async function start() {
 }
 
 /** @param {Model} model */
-const sizesOf = (model) => ({ cellPx: 2 ** model.levels });
+const sizesOf = ({ levels, coordinates }) => ({ cellPx: 2 ** levels, coordinates });
 
 /** @param {number} distance among the last ones */
 const last = (distance = 0) => /** @type {() => [number, number]} */ (() => [LAST, distance]);

@@ -1,6 +1,7 @@
 /** World documents, completed by the defaults of `infgen/world/world.py`, and checked for what a browser can render. */
 
 /** @typedef {import("../api.js").Seed} Seed */
+/** @typedef {{cellPx: number, coordinates: import("./coordinates.js").System}} Sizes what a model asks of a document */
 /** @typedef {import("../api.js").Layout & {strokes?: import("./strokes.js").Stroke[]}} Layout */
 /**
  * @typedef {object} CompleteWorld
@@ -16,24 +17,26 @@
  * @property {import("./fields.js").Edit[]} [edits]
  */
 
+const SCHEMA = 3;
 const DEFAULTS = { seed: 0, style: {}, truncation: 0.7, local_truncation: 0.5, noise: 1 };
-const NOT_TRUNCATED = { truncation: 1, local_truncation: 1 }; // the defaults of schema 1
+const NOT_TRUNCATED = { truncation: 1, local_truncation: 1 }; // the defaults of schema 1, and of lands from above
 const NAMES = new Set([...Object.keys(DEFAULTS), "layout", "period", "period_y", "edits", "anchors"]);
 
 /**
  * Complete a document.
  * @param {any} document
- * @param {{cellPx: number}} model
+ * @param {Sizes} model
  * @returns {CompleteWorld} throws an Error with one line for a document that this page cannot render
  */
-export function complete(document, { cellPx }) {
+export function complete(document, { cellPx, coordinates }) {
   if (typeof document !== "object" || document === null) throw new Error("This is no world file.");
   if (document.anchors?.length) {
     throw new Error("This world has photographs, which need a server: open it with infgen serve or infgen render.");
   }
-  const { $schema: _, schema = 2, ...entries } = document;
+  const { $schema: _, schema = SCHEMA, ...entries } = document;
   checkNames(entries, schema);
-  const world = { ...DEFAULTS, ...(schema === 1 ? NOT_TRUNCATED : {}), ...entries, schema: 2 };
+  const truncated = schema !== 1 && coordinates === "scenery";
+  const world = { ...DEFAULTS, ...(truncated ? {} : NOT_TRUNCATED), ...entries, schema: SCHEMA };
   checkValues(world, cellPx);
   return world;
 }
@@ -44,7 +47,7 @@ export function complete(document, { cellPx }) {
  */
 function checkNames(entries, schema) {
   const unknown = Object.keys(entries).find((name) => !NAMES.has(name));
-  if (unknown === undefined && (schema === 1 || schema === 2)) return;
+  if (unknown === undefined && Number.isInteger(schema) && 1 <= Number(schema) && Number(schema) <= SCHEMA) return;
   throw new Error(`This is no world file, or one of a newer infgen: ${unknown ?? `schema ${schema}`} is unknown here.`);
 }
 

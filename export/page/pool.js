@@ -136,12 +136,13 @@ export async function openPool(model, base) {
   return pool;
 }
 
-/** Whether WebGPU has an adapter, and WebAssembly can wait for it: the runtime needs both. */
+/** Whether there is a GPU, and WebAssembly can wait for it: the runtime needs both. */
 async function hasGpu() {
   const { gpu } = /** @type {any} */ (navigator);
   if (!gpu || !("Suspending" in WebAssembly)) return false;
   try {
-    return (await gpu.requestAdapter()) !== null;
+    const adapter = await gpu.requestAdapter();
+    return adapter !== null && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter); // rendered by the CPU
   } catch {
     return false;
   }

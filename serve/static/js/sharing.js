@@ -6,7 +6,7 @@ const MOST_CHARACTERS = 16_000; // chat programs and browsers shorten longer lin
 
 // What a document of a new world holds. A link with the seed alone makes the same world.
 /** @type {Record<string, unknown>} */
-const DEFAULTS = { schema: 2, style: {}, truncation: 0.7, local_truncation: 0.5, noise: 1 };
+const DEFAULTS = { style: {}, truncation: 0.7, local_truncation: 0.5, noise: 1 };
 
 /**
  * Pack a document: JSON, deflated, in base64 for addresses.
@@ -27,7 +27,7 @@ export async function pack(world) {
  * @param {unknown} value
  */
 function isDefault(name, value) {
-  return name === "seed" || (name in DEFAULTS && stringify(DEFAULTS[name]) === stringify(value));
+  return name === "seed" || name === "schema" || (name in DEFAULTS && stringify(DEFAULTS[name]) === stringify(value));
 }
 
 /**

@@ -133,13 +133,13 @@ def test_coordinates_are_those_of_python(computed: dict[str, Any]) -> None:
 
 def test_weights_of_styles_and_strokes_are_those_of_python(computed: dict[str, Any]) -> None:
     for found, expected in zip(computed["mixes"], vectors()["mixes"], strict=True):
-        structure, texture = thinned(found, expected["cells"], expected["numbers"])
+        structure, texture = thin(found, expected["cells"], expected["numbers"])
         np.testing.assert_allclose(structure, expected["structure"], **CLOSE)
         for plane, wanted in zip(texture, expected["texture"], strict=True):
             np.testing.assert_allclose(plane, wanted, **CLOSE)
 
 
-def thinned(found: dict[str, Any], cells: list[list[int]], numbers: list[int]) -> tuple[Any, list[Any]]:
+def thin(found: dict[str, Any], cells: list[list[int]], numbers: list[int]) -> tuple[Any, list[Any]]:
     """The positions of the maps that the vectors hold, for the styles ``numbers``: JavaScript keeps styles without weight."""
     (_, columns), (_, rows) = cells
     kept = [found["numbers"].index(number) for number in numbers]
@@ -189,7 +189,7 @@ def visit(site: str, context: "BrowserContext") -> Iterator[Open]:
     assert (complaints, outside) == ([], [])
 
 
-def exported(page: Visit, document: dict[str, Any], rect: dict[str, int]) -> Picture:
+def export_picture(page: Visit, document: dict[str, Any], rect: dict[str, int]) -> Picture:
     """The pixels of a rectangle of a world as the page exports it."""
     return decode(base64.b64decode(page.page.evaluate(_EXPORT, [document, rect])))
 
@@ -207,7 +207,7 @@ def document_of(x: int, y: int, *, styles: int) -> dict[str, Any]:
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (FAR - 512, 512 - FAR)])
 def test_a_window_has_the_pixels_of_infgen_render(x: int, y: int, styles: int, visit: Open, scaled_model: Path) -> None:
     document = document_of(x + 256, y + 256, styles=styles)
-    found = exported(visit(), document, {"x": x, "y": y, "w": 512, "h": 512})
+    found = export_picture(visit(), document, {"x": x, "y": y, "w": 512, "h": 512})
     expected = World.from_json(json.dumps(document)).render(x, y, 512, 512, model=scaled_model)
     difference = np.abs(found.astype(int) - expected)
     assert np.quantile(difference, 0.999) <= 2
@@ -217,8 +217,8 @@ def test_a_window_has_the_pixels_of_infgen_render(x: int, y: int, styles: int, v
 def test_an_exported_rectangle_is_cut_from_the_same_picture_over_bands(visit: Open) -> None:
     page = visit()
     document = {"schema": 2, "seed": 7}
-    whole = exported(page, document, {"x": -700, "y": -600, "w": 1100, "h": 1200})
-    part = exported(page, document, {"x": -200, "y": -130, "w": 96, "h": 80})
+    whole = export_picture(page, document, {"x": -700, "y": -600, "w": 1100, "h": 1200})
+    part = export_picture(page, document, {"x": -200, "y": -130, "w": 96, "h": 80})
     difference = np.abs(whole[470:550, 500:596].astype(int) - part)
     assert np.quantile(difference, 0.999) <= 1
 
@@ -274,7 +274,7 @@ def test_a_redrawn_rectangle_is_that_of_infgen_render(visit: Open, scaled_model:
     rect = {"x": -64, "y": -64, "w": 128, "h": 128}
     expected = World.from_json(json.dumps(document)).render(-64, -64, 128, 128, model=scaled_model)
     assert len(document["edits"]) == 1
-    assert np.quantile(np.abs(exported(page, document, rect).astype(int) - expected), 0.999) <= 2
+    assert np.quantile(np.abs(export_picture(page, document, rect).astype(int) - expected), 0.999) <= 2
 
 
 def test_worlds_outlive_the_page(visit: Open) -> None:
