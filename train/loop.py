@@ -21,6 +21,7 @@ from infgen.train.processes import Processes, join_processes
 from infgen.train.step import Stepper
 from infgen.train.stopping import StopRequest, stop_requests
 from infgen.train.tensorboard import TensorBoardWriter
+from infgen.train.trackers import Tracker, TrackerName
 
 PRECISIONS = tuple(DTYPES)
 SAVED_OPTIONS = ("checkpoint_every", "sample_every", "judge_every", "precision", "tensorboard")  # of Schedule
@@ -47,6 +48,7 @@ class Schedule:
     precision: str = "fp32"
     threads: int | None = None  # CPU threads; None: PyTorch's default
     tensorboard: bool = False
+    trackers: tuple[TrackerName, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("steps", "checkpoint_every", "sample_every", "judge_every"):
@@ -159,14 +161,17 @@ class _RunWriter:
         self._trainer, self._folder = trainer, folder
         self._stack = ExitStack()
         self._log: Log
-        self._tensorboard: TensorBoardWriter | None = None
+        self._writers: list[TensorBoardWriter | Tracker] = []  # of curves and sheets, next to the log
 
     def __enter__(self) -> "_RunWriter":
         step = self._trainer.state.step
         with ExitStack() as stack:
             if self._trainer.schedule.tensorboard:
-                self._tensorboard = TensorBoardWriter(self._folder.tensorboard, from_step=step)
-                stack.callback(self._tensorboard.close)
+                self._writers.append(TensorBoardWriter(self._folder.tensorboard, from_step=step))
+            settings = self._trainer.recipe.to_dict()
+            self._writers += [Tracker(name, settings) for name in self._trainer.schedule.trackers]
+            for writer in self._writers:
+                stack.callback(writer.close)
             self._log = stack.enter_context(self._folder.log(from_step=step))
             self._stack = stack.pop_all()
         return self
@@ -179,8 +184,9 @@ class _RunWriter:
         step, schedule = self._trainer.state.step, self._trainer.schedule
         measured = self._measure() if self._trainer.judge and (last or step % schedule.judge_every == 0) else {}
         self._log.write({"step": step, **terms, **measured})
-        if self._tensorboard is not None and (last or measured or step % TENSORBOARD_EVERY == 0):
-            self._tensorboard.add_scalars(step, {**terms, **measured})
+        if last or measured or step % TENSORBOARD_EVERY == 0:
+            for writer in self._writers:
+                writer.add_scalars(step, {**terms, **measured})
         if last or step % schedule.sample_every == 0:
             self._write_sheet()
         if last or step % schedule.checkpoint_every == 0:
@@ -203,5 +209,5 @@ class _RunWriter:
         state, dtype = self._trainer.state, DTYPES[self._trainer.schedule.precision]
         sheet = sample_sheet.draw_sheet(state.ema, dtype=dtype)
         sample_sheet.save_png(sheet, self._folder.samples / f"{state.step:07d}.png")
-        if self._tensorboard is not None:
-            self._tensorboard.add_sheet(state.step, sheet)
+        for writer in self._writers:
+            writer.add_sheet(state.step, sheet)

@@ -52,7 +52,9 @@ class Defaults:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """A value, and the file and entry where it stands."""
+
     value: Any
     place: str
 
@@ -62,16 +64,21 @@ def find_defaults(command: str, options: Sequence[click.Option]) -> Defaults:
 
     Raises InputError for unknown entries, wrong types, and an entry with two values.
     """
-    known = {_key(long_name(option)): option for option in options if _can_have_default(option)}
+    known = known_options(options)
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
     for key, entry in _read_entries(command, known).items():
         option = known[key]
-        _check_type(option, entry)
+        check_type(option, entry)
         assert option.name is not None
         values[option.name] = entry.value
         places[long_name(option)] = entry.place
     return Defaults(command, values, places)
+
+
+def known_options(options: Sequence[click.Option]) -> dict[str, click.Option]:
+    """Return the options that a file can set, by the name of their entry."""
+    return {_key(long_name(option)): option for option in options if _can_have_default(option)}
 
 
 def long_name(option: click.Parameter) -> str:
@@ -93,8 +100,8 @@ def _can_have_default(option: click.Option) -> bool:
     return option.expose_value and not (option.is_flag and not option.is_bool_flag)
 
 
-def _read_entries(command: str, known: Mapping[str, click.Option]) -> dict[str, _Entry]:
-    found: dict[str, _Entry] = {}
+def _read_entries(command: str, known: Mapping[str, click.Option]) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
     for path, document in _find_documents():
         for key, entry in _entries_of(command, known, path, document).items():
             other = found.setdefault(key, entry)
@@ -132,23 +139,23 @@ def _load(path: Path) -> Mapping[str, Any] | None:
 
 def _entries_of(
     command: str, known: Mapping[str, click.Option], path: Path, document: Mapping[str, Any]
-) -> dict[str, _Entry]:
+) -> dict[str, Entry]:
     """Return the entries of one file for ``command``: the shared ones, replaced by those of its table."""
     prefix = "tool.infgen." if path.name == _PROJECT_FILE else ""
     for key, value in document.items():
         if isinstance(value, Mapping) and key not in COMMANDS:
-            raise InputError(f"{path}: {_unknown(f'[{prefix}{key}]', key, COMMANDS)}")
+            raise InputError(f"{path}: {unknown_entry(f'[{prefix}{key}]', key, COMMANDS)}")
         if not isinstance(value, Mapping) and _key(key) not in SHARED:
-            raise InputError(f"{path}: {_unknown(repr(key), key, SHARED)}, or a table such as [{prefix}render]")
+            raise InputError(f"{path}: {unknown_entry(repr(key), key, SHARED)}, or a table such as [{prefix}render]")
     shared = {_key(key): value for key, value in document.items() if not isinstance(value, Mapping)}
     found = {
-        key: _Entry(value, f"{path}, {key}") for key, value in shared.items() if key in known and _is_shared(known[key])
+        key: Entry(value, f"{path}, {key}") for key, value in shared.items() if key in known and _is_shared(known[key])
     }
     for name, table in _tables(command, document):
         for key, value in table.items():
             if _key(key) not in known:
-                raise InputError(f"{path}, [{prefix}{name}]: {_unknown(repr(key), key, known)}")
-            found[_key(key)] = _Entry(value, f"{path}, [{prefix}{name}] {key}")
+                raise InputError(f"{path}, [{prefix}{name}]: {unknown_entry(repr(key), key, known)}")
+            found[_key(key)] = Entry(value, f"{path}, [{prefix}{name}] {key}")
     return found
 
 
@@ -161,12 +168,13 @@ def _tables(command: str, document: Mapping[str, Any]) -> Iterator[tuple[str, Ma
         yield command.replace(" ", "."), {key: value for key, value in table.items() if not isinstance(value, Mapping)}
 
 
-def _unknown(shown: str, key: str, allowed: Mapping[str, Any] | Sequence[str]) -> str:
+def unknown_entry(shown: str, key: str, allowed: Mapping[str, Any] | Sequence[str]) -> str:
+    """Describe an unknown entry, with the nearest known one."""
     near = difflib.get_close_matches(_key(key), list(allowed), n=1)
     return f"unknown entry {shown}; " + (f"did you mean {near[0]}?" if near else f"allowed are {', '.join(allowed)}")
 
 
-def _check_type(option: click.Option, entry: _Entry) -> None:
+def check_type(option: click.Option, entry: Entry) -> None:
     """Raise InputError for a value of another type than the option's; click would convert some of them."""
     values = entry.value if option.multiple or option.nargs != 1 else [entry.value]
     if not isinstance(values, list):

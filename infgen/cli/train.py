@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from infgen.cli.command import Command
 from infgen.cli.options import MODELS_HELP, device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
+from infgen.cli.run_config import read_config, run_config
 from infgen.cli.seeds import SEED
 from infgen.inputs import check_outputs
 from infgen.model.config import CoordinateSystem
@@ -20,6 +21,7 @@ from infgen.train.judge import METRICS, make_judge_factory
 from infgen.train.loop import PRECISIONS, Schedule, StopReason, Trainer
 from infgen.train.presets import ABLATIONS, RECIPES, DiscriminatorKind, ablate, find_recipe
 from infgen.train.resuming import read_saved
+from infgen.train.trackers import TRACKERS, TrackerName
 
 LEAST_PHOTOGRAPHS = 16  # of a run that was started without DATA
 STOP_MESSAGES = {
@@ -58,10 +60,20 @@ def _go_on(trainer: Trainer) -> str:
     examples=[
         ("A small model of your photographs", "train photos/ --preset scenery-101-small -o runs/mine --hours 3"),
         ("Continue the run", "train photos/ -o runs/mine --resume"),
+        ("The recipe of another run", "train photos/ --config runs/mine/recipe.json -o runs/again"),
+        ("Options of a file", "train --config run.yaml"),
     ],
     renamed={"--out": "--output"},
 )
 @click.argument("data", required=False)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    help="Take options from this YAML, JSON or TOML file, or the recipe from the recipe.json of a run.",
+)
 @click.option(
     "--preset",
     type=click.Choice(list(RECIPES)),
@@ -167,6 +179,13 @@ def _go_on(trainer: Trainer) -> str:
     "--inception-weights", type=click.Path(path_type=Path), help="Inception file for fid.  [default: PyTorch's cache]"
 )
 @click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUTPUT/tensorboard.")
+@click.option(
+    "--tracker",
+    "trackers",
+    type=click.Choice(TRACKERS),
+    multiple=True,
+    help="Also send curves and sample sheets to this service; repeatable.",
+)
 @device_option
 @click.option(
     "--precision",
@@ -195,6 +214,7 @@ def command(
     vgg_weights: Path | None,
     inception_weights: Path | None,
     tensorboard: bool,
+    trackers: tuple[TrackerName, ...],
     device: str | None,
     precision: str,
     threads: int | None,
@@ -212,7 +232,12 @@ def command(
     """
     saved = read_saved(out) if resume else None
     given = {name for name in click.get_current_context().params if _is_given(name)}
+    config = run_config(click.get_current_context())
+    if config is not None:
+        config.check(data=data if "data" in given else None, preset_given="preset" in given)
     base = find_recipe(preset) if saved is None or "preset" in given else saved.recipe
+    if config is not None and config.recipe is not None:
+        base = config.recipe
     recipe = base.with_discriminator(discriminator).with_coordinates(coordinates)
     recipe = ablate(recipe.with_values(**changes), ablation)
     steps = steps or recipe.decay_steps or recipe.steps
@@ -228,6 +253,7 @@ def command(
         precision=precision,
         threads=threads,
         tensorboard=tensorboard,
+        trackers=trackers,
     )
     if saved is not None:
         schedule = saved.complete(schedule, given=given)

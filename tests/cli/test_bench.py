@@ -141,10 +141,10 @@ def test_batches_prints_and_writes_every_way_to_compute_the_image(tiny_model: Pa
 
 
 BAD_BATCHES = [
-    (("--batch", "1,0"), "--batch '0' is not possible"),
+    (("--batches", "1,0"), "--batches '0' is not possible"),
     (("--tile", 100), "nearest: 85 and 101"),
-    (("--devices", "abacus"), "abacus"),
-    (("--devices", "cpu,cpu"), "name one device twice"),
+    (("--device", "abacus"), "abacus"),
+    (("--device", "cpu,cpu"), "name one device twice"),
 ]
 
 

@@ -251,7 +251,7 @@ BAD = [
     (("--right", 5, "--steps", 0), "--steps"),
     (("--right", 5, "--seconds", 0), "--seconds"),
     (("--right", 5, "--seed", 2**64), "--seed"),
-    (("--right", 5, "--scale", "large"), "--scale"),
+    (("--right", 5, "--output-size", "large"), "--output-size"),
     (("--right", 5, "--mask", "none.png"), "mask 'none.png' cannot be read"),
     (("--right", 5, "--latents", "none.safetensors"), "none.safetensors does not exist"),
     (("--right", 5, "--latents", "a", "--latents", "b"), "2 --latents files are given for 1 photographs"),

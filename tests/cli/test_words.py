@@ -77,3 +77,12 @@ def test_an_example_parses(words: str) -> None:
     while isinstance(command, click.Group) and rest and rest[0] in command.commands:
         command, rest = command.commands[rest[0]], rest[1:]
     command.make_context("infgen", rest)
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that examples read while they are parsed."""
+    monkeypatch.chdir(tmp_path)
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/recipe.json").write_text("{}")
+    Path("run.yaml").write_text("data: photos\n")
