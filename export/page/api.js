@@ -102,6 +102,21 @@ export async function createWorld({ name, world: document }) {
   return store.create(made, name ?? `World ${made.seed}`);
 }
 
+/**
+ * @param {string} id
+ * @param {{name?: string, favourites?: import("../api.js").Favourite[]}} values
+ */
+export const describeWorld = async (id, values) => store.describe(id, values);
+
+/** @param {string} id */
+export async function duplicateWorld(id) {
+  const { world: document, name, favourites } = store.get(id);
+  return store.describe(store.create(document, `${name} copy`).id, { favourites });
+}
+
+/** @param {string} id */
+export const revisions = async (id) => store.revisions(id);
+
 /** @param {string} id */
 export async function deleteWorld(id) {
   store.remove(id);

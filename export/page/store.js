@@ -8,7 +8,8 @@ const MOST_REVISIONS = 50;
 
 /** @typedef {import("../api.js").World} World */
 /** @typedef {import("../api.js").WorldRecord} WorldRecord */
-/** @typedef {{name: string, modified: string, revisions: World[], at: number}} Stored */
+/** @typedef {import("../api.js").Favourite} Favourite */
+/** @typedef {{name: string, modified: string, revisions: World[], at: number, favourites?: Favourite[]}} Stored */
 
 /** @param {World} world */
 const revisionOf = (world) => hash(stringify(world));
@@ -39,9 +40,27 @@ export class WorldStore {
    * @returns {WorldRecord & {modified: string}}
    */
   get(id) {
-    const { name, modified, revisions, at } = /** @type {Stored} */ (this.#worlds.get(id));
+    const { name, modified, revisions, at, favourites = [] } = /** @type {Stored} */ (this.#worlds.get(id));
     const [world, canUndo, canRedo] = [revisions[at], at > 0, at + 1 < revisions.length];
-    return { id, name, modified, revision: revisionOf(world), world, can_undo: canUndo, can_redo: canRedo };
+    return { id, name, modified, revision: revisionOf(world), world, can_undo: canUndo, can_redo: canRedo, favourites };
+  }
+
+  /**
+   * List the revisions of a world, oldest first.
+   * @param {string} id
+   */
+  revisions(id) {
+    const { revisions, at } = /** @type {Stored} */ (this.#worlds.get(id));
+    return revisions.map((world, i) => ({ revision: revisionOf(world), current: i === at }));
+  }
+
+  /**
+   * Replace the name or the favourite styles of a world.
+   * @param {string} id
+   * @param {{name?: string, favourites?: Favourite[]}} values
+   */
+  describe(id, values) {
+    return this.#save(id, { .../** @type {Stored} */ (this.#worlds.get(id)), ...values });
   }
 
   /**

@@ -90,7 +90,7 @@ class Edit(Document):
         down = later.y <= self.y and self.y + self.h <= later.y + later.h
         return across and down and set(self.fields) <= set(fields)
 
-    def covered(self, block: Window, *, spacing: int) -> npt.NDArray[np.bool_] | None:
+    def mask(self, block: Window, *, spacing: int) -> npt.NDArray[np.bool_] | None:
         """Return which positions of ``block`` on a lattice of ``spacing`` px change, (H, W); None: all of them."""
         if self.points is None or self.radius is None:
             return None
@@ -160,7 +160,7 @@ def redraw(
         ):
             open_here = free[rows, columns]
             inside = Window(_part(block.x, block_columns), _part(block.y, block_rows))
-            shape = edit.covered(inside, spacing=spacing)
+            shape = edit.mask(inside, spacing=spacing)
             here = open_here if shape is None else open_here & shape
             if not here.any():
                 continue

@@ -147,8 +147,8 @@ def _has_cell(edit: Edit, size: int) -> bool:
     cells = edit.block(spacing=size)
     if 0 in cells.shape:
         return False
-    covered = edit.covered(cells, spacing=size)
-    return covered is None or bool(covered.any())
+    inside = edit.mask(cells, spacing=size)
+    return inside is None or bool(inside.any())
 
 
 def cells_in(region: "Region", levels: int) -> Window:

@@ -16,8 +16,10 @@ import { parse, stringify } from "./json.js";
 /** @typedef {{seed: Seed, style?: Source, layout?: Layout, edits?: (Rect & {seed: Seed})[]}} World */
 /** @typedef {{points: string, radius: number}} Line positions within `radius` of "x y x y ..." */
 /** @typedef {Rect & Partial<Line> & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
+/** @typedef {{seed: Seed, name?: string}} Favourite a style that is kept with a world */
 /** @typedef {{id: string, name: string, revision: string, modified: string}} WorldEntry */
-/** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} WorldRecord */
+/** @typedef {{id: string, name: string, revision: string, world: World, can_undo: boolean, can_redo: boolean}} Opened */
+/** @typedef {Opened & {favourites?: Favourite[]}} WorldRecord */
 /**
  * @typedef {object} Zoom
  * @property {number} min
@@ -118,6 +120,12 @@ export const world = (id) => request(path({ id }));
 export const createWorld = (json) => request("worlds", { method: "POST", json });
 /** @type {(id: string) => Promise<null>} */
 export const deleteWorld = (id) => request(path({ id }), { method: "DELETE" });
+/** @type {(id: string, json: {name?: string, favourites?: Favourite[]}) => Promise<WorldRecord>} */
+export const describeWorld = (id, json) => request(path({ id }), { method: "PATCH", json });
+/** @type {(id: string) => Promise<WorldRecord>} */
+export const duplicateWorld = (id) => request(`${path({ id })}/duplicate`, { method: "POST" });
+/** @type {(id: string) => Promise<{revision: string, current: boolean}[]>} oldest first */
+export const revisions = (id) => request(`${path({ id })}/revisions`);
 /** @type {(record: WorldRecord, world: World) => Promise<WorldRecord>} */
 export const putWorld = (record, changed) =>
   request(path(record), { method: "PUT", json: { world: changed }, match: match(record) });

@@ -40,9 +40,9 @@ export async function attempt(act) {
 /**
  * Show a message for a while. Equal messages are shown once.
  * @param {string} text
- * @param {{kind?: "error" | "note"}} [options]
+ * @param {{kind?: "error" | "note", ms?: number, action?: {label: string, act: () => unknown}}} [options]
  */
-export function toast(text, { kind = "note" } = {}) {
+export function toast(text, { kind = "note", ms = TOAST_MS, action } = {}) {
   const place = element(kind === "error" ? "alerts" : "notes");
   for (const shown of place.children) if (shown.firstElementChild?.textContent === text) return;
   const line = document.createElement("div");
@@ -55,9 +55,25 @@ export function toast(text, { kind = "note" } = {}) {
   close.setAttribute("aria-label", "Dismiss");
   close.textContent = "×";
   close.addEventListener("click", () => line.remove());
-  line.append(words, close);
+  line.append(words, ...(action ? [actionButton(line, action)] : []), close);
   place.append(line);
-  setTimeout(() => line.remove(), TOAST_MS);
+  setTimeout(() => line.remove(), ms);
+}
+
+/**
+ * @param {HTMLElement} line removed by the action
+ * @param {{label: string, act: () => unknown}} action
+ */
+function actionButton(line, { label, act }) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "toast-action";
+  button.textContent = label;
+  listen(button, "click", () => {
+    line.remove();
+    return act();
+  });
+  return button;
 }
 
 const PICTURE_TRIES = 6;

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { parseSeed } from "./link.js";
 import { element, listen, load } from "./page.js";
 import { randomSeed } from "./resample.js";
+import { isLeaving, rowActions } from "./worldrow.js";
 
 const THUMBNAIL_ZOOM = -2; // a tile shows 1,024 px, about the view height of the larger models
 const DRAWN_IN_FULL = -1; // for models of one scale, where each level costs four times the previous one
@@ -20,21 +21,19 @@ export function startWorlds(session, canvas, { opened, zoom }) {
   const nameField = element("world-name", HTMLInputElement);
 
   /** @param {api.WorldEntry} entry */
-  const row = (entry) => worldRow(entry, { current: entry.id === session.record?.id, zoom, open, remove });
+  const row = (entry) => worldRow(entry, { current: entry.id === session.record?.id, zoom, open, changed });
+  const changed = () => fill();
   /** @param {api.WorldEntry} entry */
   const open = async (entry) => {
     await session.open(entry.id);
     opened();
   };
-  /** @param {api.WorldEntry} entry */
-  const remove = async (entry) => {
-    await api.deleteWorld(entry.id);
-    await fill();
-  };
   const fill = async () => {
     const entries = await api.worlds();
     entries.sort((a, b) => b.modified.localeCompare(a.modified));
-    list.replaceChildren(...entries.map(row));
+    list.replaceChildren(...entries.filter(({ id }) => !isLeaving(id)).map(row));
+    const open = entries.find(({ id }) => id === session.record?.id);
+    if (open && open.name !== session.current.name) await session.refresh(); // renamed
   };
   listen(element("world-dice"), "click", () => (seedField.value = String(randomSeed())));
   listen(element("world-form"), "submit", async (event) => {
@@ -56,9 +55,9 @@ export function startWorlds(session, canvas, { opened, zoom }) {
  * @param {boolean} context.current
  * @param {api.Zoom} context.zoom
  * @param {(entry: api.WorldEntry) => Promise<void>} context.open
- * @param {(entry: api.WorldEntry) => Promise<void>} context.remove
+ * @param {() => Promise<void>} context.changed
  */
-function worldRow(entry, { current, zoom, open, remove }) {
+function worldRow(entry, { current, zoom, open, changed }) {
   const item = document.createElement("li");
   const button = document.createElement("button");
   button.type = "button";
@@ -72,7 +71,7 @@ function worldRow(entry, { current, zoom, open, remove }) {
   button.append(thumbnail(entry, level), words, when);
   listen(button, "click", () => open(entry));
   item.append(button);
-  if (!current) item.append(removeButton(entry, remove));
+  item.append(rowActions(entry, { current, name: words, changed }));
   return item;
 }
 
@@ -91,32 +90,4 @@ function thumbnail(entry, zoom) {
     frame.append(half);
   }
   return frame;
-}
-
-/**
- * The first press asks for confirmation, the second deletes.
- * @param {api.WorldEntry} entry
- * @param {(entry: api.WorldEntry) => Promise<void>} remove
- */
-function removeButton(entry, remove) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "icon small";
-  const calm = () => {
-    button.textContent = "×";
-    button.setAttribute("aria-label", `Delete ${entry.name}`);
-    button.classList.remove("danger");
-  };
-  calm();
-  button.addEventListener("blur", calm);
-  listen(button, "click", async () => {
-    if (button.classList.contains("danger")) {
-      await remove(entry);
-      return;
-    }
-    button.textContent = "Delete?";
-    button.setAttribute("aria-label", `Delete ${entry.name} for good?`);
-    button.classList.add("danger");
-  });
-  return button;
 }
