@@ -2,6 +2,7 @@
 
 import { positionsIn } from "./geometry.js";
 import { complete } from "./document.js";
+import { coveredBy } from "./fields.js";
 import { ExportJob } from "./exporting.js";
 import { openPool } from "./pool.js";
 import { TileSource, tilePx } from "./source.js";
@@ -10,6 +11,7 @@ import { WorldStore } from "./store.js";
 const MOST_EXPORT_PIXELS = 2 ** 24;
 const MOST_TRANSITION = 1009;
 const COARSE_PX = 32; // a view of 1,280 x 800 px needs few of them, and little more than it shows
+const FROM_ABOVE = -1; // zoom level at which lands from above open
 const STYLE_PX = 96;
 const STYLE_VIEW_PX = 256; // side of the window of a style preview, for models of one scale
 const LAST = 3; // turn of previews and exports: after all tiles
@@ -60,15 +62,17 @@ export async function info() {
   const most = Math.max(...model.halvings);
   const min = most ? -most : -2;
   const levels = Array.from({ length: 1 - min }, (_, i) => -i);
+  for (const z of levels) sides.set(z, tilePx(model, z));
   return {
     model: model.model,
+    cell_px: 2 ** model.levels,
     zoom: {
       min,
       max: 0,
-      first: model.coordinates === "scenery" ? 0 : -most,
+      first: model.coordinates === "scenery" ? 0 : Math.max(min, FROM_ABOVE), // farther out, a view takes long
       pictures: model.halvings.map((halvings) => 0 - halvings),
       coarse_px: COARSE_PX,
-      tile_px: Object.fromEntries(levels.map((z) => [z, tilePx(model, z)])),
+      tile_px: Object.fromEntries(sides),
     },
     limits: { export_pixels: MOST_EXPORT_PIXELS, transition: MOST_TRANSITION },
     local: true,
@@ -143,7 +147,8 @@ export async function resample(record, { like, ...edit }) {
   /** @type {(rect: import("../api.js").Rect) => import("./geometry.js").Window} */
   const cellsIn = ({ x, y, w, h }) => ({ x: positionsIn(x, w, cellPx), y: positionsIn(y, h, cellPx) });
   const inside = cellsIn(edit);
-  if (edit.fields.includes("local") && !(inside.x.size && inside.y.size)) {
+  const changes = inside.x.size && inside.y.size && (coveredBy(edit, inside, cellPx)?.some(Boolean) ?? true);
+  if (edit.fields.includes("local") && !changes) {
     throw new ApiError(`The rectangle holds no centre of a cell. Give at least ${cellPx} × ${cellPx} px.`, 400);
   }
   let statistics = {};
@@ -163,11 +168,12 @@ export async function resample(record, { like, ...edit }) {
  * @param {World} world
  * @param {import("../api.js").Resampling} edit
  */
-function keptEdits({ edits = [] }, { x, y, w, h, fields }) {
-  return edits.filter((old) => {
+function keptEdits({ edits = [] }, { x, y, w, h, fields, points, radius }) {
+  return /** @type {import("./fields.js").Edit[]} */ (edits).filter((old) => {
+    if (points !== undefined && (points !== old.points || radius !== old.radius)) return true;
     const across = x <= old.x && old.x + old.w <= x + w;
     const down = y <= old.y && old.y + old.h <= y + h;
-    return !(across && down && /** @type {any} */ (old).fields.every((/** @type {string} */ f) => fields.includes(f)));
+    return !(across && down && old.fields.every((field) => fields.includes(field)));
   });
 }
 
@@ -216,6 +222,14 @@ export const startOutpaint = async () => {
 };
 /** @type {(record: WorldRecord, form: FormData) => Promise<import("../api.js").Job>} */
 export const startInbetween = startOutpaint;
+
+/**
+ * The side in pixels of tiles of a zoom level that are rendered soon enough.
+ * @param {number} z
+ */
+export const tileSide = (z) => sides.get(z) ?? 256;
+/** @type {Map<number, number>} */
+const sides = new Map();
 
 /** The workers choose the order themselves, from all tiles that wait. */
 export const PARALLEL_TILES = Infinity;

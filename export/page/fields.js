@@ -5,6 +5,7 @@
 
 import { ENDLESS, overlaps, periodsOf, positions, positionsIn } from "./geometry.js";
 import { boxMuller, keyOf, philox } from "./philox.js";
+import { covers } from "./strokes.js";
 
 const [LOCAL, NOISE, GLOBAL] = [1, 2, 3]; // kinds of stream
 
@@ -110,7 +111,8 @@ export function globalLatent(seed, channels) {
 }
 
 /** @typedef {import("../api.js").Rect} Rect */
-/** @typedef {Rect & {seed: Seed, fields: string[], mean?: number[], std?: number[]}} Edit */
+/** @typedef {Rect & {seed: Seed, fields: string[]}} Redrawn */
+/** @typedef {Redrawn & {mean?: number[], std?: number[], points?: string, radius?: number}} Edit `points`: see `Line` */
 /**
  * @typedef {object} FieldWorld the entries of a world document that its fields depend on
  * @property {Seed} seed
@@ -187,21 +189,49 @@ function withStatistics(normals, { mean = [], std = [] }) {
  * @param {{edits: Edit[], spacing: number, periods: Periods, draw: (edit: Edit, part: Window) => Float32Array}} options
  */
 function redraw(values, window, { edits, spacing, periods, draw }) {
-  const { x, y } = window;
-  const channels = values.length / (x.size * y.size);
   for (const edit of edits) {
-    for (const rows of overlaps(y, positionsIn(edit.y, edit.h, spacing), periods.y)) {
-      for (const columns of overlaps(x, positionsIn(edit.x, edit.w, spacing), periods.x)) {
-        const part = { x: { ...columns, start: x.start + columns.start }, y: { ...rows, start: y.start + rows.start } };
-        const drawn = draw(edit, part);
-        const lines = Array.from({ length: channels * rows.size }, (_, i) => i);
-        lines.forEach((line) => {
-          const [channel, row] = [Math.floor(line / rows.size), line % rows.size];
-          const to = (channel * y.size + rows.start + row) * x.size + columns.start;
-          values.set(drawn.subarray(line * columns.size, (line + 1) * columns.size), to);
-        });
+    for (const y of overlaps(window.y, positionsIn(edit.y, edit.h, spacing), periods.y)) {
+      for (const x of overlaps(window.x, positionsIn(edit.x, edit.w, spacing), periods.x)) {
+        const part = {
+          x: { start: window.x.start + x.start, size: x.size },
+          y: { start: window.y.start + y.start, size: y.size },
+        };
+        const own = {
+          x: { start: part.x.start - x.moved, size: x.size },
+          y: { start: part.y.start - y.moved, size: y.size },
+        };
+        replacePart(values, window, { part, drawn: draw(edit, part), covered: coveredBy(edit, own, spacing) });
       }
     }
+  }
+}
+
+/**
+ * Whether an edit changes each position of a part of its own rectangle, (H, W); null: all of them.
+ * @param {{points?: string, radius?: number}} edit
+ * @param {Window} part
+ * @param {number} spacing px
+ */
+export function coveredBy({ points, radius }, { x, y }, spacing) {
+  if (points === undefined || radius === undefined) return null;
+  /** @type {(span: Span) => number[]} */
+  const px = ({ start, size }) => Array.from({ length: size }, (_, i) => spacing * (start + i));
+  return covers(points, radius, px(x), px(y));
+}
+
+/**
+ * Copy the values of a part into those of a window.
+ * @param {Float32Array} values
+ * @param {Window} window
+ * @param {{part: Window, drawn: Float32Array, covered: boolean[] | null}} change
+ */
+function replacePart(values, { x, y }, { part, drawn, covered }) {
+  const [width, height] = [part.x.size, part.y.size];
+  for (let i = 0; i < drawn.length; i += 1) {
+    if (covered && !covered[i % (width * height)]) continue;
+    const [channel, row, column] = [Math.floor(i / (width * height)), Math.floor(i / width) % height, i % width];
+    const line = channel * y.size + part.y.start - y.start + row;
+    values[line * x.size + part.x.start - x.start + column] = drawn[i];
   }
 }
 

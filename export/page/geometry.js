@@ -58,7 +58,7 @@ export function positionsIn(px, size, spacing) {
  * @param {Span} window
  * @param {Span} block
  * @param {number | null} period
- * @returns {Span[]}
+ * @returns {(Span & {moved: number})[]} `moved`: how far this copy of the block is from the block itself
  */
 export function overlaps(window, block, period) {
   const stop = block.start + block.size;
@@ -68,7 +68,7 @@ export function overlaps(window, block, period) {
   for (let copy = first; copy <= last; copy += 1) {
     const shifted = block.start + copy * (period ?? 0);
     const [from, to] = [Math.max(window.start, shifted), Math.min(window.start + window.size, shifted + block.size)];
-    if (from < to) found.push({ start: from - window.start, size: to - from });
+    if (from < to) found.push({ start: from - window.start, size: to - from, moved: shifted - block.start });
   }
   return found;
 }

@@ -13,10 +13,28 @@ const HIDDEN = 2 ** -40; // a share below this counts as 0
  * @returns {Painted}
  */
 export function parseStroke({ points, radius, hardness = 0.5, style }, numbers) {
+  const number = style === undefined ? null : (numbers.get(style) ?? null);
+  return { line: parsePoints(points), radius, hardness, style: number };
+}
+
+/**
+ * @param {string} points
+ * @returns {Point[]}
+ */
+function parsePoints(points) {
   const values = points.split(" ").map(Number);
-  /** @type {Point[]} */
-  const line = Array.from({ length: values.length / 2 }, (_, i) => [values[2 * i], values[2 * i + 1]]);
-  return { line, radius, hardness, style: style === undefined ? null : (numbers.get(style) ?? null) };
+  return Array.from({ length: values.length / 2 }, (_, i) => [values[2 * i], values[2 * i + 1]]);
+}
+
+/**
+ * Whether positions lie within `radius` px of a line, (H, W).
+ * @param {string} points
+ * @param {number} radius
+ * @param {number[]} xs px
+ * @param {number[]} ys
+ */
+export function covers(points, radius, xs, ys) {
+  return Array.from(distances([parsePoints(points)], radius, xs, ys), (square) => square <= radius * radius);
 }
 
 /**

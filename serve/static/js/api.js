@@ -182,6 +182,12 @@ export const styleUrl = (seed) => address(`styles/${seed}.webp?size=96`);
  */
 export const PARALLEL_TILES = 4;
 
+/**
+ * Side in pixels of the tiles of a zoom level.
+ * @type {(z: number) => number}
+ */
+export const tileSide = () => 256;
+
 /** @typedef {{world: {id: string, revision: string}, z: number, x: number, y: number, px: number}} TileAddress */
 
 /**

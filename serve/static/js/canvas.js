@@ -69,6 +69,11 @@ export class Canvas extends EventTarget {
     if (offset < 0) {
       const coarse = { offset, px: coarsePx, minZoom: min - offset, zIndex: 1 };
       this.#layers.unshift(new TileLayer(this.#queue, { ...shared, ...coarse }));
+      if (offset < -1 && pictures.includes(min)) {
+        const zoom = coarse.minZoom - 1; // one level farther out, the same coarse level is still cheaper
+        const outer = { ...coarse, offset: offset + 1, minZoom: zoom, maxZoom: zoom };
+        this.#layers.unshift(new TileLayer(this.#queue, { ...shared, ...outer }));
+      }
     }
     this.#queue.addEventListener("busy", () => element.setAttribute("aria-busy", "true"));
     this.#queue.addEventListener("idle", () => element.setAttribute("aria-busy", "false"));

@@ -1,7 +1,6 @@
 /** Small pictures of parts of a world, put together from its tiles. */
 
-import { fetchTile } from "./api.js";
-import { TILE_PX } from "./tiles.js";
+import { fetchTile, tileSide } from "./api.js";
 
 /** @typedef {import("./api.js").Rect} Rect */
 /** @typedef {{id: string, revision: string}} Revision */
@@ -16,7 +15,8 @@ import { TILE_PX } from "./tiles.js";
 export async function drawArea(world, area, z) {
   const { id, revision } = world;
   const scale = 2 ** z;
-  const side = TILE_PX / scale;
+  const px = tileSide(z);
+  const side = px / scale;
   const picture = document.createElement("canvas");
   picture.width = Math.max(1, Math.round(area.w * scale));
   picture.height = Math.max(1, Math.round(area.h * scale));
@@ -26,8 +26,8 @@ export async function drawArea(world, area, z) {
   const drawn = [];
   /** @type {(x: number, y: number) => Promise<void>} */
   const draw = async (x, y) => {
-    const tile = await fetchTile({ world: { id, revision }, z, x, y, px: TILE_PX }, { signal, urgency: () => [0, 0] });
-    context.drawImage(tile, (x * side - area.x) * scale, (y * side - area.y) * scale, TILE_PX, TILE_PX);
+    const tile = await fetchTile({ world: { id, revision }, z, x, y, px }, { signal, urgency: () => [0, 0] });
+    context.drawImage(tile, (x * side - area.x) * scale, (y * side - area.y) * scale, px, px);
     tile.close();
   };
   for (let y = Math.floor(area.y / side); y * side < area.y + area.h; y += 1) {

@@ -66,10 +66,11 @@ _EXPORT = """async ([document, rect]) => {
   const api = await import(new URL("static/js/api.js", location.href).href);
   const record = await api.createWorld({ world: document });
   const job = await api.startExport(record, { ...rect, format: "png" });
-  const ended = await new Promise(resolve => {
-    const events = api.openJobEvents(job.id);
-    events.addEventListener("end", ({ data }) => resolve(JSON.parse(data)));
-  });
+  let ended = job;
+  while (ended.state === "running") {
+    await new Promise(resolve => setTimeout(resolve, 50));
+    ended = await (api.job ? api.job(job.id) : api.jobs().then(all => all.find(({ id }) => id === job.id)));
+  }
   if (ended.error) throw new Error(ended.error);
   const blob = await (await fetch(api.fileUrl(ended.result))).blob();
   return new Promise(resolve => {
