@@ -14,7 +14,7 @@ from infgen.model.layers import StyleWeights
 from infgen.rendering.palette import Palette
 from infgen.world import coordinates, world_fields
 from infgen.world.layout import ResolvedLayout
-from infgen.world.mixing import Labels, StyleCounts, Weights, covering
+from infgen.world.mixing import Labels, StyleCounts, Weights, coarse_weights, covering
 from infgen.world.world import World
 
 
@@ -102,7 +102,7 @@ def styles_of_tiles(
     if len(numbers) == 1:
         return numbers, None
     maps = [
-        _StyleMap(layout, numbers, _count(part, window, numbers), found, transition, px, periods)
+        _StyleMap(layout, numbers, part, window, found, transition, px, periods)
         for part, window, found in zip(labels, windows, strokes, strict=True)
     ]
     weights = _weights(maps, spans, levels=levels)
@@ -119,37 +119,61 @@ def _numbers(
     layout: ResolvedLayout, labels: Sequence[Labels | None], strokes: Sequence[Sequence[int]]
 ) -> tuple[int, ...]:
     """Return the numbers of the styles of ``labels`` (None: the first style) and of the layout's ``strokes``, by index."""
-    below = {number for part in labels for number in ([0] if part is None else np.unique(part).tolist())}
+    present = ([0] if part is None else np.flatnonzero(np.bincount(part.ravel())).tolist() for part in labels)
+    below = {number for part in present for number in part}
     painted = {layout.strokes[i].style for found in strokes for i in found}
     return tuple(sorted({*below, *(layout.numbers[name] for name in painted if name is not None)}))
 
 
-def _count(labels: Labels | None, window: Window, numbers: tuple[int, ...]) -> StyleCounts | None:
-    return None if labels is None else StyleCounts.of(labels, window, styles=numbers)
-
-
 @dataclass(frozen=True)
 class _StyleMap:
-    """Weights of the styles ``numbers`` around one tile: ``counts`` of the layout, with the strokes ``found`` over them.
+    """Weights of the styles ``numbers`` around one tile: ``labels`` of the layout, with the strokes ``found`` over them.
 
-    ``counts``: None if the first style is everywhere below the strokes.
+    ``labels``: None if the first style is everywhere below the strokes.
     """
 
     layout: ResolvedLayout
     numbers: tuple[int, ...]
-    counts: StyleCounts | None
+    labels: Labels | None
+    window: Window  # of labels
     found: Sequence[int]
     transition: int  # in pixels of the network
     px: int  # of the world, from pixel to pixel
     periods: Mapping[str, int | None]  # of the world, along x and y
 
-    def weights(self, x: Span, y: Span, *, spacing: int) -> Weights:
-        """Return weights (K, y.size, x.size) at lattice positions ``spacing`` pixels apart."""
-        if self.counts is None:
-            weights = np.zeros((len(self.numbers), y.size, x.size), np.float32)
-            weights[self.numbers.index(0)] = 1
-        else:
-            weights = self.counts.weights(x, y, spacing=spacing, transition=self.transition)
+    def on_cells(self, x: Span, y: Span, *, spacing: int) -> Weights:
+        """Return weights (K, y.size, x.size) on the cells, ``spacing`` pixels apart."""
+        if self.labels is None:
+            return self._paint(self._first(x, y), x, y, spacing)
+        below = coarse_weights(
+            self.labels, self.window, x, y, styles=self.numbers, spacing=spacing, transition=self.transition
+        )
+        return self._paint(below, x, y, spacing)
+
+    def on_lattices(self, lattices: Sequence[tuple[Span, Span, int]]) -> list[Weights]:
+        """Return weights (K, y.size, x.size) on lattices (x, y, spacing in pixels) inside the cells."""
+        if self.labels is None:
+            return [self._paint(self._first(x, y), x, y, spacing) for x, y, spacing in lattices]
+        read = [covering(x, y, spacing=spacing, transition=self.transition) for x, y, spacing in lattices]
+        inner = Window(*(_union([getattr(window, axis) for window in read]) for axis in ("x", "y")))
+        rows, columns = (
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in ((inner.y, self.window.y), (inner.x, self.window.x))
+        )
+        counts = StyleCounts.of(self.labels[rows, columns], inner, styles=self.numbers)
+        return [
+            self._paint(counts.weights(x, y, spacing=spacing, transition=self.transition), x, y, spacing)
+            for x, y, spacing in lattices
+        ]
+
+    def _first(self, x: Span, y: Span) -> Weights:
+        """Return the weights where the first style is everywhere."""
+        weights = np.zeros((len(self.numbers), y.size, x.size), np.float32)
+        weights[self.numbers.index(0)] = 1
+        return weights
+
+    def _paint(self, weights: Weights, x: Span, y: Span, spacing: int) -> Weights:
+        """Paint the strokes over ``weights``."""
         if not self.found:
             return weights
         step = self.px * spacing
@@ -159,18 +183,22 @@ class _StyleMap:
         return table.paint(weights, xs, ys, found=self.found, rows=rows, **self.periods)
 
 
+def _union(spans: Sequence[Span]) -> Span:
+    start = min(span.start for span in spans)
+    return Span(start, max(span.stop for span in spans) - start)
+
+
 def _weights(maps: Sequence[_StyleMap], spans: Sequence[Spans], *, levels: int) -> StyleWeights:
     """Compute weights on every lattice that a layer reads. A level's second layer reads the inside of the first map."""
-
-    def at(level: int, lattice: Sequence[tuple[Span, Span]]) -> Tensor:
-        spacing = cell_px(levels) >> level
-        found = [styles.weights(x, y, spacing=spacing) for styles, (x, y) in zip(maps, lattice, strict=True)]
-        return torch.from_numpy(np.stack(found))
-
-    structure, halo = at(0, [(x.local, y.local) for x, y in spans]), STRUCTURE_HALO
+    size, halo = cell_px(levels), STRUCTURE_HALO
+    cells = [styles.on_cells(x.local, y.local, spacing=size) for styles, (x, y) in zip(maps, spans, strict=True)]
+    finer = [
+        styles.on_lattices([(x.noise[2 * k - 2], y.noise[2 * k - 2], size >> k) for k in range(1, levels + 1)])
+        for styles, (x, y) in zip(maps, spans, strict=True)
+    ]
+    structure = torch.from_numpy(np.stack(cells))
     texture = [structure[..., halo:-halo, halo:-halo]]
-    for level in range(1, levels + 1):
-        upsampled = at(level, [(x.noise[2 * level - 2], y.noise[2 * level - 2]) for x, y in spans])
+    for upsampled in (torch.from_numpy(np.stack(level)) for level in zip(*finer, strict=True)):
         texture += [upsampled, upsampled[..., 1:-1, 1:-1]]
     return StyleWeights(structure, tuple(texture[:-1]))
 

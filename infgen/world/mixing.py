@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from infgen.geometry import Span, Window
 
-BLOCK_PX = 64  # side of the blocks that share one search for candidate centres
-FAR = 2**60  # differences are clamped to this: no position in a block can change their sign
+BLOCK_PX = 128  # side of the blocks in which several styles are compared pixel by pixel
+FAR = 2**61  # differences are clamped to this: no position in a block can change their sign
 
 Labels = npt.NDArray[np.int32]
 Weights = npt.NDArray[np.float32]
@@ -38,36 +38,45 @@ def nearest_styles(centres: Sequence[Centre], window: Window, *, step: int = 1) 
         raise ValueError("nearest_styles needs at least one centre")
     labels = np.empty(window.shape, np.int32)
     places = np.array([(c.x, c.y) for c in centres], np.int64)
-    for x, y in _blocks(window):
-        found = _candidates(places, Window(x, y), step)
-        part = _nearest([centres[i] for i in found], Window(x, y), step)
-        rows, columns = (slice(s.start - w.start, s.stop - w.start) for s, w in ((y, window.y), (x, window.x)))
-        labels[rows, columns] = part
+    styles = np.array([c.style for c in centres], np.int32)
+    parts = [(window, np.arange(len(centres)))]
+    while parts:
+        part, among = parts.pop()
+        found = among[_candidates(places[among], part, step)]
+        rows, columns = (
+            slice(s.start - w.start, s.stop - w.start) for s, w in ((part.y, window.y), (part.x, window.x))
+        )
+        if (styles[found] == styles[found[0]]).all():
+            labels[rows, columns] = styles[found[0]]
+        elif max(part.shape) <= BLOCK_PX:
+            labels[rows, columns] = _nearest([centres[i] for i in found], part, step)
+        else:
+            parts += [(quarter, found) for quarter in _quarters(part)]
     return labels
 
 
-def _blocks(window: Window) -> Iterator[tuple[Span, Span]]:
-    for top in range(window.y.start, window.y.stop, BLOCK_PX):
-        for left in range(window.x.start, window.x.stop, BLOCK_PX):
-            yield (
-                Span(left, min(BLOCK_PX, window.x.stop - left)),
-                Span(top, min(BLOCK_PX, window.y.stop - top)),
-            )
+def _quarters(window: Window) -> Iterator[Window]:
+    """Split ``window`` in the middle of each axis that is longer than ``BLOCK_PX``."""
+    rows, columns = (
+        [Span(s.start, s.size // 2), Span(s.start + s.size // 2, s.size - s.size // 2)] if s.size > BLOCK_PX else [s]
+        for s in (window.y, window.x)
+    )
+    return (Window(x, y) for y in rows for x in columns)
 
 
-def _candidates(places: npt.NDArray[np.int64], block: Window, step: int) -> list[int]:
+def _candidates(places: npt.NDArray[np.int64], block: Window, step: int) -> npt.NDArray[np.intp]:
     """Return the indices of centres that can be nearest to a position of ``block``, in order.
 
     A centre is dropped if its distance to the block exceeds the distance of another centre to the farthest corner. A margin
     covers the rounding of distances (float64).
     """
     if len(places) == 1:
-        return [0]
+        return np.zeros(1, np.intp)
     low = np.array([step * block.x.start, step * block.y.start], np.int64) - places
     high = np.array([step * (block.x.stop - 1), step * (block.y.stop - 1)], np.int64) - places
     nearest = np.hypot(*np.maximum(np.maximum(low, -high), 0).astype(np.float64).T)
     farthest = np.hypot(*np.maximum(np.abs(low), np.abs(high)).astype(np.float64).T)
-    return [int(i) for i in np.flatnonzero(nearest <= farthest.min() * (1 + 1e-12))]
+    return np.flatnonzero(nearest <= farthest.min() * (1 + 1e-12))
 
 
 def _nearest(centres: Sequence[Centre], block: Window, step: int) -> Labels:
@@ -128,8 +137,33 @@ class StyleCounts:
         np.subtract(sums[:, bottom, right], sums[:, top, right], out=inside[:-1])
         inside[:-1] -= sums[:, bottom, left]
         inside[:-1] += sums[:, top, left]
-        inside[-1] = transition**2 - inside[:-1].sum(0, dtype=np.int32)
-        return np.divide(inside, np.float32(transition**2), dtype=np.float32)
+        return _shares(inside, transition)
+
+
+def coarse_weights(
+    labels: Labels, window: Window, x: Span, y: Span, *, styles: tuple[int, ...], spacing: int, transition: int
+) -> Weights:
+    """Return what ``StyleCounts.of(labels, window, styles=styles).weights(x, y, ...)`` returns, for one coarse lattice.
+
+    Squares are summed row by row and then over the few columns that remain, so no table of the window is made.
+    """
+    reach = transition // 2
+    left, right = _edges(x, spacing, reach, window.x)
+    top, bottom = _edges(y, spacing, reach, window.y)
+    inside = np.empty((len(styles), y.size, x.size), np.int32)
+    along = np.zeros((labels.shape[0], labels.shape[1] + 1), np.int32)
+    down = np.zeros((labels.shape[0] + 1, x.size), np.int32)
+    for i, style in enumerate(styles[:-1]):
+        np.cumsum(labels == style, axis=1, dtype=np.int32, out=along[:, 1:])
+        np.cumsum(along[:, right] - along[:, left], axis=0, dtype=np.int32, out=down[1:])
+        np.subtract(down[bottom], down[top], out=inside[i])
+    return _shares(inside, transition)
+
+
+def _shares(inside: npt.NDArray[np.int32], transition: int) -> Weights:
+    """Divide pixels ``inside`` (K, H, W) the squares by all; the last style gets what the others leave."""
+    inside[-1] = transition**2 - inside[:-1].sum(0, dtype=np.int32)
+    return np.divide(inside, np.float32(transition**2), dtype=np.float32)
 
 
 def _edges(span: Span, spacing: int, reach: int, window: Span) -> tuple[slice, slice]:
