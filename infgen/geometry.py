@@ -80,6 +80,10 @@ class Region:
         right, bottom = -(-(self.x + self.w) >> halvings), -(-(self.y + self.h) >> halvings)
         return Region(left, top, right - left, bottom - top)
 
+    def finer(self, doublings: int) -> "Region":
+        """Return the region in pixels of 1 / 2**doublings the size."""
+        return Region(*(value << doublings for value in (self.x, self.y, self.w, self.h)))
+
 
 @dataclass(frozen=True)
 class LayerSpans:

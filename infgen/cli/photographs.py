@@ -152,7 +152,7 @@ def _describe_work(arrangement: Arrangement, options: PhotographOptions, studio:
     seconds = (drawing.seconds + composing) * samples
     lines = [f"{many} of {width} x {height} px: the window {window}; about {seconds:.0f} s to render"]
     left = arrangement.photographs[len(options.latents) :]
-    if not left:
+    if not left or not options.settings.steps:
         return lines
     longest = sum(
         estimate_inversion(photo, studio.generator, options.settings, period=arrangement.period) for photo in left
@@ -222,7 +222,7 @@ def _describe_inversion(photo: Placed, found: Inversion, file: Path) -> list[str
         f"{found.seconds:.0f} s ({found.end}), kept in {file}",
         f"  drift (worlds have about 1): styles {drift.style:.2f}, z_g {drift.z_g:.2f}, z_l {drift.z_l:.2f}",
     ]
-    if found.lpips > POOR_LPIPS:
+    if found.steps and found.lpips > POOR_LPIPS:
         lines.append("  far from the photograph; the model knows landscapes only, so expect a poor continuation")
     if max(drift.style_most, drift.z_g, drift.z_l) > FAR_OFF:
         lines.append("  far from the model's distribution; if a part looks wrong, change it with infgen resample")

@@ -30,7 +30,7 @@ from infgen.world.layout import MAX_TRANSITION, ResolvedCentre
 from infgen.world.world import World
 
 Scale = Literal["work", "source"]
-FEATHER_PX = 2  # at working size
+FEATHER_PX = 1  # at working size
 REACH_CELLS = 24  # about two view heights: how far surroundings resemble a photograph
 _MARGIN_PX = 1  # of the working scale
 SIDES = ("left", "top", "right", "bottom")
@@ -78,7 +78,7 @@ class Arrangement:
     @property
     def world_region(self) -> Region:
         """``region`` in px of the world."""
-        return _double(self.region, self.halvings)
+        return self.region.finer(self.halvings)
 
     @property
     def rendered_halvings(self) -> int:
@@ -95,7 +95,7 @@ class Arrangement:
             return self.region
         x, y, w, h = self.region.x, self.region.y, self.region.w, self.region.h
         margin = 0 if self.period is not None else _MARGIN_PX
-        return _double(Region(x - margin, y - _MARGIN_PX, w + margin, h + _MARGIN_PX), self._doublings)
+        return Region(x - margin, y - _MARGIN_PX, w + margin, h + _MARGIN_PX).finer(self._doublings)
 
     @property
     def _doublings(self) -> int:
@@ -143,7 +143,7 @@ class Arrangement:
         """Compose the output (h, w, 3) uint8 from the ``rendered_region`` (H, W, 3) uint8.
 
         ``keep``: draw the generated part with patches of the photographs, and insert their own pixels; otherwise return the
-        model's pixels. ``feather``: width in px of the output of the blend around the photographs; None: 2 px at working
+        model's pixels. ``feather``: width in px of the output of the blend around the photographs; None: 1 px at working
         size. ``seed``: of the search for patches and of the grain at source size.
         """
         frame = self.source
@@ -207,10 +207,6 @@ class Arrangement:
                 f"--output-size work, request less, or raise {MAX_JOINED_PIXELS.name} (infgen render can render "
                 "the world of a smaller picture at any size)"
             )
-
-
-def _double(region: Region, doublings: int) -> Region:
-    return Region(region.x << doublings, region.y << doublings, region.w << doublings, region.h << doublings)
 
 
 def outpainting(

@@ -96,7 +96,7 @@ def check_latents(
             "of outpaint fit the first photograph of inbetween only, those of inbetween the same photographs and --gap"
         )
     if found != needed:
-        pixels, window = latents.pixels, placed.region
+        pixels, window = latents.pixels, placed.region.finer(config.halvings)
         raise InputError(
             f"latents {path} are of {pixels.x.size} x {pixels.y.size} px at ({pixels.x.start}, {pixels.y.start}), "
             f"{_describe(latents.period)}, but {placed.photograph.name} lies on {window.w} x {window.h} px at ({window.x}, "

@@ -17,6 +17,7 @@ _COMPONENTS = 16
 _SAMPLED = 4096  # patches that stand for all known ones
 _BATCH = 128
 _VOTED_PX = 1 << 18
+_BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 _JUMPS = (4, 2, 1)  # px between neighbours that exchange matches
 _RADII = (32, 8, 2)  # px of the random search
 
@@ -93,19 +94,27 @@ class Level:
         rows, columns = found // coarse.width * 2 + y % 2, found % coarse.width * 2 + x % 2
         return rows.clamp_max(self.height - 1) * self.width + columns.clamp_max(self.width - 1)
 
-    def vote(self, matches: Tensor, *, radius: int = RADIUS) -> None:
-        """Set each unknown pixel to the mean of those that the patches around it, up to ``radius`` px, copy there."""
+    def vote(self, matches: Tensor, *, step: int | None = None) -> None:
+        """Set each unknown pixel to the mean of those that the patches around it copy there.
+
+        ``step``: of the centres of these patches in px, 5 x 5 of them with falling weight; None: all whose patch covers
+        the pixel, with equal weight.
+        """
+        taps = [(d, 1.0) for d in range(-RADIUS, RADIUS + 1)]
+        if step is not None:
+            taps = [((i - 2) * step, weight) for i, weight in enumerate(_BINOMIAL)]
         pixels = self.pixels.clone()
         for places in torch.split(torch.nonzero(~self.known.flatten())[:, 0], _VOTED_PX):
-            total, count = torch.zeros(len(places), 3), torch.zeros(len(places), 1)
-            for dy in range(-radius, radius + 1):
-                for dx in range(-radius, radius + 1):
+            total, weights = torch.zeros(len(places), 3), torch.zeros(len(places), 1)
+            for dy, down in taps:
+                for dx, across in taps:
                     centre = self._shift(places, -dy, -dx)
-                    inside = (centre >= 0)[:, None]
-                    found = matches[self._order[centre.clamp_min(0)].long().clamp_min(0)]
-                    total += self.pixels[self._shift(found, dy, dx, clamp=True)] * inside
-                    count += inside
-            pixels[places] = (total / count).round().byte()
+                    order = self._order[centre.clamp_min(0)].long()
+                    weight = ((centre >= 0) & (order >= 0))[:, None] * (down * across)
+                    copied = self._shift(matches[order.clamp_min(0)], dy, dx, clamp=True)
+                    total += self.pixels[copied] * weight
+                    weights += weight
+            pixels[places] = (total / weights).round().byte()
         self.pixels = pixels
 
     def _use(self, counts: Tensor) -> Tensor:

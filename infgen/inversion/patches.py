@@ -16,13 +16,12 @@ from infgen.photo import Known
 from infgen.pixels import Pixels
 
 COARSEST_PX = 72  # longest allowed short side of the coarsest level
-SEARCHED_PX = 500  # levels with a longer short side copy the matches of the level before
+SEARCHED_PX = 500  # levels with a longer short side inherit the matches of the last one that was searched
 COLOUR = 2.0 * SIDE**0.5  # weight of the smooth colours of the model's picture at the coarsest level
 HEIGHT = 1.0 * SIDE  # weight of the height in the picture, 0 to 1: sky stays above
 _FEWEST_SOURCES = 64
 _COARSEST_ROUNDS = 6
 _GUIDED_PX = 150  # levels up to this short side still follow the model's colours
-_COPIED_RADIUS = 1  # px, on levels without search
 
 
 @torch.inference_mode()
@@ -37,11 +36,17 @@ def draw_with_patches(picture: Pixels, known: Known, *, seed: int, cyclic: bool 
         return picture
     random = torch.Generator().manual_seed(seed % 2**63)
     before = levels.pop()
-    matches = _compose(before, random)
+    matches, copied = _compose(before, random), 1
     while levels:
         level = levels.pop()
-        matches = _refine(level, level.inherit(before, matches), random)
+        matches = level.inherit(before, matches)
+        if _short_side(level) <= SEARCHED_PX:
+            matches = _refine(level, matches, random)
+        else:
+            copied *= 2
         before = level
+    if copied > 1:
+        before.vote(matches, step=copied // 2)
     result = before.pixels.view(*known.shape, 3).numpy()
     return np.where(known[:, :, None], picture, result)
 
@@ -77,9 +82,6 @@ def _compose(level: Level, random: torch.Generator) -> Tensor:
 
 def _refine(level: Level, matches: Tensor, random: torch.Generator) -> Tensor:
     """Improve the inherited ``matches`` and draw the level with them."""
-    if _short_side(level) > SEARCHED_PX:
-        level.vote(matches, radius=_COPIED_RADIUS)
-        return matches
     guide = HEIGHT / 2 * _rows(level)
     if _short_side(level) <= _GUIDED_PX:
         guide = torch.cat([guide, COLOUR / 2 * _blur(level.image, 4)])

@@ -71,10 +71,10 @@ def test_without_keeping_the_output_is_the_generated_picture() -> None:
     assert np.array_equal(arrangement.compose(drawn(arrangement), keep=False), drawn(arrangement))
 
 
-def test_the_feather_is_2_px_of_working_size_where_none_is_given() -> None:
+def test_the_feather_is_1_px_of_working_size_where_none_is_given() -> None:
     arrangement = outpainting(place_photo(), Extension(right=50))
     output = arrangement.compose(drawn(arrangement))
-    assert np.array_equal(output, arrangement.compose(drawn(arrangement), feather=2))
+    assert np.array_equal(output, arrangement.compose(drawn(arrangement), feather=1))
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(150, 300), st.integers(40, 150), st.integers(0, 60))
