@@ -1,5 +1,6 @@
 /** The API of the page without a server: worlds in the browser's storage, tiles and exports from its workers. */
 
+import { Connection } from "../connection.js";
 import { positionsIn } from "./geometry.js";
 import { complete } from "./document.js";
 import { coveredBy } from "./fields.js";
@@ -183,7 +184,8 @@ export const undo = async (record) => store.step(record.id, -1);
 export const redo = async (record) => store.step(record.id, 1);
 
 /** @type {Map<string, ExportJob>} */
-const jobs = new Map();
+/** @type {Map<string, ExportJob>} */
+const running = new Map();
 
 /**
  * @param {WorldRecord} record
@@ -195,23 +197,24 @@ export async function startExport(record, { x, y, w, h }) {
   const order = {
     world: complete(record.world, sizesOf(model)),
     revision: record.revision,
+    record: { id: record.id, name: record.name },
     rect: { x, y, w, h },
     name: `world-${record.world.seed}-${x}-${y}-${w}x${h}.png`,
     infgen: model.infgen,
   };
   const job = new ExportJob(source, order);
-  jobs.set(job.id, job);
+  running.set(job.id, job);
   return job.state;
 }
 
 /** @param {string} id */
-const jobOf = (id) => /** @type {ExportJob} */ (jobs.get(id));
+const jobOf = (id) => /** @type {ExportJob} */ (running.get(id));
+export const jobs = async () => [...running.values()].map((job) => job.state).reverse();
 /** @param {string} id */
-export const openJobEvents = (id) => jobOf(id).events();
-/** @param {string} id */
-export const job = async (id) => jobOf(id).state;
-/** @param {string} id */
-export const cancelJob = async (id) => jobOf(id).cancel();
+export const cancelJob = async (id) => {
+  jobOf(id).cancel();
+  if (jobOf(id).state.state !== "running") running.delete(id);
+};
 /** @param {string} path an address of the browser's own */
 export const fileUrl = (path) => path;
 
@@ -222,6 +225,12 @@ export const startOutpaint = async () => {
 };
 /** @type {(record: WorldRecord, form: FormData) => Promise<import("../api.js").Job>} */
 export const startInbetween = startOutpaint;
+/** @type {typeof import("../api.js").startPicture} */
+export const startPicture = async () => {
+  throw new ApiError(NEEDS_SERVER, 501);
+};
+/** The browser is always there. */
+export const connection = new Connection(async () => true);
 
 /**
  * The side in pixels of tiles of a zoom level that are rendered soon enough.

@@ -8,7 +8,9 @@ const AT_ONCE = 4; // windows that are asked for at once
 
 /** @typedef {import("../api.js").Job} Job */
 /** @typedef {import("./model.js").Rect} Rect */
-/** @typedef {{world: import("./document.js").CompleteWorld, revision: string, rect: Rect, name: string, infgen: string}} Order */
+/** @typedef {{id: string, name: string}} Entry */
+/** @typedef {{rect: Rect, name: string, infgen: string}} Picture */
+/** @typedef {Picture & {world: import("./document.js").CompleteWorld, revision: string, record: Entry}} Order */
 
 export class ExportJob {
   id = `export-${Math.random().toString(36).slice(2)}`;
@@ -17,7 +19,6 @@ export class ExportJob {
   #source;
   #order;
   #stop = new AbortController();
-  #news = new EventTarget();
   #begun = performance.now();
 
   /**
@@ -26,10 +27,20 @@ export class ExportJob {
    */
   constructor(source, order) {
     const { w, h } = order.rect;
+    const { record, revision, name } = order;
     this.#source = source;
     this.#order = order;
     this.state = {
       id: this.id,
+      kind: "export",
+      name,
+      world: record.id,
+      world_name: record.name,
+      stage: null,
+      revision,
+      anchors: [],
+      continuations: [],
+      sides: null,
       state: "running",
       progress: { done: 0, total: w * h },
       seconds_left: null,
@@ -44,9 +55,8 @@ export class ExportJob {
 
   async #run() {
     try {
-      const { name } = this.#order;
       const blob = await this.#encode();
-      this.#tell({ state: "done", result: URL.createObjectURL(blob), name });
+      this.#tell({ state: "done", result: URL.createObjectURL(blob) });
     } catch (error) {
       const cancelled = this.#stop.signal.aborted;
       const message = error instanceof Error ? error.message : String(error);
@@ -104,19 +114,6 @@ export class ExportJob {
   /** @param {Partial<Job>} news */
   #tell(news) {
     this.state = { ...this.state, ...news };
-    const type = this.state.state === "running" ? "progress" : "end";
-    this.#news.dispatchEvent(new MessageEvent(type, { data: JSON.stringify(this.state) }));
-  }
-
-  /** A stream of its news, as a server's. */
-  events() {
-    const stream = Object.assign(new EventTarget(), { close: () => ended.abort() });
-    const ended = new AbortController();
-    /** @param {Event} event */
-    const pass = (event) => stream.dispatchEvent(new MessageEvent(event.type, { data: JSON.stringify(this.state) }));
-    for (const type of ["progress", "end"]) this.#news.addEventListener(type, pass, { signal: ended.signal });
-    queueMicrotask(() => pass(new Event(this.state.state === "running" ? "progress" : "end")));
-    return stream;
   }
 
   cancel() {

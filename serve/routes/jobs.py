@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from infgen.inversion.arrangement import SIDES
 from infgen.limits import MAX_EXPORT_PIXELS, MAX_STREAMS
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import BusyError, ConflictError, NotFoundError
@@ -18,7 +19,7 @@ from infgen.serve.jobs.exports import MEDIA_TYPES, check_export, export_path
 from infgen.serve.jobs.inversions import sample_path
 from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, JobId, Responses, WorldId, errors, pictures
-from infgen.serve.routes.schemas import Continuation, Export, JobRecord, Place, Progress
+from infgen.serve.routes.schemas import Continuation, Export, JobRecord, Place, Progress, Sides
 from infgen.serve.routes.worlds import region_of
 
 router = APIRouter(tags=["jobs"], route_class=BodyRoute)
@@ -48,12 +49,18 @@ def job_record(canvas: CanvasServer, job: Job) -> JobRecord:
         region=None if region is None else Place(x=region.x, y=region.y, w=region.w, h=region.h),
         revision=job.revision,
         anchors=list(job.anchors),
+        sides=_sides(job),
         continuations=[
             Continuation(seed=seed, picture=f"jobs/{job.id}/continuations/{i}.webp") for i, seed in enumerate(job.seeds)
         ],
         result=None if job.result is None or job.state != "done" else f"jobs/{job.id}/result",
         error=job.error,
     )
+
+
+def _sides(job: Job) -> Sides | None:
+    around = job.request.get("placing", {}).get("around") if job.kind == "outpaint" else None
+    return None if around is None else Sides(**{side: around[side] for side in SIDES})
 
 
 @router.post("/worlds/{world_id}/exports", status_code=202, responses=errors(400, 404, 408, 413, 429, 503, 507))

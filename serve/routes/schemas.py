@@ -41,6 +41,7 @@ EXAMPLE_JOB: dict[str, Any] = {
     "region": {"x": 0, "y": -1024, "w": 4096, "h": 2048},
     "revision": "0d6cbb1fa2c94e8f3a71",
     "anchors": [],
+    "sides": None,
     "continuations": [],
     "result": None,
     "error": None,
@@ -233,6 +234,15 @@ class Progress(Answer):
     """Total amount; 0 while unknown."""
 
 
+class Sides(Answer):
+    """Px around a photograph."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
 class Continuation(Answer):
     """A continuation of a photograph."""
 
@@ -277,6 +287,8 @@ class JobRecord(Answer):
     """Revision of the world that the result shows."""
     anchors: list[str]
     """Files of latents that the job added to the world."""
+    sides: Sides | None
+    """Px of the picture around a single photograph."""
     continuations: list[Continuation]
     """Continuations of the photographs to choose from. The first one is in the world."""
     result: str | None
@@ -320,6 +332,8 @@ class Info(Answer):
     """Number of upsampling levels of the network."""
     tile_px: int
     """Side of a tile in pixels."""
+    photograph_px: int
+    """Height of photographs in px of the world."""
     zoom: Zoom
     """Zoom levels of tiles."""
     limits: dict[str, int]

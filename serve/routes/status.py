@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
+from infgen.inversion.placing import WORKING_HEIGHT_PX, working_scale
 from infgen.limits import (
     MAX_CANVAS_CENTRES,
     MAX_CANVAS_STYLES,
@@ -50,6 +51,7 @@ def info(canvas: CanvasDep) -> Info:
         cell_px=config.cell_px,
         levels=config.levels,
         tile_px=TILE_PX,
+        photograph_px=WORKING_HEIGHT_PX << working_scale(config).halvings,
         zoom=Zoom(min=artist.least, first=artist.first, pictures=artist.pictures),
         limits={name: limit.value() for name, limit in _LIMITS.items()},
     )

@@ -3,6 +3,7 @@
  * The page without a server (`infgen export --web`) replaces this module by one with the same exports.
  */
 
+import { Connection } from "./connection.js";
 import { parse, stringify } from "./json.js";
 
 /** @typedef {number | bigint} Seed any 64-bit integer */
@@ -13,7 +14,8 @@ import { parse, stringify } from "./json.js";
 /** @typedef {{points: string, radius: number, hardness: number, style?: string}} Stroke points: "x y x y ..." */
 /** @typedef {{centres?: Centre[], painting?: object, strokes?: Stroke[]}} Places where styles lie; strokes lie on top */
 /** @typedef {Places & {schema: 1, styles: Style[], transition: number}} Layout */
-/** @typedef {{seed: Seed, style?: Source, layout?: Layout, edits?: (Rect & {seed: Seed})[]}} World */
+/** @typedef {{file: string, seed?: Seed, photograph?: object}} Anchor */
+/** @typedef {{seed: Seed, style?: Source, layout?: Layout, anchors?: Anchor[], edits?: (Rect & {seed: Seed})[]}} World */
 /** @typedef {{points: string, radius: number}} Line positions within `radius` of "x y x y ..." */
 /** @typedef {Rect & Partial<Line> & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
 /** @typedef {{seed: Seed, name?: string}} Favourite a style that is kept with a world */
@@ -35,6 +37,7 @@ import { parse, stringify } from "./json.js";
  * @property {{name: string, sha256: string}} model
  * @property {Zoom} zoom
  * @property {Object<string, number>} limits
+ * @property {number} [photograph_px] height of photographs, px of the world
  * @property {boolean} [local] whether the browser renders the tiles, without a server
  */
 
@@ -73,7 +76,8 @@ async function request(path, { method = "GET", json, form, match } = {}) {
   const body = json === undefined ? form : stringify(json);
   const response = await answer(address(path), { method, headers, body, cache: "no-store" });
   const text = await response.text();
-  if (!response.ok) throw new ApiError(complaint(text, response.status), response.status);
+  const wait = Number(response.headers.get("Retry-After")) || 0;
+  if (!response.ok) throw new ApiError(complaint(text, response.status), response.status, wait);
   return text ? parse(text) : null;
 }
 
@@ -85,9 +89,18 @@ async function answer(url, init) {
   try {
     return await fetch(url, init);
   } catch {
+    if (!init.signal?.aborted) connection.lose();
     throw new ApiError("The server does not answer. Is infgen serve still running?", 0);
   }
 }
+
+/** Whether the server answers. A server that starts answers 503. */
+export const connection = new Connection(() =>
+  fetch(address("info"), { cache: "no-store" }).then(
+    ({ status }) => status !== 503,
+    () => false,
+  ),
+);
 
 /**
  * Extract the error line from a response body.
@@ -141,14 +154,22 @@ export const redo = (record) => request(`${path(record)}/redo`, { method: "POST"
 /**
  * @typedef {object} Job
  * @property {string} id
+ * @property {"export" | "outpaint" | "inbetween" | "picture"} kind
+ * @property {string} name of what it makes, or of the downloaded file
+ * @property {string} world id
+ * @property {string | null} world_name null: deleted
  * @property {State} state
+ * @property {string | null} stage what it does at present
  * @property {{done: number, total: number}} progress total 0: unknown
  * @property {number | null} seconds_left
  * @property {Record<string, number>} terms of an inversion
  * @property {string | null} preview path of a picture
  * @property {Rect | null} region what the result shows
  * @property {string | null} result path of the file
- * @property {string} [name] name for the downloaded file
+ * @property {string | null} revision that the result shows
+ * @property {string[]} anchors files of latents that it added to the world
+ * @property {{seed: Seed, picture: string}[]} continuations
+ * @property {Sides | null} sides px around the photograph
  * @property {string | null} error
  */
 
@@ -159,20 +180,21 @@ export const startExport = (record, body) =>
 export const startOutpaint = (record, form) => request(`${path(record)}/outpaint`, { method: "POST", form });
 /** @type {(record: WorldRecord, form: FormData) => Promise<Job>} */
 export const startInbetween = (record, form) => request(`${path(record)}/inbetween`, { method: "POST", form });
-/** @type {(id: string) => Promise<Job>} */
-export const job = (id) => request(`jobs/${id}`);
+/** @typedef {{left: number, top: number, right: number, bottom: number}} Sides px of a picture around a photograph */
+/** @type {(record: WorldRecord, body: Partial<Sides> & {anchor: string}) => Promise<Job>} */
+export const startPicture = (record, body) =>
+  request(`${path(record)}/pictures`, { method: "POST", json: { ...body, revision: record.revision } });
+/** @returns {Promise<Job[]>} newest first */
+export const jobs = () => request("jobs");
 /** @type {(id: string) => Promise<unknown>} */
 export const cancelJob = (id) => request(`jobs/${id}`, { method: "DELETE" });
 
-/**
- * Open the stream of a job's events: "progress" and "end", with the job as JSON in `data`.
- * @type {(id: string) => EventTarget & {close: () => void}}
- */
-export const openJobEvents = (id) => new EventSource(address(`jobs/${id}/events`));
 /** @param {string} path relative to the API, as in job records */
 export const fileUrl = (path) => address(path);
-/** @type {(world: {id: string, revision: string}, z: number, x: number, y: number) => string | Promise<string>} */
-export const tileUrl = (world, z, x, y) => address(`${path(world)}/${world.revision}/tiles/${z}/${x}/${y}.webp`);
+/** @typedef {{id: string, revision: string, model?: boolean}} Shown `model`: the model's pixels, without photographs */
+/** @type {(world: Shown, z: number, x: number, y: number) => string | Promise<string>} */
+export const tileUrl = (world, z, x, y) =>
+  address(`${path(world)}/${world.revision}/tiles/${z}/${x}/${y}.webp${world.model ? "?photographs=false" : ""}`);
 /** @type {(seed: Seed) => string | Promise<string>} */
 export const styleUrl = (seed) => address(`styles/${seed}.webp?size=96`);
 
@@ -188,7 +210,7 @@ export const PARALLEL_TILES = 4;
  */
 export const tileSide = () => 256;
 
-/** @typedef {{world: {id: string, revision: string}, z: number, x: number, y: number, px: number}} TileAddress */
+/** @typedef {{world: Shown, z: number, x: number, y: number, px: number}} TileAddress */
 
 /**
  * Fetch a tile of `px` x `px` pixels. The picture may have an equal margin on all sides.

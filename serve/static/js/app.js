@@ -6,6 +6,8 @@ import { Canvas } from "./canvas.js";
 import { startExporting } from "./export.js";
 import { limitFeatures } from "./features.js";
 import { startHistory } from "./history.js";
+import { startJobPanel } from "./jobpanel.js";
+import { Jobs } from "./jobs.js";
 import { formatLink, parseLink, parsePx } from "./link.js";
 import { attempt, element, listen, spaced, startPanels, toast } from "./page.js";
 import { startPalette } from "./palette.js";
@@ -15,12 +17,15 @@ import { startResampling } from "./resample.js";
 import { Session } from "./session.js";
 import { pack, unpack } from "./sharing.js";
 import { startTheme } from "./theme.js";
+import { Trail } from "./trail.js";
+import { startWaiting } from "./waiting.js";
 import { startWorldFiles } from "./worldfile.js";
 import { startWorlds } from "./worlds.js";
 
 const WITH_RECTANGLE = new Set(["resample", "export"]);
 
 const session = new Session();
+const trail = new Trail();
 
 async function start() {
   startTheme();
@@ -31,13 +36,18 @@ async function start() {
   const brush = new Brush(session, canvas, info);
   const pins = startPalette(session, canvas, info, brush);
   const resampling = startResampling(session, canvas, picker, info);
-  startExporting(session, canvas, picker, info);
-  startPhotographs(session, canvas);
+  const jobs = new Jobs();
+  const started = () => panels.show("jobs");
+  startExporting(session, canvas, picker, { info, jobs, started });
+  const photographs = startPhotographs(session, canvas, jobs, { info, started });
+  startJobPanel(jobs, session, canvas, info);
   const panels = startPanels((open) => {
     pins.visible(open === "styles");
     brush.visible(open === "styles");
     picker.show(WITH_RECTANGLE.has(open ?? ""));
     resampling.visible(open === "resample");
+    photographs.visible(open === "photo");
+    if (open === "jobs") void jobs.start();
     if (open === "worlds") void attempt(() => Promise.all([listWorlds(), listHistory()]));
   });
   const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
@@ -50,9 +60,11 @@ async function start() {
   session.addEventListener("busy", () => document.body.classList.add("pending"));
   session.addEventListener("idle", () => document.body.classList.remove("pending"));
   canvas.addEventListener("move", () => showPlace(canvas));
+  startWaiting(canvas, api.connection);
   const place = parseLink(location.hash);
   canvas.goTo({ ...home, ...place });
   await openWorld(place);
+  void jobs.start();
   listen(window, "hashchange", () => follow(canvas));
 }
 
@@ -85,8 +97,12 @@ const isMissing = (error) => error instanceof api.ApiError && error.status === 4
  */
 async function follow(canvas) {
   const place = parseLink(location.hash);
-  if (place.world !== session.record?.id) await openWorld(place);
-  canvas.goTo({ ...canvas.view, ...place });
+  const { record } = session;
+  const { world, seed = record?.world.seed ?? 0 } = place;
+  if (world !== undefined) trail.follow({ ...canvas.view, ...place, world, seed });
+  const moved = { ...canvas.view, ...place };
+  if (world !== record?.id) await openWorld(place);
+  canvas.goTo(moved);
 }
 
 /** @param {Canvas} canvas */
@@ -108,7 +124,7 @@ function showPlace(canvas) {
   element("scale").textContent = z < 0 ? `1 : ${spaced(2 ** -z)}` : `${100 * 2 ** z} %`;
   const { record } = session;
   if (!record) return;
-  history.replaceState(null, "", formatLink({ world: record.id, seed: record.world.seed, x, y, z }));
+  trail.show({ world: record.id, seed: record.world.seed, x, y, z }, canvas.visible);
 }
 
 /**

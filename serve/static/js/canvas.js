@@ -33,10 +33,13 @@ function sharpZooms({ min, max, tile_px: sizes = {} }) {
   return groups;
 }
 
-/** Fires "move" when the view has changed. */
+/** Fires "move" when the view has changed, "busy" and "idle" around the loading of tiles. */
 export class Canvas extends EventTarget {
   #queue = new TileQueue();
   #layers;
+  #over;
+  /** @type {TileLayer | null} */
+  #model = null;
 
   /**
    * @param {HTMLElement} element
@@ -75,8 +78,8 @@ export class Canvas extends EventTarget {
         this.#layers.unshift(new TileLayer(this.#queue, { ...shared, ...outer }));
       }
     }
-    this.#queue.addEventListener("busy", () => element.setAttribute("aria-busy", "true"));
-    this.#queue.addEventListener("idle", () => element.setAttribute("aria-busy", "false"));
+    this.#over = () => new TileLayer(this.#queue, { ...shared, minZoom: min, px: TILE_PX, offset: 0, zIndex: 3 });
+    this.#tellLoading();
     this.map.on("move", () => this.#look());
     this.map.on("moveend", () => this.#settle());
   }
@@ -105,6 +108,32 @@ export class Canvas extends EventTarget {
       layer.show(world);
       layer.addTo(this.map);
     }
+  }
+
+  #tellLoading() {
+    for (const [event, busy] of /** @type {const} */ ([["busy", "true"], ["idle", "false"]])) {
+      this.#queue.addEventListener(event, () => {
+        this.element.setAttribute("aria-busy", busy);
+        this.dispatchEvent(new Event(event));
+      });
+    }
+  }
+
+  /**
+   * Show the model's pixels over photographs.
+   * @param {{id: string, revision: string}} world
+   * @param {number} opacity 0 to 1; 0 removes them
+   */
+  compare(world, opacity) {
+    if (!opacity) {
+      this.#model?.remove();
+      this.#model = null;
+      return;
+    }
+    this.#model ??= this.#over();
+    this.#model.setOpacity(opacity);
+    this.#model.show({ ...world, model: true });
+    this.#model.addTo(this.map);
   }
 
   /** Centre in whole px, and zoom. */

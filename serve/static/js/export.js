@@ -1,8 +1,7 @@
 /** The panel that exports a rectangle of any size: format, estimate, progress, download. */
 
 import * as api from "./api.js";
-import { JobBar } from "./jobs.js";
-import { element, listen, spaced, toast } from "./page.js";
+import { element, listen, spaced } from "./page.js";
 import { addRegionFields } from "./rectangle.js";
 
 // Longest side in px of each format, and its approximate bytes per px for images of the shipped model.
@@ -18,51 +17,26 @@ const FORMATS = {
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
  * @param {import("./rectangle.js").RectanglePicker} picker
- * @param {api.Info} info
+ * @param {{info: api.Info, jobs: import("./jobs.js").Jobs, started: () => void}} page `started`: called when a job has begun
  */
-export function startExporting(session, canvas, picker, info) {
+export function startExporting(session, canvas, picker, { info, jobs, started }) {
   addRegionFields(element("export-region"), picker, canvas);
   const format = element("export-format", HTMLSelectElement);
   const start = element("export-start", HTMLButtonElement);
-  const result = element("export-result", HTMLAnchorElement);
-  const bar = new JobBar(element("export-job"));
-  let running = false;
 
   const estimate = () => {
     const { value } = picker;
     const { words, possible } = value ? estimated(value, format.value, info) : NOTHING;
     element("export-estimate").textContent = words;
-    start.disabled = !possible || running;
+    start.disabled = !possible;
   };
   picker.addEventListener("change", estimate);
   listen(format, "change", estimate);
   listen(start, "click", async () => {
     if (!picker.value) return;
-    result.hidden = true;
-    running = true;
-    estimate();
-    try {
-      const job = await api.startExport(session.current, { ...picker.value, format: format.value });
-      const ended = await bar.run(job, { done: percentage });
-      if (ended.state === "done") offer(result, ended);
-    } finally {
-      running = false;
-      estimate();
-    }
+    jobs.add(await api.startExport(session.current, { ...picker.value, format: format.value }));
+    started();
   });
-}
-
-/**
- * @param {HTMLAnchorElement} link
- * @param {api.Job} job
- */
-function offer(link, job) {
-  if (!job.result) return;
-  link.href = api.fileUrl(job.result);
-  link.download = job.name ?? "";
-  link.hidden = false;
-  link.focus();
-  toast("The picture is ready.");
 }
 
 const NOTHING = { words: "Draw a rectangle, or take the visible part.", possible: false };
@@ -96,9 +70,4 @@ function megapixels(px) {
 function fileSize(bytes) {
   if (bytes < 1e6) return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
-}
-
-/** @param {api.Job} job */
-function percentage({ progress }) {
-  return `${Math.floor((100 * progress.done) / progress.total)} %`;
 }

@@ -121,7 +121,12 @@ export function startPanels(changed) {
   };
   for (const button of buttons) button.addEventListener("click", () => show(button === open ? null : button));
   for (const close of document.querySelectorAll("[data-close]")) close.addEventListener("click", () => show(null));
-  return { close: () => show(null), isOpen: () => open !== null };
+  return {
+    close: () => show(null),
+    isOpen: () => open !== null,
+    /** @param {string} name */
+    show: (name) => show(buttons.find((button) => button.dataset.panel === name) ?? null),
+  };
 }
 
 /**

@@ -1,50 +1,117 @@
-/** The panel that adds photographs to the world: continue one or join two, with a live preview. */
+/** The panel that adds photographs to the world: lay one on the canvas and continue it, or join two. */
 
 import * as api from "./api.js";
 import { startDrop } from "./drop.js";
-import { JobBar } from "./jobs.js";
 import { parsePx } from "./link.js";
-import { element, listen, toast } from "./page.js";
+import { element, listen } from "./page.js";
+import { PlacedPhotograph } from "./placing.js";
 
 const MARGINS = ["left", "right", "top", "bottom"];
+const WIDEST_PX = 2 ** 14; // most px that the page offers to add
 
 /**
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
+ * @param {import("./jobs.js").Jobs} jobs
+ * @param {{info: api.Info, started: () => void}} page `started`: called when a job has begun
+ * @returns {{visible: (on: boolean) => void}} shows or hides the photograph that is not continued yet
  */
-export function startPhotographs(session, canvas) {
+export function startPhotographs(session, canvas, jobs, { info, started }) {
   const [first, second] = [startDrop(element("photo-drop")), startDrop(element("photo-second-drop"))];
   const start = element("photo-start", HTMLButtonElement);
-  const live = element("photo-live", HTMLImageElement);
-  const bar = new JobBar(element("photo-job"));
-  startPlace(canvas);
+  const laid = new Laid(canvas, info.photograph_px ?? 0);
   startSecond(second);
-  listen(first, "change", () => (start.disabled = !chosen(first)));
+  startComparing(session, canvas);
+  listen(element("photo-here"), "click", () => laid.take({ x: canvas.visible.x }));
+  listen(first, "change", () => {
+    start.disabled = !chosen(first);
+    return laid.show(chosen(first));
+  });
+  listen(second, "change", () => laid.hide(chosen(second) !== undefined));
   listen(element("photo-form", HTMLFormElement), "submit", async (event) => {
     event.preventDefault();
     const photos = [first, second].map(chosen).filter((file) => file !== undefined);
     start.disabled = true;
     try {
-      const job = await send(session.current, photos);
-      const ended = await bar.run(job, { done: stepWords, told: (news) => showLive(live, news) });
-      if (ended.state === "done") await arrive(session, canvas, ended, photos.length);
+      jobs.add(await send(session.current, photos));
+      for (const input of [second, first]) {
+        input.value = "";
+        input.dispatchEvent(new Event("change"));
+      }
+      started();
     } finally {
       start.disabled = !chosen(first);
-      live.hidden = true;
     }
   });
+  return { visible: (on) => laid.visible(on) };
 }
 
 /** @param {HTMLInputElement} input */
 const chosen = (input) => input.files?.[0];
 
-/**
- * Set up the field for the left edge of the first photograph; it may be empty.
- * @param {import("./canvas.js").Canvas} canvas
- */
-function startPlace(canvas) {
-  const x = element("photo-x", HTMLInputElement);
-  listen(element("photo-here"), "click", () => (x.value = String(canvas.visible.x)));
+/** The chosen photograph on the canvas, and the fields that hold its place. */
+class Laid {
+  #canvas;
+  #height;
+  #fields = { x: element("photo-x", HTMLInputElement), y: element("photo-y", HTMLInputElement) };
+  /** @type {{picture: PlacedPhotograph, url: string} | null} */
+  #shown = null;
+
+  /**
+   * @param {import("./canvas.js").Canvas} canvas
+   * @param {number} height of photographs, px of the world
+   */
+  constructor(canvas, height) {
+    this.#canvas = canvas;
+    this.#height = height;
+    for (const field of Object.values(this.#fields)) listen(field, "change", () => this.#follow());
+  }
+
+  /** @param {File | undefined} file */
+  async show(file) {
+    this.#shown?.picture.remove();
+    if (this.#shown) URL.revokeObjectURL(this.#shown.url);
+    this.#shown = null;
+    this.#fields.x.value = this.#fields.y.value = "";
+    const picture = file && (await createImageBitmap(file).catch(() => null));
+    if (!picture || !file) return; // the server knows more kinds
+    const { width, height } = picture;
+    picture.close();
+    for (const side of ["left", "right"]) {
+      element(`photo-${side}`, HTMLInputElement).value = String(Math.min(WIDEST_PX, Math.round(width / 2)));
+    }
+    const w = Math.round((width * this.#height) / height);
+    const view = this.#canvas.visible;
+    const place = { x: Math.round(view.x + (view.w - w) / 2), y: -Math.round(this.#height / 2), w, h: this.#height };
+    const url = URL.createObjectURL(file);
+    this.#shown = { picture: new PlacedPhotograph(this.#canvas, url, place), url };
+    this.#fields.x.value = String(place.x);
+    this.#shown.picture.addEventListener("move", () => {
+      const { x, y } = /** @type {{picture: PlacedPhotograph}} */ (this.#shown).picture.place;
+      [this.#fields.x.value, this.#fields.y.value] = [String(x), String(y)];
+    });
+  }
+
+  /** @param {{x: number}} place */
+  take({ x }) {
+    this.#fields.x.value = String(x);
+    this.#follow();
+  }
+
+  /** @param {boolean} hidden */
+  hide(hidden) {
+    document.querySelector(".placing")?.toggleAttribute("hidden", hidden);
+  }
+
+  /** @param {boolean} on */
+  visible(on) {
+    this.hide(!on);
+  }
+
+  #follow() {
+    const [x, y] = [parsePx(this.#fields.x.value), parsePx(this.#fields.y.value)];
+    this.#shown?.picture.move({ ...(x === null ? {} : { x }), ...(y === null ? {} : { y }) });
+  }
 }
 
 /**
@@ -68,6 +135,23 @@ function startSecond(second) {
 }
 
 /**
+ * The slider between photographs and what the model made of them.
+ * @param {import("./session.js").Session} session
+ * @param {import("./canvas.js").Canvas} canvas
+ */
+function startComparing(session, canvas) {
+  const slider = element("photo-opacity", HTMLInputElement);
+  const show = () => canvas.compare(session.current, 1 - Number(slider.value) / 100);
+  listen(slider, "input", show);
+  session.addEventListener("change", () => {
+    const has = session.current.world.anchors?.some(({ photograph }) => photograph) ?? false;
+    element("photo-compare").hidden = !has;
+    if (!has) slider.value = "100";
+    show();
+  });
+}
+
+/**
  * @param {api.WorldRecord} record
  * @param {File[]} photos one or two
  */
@@ -79,41 +163,21 @@ function send(record, photos) {
     body.append(name, element(`photo-${name}`, HTMLInputElement).value || "0");
   }
   body.append("steps", element("photo-steps", HTMLSelectElement).value);
-  const x = element("photo-x", HTMLInputElement).value.trim();
-  if (x && parsePx(x) === null) throw new Error("The left edge is a whole number of px within ±2^40, or empty.");
-  if (x) body.append("x", x);
+  body.append("samples", element("photo-samples", HTMLSelectElement).value);
+  body.append("scale", joined ? "source" : "work"); // the picture at the photograph's own size follows on request
+  addPlace(body, "x", "left edge");
+  if (!joined) addPlace(body, "y", "top edge");
   return joined ? api.startInbetween(record, body) : api.startOutpaint(record, body);
 }
 
 /**
- * Show the added photographs.
- * @param {import("./session.js").Session} session
- * @param {import("./canvas.js").Canvas} canvas
- * @param {api.Job} job
- * @param {number} count
+ * @param {FormData} body
+ * @param {"x" | "y"} name
+ * @param {string} words
  */
-async function arrive(session, canvas, job, count) {
-  await session.refresh();
-  if (job.region) canvas.fit(job.region);
-  toast(
-    count > 1
-      ? "The photographs are part of this world now. Undo removes them."
-      : "The photograph is part of this world now. Undo removes it.",
-  );
-}
-
-/**
- * @param {HTMLImageElement} live
- * @param {api.Job} job
- */
-function showLive(live, job) {
-  if (!job.preview) return;
-  live.src = api.fileUrl(job.preview);
-  live.hidden = false;
-}
-
-/** @param {api.Job} job */
-function stepWords({ progress, terms }) {
-  const psnr = terms.psnr === undefined ? "" : `, ${terms.psnr.toFixed(1)} dB`;
-  return `Step ${progress.done} of ${progress.total}${psnr}`;
+function addPlace(body, name, words) {
+  const value = element(`photo-${name}`, HTMLInputElement).value.trim();
+  if (!value) return;
+  if (parsePx(value) === null) throw new Error(`The ${words} is a whole number of px within ±2^40, or empty.`);
+  body.append(name, value);
 }

@@ -1,11 +1,24 @@
-/** The current world and its changes, sent one at a time, each based on the newest revision. */
+/**
+ * The current world and its changes. Changes appear at once, and are sent one at a time, each based on the newest revision.
+ * A change that comes after one of another window is applied to the new state. While the server is away, changes wait.
+ */
 
 import * as api from "./api.js";
 
+const AWAY = new Set([0, 429, 503]);
+const MOST_TRIES = 5; // with other windows that change the same world
+const NO_CHANGE = "This change does not apply to the world any more: another window has changed it.";
+
+/** @typedef {(world: api.World) => api.World | null} Change null: it does not apply */
+
 /** Fires "change" when the record changes, "busy" and "idle" around pending changes. */
 export class Session extends EventTarget {
-  /** @type {api.WorldRecord | null} */
+  /** @type {api.WorldRecord | null} with the changes that are not answered yet; its revision is without them */
   record = null;
+  /** @type {api.WorldRecord | null} as the server has it */
+  #base = null;
+  /** @type {Change[]} not answered yet */
+  #changes = [];
   /** @type {Promise<unknown>} */
   #last = Promise.resolve();
   #unanswered = 0;
@@ -14,6 +27,12 @@ export class Session extends EventTarget {
   get current() {
     if (!this.record) throw new Error("no world is open");
     return this.record;
+  }
+
+  /** @returns {api.WorldRecord} */
+  get #sent() {
+    if (!this.#base) throw new Error("no world is open");
+    return this.#base;
   }
 
   /** @param {string} id */
@@ -28,43 +47,49 @@ export class Session extends EventTarget {
 
   /** Reload the world after a job has changed it. */
   refresh() {
-    return this.#next(() => api.world(this.current.id));
+    return this.#next(() => api.world(this.#sent.id));
   }
 
   /**
    * Replace the world by `change(world)`. Sends nothing if that returns the same object.
-   * @param {(world: api.World) => api.World} change
+   * @param {Change} change
    */
   edit(change) {
-    return this.#next(() => {
-      const changed = change(this.current.world);
-      return changed === this.current.world ? Promise.resolve(this.current) : api.putWorld(this.current, changed);
-    });
+    this.#changes.push(change);
+    this.#show(this.#sent);
+    const done = this.#next(() => {
+      const { world } = this.#sent;
+      const changed = change(world);
+      if (changed === null) throw new Error(NO_CHANGE);
+      return changed === world ? Promise.resolve(this.#sent) : api.putWorld(this.#sent, changed);
+    }, change);
+    return done;
   }
 
   /** @param {api.Resampling} body */
   resample(body) {
-    return this.#next(() => api.resample(this.current, body));
+    return this.#next(() => api.resample(this.#sent, body));
   }
 
   /** Undo, if possible. */
   undo() {
-    return this.#next(() => (this.current.can_undo ? api.undo(this.current) : Promise.resolve(this.current)));
+    return this.#next(() => (this.#sent.can_undo ? api.undo(this.#sent) : Promise.resolve(this.#sent)));
   }
 
   /** Redo, if possible. */
   redo() {
-    return this.#next(() => (this.current.can_redo ? api.redo(this.current) : Promise.resolve(this.current)));
+    return this.#next(() => (this.#sent.can_redo ? api.redo(this.#sent) : Promise.resolve(this.#sent)));
   }
 
   /**
    * @param {() => Promise<api.WorldRecord>} send
+   * @param {Change} [change] that `send` sends
    * @returns {Promise<api.WorldRecord>}
    */
-  #next(send) {
+  #next(send, change) {
     if (!this.#unanswered) this.dispatchEvent(new Event("busy"));
     this.#unanswered += 1;
-    const done = this.#last.then(() => this.#send(send));
+    const done = this.#last.then(() => this.#send(send, change));
     this.#last = done.catch(() => undefined).then(() => this.#answered()); // a failure must not block the next change
     return done;
   }
@@ -74,23 +99,60 @@ export class Session extends EventTarget {
     if (!this.#unanswered) this.dispatchEvent(new Event("idle"));
   }
 
-  /** @param {() => Promise<api.WorldRecord>} send */
-  async #send(send) {
+  /**
+   * @param {() => Promise<api.WorldRecord>} send
+   * @param {Change} [change]
+   */
+  async #send(send, change) {
     try {
-      return this.#show(await send());
+      const record = await this.#insist(send);
+      this.#changes = this.#changes.filter((other) => other !== change);
+      return this.#show(record);
     } catch (error) {
-      if (!(error instanceof api.ApiError) || error.status !== 412 || !this.record) throw error;
-      this.#show(await api.world(this.record.id));
-      throw new api.ApiError("This world was changed elsewhere. The page now shows its current state; try again.", 412);
+      this.#changes = this.#changes.filter((other) => other !== change);
+      if (this.#base) this.#show(this.#base);
+      throw error;
     }
   }
 
-  /** @param {api.WorldRecord} record */
-  #show(record) {
-    if (record !== this.record) {
-      this.record = record;
+  /**
+   * Send until the server takes it: again when it is back, and after the changes of another window.
+   * @param {() => Promise<api.WorldRecord>} send
+   */
+  async #insist(send) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await send();
+      } catch (error) {
+        if (!(error instanceof api.ApiError) || !this.#base) throw error;
+        if (AWAY.has(error.status)) await back(error);
+        else if (error.status === 412 && tries < MOST_TRIES) this.#show(await api.world(this.#base.id));
+        else throw error;
+      }
+    }
+  }
+
+  /**
+   * @param {api.WorldRecord} base
+   * @returns {api.WorldRecord} with the changes that are not answered yet
+   */
+  #show(base) {
+    if (this.#base && base.id !== this.#base.id) this.#changes = [];
+    const world = this.#changes.reduce((found, change) => change(found) ?? found, base.world);
+    if (base !== this.#base || world !== this.record?.world) {
+      this.#base = base;
+      this.record = world === base.world ? base : { ...base, world };
       this.dispatchEvent(new Event("change"));
     }
-    return record;
+    return /** @type {api.WorldRecord} */ (this.record);
   }
+}
+
+/**
+ * Wait until the server is back, or has had the time that it asks for.
+ * @param {api.ApiError} error
+ */
+async function back({ status, wait }) {
+  if (status === 0) await api.connection.whenOnline();
+  else await new Promise((resolve) => setTimeout(resolve, 1000 * (wait || 1)));
 }

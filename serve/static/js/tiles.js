@@ -1,11 +1,13 @@
 /** Tiles of the canvas: fetched by priority, aborted when they leave the view. */
 
-import { ApiError, fetchTile, PARALLEL_TILES } from "./api.js";
+import { ApiError, connection, fetchTile, PARALLEL_TILES } from "./api.js";
 
 export const TILE_PX = 256; // usual side of a tile
-const RETRIED = new Set([0, 429, 503, 504]);
+const BUSY = new Set([429, 503]);
+const TOO_LATE = 504;
 const MOST_TRIES = 8;
 const SLOWEST_S = 8;
+const CALM = 4; // answered tiles before a busy server gets one more at a time
 
 /**
  * @typedef {object} Task
@@ -30,6 +32,9 @@ export class TileQueue extends EventTarget {
   /** @type {Set<Task>} */
   #waiting = new Set();
   #running = 0;
+  #parallel = PARALLEL_TILES;
+  #answered = 0;
+  #paused = false;
 
   /** @param {Task} task */
   add(task) {
@@ -46,7 +51,7 @@ export class TileQueue extends EventTarget {
   }
 
   #pump() {
-    while (this.#running < PARALLEL_TILES && this.#waiting.size) {
+    while (!this.#paused && this.#running < this.#parallel && this.#waiting.size) {
       const task = this.#nearest();
       this.#waiting.delete(task);
       this.#running += 1;
@@ -83,23 +88,52 @@ export class TileQueue extends EventTarget {
       if (!task.stop.signal.aborted) task.draw(picture);
       picture.close();
       this.#close(task);
+      this.#hurry();
     } catch (error) {
       if (task.stop.signal.aborted) return;
-      if (error instanceof ApiError && RETRIED.has(error.status) && task.tries < MOST_TRIES) {
-        task.tries += 1;
-        setTimeout(() => this.#again(task), 1000 * (error.wait || Math.min(2 ** (task.tries - 1), SLOWEST_S)));
-        return;
-      }
+      if (error instanceof ApiError && this.#retry(task, error)) return;
       task.fail(error instanceof Error ? error : new Error(String(error)));
       this.#close(task);
     }
   }
 
-  /** @param {Task} task */
-  #again(task) {
-    if (!this.#open.has(task)) return;
+  /**
+   * Ask for a tile again: when the server is found, after the time that it asks for, or a few times.
+   * @param {Task} task
+   * @param {ApiError} error
+   * @returns {boolean}
+   */
+  #retry(task, { status, wait }) {
+    const late = status === TOO_LATE && task.tries < MOST_TRIES;
+    if (status !== 0 && !BUSY.has(status) && !late) return false;
+    const seconds = wait || Math.min(2 ** task.tries, SLOWEST_S);
+    task.tries += 1;
     this.#waiting.add(task);
-    this.#pump();
+    if (status === 0) this.#pause(connection.whenOnline());
+    else {
+      this.#parallel = 1;
+      this.#answered = 0;
+      this.#pause(new Promise((resolve) => setTimeout(resolve, 1000 * seconds)));
+    }
+    return true;
+  }
+
+  /** @param {Promise<unknown>} end */
+  #pause(end) {
+    if (this.#paused) return;
+    this.#paused = true;
+    void end.then(() => {
+      this.#paused = false;
+      this.#pump();
+    });
+  }
+
+  /** A busy server gets more tiles at a time again, step by step. */
+  #hurry() {
+    this.#answered += 1;
+    if (this.#parallel === PARALLEL_TILES || this.#answered < CALM) return;
+    this.#answered = 0;
+    this.#parallel += 1;
   }
 
   /** @param {Task} task */
@@ -118,7 +152,7 @@ export class TileQueue extends EventTarget {
 export class TileLayer extends L.GridLayer {
   /** @type {Map<HTMLElement, Live>} */
   #live = new Map();
-  /** @type {{id: string, revision: string} | null} */
+  /** @type {{id: string, revision: string, model?: boolean} | null} */
   #world = null;
   #queue;
   #offset;
@@ -142,11 +176,11 @@ export class TileLayer extends L.GridLayer {
 
   /**
    * Show another world at once, or another revision, whose tiles replace the old ones one by one.
-   * @param {{id: string, revision: string}} world
+   * @param {{id: string, revision: string, model?: boolean}} world `model`: without photographs
    */
-  show({ id, revision }) {
+  show({ id, revision, model }) {
     const previous = this.#world;
-    this.#world = { id, revision };
+    this.#world = { id, revision, ...(model ? { model } : {}) };
     if (previous?.id !== id) {
       this.redraw();
       return;
@@ -186,7 +220,7 @@ export class TileLayer extends L.GridLayer {
    * @returns {Task}
    */
   #ask(tile, { x, y, z }, done) {
-    const world = /** @type {{id: string, revision: string}} */ (this.#world);
+    const world = /** @type {{id: string, revision: string, model?: boolean}} */ (this.#world);
     const zoom = z + this.#offset;
     const px = this.#px;
     const side = px * 2 ** -zoom;
@@ -202,7 +236,7 @@ export class TileLayer extends L.GridLayer {
         const [scale, margin] = [this.#side / px, (px - picture.width) / 2];
         const [from, size] = [margin * scale, picture.width * scale];
         /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d")).drawImage(picture, from, from, size, size);
-        tile.dataset.shown = `${world.revision}/${zoom}/${x}/${y}`;
+        tile.dataset.shown = `${world.revision}${world.model ? ":model" : ""}/${zoom}/${x}/${y}`;
         done(undefined, tile);
       },
       fail: (error) => {

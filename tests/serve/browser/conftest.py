@@ -40,9 +40,15 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="package")
-def address(scaled_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data folder of the server."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="package")
+def address(scaled_model: Path, data: Path) -> Iterator[str]:
     """Root of a running server, with a slash at its end."""
-    with serving(tmp_path_factory.mktemp("data"), "--model", scaled_model) as server:
+    with serving(data, "--model", scaled_model) as server:
         yield server.url
 
 

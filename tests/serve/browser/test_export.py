@@ -23,9 +23,9 @@ def choose(page: Visit, **sides: int) -> None:
 def download(page: Visit, to: Path) -> Path:
     """Export and save the file under the name ``to``."""
     page.page.click("#export-start")
-    page.page.wait_for_selector("#export-result:not([hidden])")
+    page.page.wait_for_selector("#panel-jobs:not([hidden])")  # the job is listed
     with page.page.expect_download() as started:
-        page.page.click("#export-result")
+        page.page.locator("#jobs .job").first.locator(".job-result").click()
     started.value.save_as(to)
     return to
 
@@ -74,6 +74,8 @@ def test_an_export_can_be_cancelled(visit: Open) -> None:
     page = visit()
     choose(page, x=0, y=0, w=8192, h=8192)
     page.page.click("#export-start")
-    page.page.click("#export-job [data-action=cancel]")
-    page.page.wait_for_selector("#export-start:enabled")
-    assert not page.page.is_visible("#export-result")
+    page.page.wait_for_selector("#panel-jobs:not([hidden])")
+    row = page.page.locator("#jobs .job").first
+    row.get_by_role("button", name="Cancel").click()
+    row.locator(".job-words", has_text="Cancelled").wait_for()
+    assert not row.locator(".job-result").is_visible()
