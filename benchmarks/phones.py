@@ -70,9 +70,9 @@ def main(photos: Path, count: int, steps: int, threads: int, keep: Path | None) 
     table = Table("photograph", "px", "EXIF", "seconds", "peak MB", "upright, whole")
     failed = 0
     with TemporaryDirectory() as work:
-        for i, source in enumerate(sorted(photos.glob("*.jpg"))[:count]):
+        for i, source in enumerate(sorted(p for p in photos.iterdir() if p.suffix in {".jpg", ".webp"})[:count]):
             size, orientation = SIZES[i % len(SIZES)], 1 + i % 8
-            photo, out = Path(work) / source.name, (keep or Path(work)) / f"{source.stem}.png"
+            photo, out = Path(work) / f"{source.stem}.jpg", (keep or Path(work)) / f"{source.stem}.png"
             save_photo(source, photo, size, orientation)
             words = [
                 "outpaint",
@@ -81,8 +81,6 @@ def main(photos: Path, count: int, steps: int, threads: int, keep: Path | None) 
                 str(RIGHT),
                 "--top",
                 str(TOP),
-                "--scale",
-                "source",
                 "--feather",
                 "0",
             ]

@@ -1,5 +1,6 @@
 """Estimate the time of an inversion and of composing its picture, from measured forward passes."""
 
+import math
 import time
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from infgen.inversion.arrangement import Arrangement
 from infgen.inversion.network import draw
 from infgen.inversion.optimise import has_coarse_steps
+from infgen.inversion.patches import SEARCHED_PX
 from infgen.inversion.placing import Placed, working_scale
 from infgen.inversion.settings import Settings
 from infgen.inversion.window import Cover, Latents
@@ -17,7 +19,7 @@ STEP_FORWARDS = 2.8  # a step: forward, backward and LPIPS
 SETUP_FORWARDS = 12  # loading LPIPS, and the prior of the styles
 # Seconds per px of composing and encoding at FLOPS_PER_SECOND, the speed of the network on that machine.
 FLOPS_PER_SECOND = 1e11
-OUTPUT_SECONDS, GENERATED_SECONDS, RENDERED_SECONDS = 0.25e-6, 0.9e-6, 0.7e-6
+OUTPUT_SECONDS, COPIED_SECONDS, SEARCHED_SECONDS, RENDERED_SECONDS = 0.3e-6, 1.4e-6, 15e-6, 0.1e-6
 
 
 def estimate_inversion(photo: Placed, generator: Generator, settings: Settings, *, period: int | None) -> float:
@@ -44,7 +46,8 @@ def estimate_composing(arrangement: Arrangement, *, flops_per_second: float) -> 
     for photo in arrangement.photographs:
         known += int(photo.known.mean() * photo.photograph.image.width * photo.photograph.image.height)
     generated = max(0, width * height - known)
-    seconds = OUTPUT_SECONDS * width * height + GENERATED_SECONDS * generated
+    halvings = max(0, math.ceil(math.log2(min(width, height) / SEARCHED_PX)))
+    seconds = OUTPUT_SECONDS * width * height + COPIED_SECONDS * generated + SEARCHED_SECONDS * generated / 4**halvings
     seconds += RENDERED_SECONDS * arrangement.rendered_region.pixels
     return seconds * FLOPS_PER_SECOND / flops_per_second
 
