@@ -42,12 +42,11 @@ FAR = 2**40
 STYLES = [{"name": f"s{i}", "seed": i} for i in range(4)]
 FIRST = "() => document.querySelector('canvas[data-shown]')"
 SETTLED = "() => document.querySelector('canvas[data-shown]') && document.querySelector('#canvas[aria-busy=false]')"
-# Every tile of the coarse layer is shown.
-COARSE = """() => {
-  const layer = document.querySelector(".leaflet-layer");
-  const tiles = layer ? [...layer.querySelectorAll("canvas")] : [];
+# All tiles of one layer are shown. The coarse layer is the first.
+COARSE = """() => [...document.querySelectorAll(".leaflet-layer")].some(layer => {
+  const tiles = [...layer.querySelectorAll("canvas")];
   return tiles.length > 0 && tiles.every(tile => tile.dataset.shown);
-}"""
+})"""
 EXPORT = """async ([world, rect]) => {
   const api = await import(new URL("static/js/api.js", location.href).href);
   const record = await api.createWorld({ world });

@@ -53,6 +53,7 @@ export class Pool extends EventTarget {
   #renderers = [];
   #most = 1;
   #open;
+  #binary;
 
   /**
    * @param {import("./model.js").Model} model
@@ -63,6 +64,8 @@ export class Pool extends EventTarget {
     super();
     this.backend = backend;
     this.#open = { kind: "open", model, base, backend };
+    this.#binary = download(new URL(`ort/${backend}.wasm`, base).href); // once for all workers
+    this.#binary.catch(() => undefined); // reported where it is needed
     const single = backend === "webgpu" || self.crossOriginIsolated; // the one worker uses everything
     this.#most = single ? 1 : workersOf(navigator);
   }
@@ -82,7 +85,7 @@ export class Pool extends EventTarget {
     renderer.busy = true;
     this.#renderers.push(renderer);
     try {
-      await renderer.ask(this.#open);
+      await renderer.ask({ ...this.#open, binary: await this.#binary });
       renderer.busy = false;
       this.dispatchEvent(new Event("free"));
     } catch (error) {
@@ -112,6 +115,13 @@ export class Pool extends EventTarget {
       this.dispatchEvent(new Event("free"));
     }
   }
+}
+
+/** @param {string} url */
+async function download(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} is missing (status ${response.status}): export the page again.`);
+  return response.arrayBuffer();
 }
 
 /** @param {Navigator & {deviceMemory?: number}} device */

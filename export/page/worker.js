@@ -9,7 +9,14 @@ const MOST_THREADS = 8;
 /** @typedef {import("./model.js").Model} Model */
 /** @typedef {import("./model.js").Rect} Rect */
 /** @typedef {import("./document.js").CompleteWorld} World */
-/** @typedef {{kind: "open", model: Model, base: string, backend: Backend}} Open `base`: address of the page */
+/**
+ * @typedef {object} Open
+ * @property {"open"} kind
+ * @property {Model} model
+ * @property {string} base address of the page
+ * @property {Backend} backend
+ * @property {ArrayBuffer} binary the runtime's WebAssembly
+ */
 /** @typedef {"webgpu" | "wasm"} Backend */
 /**
  * @typedef {object} WindowRequest
@@ -29,15 +36,13 @@ let artist;
 let model;
 
 /** @param {Open} request */
-async function open({ model: opened, base, backend }) {
+async function open({ model: opened, base, backend, binary }) {
   model = opened;
   const ort = await import(new URL(`ort/${backend}.js`, base).href);
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
-  ort.env.wasm.wasmPaths = {
-    mjs: new URL(`ort/${backend}-module.js`, base).href,
-    wasm: new URL(`ort/${backend}.wasm`, base).href,
-  };
+  ort.env.wasm.wasmPaths = { mjs: new URL(`ort/${backend}-module.js`, base).href };
+  ort.env.wasm.wasmBinary = binary;
   artist = new Artist(model, new Network(ort, new URL("model/", base).href, backend));
   return {};
 }
