@@ -8,7 +8,7 @@ INSTALL := $(PIP) --quiet
 # make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
-.PHONY: demo test quick gpu lint types wheel page web prose clean
+.PHONY: demo test quick gpu lint types wheel page web prose docs man clean
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
@@ -59,6 +59,14 @@ prose: .venv/dev  ## check the English of docs and help texts; needs npm
 	$(BIN)/python docs/prose/help_texts.py build/prose/help
 	cd build/prose && npm install --silent --no-audit --no-fund && npm run --silent check -- $(PROSE)
 
+docs: .venv/docs  ## build the documentation site, check its links, and execute the notebooks
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python docs/notebooks/execute.py
+	@echo "the site is in build/site"
+
+man: .venv/base  ## write a man page for every command into build/man
+	$(BIN)/python docs/site/man_pages.py build/man
+
 clean:
 	rm -rf .venv build dist out *.egg-info
 
@@ -75,6 +83,10 @@ clean:
 
 .venv/dev: .venv/base
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+.venv/docs: .venv/base
+	$(INSTALL) --editable '.[docs,serve,train]'
 	touch $@
 
 .venv/gpu: .venv/dev

@@ -53,7 +53,7 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
     examples=[
         ("A picture of 2048 x 1024 px", "render --w 2048 --h 1024 --seed 7 -o land.png"),
         ("Another window of the same world", "render --w 512 --h 512 --x 100000 --seed 7 -o far.png"),
-        ("The estimates only, as JSON", "render --w 100000 --h 100000 -o big.tif --dry-run --json"),
+        ("The estimates only, as JSON", "render --w 20000 --h 20000 -o big.tif --dry-run --json"),
         ("Several styles in one picture", "render --w 2048 --h 512 --styles layout.json -o four.png"),
         ("Into a pipe", "render --w 512 --h 256 --seed random -o - | display"),
     ],
