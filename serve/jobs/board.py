@@ -118,8 +118,10 @@ class Job:
 
 
 Run = Callable[[Job], None]
-_STORED = ("id", "kind", "world", "created", "name", "request", "starts", "state", "done", "total", "region")
-_STORED += ("revision", "anchors", "seeds", "result", "error")
+_STORED = (
+    *("id", "kind", "world", "created", "name", "request", "starts", "state", "done", "total", "region"),
+    *("revision", "anchors", "seeds", "result", "error"),
+)
 
 
 class JobBoard:
