@@ -99,7 +99,8 @@ def _parse_recipe(path: Path, document: Mapping[str, Any]) -> Recipe:
     for name in document:
         if name not in names:
             raise InputError(f"{path}: {unknown_entry(repr(name), name, sorted(names))}")
+    entries: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document.items()}
     try:
-        return Recipe(**{name: tuple(v) if isinstance(v, list) else v for name, v in document.items()})
+        return Recipe(**entries)
     except (TypeError, ValueError, InputError) as error:
         raise InputError(f"{path} is no usable recipe ({one_line(error)}); give the recipe.json of a run") from None

@@ -100,9 +100,16 @@ def resample_world(canvas: CanvasDep, world_id: WorldId, body: Resampling, if_ma
     region, like = region_of(body), None if body.like is None else region_of(body.like)
 
     def resample(old: World) -> World:
-        config, line = canvas.studio.generator.config, {"points": body.points, "radius": body.radius}
-        bare = old.without_edits_inside(region, body.fields, **line)
-        return bare.resample(region, seed=seed, sizes=config, fields=body.fields, like=like, **line)
+        bare = old.without_edits_inside(region, body.fields, points=body.points, radius=body.radius)
+        return bare.resample(
+            region,
+            seed=seed,
+            sizes=canvas.studio.generator.config,
+            fields=body.fields,
+            like=like,
+            points=body.points,
+            radius=body.radius,
+        )
 
     return world_response(canvas.worlds.change(world_id, resample, expected=match(if_match)))
 

@@ -223,7 +223,7 @@ class WorldStore:
                 with self._storage.storing():
                     files = [Outputs(folder / f"{PHOTOGRAPH}.png").save_latents(each) for each in latents]
                     copies = [keep_photograph(each.path, folder, name=each.name) for each in photographs]
-                self._unnamed = {file.name for file in (*files, *copies)}
+                self._unnamed = {file.name for file in files} | {copy.name for copy in copies}
                 return self.change(id, lambda world: change(world, files, copies))
             finally:
                 self._unnamed = set()
