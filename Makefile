@@ -4,8 +4,8 @@ BIN := .venv/bin
 PROSE := $(addprefix ../../,$(wildcard *.md docs/*.md infgen/assets/MODEL_CARD*.md) tests/oracles/README.md) help/*.md
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 INSTALL := $(PIP) --quiet
-# The package index has CUDA builds of PyTorch for Linux. For the CPU build (200 MB instead of several GB):
-# make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Where the default index has CUDA builds of PyTorch: make demo TORCH_INDEX=URL of PyTorch's index of CPU builds, which its
+# installation page names. 200 MB instead of several GB.
 TORCH_INDEX ?=
 
 .PHONY: demo test quick gpu lint types wheel page web prose docs man clean
@@ -75,7 +75,7 @@ clean:
 
 .venv/base: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Downloading PyTorch into .venv: 200 MB for a CPU build, several GB with CUDA."
-	@echo "To choose the CPU build: make $(or $(MAKECMDGOALS),demo) TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+	@echo "To choose the CPU build: make $(or $(MAKECMDGOALS),demo) TORCH_INDEX=URL, the index on PyTorch's installation page."
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	@echo "Downloading the other packages: about 150 MB."
 	$(INSTALL) --editable .
