@@ -43,7 +43,7 @@ class Level:
         """The picture (3, h, w), 0 to 1."""
         return self.pixels.view(self.height, self.width, 3).permute(2, 0, 1).float() / 255
 
-    def halved(self) -> Self:
+    def halve(self) -> Self:
         """Return the level of half the size. A pixel is known if all that it covers are."""
         image, known = (
             F.pad(part[None], (0, self.width % 2, 0, self.height % 2), "replicate")

@@ -58,7 +58,7 @@ def _pyramid(picture: Pixels, known: Known, *, cyclic: bool) -> list[Level]:
     while _short_side(levels[-1]) > COARSEST_PX:
         if cyclic and levels[-1].width % 2:
             break
-        smaller = levels[-1].halved()
+        smaller = levels[-1].halve()
         if len(smaller.sources) < _FEWEST_SOURCES:
             break
         levels.append(smaller)
