@@ -2,8 +2,10 @@
 
 import { toLatLng } from "./canvas.js";
 import { drawArea } from "./pictures.js";
+import { TILE_PX } from "./tiles.js";
 
 const COARSE = 3; // levels below the view, at most
+const COST = 1.5; // a tile costs so much more with every coarser level: the widest layers compute its halo
 const SOFT_PX = 24; // blurred edge of the area, on the screen
 const LONGEST_MS = 20_000; // removes an answer whose sharp tiles do not arrive
 
@@ -38,7 +40,7 @@ export class Answer {
    * @param {Rect} area px of the world
    */
   async show(world, area) {
-    const z = this.#level();
+    const z = this.#level(area);
     if (z === null) return;
     const picture = await drawArea(world, area, z);
     softened(picture, this.#softness() * 2 ** z);
@@ -50,11 +52,22 @@ export class Answer {
     return SOFT_PX * 2 ** -this.#canvas.map.getZoom();
   }
 
-  /** The level of the coarse tiles, null if the model has none below the view. */
-  #level() {
+  /**
+   * Choose the coarser level whose tiles of `area` are drawn first: few tiles of a coarse level, which cost more each.
+   * @param {Rect} area
+   * @returns {number | null} null if the model has no level below the view
+   */
+  #level({ x, y, w, h }) {
     const view = Math.min(0, this.#canvas.map.getZoom());
     const coarser = this.#zoom.pictures.filter((z) => z < view && z >= view - COARSE);
-    return coarser.length ? Math.min(...coarser) : null;
+    /** @param {number} z */
+    const cost = (z) => {
+      const side = TILE_PX * 2 ** -z;
+      const columns = Math.floor((x + w) / side) - Math.floor(x / side) + 1;
+      const rows = Math.floor((y + h) / side) - Math.floor(y / side) + 1;
+      return columns * rows * COST ** -z;
+    };
+    return coarser.length ? coarser.reduce((best, z) => (cost(z) < cost(best) ? z : best)) : null;
   }
 
   /**

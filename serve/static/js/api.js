@@ -15,7 +15,8 @@ import { parse, stringify } from "./json.js";
 /** @typedef {{centres?: Centre[], painting?: object, strokes?: Stroke[]}} Places where styles lie; strokes lie on top */
 /** @typedef {Places & {schema: 1, styles: Style[], transition: number}} Layout */
 /** @typedef {{file: string, seed?: Seed, photograph?: object}} Anchor */
-/** @typedef {{seed: Seed, style?: Source, layout?: Layout, anchors?: Anchor[], edits?: (Rect & {seed: Seed})[]}} World */
+/** @typedef {{anchors?: Anchor[], edits?: (Rect & {seed: Seed})[]}} Changes photographs and redrawn parts */
+/** @typedef {Changes & {seed: Seed, truncation?: number, style?: Source, layout?: Layout}} World */
 /** @typedef {{points: string, radius: number}} Line positions within `radius` of "x y x y ..." */
 /** @typedef {Rect & Partial<Line> & {fields: string[], seed: Seed, like?: Rect}} Resampling `like`: region to match */
 /** @typedef {{seed: Seed, name?: string}} Favourite a style that is kept with a world */
@@ -33,6 +34,7 @@ import { parse, stringify } from "./json.js";
  */
 /**
  * @typedef {object} Info
+ * @property {number} [levels] upsampling levels of the model
  * @property {number} [cell_px] side of a cell in px
  * @property {{name: string, sha256: string}} model
  * @property {Zoom} zoom

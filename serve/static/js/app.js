@@ -18,6 +18,7 @@ import { Session } from "./session.js";
 import { pack, unpack } from "./sharing.js";
 import { startTheme } from "./theme.js";
 import { Trail } from "./trail.js";
+import { startViewTools } from "./viewtools.js";
 import { startWaiting } from "./waiting.js";
 import { startWorldFiles } from "./worldfile.js";
 import { startWorlds } from "./worlds.js";
@@ -53,6 +54,7 @@ async function start() {
   const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
   const listHistory = startHistory(session, canvas, info.zoom);
   startWorldFiles(session, panels.close);
+  startViewTools(session, canvas);
   startKeys(panels);
   const home = { x: 0, y: 0, z: info.zoom.first };
   startBar(canvas, home);

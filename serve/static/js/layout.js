@@ -5,10 +5,11 @@
 /** @typedef {import("./api.js").Style} Style */
 /** @typedef {import("./api.js").Seed} Seed */
 /** @typedef {{x: number, y: number}} Point px of the world */
+/** @typedef {import("./styles.js").Choice} Choice */
 
 export const DEFAULT_TRANSITION = 129;
 const OWN = "own"; // the world's style before its first centre
-const PLAIN = ["name", "seed"];
+const PLAIN = ["name", "seed", "mix"];
 
 /**
  * List the centres of a world with their styles; empty for a world of one style.
@@ -28,15 +29,15 @@ export function transitionOf(world) {
 }
 
 /**
- * Add a centre with the style of `seed`. The first one also adds a centre of the world's own style at `rest`.
+ * Add a centre with a style. The first one also adds a centre of the world's own style at `rest`.
  * @param {World} world
- * @param {Seed} seed
+ * @param {Choice} choice
  * @param {Point} point
  * @param {Point} rest
  * @returns {World}
  */
-export function withCentre(world, seed, point, rest) {
-  const { layout, name } = styled(divided(world, rest), { seed });
+export function withCentre(world, choice, point, rest) {
+  const { layout, name } = styled(divided(world, rest), choice);
   const centre = { style: name, x: Math.round(point.x), y: Math.round(point.y) };
   return withLayout(world, { ...layout, centres: [...(layout.centres ?? []), centre] });
 }
@@ -44,14 +45,15 @@ export function withCentre(world, seed, point, rest) {
 /**
  * Return the layout with the style `choice`, and the style's name.
  * @param {Layout} layout
- * @param {{seed: Seed} | {name: string}} choice a seed, or the name of one of its styles
+ * @param {Choice | {name: string}} choice a seed, or the name of one of its styles
  * @returns {{layout: Layout, name: string}}
  */
 export function styled(layout, choice) {
   if ("name" in choice) return { layout, name: choice.name };
-  const found = layout.styles.find((style) => isPlain(style, choice.seed));
+  const found = layout.styles.find((style) => isChoice(style, choice));
   if (found) return { layout, name: found.name };
-  const style = { name: freeName(layout, `style ${choice.seed}`), seed: choice.seed };
+  const mixed = choice.mix ? ` with ${choice.mix.seed}` : "";
+  const style = { name: freeName(layout, `style ${choice.seed}${mixed}`), ...choice };
   return { layout: { ...layout, styles: [...layout.styles, style] }, name: style.name };
 }
 
@@ -135,10 +137,11 @@ export function withLayout(world, layout) {
 
 /**
  * @param {Style} style
- * @param {Seed} seed
+ * @param {Choice} choice
  */
-function isPlain(style, seed) {
-  return style.seed === seed && Object.keys(style).every((key) => PLAIN.includes(key));
+function isChoice(style, { seed, mix }) {
+  const same = style.seed === seed && style.mix?.seed === mix?.seed && style.mix?.crossover === mix?.crossover;
+  return same && Object.keys(style).every((key) => PLAIN.includes(key));
 }
 
 /**

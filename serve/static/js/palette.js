@@ -4,6 +4,7 @@ import { styleUrl } from "./api.js";
 import { centresOf, transitionOf, withCentre, withCentreMoved, withoutCentre, withTransition } from "./layout.js";
 import { parseSeed } from "./link.js";
 import { attempt, element, listen, load, spaced } from "./page.js";
+import { startFavourites, startMixing, startSorting, startTruncation } from "./styles.js";
 import { Pins, styleLabel, stylePicture } from "./pins.js";
 
 const MORE = 24; // styles added per page
@@ -26,15 +27,20 @@ export function startPalette(session, canvas, info, brush) {
     removed: (index) => void attempt(() => session.edit((world) => withoutCentre(world, index))),
   });
 
+  const choiceOf = startMixing(info.levels && 2 * info.levels + 1);
   /** @type {(seed: Seed, point: Point) => Promise<unknown>} */
-  const place = (seed, point) => session.edit((world) => withCentre(world, seed, point, opposite(canvas, point)));
+  const place = (seed, point) =>
+    session.edit((world) => withCentre(world, choiceOf(seed), point, opposite(canvas, point)));
   /** @param {Seed} seed */
   const offer = (seed) =>
     swatch(seed, canvas, (point) => {
-      if (!point && brush.mode !== "pin") brush.pick({ seed });
+      if (!point && brush.mode !== "pin") brush.pick(choiceOf(seed));
       else void attempt(() => place(seed, point ?? freePoint(session, canvas)));
     });
   followBrush(brush, swatches);
+  startFavourites(session, brush, (seed) => brush.pick(choiceOf(seed)));
+  startSorting(swatches);
+  startTruncation(session);
   let offered = 0;
   const more = () => {
     for (const end = offered + MORE; offered < end; offered += 1) swatches.append(offer(offered));
@@ -42,6 +48,22 @@ export function startPalette(session, canvas, info, brush) {
 
   more();
   listen(element("more-styles"), "click", more);
+  startSeedForm(swatches, offer);
+  followTransition(session, info.limits.transition);
+  session.addEventListener("change", () => {
+    const centres = centresOf(session.current.world);
+    pins.show(centres);
+    listCentres(centres, canvas, session);
+  });
+  return pins;
+}
+
+/**
+ * Offer the style of a typed seed.
+ * @param {HTMLElement} swatches
+ * @param {(seed: Seed) => HTMLElement} offer
+ */
+function startSeedForm(swatches, offer) {
   listen(element("style-seed-form"), "submit", (event) => {
     event.preventDefault();
     const seed = parseSeed(element("style-seed", HTMLInputElement).value);
@@ -51,13 +73,6 @@ export function startPalette(session, canvas, info, brush) {
     first.querySelector("button")?.focus();
     swatches.scrollTo(0, 0);
   });
-  followTransition(session, info.limits.transition);
-  session.addEventListener("change", () => {
-    const centres = centresOf(session.current.world);
-    pins.show(centres);
-    listCentres(centres, canvas, session);
-  });
-  return pins;
 }
 
 /**

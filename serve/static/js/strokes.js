@@ -5,7 +5,7 @@ import { ownStyle, styled, withLayout } from "./layout.js";
 /** @typedef {import("./api.js").World} World */
 /** @typedef {import("./api.js").Stroke} Stroke */
 /** @typedef {import("./layout.js").Point} Point */
-/** @typedef {{seed: import("./api.js").Seed} | {name: string}} StyleChoice a style of the palette, or one of the world */
+/** @typedef {import("./styles.js").Choice | {name: string}} StyleChoice a style of the palette, or one of the world */
 /** @typedef {{points: Point[], radius: number, hardness: number, style: StyleChoice | null}} Painted null: eraser */
 
 export const MOST_POINTS = 2000;

@@ -142,3 +142,45 @@ def test_a_finger_drops_a_style_on_a_phone(visit: Open) -> None:
         devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     page.page.wait_for_selector(".pin-face")
     assert "style 1" in [name for name, _, _ in centres(page.settle())]
+
+
+def test_a_kept_style_has_a_name_and_is_chosen_again(visit: Open) -> None:
+    page = visit("seed=992")
+    page.panel("styles")
+    page.page.click("label:has(#tool-paint)")
+    page.page.click(".swatch[data-seed='3']")
+    page.page.click("#favourite")
+    page.page.fill("#favourites input", "Fog")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("#favourites [aria-label='Use the favourite Fog']")
+    assert page.record["favourites"] == [{"seed": 3, "name": "Fog"}]
+    page.page.click(".swatch[data-seed='5']")
+    page.page.click("#favourites [aria-label='Use the favourite Fog']")
+    assert page.page.get_attribute(".swatch[data-seed='3']", "aria-pressed") == "true"
+
+
+def test_styles_are_mixed_by_a_slider_and_calm_by_another(visit: Open) -> None:
+    page = visit("seed=993")
+    page.panel("styles")
+    page.page.fill("#mix-seed", "5")
+    page.page.fill("#mix-share", "2")
+    page.page.click(".swatch[data-seed='3']")
+    page.settle()
+    page.page.fill("#truncation", "0.3")
+    page.settle()
+    world = page.record["world"]
+    rows = int(page.page.get_attribute("#mix-share", "max") or 0)
+    assert world["layout"]["styles"][1]["mix"] == {"seed": 5, "crossover": rows - 1}
+    assert world["truncation"] == 0.3
+
+
+def test_garish_pictures_move_to_the_end_on_request(visit: Open) -> None:
+    page = visit("seed=994")
+    page.panel("styles")
+    page.until("[...document.querySelectorAll('.swatch img')].slice(0, 4).every(i => i.complete && i.naturalWidth)")
+    seeds = "[...document.querySelectorAll('.swatch')].map(b => b.dataset.seed)"
+    before = page.page.evaluate(seeds)
+    page.page.check("#garish-last")
+    assert sorted(page.page.evaluate(seeds)) == sorted(before)
+    page.page.uncheck("#garish-last")
+    assert page.page.evaluate(seeds) == before
