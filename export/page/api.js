@@ -183,6 +183,11 @@ export const undo = async (record) => store.step(record.id, -1);
 /** @param {WorldRecord} record */
 export const redo = async (record) => store.step(record.id, 1);
 
+/** @returns {Promise<{seed: import("../api.js").Seed, distance: number}[]>} */
+export async function stylesLike() {
+  throw new ApiError("Finding styles like a photograph needs infgen serve.", 501);
+}
+
 /** @type {Map<string, ExportJob>} */
 /** @type {Map<string, ExportJob>} */
 const running = new Map();

@@ -203,6 +203,15 @@ class WorldRecord(WorldEntry):
     """Favourite styles: seed, and name if it has one."""
 
 
+class NearStyle(Answer):
+    """A style near a photograph."""
+
+    seed: int
+    """Seed of the style."""
+    distance: float
+    """Difference of feature statistics; 0 for equal ones."""
+
+
 class RevisionEntry(Answer):
     """A revision in the history of a world."""
 

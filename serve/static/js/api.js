@@ -182,6 +182,12 @@ export const startExport = (record, body) =>
 export const startOutpaint = (record, form) => request(`${path(record)}/outpaint`, { method: "POST", form });
 /** @type {(record: WorldRecord, form: FormData) => Promise<Job>} */
 export const startInbetween = (record, form) => request(`${path(record)}/inbetween`, { method: "POST", form });
+/** @type {(photo: File) => Promise<{seed: Seed, distance: number}[]>} nearest first */
+export function stylesLike(photo) {
+  const form = new FormData();
+  form.append("photo", photo);
+  return request("styles/like", { method: "POST", form });
+}
 /** @typedef {{left: number, top: number, right: number, bottom: number}} Sides px of a picture around a photograph */
 /** @type {(record: WorldRecord, body: Partial<Sides> & {anchor: string}) => Promise<Job>} */
 export const startPicture = (record, body) =>

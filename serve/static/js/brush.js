@@ -26,6 +26,11 @@ export class Brush extends EventTarget {
   mode = "pin";
   /** @type {StyleChoice | null} */
   style = null;
+  /**
+   * Strokes that no revision shows yet, in the order in which they are sent.
+   * @type {{show: (world: {id: string, revision: string}) => Promise<void>, resolve: () => void}[]}
+   */
+  #unanswered = [];
 
   /**
    * @param {import("./session.js").Session} session
@@ -43,6 +48,7 @@ export class Brush extends EventTarget {
       ready: () => this.#ready(),
       done: (points) => attempt(() => this.#paint(points)),
     });
+    canvas.first = (world) => this.#unanswered.shift()?.show(world) ?? null;
     for (const mode of /** @type {Mode[]} */ (["pin", "paint", "erase"])) {
       listen(element(`tool-${mode}`), "change", () => this.#choose(mode));
     }
@@ -101,12 +107,18 @@ export class Brush extends EventTarget {
     const area = areaOf(line, (1 + HALO) * radius);
     /** @type {Promise<void>} */
     const answered = new Promise((resolve) => {
-      this.#canvas.first = (world) => this.#answer.show(world, area).finally(resolve);
+      const show = (/** @type {{id: string, revision: string}} */ world) =>
+        this.#answer.show(world, area).finally(resolve);
+      this.#unanswered.push({ show, resolve });
     });
-    const before = this.#session.current;
-    const after = await this.#session.edit((world) => withStroke(world, painted));
-    if (after !== before) await answered;
-    else this.#canvas.first = null; // nothing to erase
+    const entry = this.#unanswered.at(-1);
+    try {
+      await this.#session.edit((world) => withStroke(world, painted));
+      if (entry && this.#unanswered.includes(entry)) entry.resolve(); // nothing to erase
+      await answered;
+    } finally {
+      this.#unanswered = this.#unanswered.filter((other) => other !== entry);
+    }
   }
 
   /**

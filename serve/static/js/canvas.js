@@ -84,22 +84,25 @@ export class Canvas extends EventTarget {
     this.map.on("moveend", () => this.#settle());
   }
 
-  /** @type {((world: {id: string, revision: string}) => Promise<unknown>) | null} runs before the tiles are requested */
-  first = null;
+  /**
+   * Runs before the tiles of a new revision are requested; null: nothing to wait for.
+   * @type {(world: {id: string, revision: string}) => Promise<unknown> | null}
+   */
+  first = () => null;
   /** @type {{id: string, revision: string} | null} */
   #wanted = null;
 
   /** @param {{id: string, revision: string}} world */
   show(world) {
-    const { first } = this;
-    this.first = null;
+    const isNew = world.revision !== this.#wanted?.revision || world.id !== this.#wanted.id;
     this.#wanted = world;
-    if (!first) {
+    const answer = isNew ? this.first(world) : null;
+    if (!answer) {
       this.#show(world);
       return;
     }
     this.element.setAttribute("aria-busy", "true"); // until the tiles, which begin later
-    void first(world).finally(() => this.#wanted === world && this.#show(world));
+    void answer.finally(() => this.#wanted?.revision === world.revision && this.#show(world));
   }
 
   /** @param {{id: string, revision: string}} world */

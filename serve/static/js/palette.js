@@ -4,7 +4,7 @@ import { styleUrl } from "./api.js";
 import { centresOf, transitionOf, withCentre, withCentreMoved, withoutCentre, withTransition } from "./layout.js";
 import { parseSeed } from "./link.js";
 import { attempt, element, listen, load, spaced } from "./page.js";
-import { startFavourites, startMixing, startSorting, startTruncation } from "./styles.js";
+import { startFavourites, startLikeness, startMixing, startSorting, startTruncation } from "./styles.js";
 import { Pins, styleLabel, stylePicture } from "./pins.js";
 
 const MORE = 24; // styles added per page
@@ -40,6 +40,7 @@ export function startPalette(session, canvas, info, brush) {
   followBrush(brush, swatches);
   startFavourites(session, brush, (seed) => brush.pick(choiceOf(seed)));
   startSorting(swatches);
+  startLikeness(swatches, offer);
   startTruncation(session);
   let offered = 0;
   const more = () => {

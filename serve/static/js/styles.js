@@ -1,8 +1,8 @@
 /** Choose styles by picture: favourites with names, a mix of two styles, calm or wild, and garish colours last. */
 
-import { describeWorld, styleUrl } from "./api.js";
+import { describeWorld, stylesLike, styleUrl } from "./api.js";
 import { parseSeed } from "./link.js";
-import { element, listen, load } from "./page.js";
+import { element, listen, load, toast } from "./page.js";
 
 const PLAIN = 45; // colourfulness up to which a picture looks like a photograph
 const PALE = 12; // and from which
@@ -156,4 +156,23 @@ function statistics(values) {
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
   return { mean, deviation: Math.sqrt(variance) };
+}
+
+/**
+ * Show the styles that are like a photograph before all others.
+ * @param {HTMLElement} swatches
+ * @param {(seed: Seed) => HTMLElement} offer
+ */
+export function startLikeness(swatches, offer) {
+  const input = element("like-photo", HTMLInputElement);
+  listen(input, "change", async () => {
+    const photo = input.files?.[0];
+    input.value = "";
+    if (!photo) return;
+    toast("Comparing styles with the photograph …");
+    const found = await stylesLike(photo);
+    swatches.prepend(...found.map(({ seed }) => offer(seed)));
+    swatches.scrollTo(0, 0);
+    toast("The first styles are those most like the photograph.");
+  });
 }

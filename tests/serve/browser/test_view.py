@@ -54,7 +54,7 @@ def test_grid_ruler_and_shortcuts_answer(visit: Open) -> None:
     page.page.keyboard.press("Escape")
     page.panel("view")
     page.page.check("#view-grid")
-    page.page.wait_for_selector("path.grid-line")
+    page.page.wait_for_selector("path.grid-line", state="attached")
     page.page.check("#view-ruler")
     page.page.mouse.click(800, 200)
     page.page.mouse.click(1100, 240)
