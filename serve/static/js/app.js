@@ -54,7 +54,6 @@ async function start() {
   const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
   const listHistory = startHistory(session, canvas, info.zoom);
   startWorldFiles(session, panels.close);
-  startViewTools(session, canvas);
   startKeys(panels);
   const home = { x: 0, y: 0, z: info.zoom.first };
   startBar(canvas, home);
@@ -134,6 +133,7 @@ function showPlace(canvas) {
  * @param {{x: number, y: number, z: number}} home where the page opens
  */
 function startBar(canvas, home) {
+  startViewTools(session, canvas);
   listen(element("undo"), "click", () => session.undo());
   listen(element("redo"), "click", () => session.redo());
   listen(element("zoom-in"), "click", () => canvas.map.zoomIn());
