@@ -9,6 +9,7 @@ from collections.abc import Mapping
 COMMANDS = {
     "render": ("infgen.cli.render", "Render any window of an endless image to a file."),
     "styles": ("infgen.cli.styles", "Render a sheet of styles to choose from."),
+    "map": ("infgen.cli.map", "Write the styles of a world as a painted map, to paint on."),
     "planet": ("infgen.cli.planet", "Render a whole planet as a map, whose edges meet."),
     "video": ("infgen.cli.video", "Move a camera over a world, and write a video."),
     "outpaint": ("infgen.cli.outpaint", "Continue a photograph on any side."),
@@ -30,7 +31,7 @@ COMMANDS = {
 }
 # Panel of ``infgen --help`` -> its commands.
 COMMAND_PANELS = {
-    "Pictures": ("render", "styles", "planet", "video", "resample", "serve"),
+    "Pictures": ("render", "styles", "map", "planet", "video", "resample", "serve"),
     "Photographs": ("outpaint", "inbetween", "panorama"),
     "Models": ("data", "train", "eval", "export", "convert"),
     "Files and machines": ("info", "verify", "bench", "schema", "env", "completion"),
