@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 FAR = 2**40
-NO_GPU = "Object.defineProperty(navigator, 'gpu', { value: undefined });"
+# One worker and no GPU: starting more takes longer than these small windows.
+ONE_CPU = """Object.defineProperty(navigator, 'gpu', { value: undefined });
+Object.defineProperty(navigator, 'hardwareConcurrency', { value: 1 });"""
 LAYOUT = {
     "schema": 1,
     "styles": [{"name": f"s{i}", "seed": i} for i in range(4)],
@@ -164,30 +166,36 @@ def site(scaled_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def context(browser: "Browser") -> Iterator["BrowserContext"]:
-    """Desktop windows without WebGPU."""
+    """Desktop windows of one person."""
     context = new_context(browser, DESKTOP, permissions=["clipboard-read", "clipboard-write"])
-    context.add_init_script(NO_GPU)
+    context.add_init_script(ONE_CPU)
     yield context
     context.close()
 
 
+@pytest.fixture(scope="module")
+def opened(site: str, context: "BrowserContext") -> Visit:
+    """The page, opened once: its runtime takes a second to start."""
+    return Visit(context.new_page(), site).open("seed=7&x=0&y=0&z=0")
+
+
 @pytest.fixture
-def visit(site: str, context: "BrowserContext") -> Iterator[Open]:
-    """Open the page. Afterwards the console must be empty, and no request may have left the folder."""
-    visits: list[Visit] = []
+def visit(site: str, opened: Visit) -> Iterator[Open]:
+    """Go to a new world on the open page. Afterwards the console must be empty, and no request may have left the folder."""
 
     def start(place: str = "seed=7&x=0&y=0&z=0") -> Visit:
-        visits.append(Visit(context.new_page(), site))
-        return visits[-1].open(place)
+        for close in opened.page.locator("[data-close]:visible").all():
+            close.click()
+        opened.page.evaluate("place => { location.hash = place; }", place)
+        opened.until("location.hash.includes('world=')")  # the page completes what it has understood
+        return opened.settle()
 
     yield start
-    complaints = [words for made in visits for words in made.complaints]
-    outside = [
-        url for made in visits for url in made.requests if not url.startswith((site, "about:", "blob:", "data:"))
-    ]
-    for made in visits:
-        made.page.close()
-    assert (complaints, outside) == ([], [])
+    outside = [url for url in opened.requests if not url.startswith((site, "about:", "blob:", "data:"))]
+    found = (opened.complaints[:], outside)
+    opened.complaints.clear()
+    opened.requests.clear()
+    assert found == ([], [])
 
 
 def export_picture(page: Visit, document: dict[str, Any], rect: dict[str, int]) -> Picture:
@@ -279,8 +287,8 @@ def test_a_redrawn_rectangle_is_that_of_infgen_render(visit: Open, scaled_model:
 
 
 def test_worlds_outlive_the_page(visit: Open) -> None:
-    first = visit("seed=31&x=0&y=0&z=0").place["world"]
-    assert visit(f"world={first}&x=0&y=0&z=0").place["seed"] == "31"
+    page = visit("seed=31&x=0&y=0&z=0")
+    assert page.open(f"world={page.place['world']}&x=0&y=0&z=0").place["seed"] == "31"
 
 
 def test_a_copied_link_opens_the_same_world_on_a_server(visit: Open, address: str, context: "BrowserContext") -> None:
@@ -344,3 +352,4 @@ def test_the_page_can_be_read_and_used(size: tuple[int, int], visit: Open) -> No
         assert page.page.evaluate(_NAMELESS) == []
         assert page.page.evaluate(_SMALL, LEAST_TARGET_PX) == []
         page.page.click("[data-close]:visible")
+    page.page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
