@@ -65,8 +65,9 @@ def export_onnx(
         infgen_version=__version__,
         styles_per=styles_per,
     )
+    sealed = seal(_build_model(generator, file))  # first, so that a killed export leaves no temporary file
     with write_atomically(path) as temporary:
-        temporary.write_bytes(seal(_build_model(generator, file)))
+        temporary.write_bytes(sealed)
     return file
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from infgen.atomic import TEMPORARY_PREFIX
+from infgen.atomic import TEMPORARY_PREFIX, check_parent
 from infgen.errors import InputError
 from infgen.export.web_graph import graph_bytes, styles_graph_bytes, weights_bytes
 from infgen.geometry import Region
@@ -89,10 +89,7 @@ def _check_folder(folder: Path) -> Path:
         return target
     if os.path.lexists(target):
         raise InputError(f"folder {folder} exists and is not empty; give a new one, or remove it first")
-    if not target.parent.is_dir():
-        raise InputError(f"folder {target.parent} does not exist; create it or choose another")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise InputError(f"folder {target.parent} is not writable; choose another or change its permissions")
+    check_parent(target)
     return target
 
 

@@ -35,14 +35,23 @@ def check_output(path: str | Path, *, extensions: Sequence[str] = ()) -> Path:
         raise InputError(f"output {path} is a folder; give the name of a file in it")
     if not stat.S_ISREG(kind):
         raise InputError(f"output {path} is a device, pipe or socket; give the name of a regular file")
-    if not target.parent.is_dir():
-        raise InputError(f"output folder {target.parent} does not exist; create it or choose another")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise InputError(f"output folder {target.parent} is not writable; choose another or change its permissions")
+    check_parent(target)
     longest = _longest_name(target.parent)
     if (length := len(os.fsencode(target.name))) > longest:
         raise InputError(f"output name {target.name[:40]}... has {length} bytes; allowed are {longest}; shorten it")
     return target
+
+
+def check_parent(target: Path) -> None:
+    """Raise InputError unless the folder of ``target`` exists and is writable."""
+    folder = target.parent
+    found = next((place for place in (folder, *folder.parents) if os.path.exists(place)), None)
+    if found is not None and not os.path.isdir(found):
+        raise InputError(f"output folder {folder} cannot be used: {found} is a file; choose another")
+    if found != folder:
+        raise InputError(f"output folder {folder} does not exist; create it or choose another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"output folder {folder} is not writable; choose another or change its permissions")
 
 
 def _longest_name(folder: Path) -> int:

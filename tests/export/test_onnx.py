@@ -161,6 +161,19 @@ def test_an_export_that_fails_leaves_an_older_file_as_it_was(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_nothing_is_next_to_the_output_while_the_network_is_translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Path] = []
+
+    def fail(*arguments: Any, **options: Any) -> None:
+        seen.extend(tmp_path.iterdir())
+        raise InfgenError("killed")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(InfgenError, match="killed"):
+        export_onnx(tiny_generator(), tmp_path / "out.onnx", model_sha256="", cells=(7, 7))
+    assert seen == []
+
+
 @pytest.mark.parametrize("module", ["onnx", "onnxscript"])
 def test_a_missing_dependency_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str):
     monkeypatch.setitem(__import__("sys").modules, module, None)

@@ -71,6 +71,13 @@ def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:
         check_output(tmp_path / "nowhere" / "a.bin")
 
 
+@pytest.mark.parametrize("below", ["file/a.bin", "file/nowhere/a.bin"])
+def test_a_file_in_the_place_of_a_folder_is_refused_as_a_file(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"\Aoutput folder .*: \S*/file is a file; choose another\Z"):
+        check_output(tmp_path / below)
+
+
 def test_a_folder_as_output_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         check_output(tmp_path)

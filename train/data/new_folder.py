@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infgen.atomic import TEMPORARY_PREFIX
+from infgen.atomic import TEMPORARY_PREFIX, check_parent
 from infgen.errors import InfgenError, InputError
 from infgen.inputs import check_outputs
 from infgen.train.data.sources import list_places
@@ -17,8 +17,7 @@ def check_folder(out: Path, data: str | Path) -> None:
     """Raise InputError unless ``out`` is a missing or empty folder that can be made and is no part of ``data``."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"output folder {out} exists and is not empty; give another name, or empty it")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"output folder {out.parent} does not exist; create it or choose another")
+    check_parent(out.absolute())
     check_outputs([out], [], data=list_places(data))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from infgen.atomic import check_parent
 from infgen.errors import InfgenError, InputError, LimitError
 from infgen.limits import MAX_PHOTO_PIXELS
 from infgen.sinks import pyramid
@@ -82,10 +83,7 @@ def check_store(path: str, grid: Grid, start: Start) -> None:
 
 def _check_folder(path: str) -> None:
     real = target(path)
-    if not real.parent.is_dir():
-        raise InputError(f"output folder {real.parent} does not exist; create it or choose another")
-    if not os.access(real.parent, os.W_OK | os.X_OK):
-        raise InputError(f"output folder {real.parent} is not writable; choose another or change its permissions")
+    check_parent(real)
     if os.path.lexists(real) and (not real.is_dir() or read_state(open_cached(str(real))) is None):
         raise foreign_error(path)
 
