@@ -26,7 +26,7 @@ from infgen.world.world import World
 PROJECTION = "equirectangular"  # entry of the provenance
 STRIP_PX = 1024  # rows that are rendered together
 FADE_DEGREES = 60.0  # latitude, north and south, beyond which rows are averaged
-FADE_PX = 64  # a row at latitude p is averaged over FADE_PX * (cos(FADE_DEGREES) / cos(p) - 1) px
+FADE_PX = 256  # a row at latitude p is averaged over FADE_PX * (cos(FADE_DEGREES) / cos(p) - 1) px
 
 
 @dataclass(frozen=True)
