@@ -80,7 +80,7 @@ def _rewrite(target: str, here: str, files: Files) -> str | None:
     place = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
     uri = next((page for page, file in PAGES.items() if file == place), place.removeprefix("docs/"))
     if files.get_file_from_path(uri) is None:
-        if not (ROOT / place).exists():
+        if not (ROOT / place).exists() and not place.startswith("out/"):  # out/ holds what make writes
             return target  # MkDocs reports it
         return None
     return posixpath.relpath(uri, posixpath.dirname(here) or ".") + hash_ + anchor
