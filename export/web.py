@@ -61,6 +61,11 @@ def export_web(model: str | Path | None, folder: str | Path, *, runtime: str | P
     ``runtime``: folder of the npm package onnxruntime-web; None: ``node_modules/onnxruntime-web`` in the current folder.
     Raises InputError if ``folder`` exists and is not empty, if the package is missing or incomplete, and for a model that
     cannot be exported; MissingExtraError without ``onnx``.
+
+    >>> from infgen.export import export_web
+    >>> site = export_web("tiny.safetensors", "site", runtime="node_modules/onnxruntime-web")
+    >>> (site.folder / "index.html").is_file()
+    True
     """
     target = _check_folder(Path(folder))
     files = find_runtime(runtime)

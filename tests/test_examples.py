@@ -1,6 +1,7 @@
 """The examples in the docstrings of the public names run, and every public name has one.
 
-They run in a folder with ``photo.jpg``, a folder ``photos`` and the model file ``tiny.safetensors``.
+They run in a folder with ``photo.jpg``, a folder ``photos``, the model file ``tiny.safetensors``, and the names of
+the files of onnxruntime-web, which is not installed.
 """
 
 import doctest
@@ -14,6 +15,7 @@ from PIL import Image
 from infgen import GeneratorConfig
 from infgen.engines.tensorrt_library import Library
 from infgen.export import tensorrt
+from infgen.export.web import RUNTIME, RUNTIME_FILES
 from tests.model.networks import random_generator
 from tests.train.photos import landscape, save_landscapes
 
@@ -48,6 +50,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random_generator(config, seed=7).save_pretrained(folder / "tiny.safetensors")
     Image.fromarray(landscape(1, height=64, width=80)).save(folder / "photo.jpg")
     save_landscapes(folder / "photos")
+    runtime = folder / "node_modules" / RUNTIME
+    runtime.mkdir(parents=True)
+    for name in RUNTIME_FILES.values():
+        (runtime / name).touch()
     return folder
 
 

@@ -101,7 +101,7 @@ def bad_calls() -> dict[str, Callable[[], object]]:
         "steps 0": lambda: Schedule(steps=0),
         "hours 0": lambda: Schedule(steps=1, hours=0),
         "threads 0 ": lambda: Schedule(steps=1, threads=0),
-        "seed 2^64": lambda: Schedule(steps=1, seed=2**64),
+        f"seed {2**64}": lambda: Schedule(steps=1, seed=2**64),
         "precision 'x'": lambda: Schedule(steps=1, precision="x"),
     }
 

@@ -259,7 +259,7 @@ def without_photographs(world: World) -> World:
 
 def reached_windows(world: World) -> tuple[Window, ...]:
     """Return the windows of px whose colours depend on a photograph of ``world``."""
-    return tuple(placed.reach(0) for placed in _placed(world))
+    return tuple(placed.reach(0) for placed in _list_placed(world))
 
 
 def place_photographs(world: World, *, halvings: int, draw: Draw) -> Photographs | None:
@@ -267,11 +267,11 @@ def place_photographs(world: World, *, halvings: int, draw: Draw) -> Photographs
 
     ``draw`` gives the model's pixels at other scales. Raises WorldError if latents of an anchor cannot be read.
     """
-    found = _placed(world)
+    found = _list_placed(world)
     return Photographs(found, halvings=halvings, period=world.period, draw=draw) if found else None
 
 
-def _placed(world: World) -> list[PlacedPhotograph]:
+def _list_placed(world: World) -> list[PlacedPhotograph]:
     if not any(anchor.photograph for anchor in world.anchors):
         return []
     if world.folder is None:
