@@ -30,7 +30,7 @@ const trail = new Trail();
 
 async function start() {
   startTheme();
-  const info = await api.info();
+  const info = await readInfo();
   limitFeatures(info);
   const canvas = new Canvas(element("canvas"), info, (error) => toast(error.message, { kind: "error" }));
   const picker = new RectanglePicker(canvas);
@@ -67,6 +67,20 @@ async function start() {
   await openWorld(place);
   void jobs.start();
   listen(window, "hashchange", () => follow(canvas));
+}
+
+/** Read what the server can do, as soon as it is there. */
+async function readInfo() {
+  for (;;) {
+    try {
+      return await api.info();
+    } catch (error) {
+      if (!(error instanceof api.ApiError) || (error.status !== 0 && error.status !== 503)) throw error;
+      element("connection").hidden = false;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * (error.wait || 1)));
+      element("connection").hidden = true;
+    }
+  }
 }
 
 /**
