@@ -1,6 +1,10 @@
 /** Small pictures of parts of a world, put together from its tiles. */
 
-import { fetchTile, tileSide } from "./api.js";
+import { ApiError, fetchTile, tileSide } from "./api.js";
+
+const BUSY = new Set([0, 429, 503, 504]);
+const MOST_TRIES = 6;
+const WAIT_MS = 1000;
 
 /** @typedef {import("./api.js").Rect} Rect */
 /** @typedef {{id: string, revision: string}} Revision */
@@ -26,7 +30,8 @@ export async function drawArea(world, area, z) {
   const drawn = [];
   /** @type {(x: number, y: number) => Promise<void>} */
   const draw = async (x, y) => {
-    const tile = await fetchTile({ world: { id, revision }, z, x, y, px }, { signal, urgency: () => [0, 0] });
+    const address = { world: { id, revision }, z, x, y, px };
+    const tile = await insist(() => fetchTile(address, { signal, urgency: () => [0, 0] }));
     context.drawImage(tile, (x * side - area.x) * scale, (y * side - area.y) * scale, px, px);
     tile.close();
   };
@@ -35,6 +40,21 @@ export async function drawArea(world, area, z) {
   }
   await Promise.allSettled(drawn);
   return picture;
+}
+
+/**
+ * Ask again while the server is busy.
+ * @param {() => Promise<ImageBitmap>} ask
+ */
+async function insist(ask) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiError) || !BUSY.has(error.status) || tries === MOST_TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * error.wait || WAIT_MS * tries));
+    }
+  }
 }
 
 /**

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { listen, toast } from "./page.js";
 
+const SVG = "http://www.w3.org/2000/svg";
 const UNDO_MS = 8000; // a deleted world can be restored for so long
 
 /** @type {Set<string>} ids of worlds that are about to be deleted */
@@ -19,30 +20,35 @@ export const isLeaving = (id) => leaving.has(id);
 export function rowActions(entry, { current, name, changed }) {
   const actions = document.createElement("span");
   actions.className = "row-actions";
-  const rename = iconButton("✎", `Rename ${entry.name}`);
+  const rename = iconButton("rename", `Rename ${entry.name}`);
   listen(rename, "click", () => startRenaming(entry, name, changed));
-  const copy = iconButton("⧉", `Duplicate ${entry.name}`);
+  const copy = iconButton("copy", `Duplicate ${entry.name}`);
   listen(copy, "click", async () => {
     await api.duplicateWorld(entry.id);
     await changed();
   });
   actions.append(rename, copy);
   if (current) return actions;
-  const remove = iconButton("×", `Delete ${entry.name}`);
+  const remove = iconButton("close", `Delete ${entry.name}`);
   listen(remove, "click", () => removeLater(entry, changed));
   actions.append(remove);
   return actions;
 }
 
 /**
- * @param {string} sign
+ * @param {string} sign name of the icon
  * @param {string} label
  */
 function iconButton(sign, label) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "icon small";
-  button.textContent = sign;
+  const picture = document.createElementNS(SVG, "svg");
+  picture.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `static/icons/icons.svg#${sign}`);
+  picture.append(use);
+  button.append(picture);
   button.title = label;
   button.setAttribute("aria-label", label);
   return button;
