@@ -1,5 +1,6 @@
 /** Tools of the view: copy or save it, full screen, bookmarks, a grid, and a ruler. */
 
+import { startDropsAnywhere } from "./anywhere.js";
 import { toLatLng } from "./canvas.js";
 import { attempt, element, listen, spaced, toast } from "./page.js";
 import { drawArea } from "./pictures.js";
@@ -35,6 +36,7 @@ export function startViewTools(session, canvas) {
   startRuler(canvas);
   startPlaces(session, canvas);
   startShortcuts();
+  startDropsAnywhere();
 }
 
 /**

@@ -59,3 +59,20 @@ def test_grid_ruler_and_shortcuts_answer(visit: Open) -> None:
     page.page.mouse.click(800, 200)
     page.page.mouse.click(1100, 240)
     assert page.page.inner_text("#view-ruler-px").startswith("303 px")
+
+
+_DROP = """([name, kind, text]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([text], name, { type: kind }));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_a_photograph_or_a_world_is_dropped_anywhere(visit: Open) -> None:
+    page = visit()
+    page.page.evaluate(_DROP, ["lake.png", "image/png", "not decoded here"])
+    page.page.wait_for_selector("#panel-photo:not([hidden])")
+    assert page.page.evaluate("document.querySelector('#photo-file').files[0].name") == "lake.png"
+    page.page.evaluate(_DROP, ["hills.json", "application/json", '{"seed": 31}'])
+    page.until("document.querySelector('#seed').textContent === 'seed 31'")
+    assert page.settle().record["name"] == "hills"
