@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Route
 
 STATIC = Path(__file__).parents[3] / "serve" / "static"
-PANELS = ("worlds", "styles", "resample", "photo", "export")
+PANELS = ("worlds", "styles", "resample", "photo", "export", "view")
 MAX_PAGE_BYTES = 400_000  # uncompressed, without pictures; 105 kB compressed; 40 % of it is the map library
 LEAST_TARGET_PX = 24  # WCAG 2.2, 2.5.8
 AA = 4.5
