@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from infgen.errors import InputError, one_line
 from infgen.extras import require_extra
@@ -39,8 +40,8 @@ def fetch(repository: str, file: str, *, revision: str | None = None, token: str
     subject = f"model {repository}: no such file is here; as a hub id it"
     with require_extra("hub", subject, otherwise="give a .safetensors file"):
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    place = {} if revision is None else {"revision": revision}
-    access = {} if token is None else {"token": token}
+    place: dict[str, Any] = {} if revision is None else {"revision": revision}
+    access: dict[str, Any] = {} if token is None else {"token": token}
     try:
         # One request: a download repeats its own.
         get_hf_file_metadata(hf_hub_url(repository, file, **place), timeout=_SECONDS, **access)
