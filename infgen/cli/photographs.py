@@ -252,7 +252,7 @@ def _show_steps(title: str, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
     console = Console(stderr=True)
     if quiet:
         yield lambda step: None
-    elif console.is_terminal:
+    elif console.is_terminal and not console.is_dumb_terminal:
         columns = (
             TextColumn(f"{title}: {{task.fields[stage]}}"),
             BarColumn(),

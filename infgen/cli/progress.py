@@ -37,7 +37,7 @@ def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) 
     console = Console(stderr=True)
     if quiet:
         yield silent
-    elif console.is_terminal:
+    elif console.is_terminal and not console.is_dumb_terminal:
         columns = (TextColumn(title), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Rate(unit, scale))
         with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as live:
             task = live.add_task(title, total=None)
