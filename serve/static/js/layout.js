@@ -58,6 +58,21 @@ export function styled(layout, choice) {
 }
 
 /**
+ * Make a change of one centre that finds it again after changes of another window; null where it is gone.
+ * @param {World} world as it is shown
+ * @param {number} index of the centre
+ * @param {(world: World, index: number) => World} act
+ * @returns {(world: World) => World | null}
+ */
+export function onCentre(world, index, act) {
+  const wanted = JSON.stringify(world.layout?.centres?.[index]);
+  return (now) => {
+    const found = (now.layout?.centres ?? []).findIndex((centre) => JSON.stringify(centre) === wanted);
+    return found < 0 ? null : act(now, found);
+  };
+}
+
+/**
  * @param {World} world
  * @param {number} index
  * @param {Point} point

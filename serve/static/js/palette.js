@@ -1,7 +1,15 @@
 /** The palette: style thumbnails to drag onto the canvas, and the list of centres. */
 
 import { styleUrl } from "./api.js";
-import { centresOf, transitionOf, withCentre, withCentreMoved, withoutCentre, withTransition } from "./layout.js";
+import {
+  centresOf,
+  onCentre,
+  transitionOf,
+  withCentre,
+  withCentreMoved,
+  withoutCentre,
+  withTransition,
+} from "./layout.js";
 import { parseSeed } from "./link.js";
 import { attempt, element, listen, load, spaced } from "./page.js";
 import { startFavourites, startLikeness, startMixing, startSorting, startTruncation } from "./styles.js";
@@ -11,6 +19,7 @@ const MORE = 24; // styles added per page
 const LEAST_DRAG_PX = 6;
 
 /** @typedef {import("./api.js").Seed} Seed */
+/** @typedef {import("./api.js").World} World */
 /** @typedef {import("./layout.js").Point} Point */
 
 /**
@@ -22,9 +31,11 @@ const LEAST_DRAG_PX = 6;
  */
 export function startPalette(session, canvas, info, brush) {
   const swatches = element("swatches");
+  /** @type {(index: number, act: (world: World, index: number) => World) => Promise<unknown>} */
+  const change = (index, act) => session.edit(onCentre(session.current.world, index, act));
   const pins = new Pins(canvas.map, {
-    moved: (index, point) => void attempt(() => session.edit((world) => withCentreMoved(world, index, point))),
-    removed: (index) => void attempt(() => session.edit((world) => withoutCentre(world, index))),
+    moved: (index, point) => void attempt(() => change(index, (world, i) => withCentreMoved(world, i, point))),
+    removed: (index) => void attempt(() => change(index, withoutCentre)),
   });
 
   const choiceOf = startMixing(info.levels && 2 * info.levels + 1);
@@ -239,7 +250,7 @@ function listCentres(centres, canvas, session) {
       remove.className = "icon small";
       remove.textContent = "×";
       remove.setAttribute("aria-label", `Remove ${styleLabel(style)} at ${x}, ${y}`);
-      listen(remove, "click", () => session.edit((world) => withoutCentre(world, index)));
+      listen(remove, "click", () => session.edit(onCentre(session.current.world, index, withoutCentre)));
       item.append(show, remove);
       return item;
     }),

@@ -85,6 +85,7 @@ class Laid {
     const place = { x: Math.round(view.x + (view.w - w) / 2), y: -Math.round(this.#height / 2), w, h: this.#height };
     const url = URL.createObjectURL(file);
     this.#shown = { picture: new PlacedPhotograph(this.#canvas, url, place), url };
+    if (view.y > place.y || view.y + view.h < place.y + place.h || view.w < w) this.#canvas.fit(place);
     this.#fields.x.value = String(place.x);
     this.#shown.picture.addEventListener("move", () => {
       const { x, y } = /** @type {{picture: PlacedPhotograph}} */ (this.#shown).picture.place;

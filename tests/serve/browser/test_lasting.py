@@ -122,6 +122,23 @@ def test_pins_of_two_windows_are_all_kept(visit: Open) -> None:
     assert styles == {"own", "style 1", "style 2", "style 3", "style 4"}
 
 
+def test_a_pin_that_another_window_has_removed_is_not_replaced_by_the_next_one(visit: Open) -> None:
+    page = visit(CHEAP)
+    path = f"{page.address}static/js/layout.js"
+    found = page.page.evaluate(
+        """async path => {
+          const { onCentre, withoutCentre } = await import(path);
+          const centres = ["a", "b", "c"].map((style, x) => ({ style, x, y: 0 }));
+          const world = { layout: { styles: centres.map(({ style }) => ({ name: style })), centres } };
+          const change = onCentre(world, 1, withoutCentre);
+          const left = change({ layout: { ...world.layout, centres: centres.slice(1) } });
+          return [left.layout.centres.map(({ style }) => style), change(left)];
+        }""",
+        path,
+    )
+    assert found == [["c"], None]
+
+
 def test_a_pin_appears_before_the_server_answers(visit: Open) -> None:
     page = visit("seed=52&x=0&y=0&z=-3")
     page.panel("styles")
