@@ -18,7 +18,7 @@ COMMANDS = [(block, words) for block in BLOCKS for words in block.commands()]
 # Commands that run for real, with the tiny model. Others take minutes, a server, a GPU or files of yours.
 RUN = ("render", "styles", "info", "verify", "schema", "env", "completion")
 RUN_PAGES = ("README.md", "docs/command-line.md", "docs/tutorial-first-picture.md", "docs/tutorial-panorama.md")
-MOST_PX = 4 * 10**6
+MOST_PX = 10**6
 # Files of the reader that commands of the pages name.
 READERS_FILES = {"run.yaml": "data: photos\n", "recipe.json": "{}"}
 
