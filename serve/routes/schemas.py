@@ -247,9 +247,13 @@ class Sides(Answer):
     """Px around a photograph."""
 
     left: int
+    """Px left of it."""
     top: int
+    """Px above it."""
     right: int
+    """Px right of it."""
     bottom: int
+    """Px below it."""
 
 
 class Continuation(Answer):
