@@ -54,7 +54,7 @@ EXPORT = """async ([world, rect]) => {
   let ended = job;
   while (ended.state === "running") {
     await new Promise(resolve => setTimeout(resolve, 50));
-    ended = await (api.job ? api.job(job.id) : api.jobs().then(all => all.find(({ id }) => id === job.id)));
+    ended = (await api.jobs()).find(({ id }) => id === job.id);
   }
   const bytes = new Uint8Array(await (await fetch(ended.result)).arrayBuffer());
   return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(""));

@@ -71,7 +71,7 @@ _EXPORT = """async ([document, rect]) => {
   let ended = job;
   while (ended.state === "running") {
     await new Promise(resolve => setTimeout(resolve, 50));
-    ended = await (api.job ? api.job(job.id) : api.jobs().then(all => all.find(({ id }) => id === job.id)));
+    ended = (await api.jobs()).find(({ id }) => id === job.id);
   }
   if (ended.error) throw new Error(ended.error);
   const blob = await (await fetch(api.fileUrl(ended.result))).blob();
