@@ -248,7 +248,7 @@ BAD = [
     (("--right", 5, "--horizon", 3), "horizon 3.0 is out of range"),
     (("--right", 5, "--horizon", "nan"), "horizon nan is out of range"),
     (("--right", 5, "--feather", -1), "--feather"),
-    (("--right", 5, "--steps", 0), "--steps"),
+    (("--right", 5, "--steps", -1), "--steps"),
     (("--right", 5, "--seconds", 0), "--seconds"),
     (("--right", 5, "--seed", 2**64), "--seed"),
     (("--right", 5, "--output-size", "large"), "--output-size"),

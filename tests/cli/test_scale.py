@@ -164,7 +164,7 @@ def test_styles_are_drawn_at_a_scale(call: Call, tmp_path: Path):
 
 
 def test_styles_of_a_model_of_one_scale_are_refused_in_one_line(call: Call, tmp_path: Path):
-    words = ("styles", "--seeds", "5", "--scale", "1/2", "--model", tiny_file(), "-o", tmp_path / "a.png")
+    words = ("styles", "--style-seeds", "5", "--scale", "1/2", "--model", tiny_file(), "-o", tmp_path / "a.png")
     assert "scale 1/2 is no picture of this model" in refusal(call(*words))
 
 
