@@ -14,9 +14,10 @@ from infgen import World
 from infgen.errors import InputError, MissingExtraError
 from infgen.rendering.studio import Options
 from infgen.rendering.view import View
+from infgen.world.facade import RenderOptions
 from tests.rendering.test_seams import assert_same_picture
 
-INTERNAL = ("halvings", "engine_styles")  # options that callers give in another form
+INTERNAL = {"halvings", "engine_styles"}  # options that callers give in another form
 REGION = (-30, -20, 50, 40)
 
 
