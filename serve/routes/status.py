@@ -19,7 +19,7 @@ from infgen.limits import (
 from infgen.serve.errors import StoppingError
 from infgen.serve.metrics import CONTENT_TYPE
 from infgen.serve.routes.common import CanvasDep, errors
-from infgen.serve.routes.schemas import Info, Model, Zoom
+from infgen.serve.routes.server_schemas import Info, Model, Zoom
 from infgen.serve.tiles.artist import TILE_PX
 from infgen.version import __version__
 
