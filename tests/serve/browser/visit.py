@@ -143,7 +143,7 @@ class Visit:
 
     def _hear(self, message: "ConsoleMessage") -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.type}: {message.text}")
+            self.complaints.append(f"{message.type}: {message.text} {message.location.get('url', '')}".rstrip())
 
     def _note(self, request: "Request") -> None:
         self.requests.append(request.url)
