@@ -172,8 +172,6 @@ def test_back_and_forward_go_through_worlds_and_places(visit: Open) -> None:
     page.page.go_forward()
     page.until("location.hash.includes('seed=62')")
     assert page.settle().record["world"]["seed"] == 62
-    # Once in eight runs the browser reported a 404 here, of an address that was not recorded then.
-    page.complaints[:] = [words for words in page.complaints if "status of 404" not in words]
 
 
 def test_after_300_pans_the_page_shows_the_tiles_of_its_place(visit: Open) -> None:
