@@ -11,9 +11,8 @@ from infgen.engines.base import TileBatch, to_pixels
 from infgen.engines.tile_file import Precision
 from infgen.model.config import PATCH_CELLS
 from infgen.model.generator import Generator
-from infgen.rendering.palette import world_palette
-from infgen.rendering.tile_inputs import TilePosition, tile_batch
-from infgen.world.world import World
+from infgen.rendering.selftest import world_batch
+from infgen.rendering.tile_inputs import TilePosition
 
 PrecisionChoice = Precision | Literal["auto"]
 AUTO_PRECISION: Literal["auto"] = "auto"
@@ -41,10 +40,8 @@ class Comparison:
 @torch.inference_mode()
 def compare_precisions(generator: Generator) -> Comparison:
     """Compute a patch of world 0 with ``generator`` in fp32 and in bf16, in turn. The fastest of three rounds counts."""
-    world, cells = World(), (PATCH_CELLS, PATCH_CELLS)
-    palette, device = world_palette(world, generator), generator.mean_style.device
-    position = TilePosition(-PATCH_CELLS // 2, -PATCH_CELLS // 2)
-    batch = tile_batch(world, [position], cells=cells, config=generator.config, palette=palette, device=device)
+    first_cell = TilePosition(-PATCH_CELLS // 2, -PATCH_CELLS // 2)
+    batch = world_batch(generator, first_cell, (PATCH_CELLS, PATCH_CELLS))
     engines = EagerEngine(generator, precision="fp32"), EagerEngine(generator, precision="bf16")
     first, second = (to_pixels(engine.render_float(batch)).int() for engine in engines)  # warms up too
     rounds = [[_seconds(engine, batch) for engine in engines] for _ in range(ROUNDS)]

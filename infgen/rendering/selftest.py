@@ -31,9 +31,9 @@ def check_engine(engine: Engine, generator: Generator, *, model: str) -> None:
     inner = min(rows, PATCH_CELLS), min(columns, PATCH_CELLS)
     down, across = (rows - inner[0]) // 2, (columns - inner[1]) // 2
     first = TilePosition(-columns // 2, -rows // 2)
-    batch = _batch(generator, TilePosition(first.cell_x + across, first.cell_y + down), inner)
+    batch = world_batch(generator, TilePosition(first.cell_x + across, first.cell_y + down), inner)
     expected = to_pixels(generator(batch.z_l, batch.coordinates, batch.style, batch.noises)).int()
-    drawn = to_pixels(engine.render_float(_batch(generator, first, (rows, columns))))
+    drawn = to_pixels(engine.render_float(world_batch(generator, first, (rows, columns))))
     cell_px = geometry.cell_px(engine.config.levels)  # of the engine's own pixels
     y, x = down * cell_px, across * cell_px
     part = drawn[:, y : y + expected.shape[1], x : x + expected.shape[2]]
@@ -49,7 +49,8 @@ def check_engine(engine: Engine, generator: Generator, *, model: str) -> None:
         )
 
 
-def _batch(generator: Generator, tile: TilePosition, cells: tuple[int, int]) -> TileBatch:
+def world_batch(generator: Generator, tile: TilePosition, cells: tuple[int, int]) -> TileBatch:
+    """Return the inputs of the window of world 0 that begins at ``tile`` and has ``cells`` (rows, columns)."""
     world = World()
     return tile_batch(
         world,
