@@ -1,14 +1,16 @@
-"""Measure what each part of the method contributes: equal short runs with and without it, measured alike.
+"""Measure what parts of the method, or settings of the scales, contribute: equal short runs, measured alike.
 
     python -m benchmarks.ablations PHOTOS RUNS --steps 200 --vgg-weights vgg.safetensors
+    python -m benchmarks.ablations PHOTOS RUNS --of scales --init start.safetensors --steps 300
 
 Trains every variant with the same seed, data, batch and number of steps (an existing run is continued), then measures
-Frechet distances at 1x, 2x and 4x and diversity. Short runs show what breaks, not how good the method gets.
+Frechet distances. Short runs show what breaks or learns faster, not how good the method gets.
 """
 
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,14 +18,44 @@ from rich.table import Table
 
 from benchmarks.render import console, machine
 
-VARIANTS = {
-    "whole method": (),
-    "no structure synthesizer": ("--ablation", "stylegan2-nci-pfg"),
-    "no unfolding": ("--ablation", "no-unfolding"),
-    "no L_div": ("--ablation", "no-diversity"),
-    "no L_ar": ("--ablation", "no-position"),
+
+@dataclass(frozen=True)
+class Study:
+    """Variants of one preset with their options, and how they are measured."""
+
+    preset: str
+    variants: dict[str, tuple[str, ...]]
+    metrics: tuple[str, ...]  # of `infgen eval`
+    options: tuple[str, ...] = ()  # of `infgen eval`
+
+
+STUDIES = {
+    "method": Study(
+        "scenery-101-small",
+        {
+            "whole method": ("--beyond", "0"),
+            "no structure synthesizer": ("--ablation", "stylegan2-nci-pfg"),
+            "no unfolding": ("--ablation", "no-unfolding", "--beyond", "0"),
+            "no L_div": ("--ablation", "no-diversity", "--beyond", "0"),
+            "no L_ar": ("--ablation", "no-position", "--beyond", "0"),
+        },
+        ("scaleinv-fd-effnet", "scaleinv-fd-vgg", "diversity"),
+        ("--scales", "1,2,4"),
+    ),
+    "scales": Study(
+        "scenery-small",
+        {
+            "preset": (),
+            "fine scales twice": ("--scale-shares", "1,1,2,2"),
+            "coarse scales twice": ("--scale-shares", "2,2,1,1"),
+            "no style fusion": ("--fusion", "0"),
+            "no style mixing": ("--mixing", "0"),
+            "half rates": ("--generator-rate", "0.001", "--discriminator-rate", "0.0001"),
+            "double rates": ("--generator-rate", "0.004", "--discriminator-rate", "0.0004"),
+        },
+        ("fd-effnet", "fd-vgg", "diversity"),
+    ),
 }
-SCALES = (1, 2, 4)
 
 
 def infgen(*words: str | Path) -> None:
@@ -31,38 +63,34 @@ def infgen(*words: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "infgen", *map(str, words)], check=True)
 
 
-def train(photos: Path, out: Path, options: tuple[str, ...], *, preset: str, steps: int, precision: str) -> None:
-    """Train one variant up to ``steps``; nothing to do where it is there."""
+def train(photos: Path, out: Path, *options: str | Path, steps: int) -> None:
+    """Train one variant up to ``steps``; do nothing if it is trained."""
     log = out / "log.jsonl"
     if log.exists() and len(log.read_text().splitlines()) >= steps and (out / "model.safetensors").exists():
         return
     resume = ["--resume"] if (out / "state.pt").exists() else []
-    beyond = [] if "stylegan2-nci-pfg" in options else ["--beyond", "0"]
-    settings = ["--preset", preset, "--steps", str(steps), "--precision", precision, "--threads", "1"]
     every = ["--checkpoint-every", "50", "--sample-every", "100000"]
-    infgen("train", photos, "--output", out, *settings, *every, *options, *beyond, *resume)
+    infgen("train", photos, "--output", out, "--steps", str(steps), "--threads", "1", *every, *options, *resume)
 
 
-def measure(photos: Path, run: Path, *, n: int, vgg_weights: Path | None) -> dict[str, float]:
-    """The values of one variant by metric and scale."""
-    metrics = ["fd-effnet", "scaleinv-fd-effnet", "diversity"]
-    options: list[str | Path] = []
-    if vgg_weights is not None:
-        metrics += ["fd-vgg", "scaleinv-fd-vgg"]
-        options = ["--vgg-weights", vgg_weights]
+def measure(photos: Path, run: Path, study: Study, *, n: int, vgg_weights: Path | None) -> dict[str, float]:
+    """Return the values of one variant by metric and scale."""
+    metrics = [name for name in study.metrics if vgg_weights is not None or not name.endswith("fd-vgg")]
+    weights: list[str | Path] = [] if vgg_weights is None else ["--vgg-weights", vgg_weights]
     report = run / "eval" / "report.json"
     if not report.exists():
-        scales = ",".join(map(str, SCALES))
-        words = ["--metrics", ",".join(metrics), "--scales", scales, "--n", str(n), "--threads", "1"]
-        infgen("eval", run / "model.safetensors", photos, *words, *options, "-o", report.parent)
+        words = ["--metrics", ",".join(metrics), *study.options, "--n", str(n), "--threads", "1"]
+        infgen("eval", run / "model.safetensors", photos, *words, *weights, "-o", report.parent)
     found = json.loads(report.read_text())["measurements"]
-    return {f"{m['metric']} {m['scale']}": m["value"] for m in found}
+    return {f"{m['label']} {m['at'] or m['scale']}": m["value"] for m in found}
 
 
 @click.command()
 @click.argument("photos", type=click.Path(path_type=Path, exists=True))
 @click.argument("runs", type=click.Path(path_type=Path))
-@click.option("--preset", default="scenery-101-small", show_default=True)
+@click.option("--of", type=click.Choice(list(STUDIES)), default="method", show_default=True)
+@click.option("--init", help="Model, or folder of a run, that every variant starts from.")
+@click.option("--warmup-steps", default=0, show_default=True)
 @click.option("--steps", default=200, show_default=True)
 @click.option("--n", default=500, show_default=True)
 @click.option("--precision", default="bf16", show_default=True)
@@ -71,7 +99,9 @@ def measure(photos: Path, run: Path, *, n: int, vgg_weights: Path | None) -> dic
 def main(
     photos: Path,
     runs: Path,
-    preset: str,
+    of: str,
+    init: str | None,
+    warmup_steps: int,
     steps: int,
     n: int,
     precision: str,
@@ -79,14 +109,18 @@ def main(
     train_only: bool,
 ) -> None:
     """Train and measure the variants on PHOTOS, in folders below RUNS."""
-    for name, options in VARIANTS.items():
-        train(photos, runs / name.replace(" ", "-"), options, preset=preset, steps=steps, precision=precision)
+    study = STUDIES[of]
+    start = ["--init", init] if init else []
+    shared = ["--preset", study.preset, "--precision", precision, "--warmup-steps", str(warmup_steps), *start]
+    folders = {name: runs / name.replace(" ", "-") for name in study.variants}
+    for name, options in study.variants.items():
+        train(photos, folders[name], *shared, *options, steps=steps)
     if train_only:
         return
-    columns = [f"{m} {s}" for m in ("scaleinv-fd-effnet", "scaleinv-fd-vgg") for s in SCALES] + ["diversity 1"]
-    table = Table("variant", *columns, title=f"{preset}, {steps} steps each, N = {n}")
-    for name in VARIANTS:
-        values = measure(photos, runs / name.replace(" ", "-"), n=n, vgg_weights=vgg_weights)
+    found = {name: measure(photos, folders[name], study, n=n, vgg_weights=vgg_weights) for name in study.variants}
+    columns = list(dict.fromkeys(column for values in found.values() for column in values))
+    table = Table("variant", *columns, title=f"{study.preset}, {steps} steps each, N = {n}")
+    for name, values in found.items():
         table.add_row(name, *(f"{values[c]:.4g}" if c in values else "" for c in columns))
     console.print(machine())
     console.print(table)
