@@ -7,19 +7,19 @@ styles and noise strength per tile (``styles_per="tile"``), and any two tiles ca
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from infgen.atomic import TEMPORARY_PREFIX, write_atomically
+from infgen.atomic import write_atomically
 from infgen.engines.tensorrt_file import EngineRecord
 from infgen.engines.tensorrt_library import find_gpu, require_library
 from infgen.engines.tile_file import DEFAULT_BATCH, FORMAT, OUTPUT, Precision, TileFile
 from infgen.errors import InputError
 from infgen.export.onnx import example_inputs, export_onnx
 from infgen.export.tensorrt import build_engine
+from infgen.lock import create_temporary_folder
 from infgen.model.generator import Generator
 from infgen.rendering.plan import MAX_BATCH
 from infgen.version import __version__
@@ -181,22 +181,23 @@ def _model_folder(repository: Path, name: str) -> Iterator[Path]:
         raise InputError(f"output {repository} is a file; give a folder for the model repository")
     if target.exists() and not is_made_by_infgen(target):
         raise InputError(f"{target} exists and was not made by infgen; move it away, or choose another repository")
-    created = not repository.exists()
-    work = repository / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
-    try:
-        repository.mkdir(exist_ok=True)
-        work.mkdir()
-    except OSError as error:
-        raise InputError(f"model repository {repository} cannot be written: {error.strerror}; choose another") from None
-    try:
+    with ExitStack() as stack:
+        if not repository.exists():
+            stack.callback(_remove_if_empty, repository)  # after a failure
+        try:
+            repository.mkdir(exist_ok=True)
+            work = stack.enter_context(create_temporary_folder(target))
+        except OSError as error:
+            raise InputError(
+                f"model repository {repository} cannot be written: {error.strerror}; choose another"
+            ) from None
         yield work
         _replace_folder(work, target)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        if created:
-            with suppress(OSError):  # another process has written to it
-                repository.rmdir()
-        raise
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # another process has written to it
+        folder.rmdir()
 
 
 def is_made_by_infgen(folder: Path) -> bool:
@@ -211,6 +212,7 @@ def _replace_folder(work: Path, target: Path) -> None:
     """Rename ``work`` to ``target``, and then delete an older folder of that name."""
     old = work.with_name(f"{work.name}-old")
     if target.exists():
+        shutil.rmtree(old, ignore_errors=True)  # of a killed export
         os.rename(target, old)
     try:
         os.rename(work, target)

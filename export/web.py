@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from infgen.atomic import TEMPORARY_PREFIX, check_parent
+from infgen.atomic import check_parent
 from infgen.errors import InputError
 from infgen.export.web_graph import graph_bytes, styles_graph_bytes, weights_bytes
 from infgen.geometry import Region
+from infgen.lock import create_temporary_folder
 from infgen.model.checkpoint import file_hash
 from infgen.model.scales import VIEW_CELLS
 from infgen.rendering.studio import Studio, open_studio
@@ -70,9 +71,7 @@ def export_web(model: str | Path | None, folder: str | Path, *, runtime: str | P
     target = _check_folder(Path(folder))
     files = find_runtime(runtime)
     studio = open_studio(World(), model=model)
-    temporary = target.parent / f"{TEMPORARY_PREFIX}{os.getpid()}-{target.name}"
-    try:
-        temporary.mkdir()
+    with create_temporary_folder(target) as temporary:
         _write_page(temporary)
         _write_model(temporary, studio)
         _write_previews(temporary, studio)
@@ -82,8 +81,6 @@ def export_web(model: str | Path | None, folder: str | Path, *, runtime: str | P
         if target.exists():
             target.rmdir()
         temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return WebSite(target, _sizes(target))
 
 

@@ -5,6 +5,7 @@ Only this module imports filelock.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import ENOENT
@@ -71,6 +72,24 @@ def lock_output(path: str | Path) -> Iterator[None]:
     finally:
         file.unlink(missing_ok=True)  # before the release: the next owner makes its own
         lock.close()
+
+
+@contextmanager
+def create_temporary_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder next to ``target``. It is deleted at the end, unless the block has renamed it.
+
+    Holds the lock of ``target`` (see ``lock_output``), and first deletes the folder that a killed process left. Raises
+    InputError if another process writes ``target``, and OSError if the folder cannot be created.
+    """
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    folder = target.parent / f"{TEMPORARY_PREFIX}{digest}.tmp"
+    with lock_output(target):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock_or_retry(file: Path) -> Lock:

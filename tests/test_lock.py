@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infgen.lock import Lock, TakenError, check_free
+from infgen.errors import InputError
+from infgen.lock import Lock, TakenError, check_free, create_temporary_folder
 
 OWNER = """
 import pathlib, sys, time
@@ -101,6 +102,22 @@ def test_an_owner_that_left_no_number_is_unknown(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "lock")
     (tmp_path / "lock").write_bytes(b"")
     assert (owner(tmp_path / "lock"), lock.held) == ("(unknown)", True)
+
+
+def test_a_temporary_folder_starts_empty_after_a_killed_process(tmp_path: Path) -> None:
+    code = "import sys, os; from pathlib import Path; from infgen.lock import create_temporary_folder\n"
+    code += "with create_temporary_folder(Path(sys.argv[1])) as folder: (folder / 'half').touch(); os._exit(9)"
+    target = tmp_path / "out"
+    assert subprocess.run([sys.executable, "-c", code, str(target)], check=False).returncode == 9
+    (left,) = tmp_path.glob("*.tmp")
+    with create_temporary_folder(target) as folder:
+        assert (folder, list(folder.iterdir())) == (left, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_has_one_owner(tmp_path: Path) -> None:
+    with create_temporary_folder(tmp_path / "out"), pytest.raises(InputError, match="is being written by process"):
+        create_temporary_folder(tmp_path / "out").__enter__()
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:

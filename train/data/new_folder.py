@@ -1,15 +1,14 @@
 """Write a new folder of training data: a temporary folder that is renamed when everything in it is complete."""
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infgen.atomic import TEMPORARY_PREFIX, check_parent
+from infgen.atomic import check_parent
 from infgen.errors import InfgenError, InputError
 from infgen.inputs import check_outputs
+from infgen.lock import create_temporary_folder
 from infgen.train.data.sources import list_places
 
 
@@ -25,19 +24,16 @@ def check_folder(out: Path, data: str | Path) -> None:
 def write_folder(out: Path) -> Iterator[Path]:
     """Yield a temporary folder next to ``out``. Rename it to ``out`` if the block succeeds, else delete it.
 
-    Raises InfgenError if the disk is full or the folder cannot be written.
+    Raises InputError if another process writes ``out``, and InfgenError if the disk is full or the folder cannot be written.
     """
     target = Path(os.path.realpath(out))
-    temporary = target.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
     try:
-        temporary.mkdir()
-        yield temporary
-        if target.exists():
-            target.rmdir()  # fails if it is no longer empty
-        os.replace(temporary, target)
+        with create_temporary_folder(target) as temporary:
+            yield temporary
+            if target.exists():
+                target.rmdir()  # fails if it is no longer empty
+            os.replace(temporary, target)
     except OSError as error:
         raise InfgenError(
             f"{out} was not written: {error.strerror}; free some disk space or choose another folder"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
