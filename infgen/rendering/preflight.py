@@ -72,7 +72,7 @@ def estimate(scene: Scene, plan: Plan, *, disk: int, encode_memory: int) -> Pref
         flops=flops,
         memory=memory,
         disk=disk,
-        seconds=flops / _flops_per_second(scene, plan),
+        seconds=_tile_seconds(scene, plan) * plan.batch_count,
     )
 
 
@@ -109,25 +109,39 @@ def _check_memory(needed: int, device: torch.device) -> None:
         )
 
 
-def _flops_per_second(scene: Scene, plan: Plan) -> float:
-    """Measure the speed on a tile like those of ``plan``, after a small first one that folds the style and warms up.
+def _tile_seconds(scene: Scene, plan: Plan) -> float:
+    """Estimate the seconds of one batch of ``plan`` from two tiles: the smallest, and one as large as a twentieth allows.
 
-    A small tile alone is slower per operation by a multiple, the more so the more threads compute. The measured tile is as
-    large as ``plan`` has them, but takes at most a twentieth of the work.
+    A tile has a cost of its own besides its operations, the more so the more threads compute. Two sizes tell them apart.
+    The first call of a size allocates, and other programs disturb any, so the faster of two calls counts.
     """
     config, fixed = scene.engine.config, scene.engine.fixed_cells
     if fixed is not None:
         probe = make_plan(Region(0, 0, 1, 1), config, memory=2**40, fixed_cells=fixed)
         _time_tile(scene, probe)
-        return tile_flops(config, probe.cells) * probe.batch / _time_tile(scene, probe)
-    most = tile_flops(config, plan.cells) * plan.tile_count * PROBE_SHARE
+        return _time_tile(scene, probe) * plan.batch / probe.batch
+    work = tile_flops(config, plan.cells)
     cells = MIN_TILE_CELLS
-    while cells < min(plan.cells) and tile_flops(config, (cells + 1, cells + 1)) <= most:
+    while (
+        cells < min(plan.cells) and tile_flops(config, (cells + 1, cells + 1)) <= work * plan.tile_count * PROBE_SHARE
+    ):
         cells += 1
-    _time_tile(scene, _probe(config, MIN_TILE_CELLS))
-    probe = _probe(config, cells)
-    # The faster of two: the first run of a size allocates, and other programs disturb either.
-    return tile_flops(config, probe.cells) / min(_time_tile(scene, probe), _time_tile(scene, probe))
+    measured = [
+        (tile_flops(config, (side, side)), _time_twice(scene, _probe(config, side))) for side in (MIN_TILE_CELLS, cells)
+    ]
+    return plan.batch * extrapolate(measured[0], measured[1], work)
+
+
+def extrapolate(small: tuple[int, float], large: tuple[int, float], flops: int) -> float:
+    """Return the seconds of ``flops`` on the line through two measurements (operations, seconds) of tiles.
+
+    Equal sizes, and a large tile that was measured faster than a small one, give a line through zero.
+    """
+    rate = (large[1] - small[1]) / max(1, large[0] - small[0])
+    if rate <= 0:
+        return large[1] * flops / large[0]
+    overhead = max(0.0, small[1] - rate * small[0])
+    return overhead + (large[1] - overhead) * flops / large[0]
 
 
 def _probe(config: GeneratorConfig, cells: int) -> Plan:
@@ -136,8 +150,13 @@ def _probe(config: GeneratorConfig, cells: int) -> Plan:
     return make_plan(Region(0, 0, 1, 1), config, memory=2**40, tile_px=side)
 
 
+def _time_twice(scene: Scene, probe: Plan) -> float:
+    """Return the seconds of the faster of two calls of ``probe``."""
+    return min(_time_tile(scene, probe), _time_tile(scene, probe))
+
+
 def _time_tile(scene: Scene, probe: Plan) -> float:
-    """Return the seconds of the first call of ``probe``."""
+    """Return the seconds of one call of ``probe``."""
     start = time.perf_counter()
     render_batch(scene, probe, 0)
     return max(time.perf_counter() - start, 1e-9)

@@ -197,7 +197,7 @@ def test_an_interrupted_render_leaves_nothing(render: Call, tmp_path: Path, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr("infgen.rendering.render.to_pixels", interrupt)
-    monkeypatch.setattr("infgen.rendering.preflight._flops_per_second", lambda scene, plan: 1e9)
+    monkeypatch.setattr("infgen.rendering.preflight._tile_seconds", lambda scene, plan: 1.0)
     code, _, err = render("--w", 50, "--h", 50, "-o", tmp_path / "a.png")
     assert code == 130
     assert err.strip() == "Error: interrupted"
@@ -211,7 +211,7 @@ def test_a_failed_render_leaves_the_old_picture(render: Call, tmp_path: Path, mo
     def fail(*_: object) -> None:
         raise RuntimeError("out of\nmemory")
 
-    monkeypatch.setattr("infgen.rendering.preflight._flops_per_second", lambda scene, plan: 1e9)
+    monkeypatch.setattr("infgen.rendering.preflight._tile_seconds", lambda scene, plan: 1.0)
     monkeypatch.setattr("infgen.rendering.render.to_pixels", fail)
     code, _, err = render("--w", 60, "--h", 50, "-o", tmp_path / "a.png")
     assert (code, err.count("\n")) == (1, 1)
@@ -273,7 +273,7 @@ def test_the_shipped_model_is_the_default_and_small(call: Call, tmp_path: Path):
 def test_resuming_a_finished_render_draws_nothing(
     render: Call, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infgen.rendering.preflight._flops_per_second", lambda scene, plan: 1e9)
+    monkeypatch.setattr("infgen.rendering.preflight._tile_seconds", lambda scene, plan: 1.0)
     words = ("--w", 50, "--h", 40, "-o", tmp_path / name)
     assert render(*words)[0] == 0
     monkeypatch.setattr("infgen.rendering.render.to_pixels", lambda *_: pytest.fail("it was drawn again"))

@@ -96,7 +96,7 @@ def test_a_render_goes_on_at_its_own_scale_only(draw: Call, tmp_path: Path, monk
             raise KeyboardInterrupt
         return real(rgb)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("infgen.rendering.preflight._flops_per_second", lambda scene, plan: 1e9)
+    monkeypatch.setattr("infgen.rendering.preflight._tile_seconds", lambda scene, plan: 1.0)
     quarter = ("--x", 0, "--y", 0, "--w", 208, "--h", 128, "--scale", "1/4", "--tile", 37)
     eighth = ("--x", 0, "--y", 0, "--w", 416, "--h", 256, "--scale", "1/8", "--tile", 37)  # as many pixels
     with monkeypatch.context() as patch:
