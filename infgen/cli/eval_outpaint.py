@@ -18,7 +18,7 @@ from infgen.cli.options import device_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.cli.seeds import SEED
 from infgen.inputs import check_outputs
-from infgen.inversion.settings import DEFAULT_RECIPE, RECIPES
+from infgen.inversion.settings import DEFAULT_SETTINGS, NAMED_SETTINGS
 from infgen.pixels import Pixels
 from infgen.rendering.studio import Options, open_studio
 from infgen.train.data.sources import list_places, open_source
@@ -27,12 +27,13 @@ from infgen.train.evaluation.dump import Dump
 from infgen.train.evaluation.outpainting import OutpaintReport, OutpaintRequest, evaluate_outpainting
 from infgen.world.world import World
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @click.command(
     "outpaint",
     cls=Command,
+    renamed={"--recipe": "--settings"},
     examples=[("Forty photographs that the model has not seen", "eval outpaint MODEL held-out/ -o table2.json")],
     files_of_json=True,
 )
@@ -41,10 +42,15 @@ SCHEMA = 1
 @click.option("--metrics", default="fd-effnet", show_default=True, help="Distances, and is, separated by commas.")
 @click.option("--n", type=int, default=40, show_default=True, help="Photographs, the first by name.")
 @click.option(
-    "--recipe", type=click.Choice(list(RECIPES)), default=DEFAULT_RECIPE, show_default=True, help="Inversion settings."
+    "--settings",
+    "settings_name",
+    type=click.Choice(list(NAMED_SETTINGS)),
+    default=DEFAULT_SETTINGS,
+    show_default=True,
+    help="Inversion settings.",
 )
 @click.option(
-    "--steps", type=click.IntRange(0, 100_000), help="Limit of steps of an inversion. [default: the recipe's]"
+    "--steps", type=click.IntRange(0, 100_000), help="Limit of steps of an inversion. [default: that of the settings]"
 )
 @click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the worlds.")
@@ -61,7 +67,7 @@ def command(
     photos: str,
     metrics: str,
     n: int,
-    recipe: str,
+    settings_name: str,
     steps: int | None,
     seconds: float | None,
     seed: int,
@@ -79,7 +85,7 @@ def command(
     Give photographs that MODEL was not trained on. Of each, the middle 256 x 256 px are used; the right half is
     measured. IS-like is the Inception Score's formula on the classes of EfficientNet-Lite0.
     """
-    chosen = RECIPES[recipe]
+    chosen = NAMED_SETTINGS[settings_name]
     settings = replace(
         chosen,
         steps=chosen.steps if steps is None else steps,
@@ -107,7 +113,7 @@ def command(
         keep=None if keep is None else lambda name, picture: _keep(keep, name, picture),
         phase=lambda title: progress(title, unit=title, quiet=quiet),
     )
-    found = {"schema": SCHEMA, "model": Path(model).name, "recipe": recipe, **asdict(report)}
+    found = {"schema": SCHEMA, "model": Path(model).name, "settings": settings_name, **asdict(report)}
     if as_json:
         print_answer(result=found)
     else:

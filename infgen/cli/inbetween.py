@@ -23,7 +23,7 @@ MAX_GAP_PX = 10**7
     examples=[
         ("A landscape between two photographs", "inbetween left.jpg right.jpg --gap 1024 -o between.png"),
     ],
-    renamed={"--scale": "--output-size"},
+    renamed={"--scale": "--output-size", "--recipe": "--settings"},
 )
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--gap", type=int, required=True, help="Width in px of the gap between two photographs.")

@@ -21,7 +21,7 @@ from infgen.rendering.output_names import source_stem
         ("Four continuations to choose from", "outpaint photo.jpg --left 256 --right 256 --samples 4 -o wide.png"),
         ("A first look, in a minute", "outpaint photo.jpg --right 512 --output-size work --seconds 60"),
     ],
-    renamed={"--scale": "--output-size"},
+    renamed={"--scale": "--output-size", "--recipe": "--settings"},
 )
 @click.argument("photo", type=InputPath())
 @click.option("--left", type=int, default=0, show_default=True, help="Extend the output on the left by this many px.")

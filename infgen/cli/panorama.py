@@ -19,7 +19,7 @@ from infgen.rendering.output_names import source_stem
     examples=[
         ("A panorama of 4096 px", "panorama photo.jpg --w 4096 -o round.png"),
     ],
-    renamed={"--scale": "--output-size"},
+    renamed={"--scale": "--output-size", "--recipe": "--settings"},
 )
 @click.argument("photo", type=InputPath())
 @click.option(

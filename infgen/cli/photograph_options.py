@@ -15,7 +15,7 @@ from infgen.inversion.arrangement import FEATHER_PX, Scale
 from infgen.inversion.outputs import Outputs
 from infgen.inversion.placing import MIDDLE, WORKING_HEIGHT_PX, Placed, place
 from infgen.inversion.selecting import CANDIDATES
-from infgen.inversion.settings import DEFAULT_RECIPE, RECIPES, Settings
+from infgen.inversion.settings import DEFAULT_SETTINGS, NAMED_SETTINGS, Settings
 from infgen.model.checkpoint import read_config, resolve
 from infgen.photo import Photograph
 from infgen.rendering.output_names import free_path
@@ -72,16 +72,17 @@ _OPTIONS = (
         help="Seed of the world around the photographs.",
     ),
     click.option(
-        "--recipe",
-        type=click.Choice(list(RECIPES)),
-        default=DEFAULT_RECIPE,
+        "--settings",
+        "settings_name",
+        type=click.Choice(list(NAMED_SETTINGS)),
+        default=DEFAULT_SETTINGS,
         show_default=True,
         help="Settings of the inversion: for continuation, those of the paper, or the closest reconstruction.",
     ),
     click.option(
         "--vgg-weights",
         type=click.Path(path_type=Path),
-        help="VGG16 file for --recipe paper. [default: PyTorch's cache]",
+        help="VGG16 file for --settings paper. [default: PyTorch's cache]",
     ),
     click.option(
         "--candidates",
@@ -94,7 +95,7 @@ _OPTIONS = (
         "--steps",
         type=click.IntRange(0, 100_000),
         help="Limit of steps of an inversion; 0 skips it. "
-        f"[default: {', '.join(f'{found.steps} for {name}' for name, found in RECIPES.items())}]",
+        f"[default: {', '.join(f'{found.steps} for {name}' for name, found in NAMED_SETTINGS.items())}]",
     ),
     click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion."),
     click.option(
@@ -135,7 +136,7 @@ class PhotographOptions:
     horizon: str
     seed: int
     candidates: int
-    recipe: str
+    settings_name: str
     vgg_weights: Path | None
     steps: int | None
     seconds: float | None
@@ -148,11 +149,12 @@ class PhotographOptions:
 
     @property
     def settings(self) -> Settings:
-        """Settings of the inversions. Raises InputError for VGG16 weights that the recipe does not use."""
-        chosen = RECIPES[self.recipe]
+        """Settings of the inversions. Raises InputError for VGG16 weights that they do not use."""
+        chosen = NAMED_SETTINGS[self.settings_name]
         if self.vgg_weights is not None and chosen.lpips != "vgg":
             raise InputError(
-                f"--vgg-weights {self.vgg_weights} is given, and --recipe {self.recipe} uses AlexNet; give --recipe paper"
+                f"--vgg-weights {self.vgg_weights} is given, and --settings {self.settings_name} uses AlexNet; "
+                "give --settings paper"
             )
         steps = chosen.steps if self.steps is None else self.steps
         return replace(chosen, steps=steps, seed=self.seed, lpips_weights=self.vgg_weights)

@@ -86,7 +86,7 @@ PANELS: Mapping[str, Mapping[str, str | None]] = {
         "--horizon": "FRACTION",
     },
     INVERSION: {
-        "--recipe": None,
+        "--settings": None,
         "--candidates": "N",
         "--steps": "STEPS",
         "--seconds": "SECONDS",

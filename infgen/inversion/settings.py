@@ -115,5 +115,5 @@ CONTINUING = Settings(
 )
 # "continue": styles near those of worlds, so that the continuation looks like the photograph. "paper": the paper's Adam,
 # weights and VGG16. "reconstruct": meets the photograph best; its styles break up outside of it.
-RECIPES: Mapping[str, Settings] = {"continue": CONTINUING, "paper": Settings.paper(), "reconstruct": Settings()}
-DEFAULT_RECIPE = "continue"
+NAMED_SETTINGS: Mapping[str, Settings] = {"continue": CONTINUING, "paper": Settings.paper(), "reconstruct": Settings()}
+DEFAULT_SETTINGS = "continue"

@@ -347,24 +347,24 @@ def test_a_picture_over_the_limit_of_rendering_is_refused(
     assert MAX_PIXELS.name in err
 
 
-def test_the_papers_recipe_without_vgg16_names_the_option_that_gives_it(
+def test_the_papers_settings_without_vgg16_names_the_option_that_gives_it(
     outpaint: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def offline(*_: object, **__: object) -> None:
         raise URLError("no network")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    code, _, err = outpaint(photograph(tmp_path), "--right", 20, "--recipe", "paper", "-o", tmp_path / "a.png")
+    code, _, err = outpaint(photograph(tmp_path), "--right", 20, "--settings", "paper", "-o", tmp_path / "a.png")
     assert code == 2
     assert "VGG16 weights are not in" in err
     assert "--vgg-weights PATH" in err
 
 
-def test_vgg16_without_the_papers_recipe_is_refused(outpaint: Call, tmp_path: Path) -> None:
+def test_vgg16_without_the_papers_settings_is_refused(outpaint: Call, tmp_path: Path) -> None:
     words = ("--right", 20, "--vgg-weights", tmp_path / "vgg.pth", "-o", tmp_path / "a.png")
     code, _, err = outpaint(photograph(tmp_path), *words)
     assert (code, err.count("\n")) == (2, 1)
-    assert "--recipe continue uses AlexNet; give --recipe paper" in err
+    assert "--settings continue uses AlexNet; give --settings paper" in err
 
 
 # Unusual photographs
