@@ -17,6 +17,7 @@ from tests.model.networks import random_generator
 from tests.shared_files import SHARED
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of child processes: more threads than cores wait for each other
 settings.register_profile("infgen", deadline=None, database=None, max_examples=60)
 settings.load_profile("infgen")
 
