@@ -1,5 +1,6 @@
 """The structure drawn from imports: no circles but one, and no arrows up but the two lazy ones that docs explain."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,9 @@ def test_circles_and_kinds_of_imports_are_found(tmp_path: Path) -> None:
     assert find_circles(found.eager) == [{"infgen.world.a", "infgen.world.b", "infgen.world.c"}]
     assert found.back_arrows(found.eager) == {}
     assert found.back_arrows(found.all) == {("world", "rendering"): 1}
+
+
+def test_the_page_lists_every_benchmark() -> None:
+    table = (ROOT / "docs" / "benchmarks.md").read_text().split("## All scripts")[1]
+    scripts = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`([a-z_]+)`", table)) == scripts
