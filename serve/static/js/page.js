@@ -79,21 +79,47 @@ function actionButton(line, { label, act }) {
 const PICTURE_TRIES = 6;
 const PICTURE_MS = 1500; // multiplied by the number of failures
 
+/** @type {(() => void)[]} pictures whose turn has not come */
+const pictures = [];
+let isLoading = false;
+
 /**
- * Show the picture at `url`, with retries.
+ * Show the picture at `url` once it comes into view, with retries. Pictures load one at a time: a browser has six
+ * connections to a server, and tiles and strokes need them.
  * @param {HTMLImageElement} picture
  * @param {string | Promise<string>} url
  */
 export function load(picture, url) {
   let tries = 0;
   picture.classList.add("waiting");
-  picture.addEventListener("load", () => picture.classList.remove("waiting"));
+  picture.addEventListener("load", () => {
+    picture.classList.remove("waiting");
+    loadNext();
+  });
   picture.addEventListener("error", () => {
     tries += 1;
-    if (tries < PICTURE_TRIES) setTimeout(show, PICTURE_MS * tries);
+    if (tries < PICTURE_TRIES) setTimeout(() => queue(show), PICTURE_MS * tries);
+    loadNext();
   });
-  const show = () => void Promise.resolve(url).then((address) => (picture.src = address), () => undefined);
-  show();
+  const show = () => void Promise.resolve(url).then((address) => (picture.src = address), loadNext);
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    queue(show);
+  });
+  observer.observe(picture);
+}
+
+/** @param {() => void} show */
+function queue(show) {
+  pictures.push(show);
+  if (!isLoading) loadNext();
+}
+
+function loadNext() {
+  const show = pictures.shift();
+  isLoading = show !== undefined;
+  show?.();
 }
 
 /**

@@ -166,7 +166,7 @@ function swatch(seed, canvas, place) {
   button.dataset.seed = String(seed);
   button.setAttribute("aria-label", `Style ${seed}: place it in the middle of the view`);
   const picture = document.createElement("img");
-  Object.assign(picture, { alt: "", loading: "lazy", draggable: false, width: 96, height: 96 });
+  Object.assign(picture, { alt: "", draggable: false, width: 96, height: 96 });
   load(picture, styleUrl(seed));
   const label = document.createElement("span");
   label.textContent = String(seed);

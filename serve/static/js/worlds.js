@@ -85,7 +85,7 @@ function thumbnail(entry, zoom) {
   frame.className = "world-picture";
   for (const y of [-1, 0]) {
     const half = document.createElement("img");
-    Object.assign(half, { alt: "", loading: "lazy" });
+    half.alt = "";
     load(half, api.tileUrl(entry, zoom, 0, y));
     frame.append(half);
   }

@@ -184,3 +184,25 @@ def test_garish_pictures_move_to_the_end_on_request(visit: Open) -> None:
     assert sorted(page.page.evaluate(seeds)) == sorted(before)
     page.page.uncheck("#garish-last")
     assert page.page.evaluate(seeds) == before
+
+
+def test_pictures_of_styles_load_one_at_a_time_and_leave_connections_to_tiles(visit: Open) -> None:
+    page = visit()
+    running: set[str] = set()
+    most: list[int] = []
+
+    def count(address: str, *, begins: bool) -> None:
+        if "/styles/" in address:
+            (running.add if begins else running.discard)(address)
+            most.append(len(running))
+
+    page.page.on("request", lambda request: count(request.url, begins=True))
+    for event in ("requestfinished", "requestfailed"):
+        page.page.on(event, lambda request: count(request.url, begins=False))
+    page.panel("styles")
+    loaded = page.page.locator(".swatch img:not(.waiting)")
+    until(lambda: loaded.count() > 4)
+    page.page.locator(".swatch").last.scroll_into_view_if_needed()
+    last = page.page.locator(".swatch").last.locator("img:not(.waiting)")
+    until(lambda: last.count() == 1)
+    assert max(most) == 1
