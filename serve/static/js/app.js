@@ -56,7 +56,7 @@ async function start() {
   startWorldFiles(session, panels.close);
   startKeys(panels);
   const home = { x: 0, y: 0, z: info.zoom.first };
-  startBar(canvas, home);
+  startBar(canvas, home, info.zoom);
   session.addEventListener("change", () => showWorld(canvas));
   session.addEventListener("busy", () => document.body.classList.add("pending"));
   session.addEventListener("idle", () => document.body.classList.remove("pending"));
@@ -145,9 +145,10 @@ function showPlace(canvas) {
 /**
  * @param {Canvas} canvas
  * @param {{x: number, y: number, z: number}} home where the page opens
+ * @param {api.Zoom} zoom
  */
-function startBar(canvas, home) {
-  startViewTools(session, canvas);
+function startBar(canvas, home, zoom) {
+  startViewTools(session, canvas, zoom);
   listen(element("undo"), "click", () => session.undo());
   listen(element("redo"), "click", () => session.redo());
   listen(element("zoom-in"), "click", () => canvas.map.zoomIn());

@@ -2,6 +2,7 @@
 
 import { startDropsAnywhere } from "./anywhere.js";
 import { toLatLng } from "./canvas.js";
+import { startOverview } from "./overview.js";
 import { attempt, element, listen, spaced, toast } from "./page.js";
 import { drawArea } from "./pictures.js";
 import { isTyping } from "./region.js";
@@ -15,8 +16,9 @@ const GRID_PX = 120; // least distance of lines on the screen
 /**
  * @param {import("./session.js").Session} session
  * @param {import("./canvas.js").Canvas} canvas
+ * @param {import("./api.js").Zoom} zoom
  */
-export function startViewTools(session, canvas) {
+export function startViewTools(session, canvas, zoom) {
   const picture = () => drawArea(session.current, canvas.visible, Math.min(0, canvas.map.getZoom()));
   listen(element("view-copy"), "click", async () => {
     const image = picture().then(blobOf);
@@ -28,10 +30,11 @@ export function startViewTools(session, canvas) {
     document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen(),
   );
   listen(element("view-fit"), "click", () => {
-    const area = contentOf(session.current.world);
+    const area = around(boxesOf(session.current.world));
     if (area) canvas.fit(area);
     else toast("This world has no pins, strokes or changed parts to show.");
   });
+  startOverview(session, canvas, zoom, boxesOf);
   startGrid(canvas);
   startRuler(canvas);
   startPlaces(session, canvas);
@@ -40,24 +43,33 @@ export function startViewTools(session, canvas) {
 }
 
 /**
- * Return the rectangle around everything that a person placed in a world, null if there is nothing.
+ * Return the rectangles around everything that a person placed in a world: changed parts, pins and strokes.
  * @param {import("./api.js").World} world
- * @returns {import("./api.js").Rect | null}
+ * @returns {import("./api.js").Rect[]}
  */
-function contentOf({ layout, edits = [] }) {
-  const boxes = edits.map(({ x, y, w, h }) => [x, y, x + w, y + h]);
-  for (const { x, y } of layout?.centres ?? []) boxes.push([x, y, x + 1, y + 1]);
+function boxesOf({ layout, edits = [] }) {
+  const boxes = edits.map(({ x, y, w, h }) => ({ x, y, w, h }));
+  for (const { x, y } of layout?.centres ?? []) boxes.push({ x, y, w: 1, h: 1 });
   for (const { points, radius } of layout?.strokes ?? []) {
     const numbers = points.split(" ").map(Number);
     const xs = numbers.filter((_, i) => i % 2 === 0);
     const ys = numbers.filter((_, i) => i % 2 === 1);
-    const [left, top, right, bottom] = [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
-    boxes.push([left - radius, top - radius, right + radius, bottom + radius]);
+    const [x, y] = [Math.min(...xs) - radius, Math.min(...ys) - radius];
+    boxes.push({ x, y, w: Math.max(...xs) + radius - x, h: Math.max(...ys) + radius - y });
   }
+  return boxes;
+}
+
+/**
+ * Return the rectangle around `boxes`, null if there are none.
+ * @param {import("./api.js").Rect[]} boxes
+ * @returns {import("./api.js").Rect | null}
+ */
+function around(boxes) {
   if (!boxes.length) return null;
-  const [x, y] = [0, 1].map((i) => Math.min(...boxes.map((box) => box[i])));
-  const [right, bottom] = [2, 3].map((i) => Math.max(...boxes.map((box) => box[i])));
-  return { x, y, w: right - x, h: bottom - y };
+  const [x, y] = [Math.min(...boxes.map((box) => box.x)), Math.min(...boxes.map((box) => box.y))];
+  const right = Math.max(...boxes.map((box) => box.x + box.w));
+  return { x, y, w: right - x, h: Math.max(...boxes.map((box) => box.y + box.h)) - y };
 }
 
 /** @param {HTMLCanvasElement} canvas @returns {Promise<Blob>} */

@@ -76,3 +76,16 @@ def test_a_photograph_or_a_world_is_dropped_anywhere(visit: Open) -> None:
     page.page.evaluate(_DROP, ["hills.json", "application/json", '{"seed": 31}'])
     page.until("document.querySelector('#seed').textContent === 'seed 31'")
     assert page.settle().record["name"] == "hills"
+
+
+def test_the_overview_map_leads_to_the_place_that_is_pressed(visit: Open) -> None:
+    page = visit("seed=7&x=0&y=0&z=0")
+    page.panel("view")
+    page.page.check("#view-map")
+    page.page.wait_for_selector("#overview[aria-busy='false']")
+    corner = "document.querySelector('#overview-paper').getContext('2d').getImageData(2, 2, 1, 1).data[3]"
+    assert page.page.evaluate(corner) == 255  # of a picture, not of marks on transparent paper
+    page.page.click("#overview", position={"x": 20, "y": 65})
+    page.settle()
+    assert int(page.place["x"]) < -1000
+    assert abs(int(page.place["y"])) < 200
