@@ -4,7 +4,7 @@ import { tileSide } from "./api.js";
 import { element, listen } from "./page.js";
 import { drawArea } from "./pictures.js";
 
-const VIEWS = 4; // the map is at least so many views wide
+const VIEWS = 3; // the map is at least so many views wide
 const MOST_VIEWS = 24; // a wider map shows too little of the view
 const MOST_TILES = 24; // of a picture; a larger part has marks only
 const MARK_PX = 3;
@@ -33,7 +33,7 @@ export function startOverview(session, canvas, zoom, boxesOf) {
     if (!fits(view, area)) area = areaAround(view, boxes, paper.width / paper.height);
     context.clearRect(0, 0, paper.width, paper.height);
     if (drawn?.area === area && drawn.picture) context.drawImage(drawn.picture, 0, 0);
-    context.fillStyle = context.strokeStyle = getComputedStyle(button).color;
+    context.fillStyle = "#d13a8a";
     drawMarks(context, area, { boxes, view, scale: paper.width / area.w });
   };
   const renew = async () => {
@@ -82,8 +82,10 @@ function drawMarks(context, area, { boxes, view, scale }) {
     context.fillRect(left, top, width, height);
   }
   context.globalAlpha = 1;
-  context.lineWidth = 2;
-  context.strokeRect((view.x - area.x) * scale, (view.y - area.y) * scale, view.w * scale, view.h * scale);
+  for (const [colour, width] of /** @type {const} */ ([["#fff", 4], ["#14181c", 1.5]])) {
+    [context.strokeStyle, context.lineWidth] = [colour, width];
+    context.strokeRect((view.x - area.x) * scale, (view.y - area.y) * scale, view.w * scale, view.h * scale);
+  }
 }
 
 /**
