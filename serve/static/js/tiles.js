@@ -175,14 +175,15 @@ export class TileLayer extends L.GridLayer {
   }
 
   /**
-   * Show another world at once, or another revision, whose tiles replace the old ones one by one.
+   * Show another world at once, or another revision, whose tiles replace the old ones one by one. Add the layer to the
+   * map afterwards.
    * @param {{id: string, revision: string, model?: boolean}} world `model`: without photographs
    */
   show({ id, revision, model }) {
     const previous = this.#world;
     this.#world = { id, revision, ...(model ? { model } : {}) };
     if (previous?.id !== id) {
-      this.redraw();
+      this.remove(); // Leaflet's redraw() ignores the least zoom of a layer
       return;
     }
     if (previous.revision === revision) return;

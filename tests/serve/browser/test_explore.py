@@ -193,3 +193,18 @@ def test_a_link_to_a_deleted_world_makes_one_with_its_seed(visit: Open) -> None:
 def test_without_a_link_the_world_that_was_changed_last_opens(visit: Open) -> None:
     first = visit("seed=31&x=0&y=0&z=0").record["id"]
     assert visit("").record["id"] == first
+
+
+def test_another_world_seen_from_afar_asks_for_no_level_that_does_not_exist(visit: Open) -> None:
+    page = visit("seed=7&x=0&y=0&z=-3")
+    asked: list[str] = []
+    page.page.on("request", lambda request: asked.append(request.url))
+    for seed in (71, 72, 73):
+        page.page.evaluate("place => { location.hash = place; }", f"seed={seed}&x=0&y=0&z=-3")
+        page.until(f"location.hash.includes('world=') && location.hash.includes('seed={seed}')")
+        page.settle()
+    levels = {int(url.split("/tiles/")[1].split("/")[0]) for url in asked if "/tiles/" in url}
+    assert levels
+    assert min(levels) >= page.page.evaluate(
+        "fetch('api/v1/info').then((answer) => answer.json()).then((info) => info.zoom.min)"
+    )
