@@ -1,6 +1,7 @@
 /** Tiles of the canvas: fetched by priority, aborted when they leave the view. */
 
 import { ApiError, connection, fetchTile, PARALLEL_TILES } from "./api.js";
+import { fade } from "./fade.js";
 
 export const TILE_PX = 256; // usual side of a tile
 const BUSY = new Set([429, 503]);
@@ -14,7 +15,7 @@ const CALM = 4; // answered tiles before a busy server gets one more at a time
  * @property {import("./api.js").TileAddress} address
  * @property {number} turn lower ones come first
  * @property {{x: number, y: number}} middle px of the world
- * @property {(picture: ImageBitmap) => void} draw
+ * @property {(picture: ImageBitmap) => void} draw closes the picture
  * @property {(error: Error) => void} fail
  * @property {AbortController} stop
  * @property {number} tries
@@ -85,8 +86,8 @@ export class TileQueue extends EventTarget {
     try {
       const options = { signal: task.stop.signal, urgency: () => this.#urgency(task) };
       const picture = await fetchTile(task.address, options);
-      if (!task.stop.signal.aborted) task.draw(picture);
-      picture.close();
+      if (task.stop.signal.aborted) picture.close();
+      else task.draw(picture);
       this.#close(task);
       this.#hurry();
     } catch (error) {
@@ -236,8 +237,18 @@ export class TileLayer extends L.GridLayer {
       draw: (picture) => {
         const [scale, margin] = [this.#side / px, (px - picture.width) / 2];
         const [from, size] = [margin * scale, picture.width * scale];
-        /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d")).drawImage(picture, from, from, size, size);
-        tile.dataset.shown = `${world.revision}${world.model ? ":model" : ""}/${zoom}/${x}/${y}`;
+        const context = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
+        const paint = () => context.drawImage(picture, from, from, size, size);
+        const end = () => {
+          picture.close();
+          tile.dataset.shown = `${world.revision}${world.model ? ":model" : ""}/${zoom}/${x}/${y}`;
+        };
+        if (tile.dataset.shown) {
+          fade(context, { paint, signal: task.stop.signal, end });
+        } else {
+          paint();
+          end();
+        }
         done(undefined, tile);
       },
       fail: (error) => {

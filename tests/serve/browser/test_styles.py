@@ -206,3 +206,28 @@ def test_pictures_of_styles_load_one_at_a_time_and_leave_connections_to_tiles(vi
     last = page.page.locator(".swatch").last.locator("img:not(.waiting)")
     until(lambda: last.count() == 1)
     assert max(most) == 1
+
+
+def test_a_changed_tile_fades_in_and_ends_with_the_served_pixels(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    page.page.emulate_media(reduced_motion="no-preference")
+    page.page.evaluate(_NOTE_OPACITY)
+    carry(page, 5, 1100, 340)
+    page.until(f"[...document.querySelectorAll('canvas')].some(tile => tile.dataset.shown === '{_shown(page)}')")
+    assert page.page.evaluate("opacities.some(value => value < 1)")
+    assert np.abs(page.tile(0, 1, 0).astype(int) - page.fetch_tile(0, 1, 0, "webp")).max() <= 1
+
+
+_NOTE_OPACITY = """() => {
+  window.opacities = [];
+  const draw = CanvasRenderingContext2D.prototype.drawImage;
+  CanvasRenderingContext2D.prototype.drawImage = function (...values) {
+    window.opacities.push(this.globalAlpha);
+    draw.apply(this, values);
+  };
+}"""
+
+
+def _shown(page: Visit) -> str:
+    return f"{page.settle().record['revision']}/0/1/0"
