@@ -1,5 +1,6 @@
 """Photographs that become part of the world: one that is continued, two that are joined."""
 
+import base64
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,21 @@ def test_the_chosen_photograph_is_shown_before_it_is_sent(visit: Open, photograp
     page.page.set_input_files("#photo-file", photograph)
     page.page.wait_for_selector("#photo-chosen:not([hidden])")
     assert page.page.inner_text("#photo-hint") == "land.png"
+
+
+def test_a_pasted_photograph_is_chosen_in_the_panel_of_photographs(visit: Open, photograph: Path) -> None:
+    page = visit()
+    page.page.evaluate(_PASTE, base64.b64encode(photograph.read_bytes()).decode())
+    page.page.wait_for_selector("#panel-photo #photo-chosen:not([hidden])")
+    assert page.page.inner_text("#photo-hint") == "pasted.png"
+
+
+_PASTE = """data => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+}"""
 
 
 def test_a_photograph_is_continued_and_lies_in_the_world(visit: Open, photograph: Path) -> None:

@@ -89,3 +89,11 @@ def test_the_overview_map_leads_to_the_place_that_is_pressed(visit: Open) -> Non
     page.settle()
     assert int(page.place["x"]) < -500
     assert abs(int(page.place["y"])) < 200
+
+
+def test_f_opens_the_full_screen_and_ends_it(visit: Open) -> None:
+    page = visit()
+    page.page.keyboard.press("f")
+    page.until("document.fullscreenElement !== null")
+    page.page.keyboard.press("f")
+    page.until("document.fullscreenElement === null")
