@@ -1,6 +1,9 @@
 """Options that several commands share, as decorators."""
 
+import functools
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +12,9 @@ from infgen.engines.selection import AUTO, NAMES
 from infgen.errors import InputError
 from infgen.model.config import SCALE_NAMES
 from infgen.model.shipped import DEFAULT, names
+
+if TYPE_CHECKING:
+    from infgen.sinks import Start
 
 _PERIOD = re.compile(r"\s*([0-9]{1,13})\s*(?:,\s*([0-9]{1,13})\s*)?")
 
@@ -43,6 +49,21 @@ scale_option = click.option(
     help="Render at this share of the size, by a coarser level of the model. 1/4 has a 16th of the pixels.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no estimates and no progress.")
+
+
+def start_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --resume and --restart to a command that renders a file. It takes them as ``start``."""
+
+    @click.option("--resume", is_flag=True, help="Continue an interrupted render of the same file.")
+    @click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")
+    @functools.wraps(command)
+    def run(*args: Any, resume: bool, restart: bool, **kwargs: Any) -> None:
+        if resume and restart:
+            raise InputError("--resume and --restart are both given; give one of them")
+        start: Start = "resume" if resume else "restart" if restart else "new"
+        command(*args, start=start, **kwargs)
+
+    return run
 
 
 def parse_period(text: str | None) -> dict[str, int]:

@@ -10,12 +10,12 @@ from infgen.cli.options import (
     device_option,
     precision_option,
     quiet_option,
+    start_options,
     threads_option,
 )
 from infgen.cli.progress import progress, report_lines
 from infgen.cli.seeds import SEED
 from infgen.engines.eager import Precision
-from infgen.errors import InputError
 from infgen.geometry import Region
 from infgen.inputs import Read, check_outputs
 from infgen.rendering.equirectangular import planet_world, prepare_planet
@@ -43,8 +43,7 @@ from infgen.world.layout_files import list_reads, resolve
 @click.option("--seed", type=SEED, help="Seed of the world, any 64-bit integer. [default: 0]")
 @click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several climates and their places.")
 @click.option("--model", default="planet", show_default=True, help=f"Model: {MODELS_HELP}.")
-@click.option("--resume", is_flag=True, help="Continue an interrupted render of the same planet.")
-@click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")
+@start_options
 @precision_option
 @threads_option
 @device_option
@@ -55,8 +54,7 @@ def command(
     seed: int | None,
     styles: Path | None,
     model: str,
-    resume: bool,
-    restart: bool,
+    start: Start,
     precision: Precision,
     threads: int | None,
     device: str | None,
@@ -67,9 +65,6 @@ def command(
     The poles fade: beyond 60 degrees of latitude each row is averaged along the longitude, over more pixels the nearer
     it is to a pole. The outermost rows have one colour. Without that, the poles of a sphere would show spokes.
     """
-    if resume and restart:
-        raise InputError("--resume and --restart are both given; give one of them")
-    start: Start = "resume" if resume else "restart" if restart else "new"
     region = Region(0, -(w // 4), w, max(1, w // 2))
     layout, folder = (None, Path()) if styles is None else (Layout.load(styles), styles.parent)
     reads: list[Read] = [("layout file", styles), ("model file", model)]

@@ -19,6 +19,7 @@ from infgen.cli.options import (
     parse_period,
     quiet_option,
     scale_option,
+    start_options,
     tile_option,
 )
 from infgen.cli.progress import progress, report_lines
@@ -111,8 +112,7 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
     show_default=True,
     help="Px that neighbouring tiles share (.dzi), for viewers that show lines between tiles.",
 )
-@click.option("--resume", is_flag=True, help="Continue an interrupted render of the same picture.")
-@click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")
+@start_options
 @scale_option
 @tile_option
 @click.option("--batch", type=int, default=1, show_default=True, help="Number of tiles computed together.")
@@ -159,8 +159,7 @@ def command(
     model: str | None,
     file_format: str | None,
     overlap: int,
-    resume: bool,
-    restart: bool,
+    start: Start,
     scale: str,
     tile: int | None,
     batch: int,
@@ -186,15 +185,15 @@ def command(
     if piped:
         _check_piped(seeds, as_json)
         output = piped_output(file_format)
-    start = new_world(model) if world_file is None else World.load(world_file)
+    base = new_world(model) if world_file is None else World.load(world_file)
     layout, folder = (None, Path()) if styles is None else (Layout.load(styles), styles.parent)
     reads: list[Read] = [
         *(("world file", world_file), ("layout file", styles), ("model file", model), ("engine file", engine_file)),
-        *(start.reads if layout is None else (*start.reads, *list_reads(layout, folder=folder))),
+        *(base.reads if layout is None else (*base.reads, *list_reads(layout, folder=folder))),
     ]
     check_outputs([*(() if output is None else list_outputs(output, file_format)), preview_file], reads)
     many = _parse_many(seeds, seed)
-    world = start.replace(
+    world = base.replace(
         seed=many[0] if many else seed,
         layout=None
         if layout is None
@@ -228,7 +227,7 @@ def command(
         named = FIELD if many else world.seed
         stem = picture_stem(region, seed=named, source=styles or world_file, at_origin=x == 0 and y is None)
         output = f"{stem}{suffix}" if many else str(free_path(stem, suffix))
-    target = Output(output, start=_start(resume, restart), file_format=file_format, overlap=overlap)
+    target = Output(output, start=start, file_format=file_format, overlap=overlap)
     if many:
         target = replace(target, path=file_of(check_pattern(output), many[0]))
     studio = open_studio(world, model=model, options=options, report=report_lines(quiet=quiet))
@@ -306,12 +305,6 @@ def _devices(device: str | None, scheduler: str | None) -> tuple[str, ...]:
             f"--device {device} and --scheduler are both given; omit --device, because workers have their own devices"
         )
     return devices
-
-
-def _start(resume: bool, restart: bool) -> Start:
-    if resume and restart:
-        raise InputError("--resume and --restart are both given; give one of them")
-    return "resume" if resume else "restart" if restart else "new"
 
 
 def _write_preview(studio: Studio, region: Region, path: Path, painting: Painting | None) -> None:

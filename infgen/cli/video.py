@@ -5,12 +5,18 @@ from pathlib import Path
 import click
 
 from infgen.cli.command import Command
-from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option
+from infgen.cli.options import (
+    device_option,
+    model_option,
+    precision_option,
+    quiet_option,
+    start_options,
+    threads_option,
+)
 from infgen.cli.progress import progress
 from infgen.cli.seeds import SEED
 from infgen.cli.standard_streams import InputPath
 from infgen.engines.eager import Precision
-from infgen.errors import InputError
 from infgen.inputs import check_outputs
 from infgen.rendering.camera import Camera, parse_point, parse_zoom
 from infgen.rendering.new_world import new_world
@@ -48,8 +54,7 @@ from infgen.world.world import World
 )
 @click.option("--seed", type=SEED, help="Seed of the world. [default: that of WORLD, or 0]")
 @model_option
-@click.option("--resume", is_flag=True, help="Continue an interrupted render of the same video.")
-@click.option("--restart", is_flag=True, help="Discard an interrupted render and start from scratch.")
+@start_options
 @precision_option
 @threads_option
 @device_option
@@ -67,8 +72,7 @@ def command(
     output: Path | None,
     seed: int | None,
     model: str | None,
-    resume: bool,
-    restart: bool,
+    start: Start,
     precision: Precision,
     threads: int | None,
     device: str | None,
@@ -78,9 +82,6 @@ def command(
 
     The camera starts and stops smoothly. --via leads it along a curve. The world has the same pixels in every frame.
     """
-    if resume and restart:
-        raise InputError("--resume and --restart are both given; give one of them")
-    start: Start = "resume" if resume else "restart" if restart else "new"
     points = [parse_point(first, "--from"), *(parse_point(text, "--via") for text in via), parse_point(last, "--to")]
     video = Video(Camera(tuple(points), parse_zoom(zoom)), seconds=seconds, fps=fps, w=w, h=h)
     world = (new_world(model) if world_file is None else World.load(world_file)).replace(seed=seed)

@@ -52,12 +52,10 @@ def _short_sides(data: str | Path) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Half:
-    """Every second one of ``photos`` in a random order of ``seed``, the others for another ``number`` (0 or 1)."""
+class _Derived:
+    """Pictures made of ``photos``, of the same sizes."""
 
     photos: Photos
-    seed: int
-    number: int
 
     @property
     def view_px(self) -> int:
@@ -66,6 +64,14 @@ class Half:
     @property
     def patch_px(self) -> int:
         return self.photos.patch_px
+
+
+@dataclass(frozen=True)
+class Half(_Derived):
+    """Every second one of ``photos`` in a random order of ``seed``, the others for another ``number`` (0 or 1)."""
+
+    seed: int
+    number: int
 
     @property
     def fingerprint(self) -> str:
@@ -93,18 +99,8 @@ class Half:
 
 
 @dataclass(frozen=True)
-class Turned:
+class Turned(_Derived):
     """``photos`` turned by quarters, as training shows them to a model that has no up and down."""
-
-    photos: Photos
-
-    @property
-    def view_px(self) -> int:
-        return self.photos.view_px
-
-    @property
-    def patch_px(self) -> int:
-        return self.photos.patch_px
 
     @property
     def fingerprint(self) -> str:

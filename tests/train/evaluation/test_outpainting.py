@@ -1,7 +1,6 @@
 """The paper's Table 2: continued halves of photographs against simple methods."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,21 +40,24 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def measure(photos: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., OutpaintReport]:
-    monkeypatch.setattr(outpainting, "load_network", lambda name, *rest: Colours(name=name))
-
-    def measured(**options: object) -> OutpaintReport:
-        request = OutpaintRequest(metrics_named(["fd-vgg"]), n=2, settings=QUICK)
-        studio = open_studio(World(), model=tiny_model)
-        return evaluate_outpainting(studio, open_source(photos), request=request, **options)  # type: ignore[arg-type]
-
-    return measured
+@pytest.fixture(scope="module")
+def kept() -> dict[str, Pixels]:
+    """Continuations by the name of their photograph, filled by ``report``."""
+    return {}
 
 
-def test_every_method_is_compared_with_the_photographs(measure: Callable[..., OutpaintReport]) -> None:
-    kept: dict[str, Pixels] = {}
-    report = measure(keep=lambda name, picture: kept.update({name: picture}))
+@pytest.fixture(scope="module")
+def report(photos: Path, tiny_model: Path, kept: dict[str, Pixels]) -> OutpaintReport:
+    request = OutpaintRequest(metrics_named(["fd-vgg"]), n=2, settings=QUICK)
+    studio = open_studio(World(), model=tiny_model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outpainting, "load_network", lambda name, *rest: Colours(name=name))
+        return evaluate_outpainting(
+            studio, open_source(photos), request=request, keep=lambda name, picture: kept.update({name: picture})
+        )
+
+
+def test_every_method_is_compared_with_the_photographs(report: OutpaintReport, kept: dict[str, Pixels]) -> None:
     assert [row.method for row in report.rows] == [ITSELF, OURS, *baselines()]
     assert report.rows[0].distances["FD-VGG"] == pytest.approx(0, abs=1e-6)
     assert report.rows[1].distances["FD-VGG"] > 1e-4
@@ -63,8 +65,8 @@ def test_every_method_is_compared_with_the_photographs(measure: Callable[..., Ou
     assert {name: picture.shape for name, picture in kept.items()} == {f"{i}.png": (256, 256, 3) for i in range(2)}
 
 
-def test_few_photographs_have_no_score(measure: Callable[..., OutpaintReport]) -> None:
-    assert {row.score for row in measure().rows} == {None}
+def test_few_photographs_have_no_score(report: OutpaintReport) -> None:
+    assert {row.score for row in report.rows} == {None}
 
 
 @pytest.mark.parametrize("name", baselines())
