@@ -12,7 +12,7 @@ TORCH_INDEX ?=
 
 demo: .venv/base  ## render out/demo.png with the shipped model
 	mkdir -p out
-	$(BIN)/infgen render --w 2048 --h 1024 --seed 3 -o out/demo.png
+	$(BIN)/infgen render --w 2048 --h 1024 --seed 51 -o out/demo.png
 	@echo "out/demo.png is ready. To open the canvas in a browser:"
 	@echo "  $(BIN)/python -m pip install '.[serve]' && $(BIN)/infgen serve --open"
 

@@ -82,7 +82,7 @@ def measure(photos: Path, run: Path, study: Study, *, n: int, vgg_weights: Path 
         words = ["--metrics", ",".join(metrics), *study.options, "--n", str(n), "--threads", "1"]
         infgen("eval", run / "model.safetensors", photos, *words, *weights, "-o", report.parent)
     found = json.loads(report.read_text())["measurements"]
-    return {f"{m['label']} {m['at'] or m['scale']}": m["value"] for m in found}
+    return {f"{m['label']} {m.get('at') or m['scale']}": m["value"] for m in found}
 
 
 @click.command()
