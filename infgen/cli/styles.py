@@ -147,13 +147,8 @@ def _draw_worlds(request: SheetRequest, worlds: Sequence[World], *, model: str |
         stem += f"-worlds-{worlds[0].seed}-to-{worlds[-1].seed}"
     path, sheet = request.target(stem, len(worlds), region)
     studio = open_studio(worlds[0], model=model, options=request.options)
-    pictures = (
-        (
-            f"world {world.seed}, style {world.style_seed}" if grid else str(world.style_seed),
-            studio.with_world(world).array(region),
-        )
-        for world in worlds
-    )
+    labels = (f"world {world.seed}, style {world.style_seed}" if grid else str(world.style_seed) for world in worlds)
+    pictures = zip(labels, studio.pictures(worlds, region), strict=True)
     with progress("rendering", unit="pictures" if grid else "styles", quiet=request.quiet) as advance:
         image = draw_sheet(sheet, pictures, progress=advance)
     save_sheet(image, path)

@@ -87,8 +87,8 @@ def nearest_styles(
     distance = StyleDistance(target)
 
     def matches() -> Iterator[Match]:
-        for done, world in enumerate(worlds, 1):
-            picture = studio.with_world(world).array(region)
+        pictures = studio.pictures(worlds, region)
+        for done, (world, picture) in enumerate(zip(worlds, pictures, strict=True), 1):
             yield Match(world.style_seed, distance(picture), picture)
             progress(done, len(worlds))
 

@@ -1,7 +1,7 @@
 """The render loop: compute the tiles of a plan with an engine."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -45,13 +45,21 @@ def batch_inputs(scene: Scene, plan: Plan, tiles: list[PlannedTile]) -> TileBatc
 
 
 @torch.inference_mode()
-def render_batch(scene: Scene, plan: Plan, index: int) -> list[tuple[PlannedTile, Pixels]]:
+def render_batch(
+    scene: Scene,
+    plan: Plan,
+    index: int,
+    *,
+    inputs: TileBatch | None = None,
+) -> list[tuple[PlannedTile, Pixels]]:
     """Render the tiles of engine call ``index``: (tile, owned pixels (rows, columns, 3) uint8).
 
-    The result is bit-identical for the same plan, call and engine.
+    ``inputs``: those of ``batch_inputs``, where they are known. The result is bit-identical for the same plan, call and
+    engine.
     """
     tiles = plan.batch_tiles(index)
-    pixels = to_pixels(scene.engine.render_float(batch_inputs(scene, plan, tiles))).cpu().numpy()
+    inputs = batch_inputs(scene, plan, tiles) if inputs is None else inputs
+    pixels = to_pixels(scene.engine.render_float(inputs)).cpu().numpy()
     x, y = plan.region.x, plan.region.y
     return [
         (tile, scene.finish(picture[tile.rows, tile.columns], x=x + tile.x, y=y + tile.y))
@@ -67,8 +75,28 @@ def render_tiles(scene: Scene, plan: Plan) -> Iterator[tuple[PlannedTile, Pixels
 
 def render_array(scene: Scene, plan: Plan) -> Pixels:
     """Render the plan's region as one array (h, w, 3) uint8."""
+    return _join(plan, render_tiles(scene, plan))
+
+
+def render_styles(scenes: Iterable[Scene], plan: Plan) -> Iterator[Pixels]:
+    """Render the plan's region of scenes that differ in their single style only: the arrays of ``render_array``, in order.
+
+    Fields and coordinates do not depend on the style. If one engine call draws the region, all scenes share them.
+    """
+    inputs: TileBatch | None = None
+    for scene in scenes:
+        if plan.batch_count > 1:
+            yield render_array(scene, plan)
+            continue
+        if inputs is None:
+            inputs = batch_inputs(scene, plan, plan.batch_tiles(0))
+        own = replace(inputs, style=scene.palette.subset((0,)))
+        yield _join(plan, render_batch(scene, plan, 0, inputs=own))
+
+
+def _join(plan: Plan, tiles: Iterable[tuple[PlannedTile, Pixels]]) -> Pixels:
     picture = np.empty((plan.region.h, plan.region.w, 3), np.uint8)
-    for tile, pixels in render_tiles(scene, plan):
+    for tile, pixels in tiles:
         picture[tile.y : tile.y + pixels.shape[0], tile.x : tile.x + pixels.shape[1]] = pixels
     return picture
 

@@ -1,7 +1,8 @@
 """A studio: a loaded model, an engine that runs it, and a world, ready to render any region."""
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +27,7 @@ from infgen.rendering.photographs import place_photographs
 from infgen.rendering.plan import MAX_BATCH, Plan, make_plan
 from infgen.rendering.precision import AUTO_PRECISION, PrecisionChoice, compare_precisions
 from infgen.rendering.preflight import tile_memory
-from infgen.rendering.render import Scene, render_array
+from infgen.rendering.render import Scene, render_array, render_styles
 from infgen.rendering.selftest import check_engine, is_reference
 from infgen.version import __version__
 from infgen.world.world import World
@@ -121,6 +122,12 @@ class Studio:
         """Render ``region``, (h, w, 3) uint8."""
         return render_array(self.scene, self.plan(region))
 
+    def pictures(self, worlds: Iterable[World], region: Region) -> Iterator[Pixels]:
+        """Render ``region`` of each world, (h, w, 3) uint8. Neighbours that differ in their style only share their fields."""
+        scenes = (self.with_world(world).scene for world in worlds)
+        for _, own in itertools.groupby(scenes, key=lambda scene: _without_style(scene.world)):
+            yield from render_styles(own, self.plan(region))
+
     def provenance(self, plan: Plan) -> dict[str, Any]:
         """Return everything needed to render the same picture again."""
         region, engine = plan.region, self.scene.engine
@@ -136,6 +143,11 @@ class Studio:
             "precision": engine.precision,
             "device": engine.device.type,
         }
+
+
+def _without_style(world: World) -> object:
+    """Return what the fields of ``world`` depend on. It equals that of no other world if there is a layout."""
+    return world.replace(style_seed=0, truncation=1.0) if world.layout is None else object()
 
 
 def open_studio(

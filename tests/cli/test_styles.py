@@ -12,7 +12,7 @@ from infgen.cli.styles import command
 from infgen.errors import exit_code
 from infgen.geometry import Region
 from infgen.model.config import GeneratorConfig
-from infgen.rendering import sheet
+from infgen.rendering import render, sheet
 from infgen.rendering.likeness import view_halvings
 from infgen.rendering.sheet import LABEL_PX
 from infgen.rendering.studio import open_studio
@@ -172,3 +172,15 @@ def test_a_photograph_that_cannot_be_compared_is_refused(
 def test_a_photograph_is_compared_at_the_scale_of_its_whole_view(height: int, halvings: int):
     config = GeneratorConfig((4,) * 12, local_channels=4, global_channels=4, scales=(3, 4, 5, 6), view_px=788)
     assert view_halvings(config, height) == halvings
+
+
+def test_worlds_that_differ_in_style_only_share_their_fields(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    region, calls = Region(-24, -20, 48, 40), []
+    worlds = [World(seed=place).replace(style_seed=style) for place in (4, 6) for style in (1, 2, 3)]
+    studio = open_studio(worlds[0], model=tiny_model)
+    expected = [studio.with_world(world).array(region) for world in worlds]
+    inputs = render.batch_inputs
+    monkeypatch.setattr(render, "batch_inputs", lambda *words: calls.append(words) or inputs(*words))
+    found = list(studio.pictures(worlds, region))
+    assert np.array_equal(found, expected)
+    assert len(calls) == 2
