@@ -85,8 +85,8 @@ def export_web(model: str | Path | None, folder: str | Path, *, runtime: str | P
 
 
 def _check_folder(folder: Path) -> Path:
-    """Return the absolute path of the folder to write. Raises InputError unless it can be created."""
-    target = folder.absolute()
+    """Return the absolute path of the folder to write, behind links. Raises InputError unless it can be created."""
+    target = Path(os.path.realpath(folder))
     if target.is_dir() and not any(target.iterdir()):
         return target
     if os.path.lexists(target):

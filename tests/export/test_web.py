@@ -139,6 +139,14 @@ def test_an_empty_folder_is_filled(tmp_path: Path, runtime: Path) -> None:
     assert (tmp_path / "site" / "index.html").is_file()
 
 
+def test_an_empty_folder_behind_a_link_is_filled(tmp_path: Path, runtime: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "link").symlink_to("site")
+    export_web(tiny_file(), tmp_path / "link", runtime=runtime)
+    assert (tmp_path / "site" / "index.html").is_file()
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_a_folder_with_files_is_not_touched(tmp_path: Path, runtime: Path) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "mine.txt").write_text("mine")
