@@ -31,6 +31,8 @@ from infgen.serve.app import API
 from infgen.serve.jobs.board import ENDED
 from tests.serve.process import Process, serving
 
+PATIENCE_S = 120  # for jobs that begin again after a kill
+
 
 @dataclass
 class Record:
@@ -102,8 +104,19 @@ def work(process: Process, record: Record, *, seconds: float, chance: random.Ran
         thread.join()
 
 
+def wait(client: httpx.Client, id: str) -> Any:
+    """Return a job once it has ended; killed jobs begin again. None if it is gone. Gives up after ``PATIENCE_S``."""
+    end = time.monotonic() + PATIENCE_S
+    while (answer := client.get(f"{API}/jobs/{id}")).status_code != httpx.codes.NOT_FOUND:
+        job = answer.json()
+        if job["state"] in ENDED or time.monotonic() > end:
+            return job
+        time.sleep(0.2)
+    return None
+
+
 def check(process: Process, record: Record, data: Path) -> list[str]:
-    """Return the faults after a restart."""
+    """Return the faults after a restart, once all jobs have ended."""
     faults: list[str] = []
     with process.client() as client:
         for id, seed in record.seeds.items():
@@ -112,10 +125,9 @@ def check(process: Process, record: Record, data: Path) -> list[str]:
             if found not in (seed, seed + 1):  # the pending change may be stored, too
                 faults.append(f"world {id} has seed {found}, not {seed}")
         for id in record.jobs:
-            answer = client.get(f"{API}/jobs/{id}")
-            if answer.status_code == httpx.codes.NOT_FOUND:
+            job = wait(client, id)
+            if job is None:
                 continue
-            job = answer.json()
             if job["state"] not in ENDED:
                 faults.append(f"job {id} is {job['state']}")
             if job["state"] == "done":

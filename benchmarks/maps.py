@@ -16,14 +16,14 @@ from infgen.rendering.studio import Options, open_studio
 
 SIDE_PX, SHOWN_PX = 1024, 384
 SMALL_PX = 320  # side of the picture in the README's table
-CHOSEN = 2  # its world, chosen by eye among worlds 0 to 15
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--model", default="planet", show_default=True)
+@click.option("--chosen", default=2, show_default=True, help="World of NAME.jpg, chosen by eye among worlds 0 to 15.")
 @click.option("--threads", type=int)
-def main(out: Path, model: str, threads: int | None) -> None:
+def main(out: Path, model: str, chosen: int, threads: int | None) -> None:
     """Draw the pictures of MODEL into OUT: NAME-squares.jpg and NAME.jpg."""
     torch.set_grad_enabled(False)
     out.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def main(out: Path, model: str, threads: int | None) -> None:
     shown = [picture.resize((SHOWN_PX, SHOWN_PX), Image.Resampling.LANCZOS) for picture in pictures]
     name = studio.model_path.stem
     grid(shown, 4).save(out / f"{name}-squares.jpg", quality=QUALITY, optimize=True)
-    small = pictures[CHOSEN].resize((SMALL_PX, SMALL_PX), Image.Resampling.LANCZOS)
+    small = pictures[chosen].resize((SMALL_PX, SMALL_PX), Image.Resampling.LANCZOS)
     small.save(out / f"{name}.jpg", quality=QUALITY, optimize=True)
 
 

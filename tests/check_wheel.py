@@ -6,7 +6,11 @@ from pathlib import Path
 
 MAX_MODEL_BYTES = 20_000_000
 PACKAGES = ("bench", "cli", "engines", "export", "inversion", "model", "rendering", "serve", "sinks", "train", "world")
-CARDS = {"scenery": "MODEL_CARD.md", "planet": "MODEL_CARD_planet.md"}  # shipped model -> its card
+CARDS = {  # shipped model -> its card
+    "scenery": "MODEL_CARD.md",
+    "planet": "MODEL_CARD_planet.md",
+    "atlas": "MODEL_CARD_atlas.md",
+}
 FILES = (
     "infgen/py.typed",
     *(f"infgen/assets/{name}.safetensors" for name in CARDS),

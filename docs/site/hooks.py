@@ -24,6 +24,7 @@ PAGES = {
     "project/security.md": "SECURITY.md",
     "project/model-card.md": "infgen/assets/MODEL_CARD.md",
     "project/model-card-planet.md": "infgen/assets/MODEL_CARD_planet.md",
+    "project/model-card-atlas.md": "infgen/assets/MODEL_CARD_atlas.md",
     "project/credits.md": "infgen/assets/CREDITS.md",
 }
 MODULES = ("infgen", "infgen.train", "infgen.export", "infgen.serve")

@@ -87,12 +87,12 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option(
     "--truncation",
     type=float,
-    help="1: full variety of styles, 0: the mean style. [default: 0.7, or 1 for planet]",
+    help="1: full variety of styles, 0: the mean style. [default: 0.7, or 1 for planet and atlas]",
 )
 @click.option(
     "--local-truncation",
     type=float,
-    help="1: full variety of compositions; lower values are calmer. [default: 0.5, or 1 for planet]",
+    help="1: full variety of compositions; lower values are calmer. [default: 0.5, or 1 for planet and atlas]",
 )
 @click.option("--noise", type=float, help="Multiply the strength of the fine noise. [default: 1]")
 @click.option(

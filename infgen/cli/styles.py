@@ -61,7 +61,7 @@ NEAREST = 23  # styles on a sheet of --like, next to the photograph
 @click.option(
     "--truncation",
     type=float,
-    help="1: full variety of styles, 0: the mean style. [default: 0.7, or 1 for planet]",
+    help="1: full variety of styles, 0: the mean style. [default: 0.7, or 1 for planet and atlas]",
 )
 @click.option("--w", "w", type=int, default=256, show_default=True, help="Width of each picture in px.")
 @click.option("--h", "h", type=int, default=192, show_default=True, help="Height of each picture in px.")

@@ -7,6 +7,7 @@ ASSETS = Path(__file__).parent.parent / "assets"
 MODELS: Mapping[str, str] = {  # name -> what it draws
     "scenery": "landscapes with a horizon",
     "planet": "land and sea from above, as satellites see them",
+    "atlas": "shaded relief of land and sea, as atlases print it",
 }
 DEFAULT = "scenery"
 

@@ -78,7 +78,7 @@ def prepare_planet(studio: Studio, width: int, output: Output) -> PlanetJob:
     if studio.generator.config.has_horizon:
         raise InputError(
             f"model {studio.model_path.name} has a horizon, so it draws no planet; give a model of a land from above, "
-            "such as --model planet"
+            "such as --model planet or atlas"
         )
     grid = Grid(width, width // 2, width, STRIP_PX)
     check_picture(output.path, grid, start=output.start, file_format=output.file_format)

@@ -64,7 +64,7 @@ def _check_periods(world: World, config: GeneratorConfig) -> None:
     if world.period_y is not None and config.has_horizon:
         raise WorldError(
             f"period_y {world.period_y} px: this model has a horizon, which does not repeat along y; omit it, or give a "
-            "model of a land from above, such as planet"
+            "model of a land from above, such as planet or atlas"
         )
 
 

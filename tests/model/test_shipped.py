@@ -46,7 +46,7 @@ def test_a_name_wins_over_a_folder_of_that_name(
 
 
 def test_an_unknown_name_is_answered_with_the_names() -> None:
-    with pytest.raises(InputError, match="model file planett does not exist; give scenery, planet"):
+    with pytest.raises(InputError, match="model file planett does not exist; give scenery, planet, atlas"):
         resolve("planett")
 
 
