@@ -15,10 +15,11 @@ from infgen.atomic import check_output, write_atomically
 from infgen.cli.answer import json_option, print_answer
 from infgen.cli.command import Command
 from infgen.cli.options import device_option, quiet_option, threads_option
+from infgen.cli.photograph_options import settings_option
 from infgen.cli.progress import progress
 from infgen.cli.seeds import SEED
 from infgen.inputs import check_outputs
-from infgen.inversion.settings import DEFAULT_SETTINGS, NAMED_SETTINGS
+from infgen.inversion.settings import NAMED_SETTINGS
 from infgen.pixels import Pixels
 from infgen.rendering.studio import Options, open_studio
 from infgen.train.data.sources import list_places, open_source
@@ -41,14 +42,7 @@ SCHEMA = 2
 @click.argument("photos")
 @click.option("--metrics", default="fd-effnet", show_default=True, help="Distances, and is, separated by commas.")
 @click.option("--n", type=int, default=40, show_default=True, help="Photographs, the first by name.")
-@click.option(
-    "--settings",
-    "settings_name",
-    type=click.Choice(list(NAMED_SETTINGS)),
-    default=DEFAULT_SETTINGS,
-    show_default=True,
-    help="Inversion settings.",
-)
+@settings_option
 @click.option(
     "--steps", type=click.IntRange(0, 100_000), help="Limit of steps of an inversion. [default: that of the settings]"
 )

@@ -25,6 +25,14 @@ from infgen.world.world import World
 AUTO = "auto"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+settings_option = click.option(
+    "--settings",
+    "settings_name",
+    type=click.Choice(list(NAMED_SETTINGS)),
+    default=DEFAULT_SETTINGS,
+    show_default=True,
+    help="Settings of the inversion: for continuation, those of the paper, or the closest reconstruction.",
+)
 _OPTIONS = (
     click.option(
         "-o",
@@ -71,14 +79,7 @@ _OPTIONS = (
         show_default=True,
         help="Seed of the world around the photographs.",
     ),
-    click.option(
-        "--settings",
-        "settings_name",
-        type=click.Choice(list(NAMED_SETTINGS)),
-        default=DEFAULT_SETTINGS,
-        show_default=True,
-        help="Settings of the inversion: for continuation, those of the paper, or the closest reconstruction.",
-    ),
+    settings_option,
     click.option(
         "--vgg-weights",
         type=click.Path(path_type=Path),
