@@ -33,7 +33,7 @@ def four_styles(offset: tuple[int, int] = (0, 0), transition: int = 127) -> dict
 OFFSETS = [(0, 0), (-513, 77)]
 SCALED_OFFSET = (-213, 77)
 # Network, px of the world where layout and region begin, side in px of tiles, batch.
-TILINGS = [(FOUR_LEVELS, o, *plan) for o in OFFSETS for plan in ((101, 8), (229, 1), (485, 3))]
+TILINGS = [(FOUR_LEVELS, o, *plan) for o in OFFSETS for plan in ((101, 8), (229, 1), (485, 3), (997, 1))]
 TILINGS += [(scale, SCALED_OFFSET, *plan) for scale in SCALES for plan in ((TILE[scale], 3), (TILE[scale] + 64, 1))]
 
 

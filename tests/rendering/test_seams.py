@@ -26,7 +26,7 @@ def assert_same_picture(one: Pixels, other: Pixels) -> None:
 OFFSETS = [(0, 0), (-513, 77)]
 TILE = {name: 133 if name == "1" else 101 for name in NETWORKS}  # px, a small one of each network
 # Network, px of the world where the region begins, side in px of tiles. Of scales a smaller region is drawn.
-TILINGS = [(FOUR_LEVELS, offset, tile) for offset in OFFSETS for tile in (101, 229, 485)]
+TILINGS = [(FOUR_LEVELS, offset, tile) for offset in OFFSETS for tile in (101, 229, 485, 997)]
 TILINGS += [(scale, OFFSETS[1], tile) for scale in SCALES for tile in ((133, 261) if scale == "1" else (101, 229))]
 
 
@@ -35,8 +35,8 @@ def test_the_tilings_are_of_every_scale() -> None:
 
 
 def region_at(name: str, offset: tuple[int, int]) -> Region:
-    """Return the region that one piece shows, in the network's own pixels: 600 x 520, at coarser scales 380 x 300."""
-    size = (600, 520) if name == FOUR_LEVELS else (380, 300)
+    """Return the region that one piece shows, in the network's own pixels: 1024 x 1024, at coarser scales 380 x 300."""
+    size = (1024, 1024) if name == FOUR_LEVELS else (380, 300)
     return Region(offset[0] >> halvings(name), offset[1] >> halvings(name), *size)
 
 
@@ -80,9 +80,9 @@ def test_a_small_window_equals_the_same_window_cut_from_a_larger_one(name: str, 
         return max(-limit, min(low, limit - size))
 
     x, y = clamp((centre[0] >> halvings(name)) - 40, 90), clamp((centre[1] >> halvings(name)) - 30, 70)
-    big_x, big_y = clamp(x - 130, 270), clamp(y - 170, 280)
+    big_x, big_y = clamp(x - 130, 400), clamp(y - 170, 380)
     small = picture(scene, Region(x, y, 90, 70))
-    large = picture(scene, Region(big_x, big_y, 270, 280), tile=261 if name == "1" else 229)
+    large = picture(scene, Region(big_x, big_y, 400, 380), tile=261 if name == "1" else 229)
     assert_same_picture(small, large[y - big_y : y - big_y + 70, x - big_x : x - big_x + 90])
 
 
