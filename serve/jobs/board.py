@@ -224,7 +224,7 @@ class JobBoard:
                 job.state = "cancelled"
         if waiting:
             _store(job)
-            _clear(job)
+            _clear(job, uploads=True)
         return job
 
     def _work(self) -> None:
@@ -253,13 +253,13 @@ class JobBoard:
         except Exception:
             logger.exception("job %s failed", job.id)
             job.error = FAILED
-        with self._lock:
-            job.state, job.seconds_left, job.stage = state, None, None
-        _store(job)
-        if state != "done":
-            _clear(job)
-        else:
+        _store(job, state)
+        if state == "done":
             _remove_uploads(job)
+        else:
+            _clear(job, uploads=state in ENDED)
+        with self._lock:  # last: who sees that the job has ended finds its folder complete
+            job.state, job.seconds_left, job.stage = state, None, None
 
     def _prune(self) -> None:
         with self._lock:
@@ -280,9 +280,10 @@ class JobBoard:
             thread.join(max(0.0, end - time.monotonic()))
 
 
-def _store(job: Job) -> None:
-    """Write ``job.json``. On failure (disk full), log a warning and continue."""
+def _store(job: Job, state: State | None = None) -> None:
+    """Write ``job.json``, with ``state`` instead of the job's own. On failure (disk full), log a warning and continue."""
     values = {name: getattr(job, name) for name in _STORED}
+    values["state"] = state or job.state
     if job.region is not None:
         values["region"] = [job.region.x, job.region.y, job.region.w, job.region.h]
     try:
@@ -292,12 +293,12 @@ def _store(job: Job) -> None:
         _throttle.warning("cannot write the states of jobs: %s", error)
 
 
-def _clear(job: Job) -> None:
-    """Remove the results of an unfinished job, and its uploads if it has ended. Ignores a missing folder."""
+def _clear(job: Job, *, uploads: bool) -> None:
+    """Remove the results of a job that is not done, and its uploads on request. Ignores a missing folder."""
     for path in job.folder.iterdir() if job.folder.is_dir() else ():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-        elif path.name != STATE_FILE and (job.ended or not path.name.startswith(UPLOAD)):
+        elif path.name != STATE_FILE and (uploads or not path.name.startswith(UPLOAD)):
             with suppress(OSError):
                 path.unlink()
 
@@ -321,8 +322,10 @@ def _load_all(folder: Path) -> list[Job]:
             job.state, job.error = ("queued", None) if again else ("failed", _LOST)
             job.done = job.total = 0
             _store(job)
-        if job.state != "done":
-            _clear(job)
+        if job.state == "done":
+            _remove_uploads(job)  # the earlier server may have stopped before it did
+        else:
+            _clear(job, uploads=job.ended)
         jobs.append(job)
     return jobs
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from infgen.cli.main import main
+from infgen.errors import LimitError
 from infgen.serve.jobs.board import Job, JobBoard
 from infgen.serve.storage import Storage
 from tests.patience import until
@@ -132,6 +133,14 @@ def test_a_job_that_fails_unexpectedly_does_not_tell_why(tmp_path: Path, caplog:
     assert (job.state, job.error) == ("failed", "internal server error; see the server log")
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def run_failing(job: Job) -> None:
+    raise LimitError("too large")
+
+
 def run_for_ever(job: Job) -> None:
     while True:
         job.report(0, 1)
@@ -166,7 +175,39 @@ def test_a_running_job_begins_again_after_a_stop_with_its_uploads(tmp_path: Path
     board.stop(5)
     again = board_of(tmp_path).get(job.id)
     assert (again.state, again.starts) == ("queued", 0)
-    assert sorted(path.name for path in again.folder.iterdir()) == ["job.json", "upload-1"]
+    assert names(again.folder) == ["job.json", "upload-1"]
+
+
+@pytest.mark.parametrize("state", ["done", "failed"])
+def test_a_job_ends_after_its_record_is_written_and_its_uploads_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    found: list[tuple[str, list[str]]] = []
+    board = board_of(tmp_path, run_failing if state == "failed" else lambda job: None)
+    job = board.new("export", "world")
+    (job.folder / "upload-1").touch()
+    update = Job.__setattr__
+
+    def watch(self: Job, name: str, value: Any) -> None:
+        if (name, value) == ("state", state):
+            found.append((json.loads((self.folder / "job.json").read_text())["state"], names(self.folder)))
+        update(self, name, value)
+
+    monkeypatch.setattr(Job, "__setattr__", watch)
+    board.start()
+    board.submit(job)
+    until(lambda: job.ended)
+    board.stop(1)
+    assert found == [(state, ["job.json"])]
+
+
+def test_uploads_that_a_stopped_server_left_are_removed(tmp_path: Path) -> None:
+    job = submit_to(board_of(tmp_path))
+    path = job.folder / "job.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "done"}))
+    (job.folder / "upload-1").touch()
+    board_of(tmp_path)
+    assert names(job.folder) == ["job.json"]
 
 
 def test_a_job_that_stops_the_server_each_time_fails(tmp_path: Path) -> None:
