@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from errno import ENOENT
 from pathlib import Path
 
@@ -59,19 +59,24 @@ def lock_output(path: str | Path) -> Iterator[None]:
     takes no files.
     """
     target = Path(os.path.realpath(path))
-    digest = hashlib.sha256(os.fsencode(target.stem)).hexdigest()[:16]
-    file = target.parent / f"{TEMPORARY_PREFIX}{digest}.lock"
-    try:
-        lock = _lock_or_retry(file)
-    except TakenError as error:
-        raise InputError(f"{target} is being written by process {error.owner}; wait for it, or stop it") from None
-    except OSError as error:
-        raise InputError(f"output {target} cannot be written: {error.strerror}; choose another folder") from None
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(_lock_temporarily(_hidden_beside(target, target.stem, ".lock")))
+        except TakenError as error:
+            raise InputError(f"{target} is being written by process {error.owner}; wait for it, or stop it") from None
+        except OSError as error:
+            raise InputError(f"output {target} cannot be written: {error.strerror}; choose another folder") from None
         yield
-    finally:
-        file.unlink(missing_ok=True)  # before the release: the next owner makes its own
-        lock.close()
+
+
+@contextmanager
+def lock_name(path: Path) -> Iterator[None]:
+    """Hold the default name ``path``, so that no other command chooses it. Raises TakenError if another process has it.
+
+    Apart from ``lock_output``, which the command takes later, when it begins to write.
+    """
+    with _lock_temporarily(_hidden_beside(path, path.name, ".name")):
+        yield
 
 
 @contextmanager
@@ -81,8 +86,7 @@ def create_temporary_folder(target: Path) -> Iterator[Path]:
     Holds the lock of ``target`` (see ``lock_output``), and first deletes the folder that a killed process left. Raises
     InputError if another process writes ``target``, and OSError if the folder cannot be created.
     """
-    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
-    folder = target.parent / f"{TEMPORARY_PREFIX}{digest}.tmp"
+    folder = _hidden_beside(target, target.name, ".tmp")
     with lock_output(target):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -90,6 +94,23 @@ def create_temporary_folder(target: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hidden_beside(target: Path, name: str, suffix: str) -> Path:
+    """Return the path of a hidden file beside ``target``. Its length does not depend on ``name``."""
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return target.parent / f"{TEMPORARY_PREFIX}{digest}{suffix}"
+
+
+@contextmanager
+def _lock_temporarily(file: Path) -> Iterator[None]:
+    """Hold the lock on ``file``, which is created, and removed at the end. Raises like ``Lock``."""
+    lock = _lock_or_retry(file)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)  # before the release: the next owner makes its own
+        lock.close()
 
 
 def _lock_or_retry(file: Path) -> Lock:

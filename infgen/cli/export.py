@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from infgen.cli.command import Command
+from infgen.cli.default_output import default_path
 from infgen.cli.options import MODEL_VARIABLE, MODELS_HELP
 from infgen.engines.tile_file import DEFAULT_BATCH, MAX_STYLES, PRECISIONS, Precision, TileFile
 from infgen.errors import InputError
@@ -23,7 +24,7 @@ from infgen.rendering.engine_files import (
     default_tile_cells,
     remember_export,
 )
-from infgen.rendering.output_names import free_path, source_stem
+from infgen.rendering.output_names import source_stem
 from infgen.rendering.plan import tile_option_cells
 
 TILES = ("onnx", "trt", "triton")  # kinds that render tiles of one size
@@ -91,7 +92,7 @@ class ExportRequest:
             precision=self.precision,
             halvings=self.halvings,
         )
-        return free_path(stem, suffix)
+        return default_path(stem, suffix)
 
 
 @click.command(
@@ -252,7 +253,7 @@ def _triton(request: ExportRequest) -> Path:
     from infgen.export.triton_repository import export_triton, model_name
 
     name = model_name(str(request.model or request.source), halvings=request.halvings)
-    folder = free_path("triton-repository") if request.output is None else request.output
+    folder = default_path("triton-repository") if request.output is None else request.output
     file = export_triton(repository=folder, name=name, batch=request.batch, plan=request.plan, **request.tiles())
     written = next((folder / name / "1").iterdir())
     request.report(describe(file, written))
@@ -262,7 +263,7 @@ def _triton(request: ExportRequest) -> Path:
 def _torchserve(request: ExportRequest) -> Path:
     from infgen.export.torchserve import export_torchserve
 
-    path = request.output or free_path(source_stem(request.source), ".mar")
+    path = request.output or default_path(source_stem(request.source), ".mar")
     name = export_torchserve(request.source, path)
     request.report(f"model {name!r} for TorchServe, {path.stat().st_size / 2**20:.1f} MiB")
     return path

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from infgen.cli.default_output import default_path
 from infgen.cli.options import device_option, model_option, quiet_option, threads_option
 from infgen.cli.seeds import SEED
 from infgen.errors import InputError
@@ -18,7 +19,6 @@ from infgen.inversion.selecting import CANDIDATES
 from infgen.inversion.settings import DEFAULT_SETTINGS, NAMED_SETTINGS, Settings
 from infgen.model.checkpoint import read_config, resolve
 from infgen.photo import Photograph
-from infgen.rendering.output_names import free_path
 from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 
@@ -198,7 +198,7 @@ class PhotographOptions:
         """Name the files of the run. ``stem``: name of the picture without -o, in the current folder."""
         if self.output is not None:
             return Outputs(self.output, samples)
-        return Outputs(free_path(stem, ".png", companions=lambda path: Outputs(path, samples).files), samples)
+        return Outputs(default_path(stem, ".png", companions=lambda path: Outputs(path, samples).files), samples)
 
     def open_studio(self) -> Studio:
         return open_studio(World(), model=self.model, options=Options(threads=self.threads, device=self.device))

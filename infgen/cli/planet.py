@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from infgen.cli.command import Command
+from infgen.cli.default_output import default_path
 from infgen.cli.options import (
     MODELS_HELP,
     device_option,
@@ -21,7 +22,7 @@ from infgen.inputs import Read, check_outputs
 from infgen.rendering.equirectangular import planet_world, prepare_planet
 from infgen.rendering.job import Output
 from infgen.rendering.new_world import new_world
-from infgen.rendering.output_names import free_path, picture_suffix
+from infgen.rendering.output_names import picture_suffix
 from infgen.rendering.studio import Options, open_studio
 from infgen.sinks import Start, list_outputs
 from infgen.world.layout import Layout
@@ -73,7 +74,7 @@ def command(
     resolved = None if layout is None else resolve(layout, region, folder=folder, report=report_lines(quiet=quiet))
     world = planet_world(new_world(model).replace(seed=seed, layout=resolved), w)
     if output is None:
-        output = str(free_path(f"planet-{w}x{w // 2}-seed{world.seed}", picture_suffix(w, w // 2)))
+        output = str(default_path(f"planet-{w}x{w // 2}-seed{world.seed}", picture_suffix(w, w // 2)))
     studio = open_studio(world, model=model, options=Options(precision=precision, threads=threads, device=device))
     job = prepare_planet(studio, w, Output(output, start=start))
     job.run(phase=lambda title: progress(title, unit="Mpx", scale=1e-6, quiet=quiet))

@@ -12,6 +12,7 @@ from PIL import Image
 from infgen.atomic import write_atomically
 from infgen.cli.answer import json_option, print_answer
 from infgen.cli.command import Command
+from infgen.cli.default_output import default_path
 from infgen.cli.options import (
     engine_file_option,
     engine_option,
@@ -34,7 +35,7 @@ from infgen.model.config import parse_scale
 from infgen.rendering.batch import FIELD, MAX_WORLDS, Batch, check_pattern, file_of, folder_of
 from infgen.rendering.job import Job, Output, Workers, prepare
 from infgen.rendering.new_world import new_world
-from infgen.rendering.output_names import free_path, picture_stem, picture_suffix
+from infgen.rendering.output_names import picture_stem, picture_suffix
 from infgen.rendering.precision import AUTO_PRECISION, PrecisionChoice
 from infgen.rendering.preview import preview
 from infgen.rendering.studio import Options, Studio, open_studio
@@ -226,7 +227,7 @@ def command(
         suffix = picture_suffix(region.w, region.h, "zarr" if scheduler and file_format is None else file_format)
         named = FIELD if many else world.seed
         stem = picture_stem(region, seed=named, source=styles or world_file, at_origin=x == 0 and y is None)
-        output = f"{stem}{suffix}" if many else str(free_path(stem, suffix))
+        output = f"{stem}{suffix}" if many else str(default_path(stem, suffix))
     target = Output(output, start=start, file_format=file_format, overlap=overlap)
     if many:
         target = replace(target, path=file_of(check_pattern(output), many[0]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from infgen.cli.command import Command
+from infgen.cli.default_output import default_path
 from infgen.cli.options import device_option, model_option, precision_option, quiet_option, threads_option
 from infgen.cli.progress import progress
 from infgen.cli.seeds import SEED
@@ -19,7 +20,7 @@ from infgen.perceptual import MIN_PX
 from infgen.photo import open_photograph
 from infgen.rendering.likeness import Match, fit_photograph, nearest_styles, view_halvings
 from infgen.rendering.new_world import new_world
-from infgen.rendering.output_names import free_path, source_stem
+from infgen.rendering.output_names import source_stem
 from infgen.rendering.sheet import Sheet, check_sheet, draw_sheet, save_sheet
 from infgen.rendering.studio import Options, open_studio
 from infgen.world.seeds import parse_seeds
@@ -135,7 +136,7 @@ class SheetRequest:
     def target(self, stem: str, count: int, region: Region) -> tuple[Path, Sheet]:
         """Return the file and the sheet of ``count`` pictures. Raises InputError if it cannot be written."""
         sheet = Sheet(count, self.columns, w=region.w, h=region.h)
-        path = free_path(stem, ".png") if self.output is None else self.output
+        path = default_path(stem, ".png") if self.output is None else self.output
         check_sheet(path, sheet)
         return path, sheet
 

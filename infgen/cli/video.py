@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from infgen.cli.command import Command
+from infgen.cli.default_output import default_path
 from infgen.cli.options import (
     device_option,
     model_option,
@@ -20,7 +21,7 @@ from infgen.engines.eager import Precision
 from infgen.inputs import check_outputs
 from infgen.rendering.camera import Camera, parse_point, parse_zoom
 from infgen.rendering.new_world import new_world
-from infgen.rendering.output_names import free_path, source_stem
+from infgen.rendering.output_names import source_stem
 from infgen.rendering.studio import Options, open_studio
 from infgen.rendering.video import Video, check_video, render_video
 from infgen.sinks import Start
@@ -87,7 +88,7 @@ def command(
     world = (new_world(model) if world_file is None else World.load(world_file)).replace(seed=seed)
     if output is None:
         stem = "world" if world_file is None else source_stem(world_file)
-        output = free_path(f"{stem}-{w}x{h}-seed{world.seed}", ".mp4")
+        output = default_path(f"{stem}-{w}x{h}-seed{world.seed}", ".mp4")
     check_outputs([output], [("world file", world_file), ("model file", model), *world.reads])
     check_video(video, output, start=start)
     options = Options(precision=precision, threads=threads, device=device)

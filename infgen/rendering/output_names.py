@@ -14,19 +14,30 @@ PNG_SIDE_PX, PNG_PIXELS = 32_767, 178_956_970
 _LONGEST_STEM = 120  # bytes of a source's name that are kept
 
 
-def free_path(stem: str, suffix: str = "", *, companions: Callable[[Path], Iterable[Path]] = lambda path: ()) -> Path:
+def free_path(
+    stem: str,
+    suffix: str = "",
+    *,
+    companions: Callable[[Path], Iterable[Path]] = lambda path: (),
+    claim: Callable[[Path], bool] = lambda path: True,
+) -> Path:
     """Return ``stem`` + ``suffix`` in the current folder, with a number from 2 on if that name is taken.
 
-    ``companions``: further files that the output writes; they must be free, too. Raises InputError if the current
-    folder is not writable.
+    ``companions``: further files that the output writes; they must be free, too. ``claim``: False if another process has
+    just chosen the name. Raises InputError if the current folder is not writable.
     """
     if not os.access(Path.cwd(), os.W_OK | os.X_OK):
         raise InputError(f"current folder {Path.cwd()} is not writable; name the output with -o, in another folder")
     for number in count(1):
         path = Path(f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
-        if not any(os.path.lexists(file) for file in (path, *companions(path))):
+        files = (path, *companions(path))
+        if _missing(files) and claim(path) and _missing(files):  # its last owner may have written it before the claim
             return path
     raise AssertionError("numbers do not end")
+
+
+def _missing(files: Iterable[Path]) -> bool:
+    return not any(os.path.lexists(file) for file in files)
 
 
 def source_stem(path: str | Path) -> str:

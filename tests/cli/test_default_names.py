@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infgen.lock import lock_name
 from tests.cli.conftest import Call
 from tests.cli.photographs import QUICK, photograph
 
@@ -26,6 +27,12 @@ def test_a_render_is_named_after_layout_size_and_seed(render: Call):
 def test_the_same_render_again_gets_a_number(render: Call):
     names = [render("--w", 24, "--h", 16, "--seed", 7)[1] for _ in range(2)]
     assert names == ["world-24x16-seed7.png\n", "world-24x16-seed7-2.png\n"]
+
+
+def test_a_name_that_another_command_has_chosen_is_not_chosen_again(render: Call):
+    with lock_name(Path("world-24x16-seed7.png")):  # the other one has not begun to write
+        assert render("--w", 24, "--h", 16, "--seed", 7)[1] == "world-24x16-seed7-2.png\n"
+    assert [path.name for path in Path().iterdir()] == ["world-24x16-seed7-2.png"]
 
 
 def test_a_render_at_another_place_names_the_place(render: Call):

@@ -36,6 +36,15 @@ def test_a_name_is_taken_if_one_of_its_companions_is():
     assert free_path("a", ".png", companions=lambda path: [path.with_suffix(".world.json")]) == Path("a-2.png")
 
 
+def test_a_name_that_was_written_before_the_claim_is_taken():
+    def claim(path: Path) -> bool:
+        if path == Path("a.png"):
+            path.touch()
+        return True
+
+    assert free_path("a", ".png", claim=claim) == Path("a-2.png")
+
+
 def test_a_folder_that_is_not_writable_is_refused_with_the_option(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(output_names.os, "access", lambda path, mode: False)
     with pytest.raises(InputError, match="is not writable; name the output with -o"):
