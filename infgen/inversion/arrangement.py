@@ -18,6 +18,7 @@ from infgen.errors import InputError, LimitError
 from infgen.geometry import PX_LIMIT, STRUCTURE_HALO, Region
 from infgen.inversion.detail import match_detail
 from infgen.inversion.framing import Frame, frame_circle, frame_one, frame_row
+from infgen.inversion.joins import blend_lights, close_steps
 from infgen.inversion.patches import draw_with_patches
 from infgen.inversion.placing import WORKING_HEIGHT_PX, Placed, place, working_config
 from infgen.limits import MAX_JOINED_PIXELS
@@ -150,13 +151,17 @@ class Arrangement:
         if not keep:
             return generated if frame is None else self._crop(generated, frame.box, size=frame.size)
         picture = self._match_colours(generated).copy()
-        copies, mask = list(self._copies()), np.zeros(picture.shape[:2], np.bool_)
-        for pixels, known, spot in copies:
+        copies, owners = list(self._copies()), np.full(picture.shape[:2], -1)
+        for index, (pixels, known, spot) in enumerate(copies):
             place = slice(spot.y, spot.y + spot.h), slice(spot.x, spot.x + spot.w)
             picture[place][known] = pixels[known]
-            mask[place] |= known
-        cyclic = self.period is not None
-        picture = draw_with_patches(picture, mask, seed=seed, cyclic=cyclic)
+            owners[place][known] = index
+        mask, cyclic = owners >= 0, self.period is not None
+        guide = picture
+        picture, owners = draw_with_patches(guide, owners, seed=seed, cyclic=cyclic)
+        if len(copies) > 1:
+            picture = blend_lights(picture, guide, owners, mask)
+        picture = close_steps(picture, mask, cyclic=cyclic)
         width = round(FEATHER_PX * (1 if frame is None else frame.scale)) if feather is None else feather
         for pixels, known, spot in copies:
             picture = insert(picture, pixels, known, x=spot.x, y=spot.y, feather=width)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infgen.inversion.joins import Owners
 from infgen.inversion.patch_match import SIDE, Level
 from infgen.photo import Known
 from infgen.pixels import Pixels
@@ -25,15 +26,17 @@ _GUIDED_PX = 150  # levels up to this short side still follow the model's colour
 
 
 @torch.inference_mode()
-def draw_with_patches(picture: Pixels, known: Known, *, seed: int, cyclic: bool = False) -> Pixels:
-    """Replace the unknown part of ``picture`` (H, W, 3) uint8 by patches of the part that is ``known`` (H, W).
+def draw_with_patches(picture: Pixels, owners: Owners, *, seed: int, cyclic: bool = False) -> tuple[Pixels, Owners]:
+    """Replace the unknown part of ``picture`` (H, W, 3) uint8 by patches of the known part.
 
-    ``cyclic``: the right edge continues at the left edge. Equal arguments give equal results. Returns the picture itself
-    if no whole patch is known.
+    ``owners`` (H, W): index of the photograph that a pixel belongs to, -1: unknown. ``cyclic``: the right edge continues at
+    the left edge. Equal arguments give equal results. Returns the picture and the owners of the patches; the arguments
+    themselves if no whole patch is known.
     """
+    known = owners >= 0
     levels = _pyramid(picture, known, cyclic=cyclic)
     if not len(levels[0].sources) or known.all():
-        return picture
+        return picture, owners
     random = torch.Generator().manual_seed(seed % 2**63)
     before = levels.pop()
     matches, copied = _compose(before, random), 1
@@ -48,7 +51,11 @@ def draw_with_patches(picture: Pixels, known: Known, *, seed: int, cyclic: bool 
     if copied > 1:
         before.vote(matches, step=copied // 2)
     result = before.pixels.view(*known.shape, 3).numpy()
-    return np.where(known[:, :, None], picture, result)
+    places = torch.from_numpy(owners).flatten()
+    drawn = places.clone()
+    drawn[before.targets] = places[matches]
+    found = np.where(known, owners, drawn.view(*known.shape).numpy())
+    return np.where(known[:, :, None], picture, result), found
 
 
 def _pyramid(picture: Pixels, known: Known, *, cyclic: bool) -> list[Level]:

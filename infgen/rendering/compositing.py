@@ -54,7 +54,7 @@ def match_colours(
     part = generated[rows, columns]
     canvas, mask = _place(photo, known, size=part.shape[:2], x=x - columns.start, y=y - rows.start)
     result = generated.copy()
-    result[rows, columns] = _to_uint8(
+    result[rows, columns] = to_uint8(
         part + spread(np.where(mask[:, :, None], canvas.astype(np.float32) - part, 0), mask, reaches)
     )
     return result
@@ -75,7 +75,7 @@ def paste(background: Pixels, photo: Pixels, known: Known, *, x: int, y: int, fe
         bottom = min(top + _STRIP_PX, len(part))
         above, below = max(0, top - feather), min(len(part), bottom + feather)
         weight = ramp(mask[above:below], feather)[top - above : bottom - above, :, None]
-        part[top:bottom] = _to_uint8(weight * canvas[top:bottom] + (1 - weight) * part[top:bottom])
+        part[top:bottom] = to_uint8(weight * canvas[top:bottom] + (1 - weight) * part[top:bottom])
     return result
 
 
@@ -113,7 +113,7 @@ def mirror_edges(picture: Pixels, photo: Pixels, *, x: int, y: int, reach: int) 
         mirrored = photo[_mirror(rows, h)[:, None], _mirror(columns, w)]
         weight = _falling(_outside(rows, h)[:, None], _outside(columns, w), reach)[:, :, None]
         part = result[first:last, start:stop]
-        part[:] = _to_uint8(weight * mirrored + (1 - weight) * part)
+        part[:] = to_uint8(weight * mirrored + (1 - weight) * part)
     return result
 
 
@@ -169,7 +169,7 @@ def spread(difference: Values, known: Known, reaches: Sequence[int]) -> Values:
     """
     carried = np.zeros_like(difference)
     for reach in reaches:
-        part = _local_mean(difference, known, -(-reach // 3)) * (1 - ramp(~known, reach))[:, :, None]
+        part = local_mean(difference, known, -(-reach // 3)) * (1 - ramp(~known, reach))[:, :, None]
         carried += part
         difference = np.where(known[:, :, None], difference - part, 0)
     return carried
@@ -186,7 +186,7 @@ def enlarge(picture: Pixels, box: Box, *, size: tuple[int, int], cyclic: bool = 
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, box=box))
 
 
-def _local_mean(values: Values, known: Known, reach: int) -> Values:
+def local_mean(values: Values, known: Known, reach: int) -> Values:
     """Blur ``values`` (H, W, 3) over known pixels only; 0 where none is within 3 * ``reach`` px."""
     total, weight = values.astype(np.float64), known.astype(np.float64)
     for _ in range(3):  # three boxes are close to a Gaussian
@@ -204,5 +204,6 @@ def _box_sum(values: npt.NDArray[_Number], reach: int) -> npt.NDArray[_Number]:
     return values
 
 
-def _to_uint8(values: Values) -> Pixels:
+def to_uint8(values: Values) -> Pixels:
+    """Round ``values`` to whole numbers from 0 to 255."""
     return values.round().clip(0, 255).astype(np.uint8)

@@ -21,22 +21,26 @@ def shore(*, seed: int = 0) -> tuple[Pixels, Known]:
     return picture.round().clip(0, 255).astype(np.uint8), known
 
 
+def draw(picture: Pixels, known: Known, *, seed: int, cyclic: bool = False) -> Pixels:
+    return draw_with_patches(picture, np.where(known, 0, -1), seed=seed, cyclic=cyclic)[0]
+
+
 def test_known_pixels_do_not_change() -> None:
     picture, known = shore()
-    found = draw_with_patches(picture, known, seed=0)
+    found = draw(picture, known, seed=0)
     assert np.array_equal(found[known], picture[known])
 
 
 def test_equal_seeds_give_equal_pictures_and_other_seeds_other_ones() -> None:
     picture, known = shore()
-    first, again, other = (draw_with_patches(picture, known, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (draw(picture, known, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_a_smooth_picture_gets_the_texture_of_the_photograph_and_keeps_its_layers() -> None:
     picture, known = shore()
-    found = draw_with_patches(picture, known, seed=0)[:, KNOWN + 5 :].astype(float)
+    found = draw(picture, known, seed=0)[:, KNOWN + 5 :].astype(float)
     assert found[: HORIZON - 4, :, 1].std() > 4  # the model's picture has 0 here
     blue = found[:, :, 2].mean(1) > 150
     assert blue[: HORIZON - 3].all()
@@ -46,7 +50,7 @@ def test_a_smooth_picture_gets_the_texture_of_the_photograph_and_keeps_its_layer
 def test_a_horizon_that_jumps_at_the_join_is_led_back_to_the_photographs() -> None:
     picture, known = shore()
     picture[:, KNOWN:] = np.roll(picture[:, KNOWN:], 6, axis=0)
-    found = draw_with_patches(picture, known, seed=0)[:, KNOWN : KNOWN + 4, 2].mean(1)
+    found = draw(picture, known, seed=0)[:, KNOWN : KNOWN + 4, 2].mean(1)
     assert abs(int((found > 150).sum()) - HORIZON) <= 3
 
 
@@ -55,14 +59,14 @@ def test_a_hole_is_filled_for_any_seed(seed: int) -> None:
     picture, known = shore()
     known[:] = True
     known[20:60, 30:70], picture[20:60, 30:70] = False, 0
-    found = draw_with_patches(picture, known, seed=seed)
+    found = draw(picture, known, seed=seed)
     assert found[20:60, 30:70].min() > 20
 
 
 def test_the_ends_of_a_circle_meet() -> None:
     picture, known = shore()
     picture, known = np.roll(picture, 25, axis=1), np.roll(known, 25, axis=1)
-    found = draw_with_patches(picture, known, seed=0, cyclic=True).astype(float)
+    found = draw(picture, known, seed=0, cyclic=True).astype(float)
     across = np.abs(found[:, 0] - found[:, -1]).mean()
     within = np.abs(np.diff(found[:, :20], axis=1)).mean()
     assert across < 2 * within
@@ -72,4 +76,16 @@ def test_a_picture_without_a_whole_known_patch_does_not_change() -> None:
     picture, known = shore()
     known[:] = False
     known[::4, ::4] = True
-    assert np.array_equal(draw_with_patches(picture, known, seed=0), picture)
+    assert np.array_equal(draw(picture, known, seed=0), picture)
+
+
+def test_patches_belong_to_the_photograph_that_they_come_from() -> None:
+    blue, red = ((60, 60, 200), (200, 60, 60))
+    owners = np.repeat([0, -1, 1], [70, 40, 70])[None].repeat(90, 0)
+    picture = np.zeros((90, 180, 3), np.uint8)
+    picture[:, :90], picture[:, 90:] = blue, red
+    found, places = draw_with_patches(picture, owners, seed=0)
+    assert np.array_equal(places[owners >= 0], owners[owners >= 0])
+    sure = np.ptp(found[:, :, [0, 2]].astype(int), axis=2) > 100  # not mixed at the border
+    assert np.array_equal(places[sure], (found[sure, 0] > 128).astype(int))
+    assert sure[owners < 0].mean() > 0.6
