@@ -31,7 +31,7 @@ def close_steps(picture: Pixels, known: Known, *, cyclic: bool = False) -> Pixel
     small, share = _shrink(picture, factor), _shrink(known[:, :, None].astype(np.float32), factor)[:, :, 0]
     inside, outside = share == 1, share == 0
     band = _near(inside) & _near(outside)
-    step = local_mean(_masked(small, inside), inside, 1) - local_mean(_masked(small, outside), outside, 1)
+    step = local_mean(_keep_where(small, inside), inside, 1) - local_mean(_keep_where(small, outside), outside, 1)
     step *= (band / (1 + (np.abs(step).max(2) / SMALL_STEP) ** 4))[:, :, None]
     fade = min(FADE_PX, (small.shape[1] - int(inside.any(0).sum())) // 2) if cyclic else FADE_PX
     change = _extend(step, band) * (1 - ramp(outside, max(1, fade)))[:, :, None]
@@ -55,8 +55,8 @@ def blend_lights(picture: Pixels, guide: Pixels, owners: Owners, known: Known) -
     total = np.zeros(picture.shape, np.float32)
     for index in np.unique(owner[unknown]):
         own = unknown & (owner == index)
-        change = local_mean(_masked(aim - small, own), own, LIGHT_PX // 3)
-        rest = local_mean(_masked(aim - small - change, own), own, BORDER_PX // 3)
+        change = local_mean(_keep_where(aim - small, own), own, LIGHT_PX // 3)
+        rest = local_mean(_keep_where(aim - small - change, own), own, BORDER_PX // 3)
         change = weight * (change + rest * (1 - ramp(own | ~unknown, LIGHT_PX)[:, :, None]))
         total += _grow(change, factor, known.shape) * _share(owners == index, max(2, factor // 2))
     return np.where(known[:, :, None], picture, to_uint8(picture + total))
@@ -104,7 +104,7 @@ def _share(mask: Known, reach: int) -> Values:
     return share[0, 0, :, :, None].numpy()
 
 
-def _masked(values: Values, mask: Known) -> Values:
+def _keep_where(values: Values, mask: Known) -> Values:
     return np.where(mask[:, :, None], values, np.float32(0))
 
 
