@@ -91,7 +91,7 @@ STEPS = (
             "-o {out}/render.json"
         ),
         _words(
-            "-m infgen bench render --preset tiny --side 96 --tile 101 --style-counts 1,4 --precisions fp32 --repeats 1 "
+            "-m infgen bench render --random-weights tiny --side 96 --tile 101 --style-counts 1,4 --precisions fp32 --repeats 1 "
             "--device cpu --no-memory -o {out}/render.json"
         ),
     ),

@@ -84,7 +84,7 @@ def write_photograph(folder: Path) -> list[str]:
     """Write a photograph of colour gradients. Returns the words of the command."""
     y, x = np.mgrid[0:96, 0:96]
     Image.fromarray(np.stack([2 * x, 2 * y, x + y], -1).astype(np.uint8)).save(folder / "photo.png")
-    return ["outpaint", str(folder / "photo.png"), "--right", "32", "--steps", "2"]
+    return ["outpaint", str(folder / "photo.png"), "--right", "32", "--inversion-steps", "2"]
 
 
 WAYS = {"style": write_layout, "photograph": write_photograph}

@@ -85,7 +85,7 @@ def main(photos: Path, count: int, steps: int, threads: int, keep: Path | None) 
                 "0",
             ]
             code, seconds, peak = run(
-                [*words, "--steps", str(steps), "--threads", str(threads), "--quiet", "-o", str(out)]
+                [*words, "--inversion-steps", str(steps), "--threads", str(threads), "--quiet", "-o", str(out)]
             )
             good = code == 0 and right(photo, out, size)
             failed += not good

@@ -36,7 +36,7 @@ def check_growth(old: GeneratorConfig, new: GeneratorConfig, *, source: str) -> 
         if before > after:
             raise InputError(
                 f"model {source} has {before} {name} and this recipe {after}; channels can only be added: choose a wider "
-                "preset, or give --width"
+                "preset, or give --width-multiplier"
             )
 
 

@@ -56,19 +56,21 @@ def command() -> None:
         ("The shipped model on this machine", "bench render"),
         ("Also ONNX Runtime, and all figures as a file", "bench render --engine onnx -o bench.json"),
     ],
-    renamed={"--styles": "--style-counts"},
+    renamed={"--styles": "--style-counts", "--preset": "--random-weights"},
     files_of_json=True,
 )
 @model_option
 @click.option(
-    "--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
+    "--random-weights", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
 )
 @click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the picture in px.")
 @click.option(
     "--style-counts", "styles", default="1,2,4", show_default=True, help="Numbers of styles that reach every tile."
 )
 @click.option("--precisions", default=",".join(DTYPES), show_default=True, help="Precisions of PyTorch.")
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Renders of each.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Repetitions of each measurement."
+)
 @tile_option
 @threads_option
 @device_option
@@ -168,14 +170,14 @@ def _show(title: str, tables: Sequence[Table], found: dict[str, Any], json_file:
     "batches",
     cls=Command,
     examples=[("Tables 3 and 5 of the paper", "bench batches --side 2048 --batches 1,4,16")],
-    renamed={"--batch": "--batches", "--devices": "--device"},
+    renamed={"--batch": "--batches", "--devices": "--device", "--preset": "--random-weights"},
     files_of_json=True,
 )
 @model_option
 @click.option(
-    "--preset", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
+    "--random-weights", "preset_name", type=click.Choice(list(PRESETS)), help="Use random weights of this size instead."
 )
-@click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the image in px.")
+@click.option("--side", type=int, default=1024, show_default=True, help="Width and height of the picture in px.")
 @click.option(
     "--batches", "batch", default="1,2,4,8,16", show_default=True, help="Tiles computed together, separated by commas."
 )
@@ -184,7 +186,9 @@ def _show(title: str, tables: Sequence[Table], found: dict[str, Any], json_file:
 )
 @click.option("--tile", type=int, help="Side of a tile in px.  [default: the training patch]")
 @precision_option
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Images of each.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Repetitions of each measurement."
+)
 @threads_option
 @json_option
 @click.option(

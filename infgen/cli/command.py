@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from infgen.cli.defaults import Defaults, find_defaults, long_name
+from infgen.cli.defaults import Defaults, find_defaults, long_name, note_former_name
 from infgen.cli.words import MESSAGES, PANELS, find_word
 from infgen.errors import InputError
 
@@ -22,7 +22,8 @@ def heading(text: str) -> str:
 class Command(click.Command):
     """A command of infgen.
 
-    ``examples``: for the help text. ``renamed``: former name of an option -> its name now; it works, and a line says so.
+    ``examples``: for the help text. ``renamed``: former name of an option -> its name now. A former name works on the
+    command line, in files and in the environment, with a note.
     ``files_of_json``: --json was followed by a file before, which -o names now.
     """
 
@@ -41,10 +42,11 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse ``args`` with the defaults of files and the environment. An error names the place of the value."""
-        defaults = find_defaults(command_words(ctx), [o for o in self.params if isinstance(o, click.Option)])
-        for option in self.params:
-            if isinstance(option, click.Option):
-                option.envvar = defaults.variables(option) or option.envvar
+        options = [o for o in self.params if isinstance(o, click.Option)]
+        defaults = find_defaults(command_words(ctx), options, renamed=self.renamed)
+        defaults.note_former_variables()
+        for option in options:
+            option.envvar = defaults.variables(option) or option.envvar
         ctx.default_map = {**(ctx.default_map or {}), **defaults.values}
         try:
             return super().parse_args(ctx, list(self._rename(args)))
@@ -65,7 +67,7 @@ class Command(click.Command):
             if now is None:
                 yield word
                 continue
-            click.echo(f"note: {name} is now called {now}; the old name works until the next minor version", err=True)
+            note_former_name(name, now)
             yield now + equals + value
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -125,12 +125,19 @@ def pack_command(
     click.echo(f"{packed.pattern}: {packed.photos} photographs in {shards}, {len(packed.skipped)} skipped")
 
 
-@command.command("tiles", examples=[("A map of the world", "data tiles map.tif --size 512 --wrap -o tiles")])
+@command.command(
+    "tiles",
+    examples=[("A map of the world", "data tiles map.tif --size 512 --wrap -o tiles")],
+    renamed={"--step": "--stride"},
+)
 @click.argument("map_file", metavar="MAP", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="New folder for the tiles.")
 @click.option("--size", type=click.IntRange(16, 8192), required=True, help="Side of a tile in px.")
 @click.option(
-    "--step", type=click.IntRange(min=1), help="Distance of neighbouring tiles in px. [default: half of --size]"
+    "--stride",
+    "step",
+    type=click.IntRange(min=1),
+    help="Distance of neighbouring tiles in px. [default: half of --size]",
 )
 @click.option("--rows", type=(int, int), metavar="TOP BOTTOM", help="Use only these rows of the map.")
 @click.option("--wrap", is_flag=True, help="Let tiles cross the left and right edges, which meet on a world map.")

@@ -34,14 +34,24 @@ class Defaults:
     command: str
     values: Mapping[str, Any] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)  # long name of an option -> file and entry
+    renamed: Mapping[str, str] = field(default_factory=dict)  # former name of an option -> its name now
 
     def variables(self, option: click.Option) -> list[str]:
         """Return the environment variables of an option, highest precedence first."""
-        name = _key(long_name(option)).upper()
-        names = ["_".join(("INFGEN", *self.command.upper().replace("-", "_").split(" "), name))]
+        names = [self._variable(long_name(option))]
         if self.command == "serve" or _is_shared(option):
-            names.append(f"INFGEN_{name}")
-        return names
+            names.append(f"INFGEN_{_key(long_name(option)).upper()}")
+        return [*names, *(self._variable(former) for former, now in self.renamed.items() if now == long_name(option))]
+
+    def note_former_variables(self) -> None:
+        """Print a line for each variable of the environment that has a former name."""
+        for former, now in self.renamed.items():
+            if os.environ.get(self._variable(former)):
+                note_former_name(self._variable(former), self._variable(now))
+
+    def _variable(self, name: str) -> str:
+        words = [word.replace("-", "_") for word in self.command.split(" ")]
+        return "_".join(("INFGEN", *words, _key(name))).upper()
 
     def place(self, option: click.Option, source: ParameterSource | None) -> str | None:
         """Return the variable or the file that sets ``option``, or None for the command line."""
@@ -59,21 +69,44 @@ class Entry:
     place: str
 
 
-def find_defaults(command: str, options: Sequence[click.Option]) -> Defaults:
+def find_defaults(
+    command: str, options: Sequence[click.Option], *, renamed: Mapping[str, str] | None = None
+) -> Defaults:
     """Read the defaults of ``command`` from the nearest folder with a file, from the current one upwards.
 
-    Raises InputError for unknown entries, wrong types, and an entry with two values.
+    ``renamed``: former name of an option -> its name now. Raises InputError for unknown entries, wrong types, and an
+    entry with two values.
     """
+    renamed = renamed or {}
     known = known_options(options)
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    for key, entry in _read_entries(command, known).items():
+    for key, entry in _read_entries(command, known, renamed).items():
         option = known[key]
         check_type(option, entry)
         assert option.name is not None
         values[option.name] = entry.value
         places[long_name(option)] = entry.place
-    return Defaults(command, values, places)
+    return Defaults(command, values, places, renamed)
+
+
+def note_former_name(former: str, now: str) -> None:
+    """Print a line about the former name of an option."""
+    click.echo(f"note: {former} is now called {now}; the old name works until the next minor version", err=True)
+
+
+def current_key(key: str, entries: Mapping[str, Any], *, renamed: Mapping[str, str], place: str) -> str:
+    """Return the name that the option of the entry ``key`` has now, with "_". A former name prints a line.
+
+    Raises InputError if ``entries`` have both names.
+    """
+    now = {_key(former): _key(name) for former, name in renamed.items()}.get(_key(key))
+    if now is None:
+        return _key(key)
+    if now in map(_key, entries):
+        raise InputError(f"{place}: {key} is the former name of {now}, and both are given; remove {key}")
+    note_former_name(f"{key} in {place}", now)
+    return now
 
 
 def known_options(options: Sequence[click.Option]) -> dict[str, click.Option]:
@@ -100,10 +133,10 @@ def _can_have_default(option: click.Option) -> bool:
     return option.expose_value and not (option.is_flag and not option.is_bool_flag)
 
 
-def _read_entries(command: str, known: Mapping[str, click.Option]) -> dict[str, Entry]:
+def _read_entries(command: str, known: Mapping[str, click.Option], renamed: Mapping[str, str]) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for path, document in _find_documents():
-        for key, entry in _entries_of(command, known, path, document).items():
+        for key, entry in _entries_of(command, known, renamed, (path, document)).items():
             other = found.setdefault(key, entry)
             if other.value != entry.value:
                 raise InputError(
@@ -138,9 +171,13 @@ def _load(path: Path) -> Mapping[str, Any] | None:
 
 
 def _entries_of(
-    command: str, known: Mapping[str, click.Option], path: Path, document: Mapping[str, Any]
+    command: str,
+    known: Mapping[str, click.Option],
+    renamed: Mapping[str, str],
+    source: tuple[Path, Mapping[str, Any]],
 ) -> dict[str, Entry]:
     """Return the entries of one file for ``command``: the shared ones, replaced by those of its table."""
+    path, document = source
     prefix = "tool.infgen." if path.name == _PROJECT_FILE else ""
     for key, value in document.items():
         if isinstance(value, Mapping) and key not in COMMANDS:
@@ -152,10 +189,12 @@ def _entries_of(
         key: Entry(value, f"{path}, {key}") for key, value in shared.items() if key in known and _is_shared(known[key])
     }
     for name, table in _tables(command, document):
+        place = f"{path}, [{prefix}{name}]"
         for key, value in table.items():
-            if _key(key) not in known:
-                raise InputError(f"{path}, [{prefix}{name}]: {unknown_entry(repr(key), key, known)}")
-            found[_key(key)] = Entry(value, f"{path}, [{prefix}{name}] {key}")
+            now = current_key(key, table, renamed=renamed, place=place)
+            if now not in known:
+                raise InputError(f"{place}: {unknown_entry(repr(key), key, known)}")
+            found[now] = Entry(value, f"{place} {key}")
     return found
 
 

@@ -131,7 +131,7 @@ def _join_names(*, inception: bool) -> str:
 @click.option(
     "-o", "--output", "out", type=click.Path(path_type=Path), help="Write report.json and report.png to this folder."
 )
-@click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: torchvision's cache]")
+@click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: PyTorch's cache]")
 @click.option("--inception-weights", type=click.Path(path_type=Path), help="Inception file. [default: PyTorch's cache]")
 @device_option
 @precision_option

@@ -15,7 +15,7 @@ from infgen.atomic import check_output, write_atomically
 from infgen.cli.answer import json_option, print_answer
 from infgen.cli.command import Command
 from infgen.cli.options import device_option, quiet_option, threads_option
-from infgen.cli.photograph_options import settings_option
+from infgen.cli.photograph_options import FORMER_INVERSION, settings_option
 from infgen.cli.progress import progress
 from infgen.cli.seeds import SEED
 from infgen.inputs import check_outputs
@@ -34,7 +34,7 @@ SCHEMA = 2
 @click.command(
     "outpaint",
     cls=Command,
-    renamed={"--recipe": "--settings"},
+    renamed=FORMER_INVERSION,
     examples=[("Forty photographs that the model has not seen", "eval outpaint MODEL held-out/ -o table2.json")],
     files_of_json=True,
 )
@@ -44,14 +44,22 @@ SCHEMA = 2
 @click.option("--n", type=int, default=40, show_default=True, help="Photographs, the first by name.")
 @settings_option
 @click.option(
-    "--steps", type=click.IntRange(0, 100_000), help="Limit of steps of an inversion. [default: that of the settings]"
+    "--inversion-steps",
+    "steps",
+    type=click.IntRange(0, 100_000),
+    help="Limit of steps of an inversion; 0 skips it. [default: that of the settings]",
 )
-@click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the worlds.")
-@click.option("--dump", type=click.Path(path_type=Path), help="Write the continued photographs to this empty folder.")
+@click.option(
+    "--inversion-seconds",
+    "seconds",
+    type=click.FloatRange(0, 10**7, min_open=True),
+    help="Limit of seconds of an inversion.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Seed of the world.")
+@click.option("--dump", type=click.Path(path_type=Path), help="Write the measured pictures to this empty folder.")
 @json_option
 @click.option("-o", "--output", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
-@click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: torchvision's cache]")
+@click.option("--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. [default: PyTorch's cache]")
 @click.option("--inception-weights", type=click.Path(path_type=Path), help="Inception file. [default: PyTorch's cache]")
 @device_option
 @threads_option

@@ -125,7 +125,7 @@ class ExportRequest:
     type=click.Path(path_type=Path),
     help="File or folder to write. [default: named after the content]",
 )
-@click.option("--tile", type=int, help=f"Side of the tiles in px. [default: about {DEFAULT_TILE_PX}]")
+@click.option("--tile", type=int, help=f"Side of a tile in px. [default: about {DEFAULT_TILE_PX}]")
 @click.option(
     "--max-styles",
     "styles",
@@ -135,7 +135,7 @@ class ExportRequest:
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), help="Precision of weights and activations. [default: fp32]"
 )
-@click.option("--scale", type=click.Choice(SCALE_NAMES[:4]), help="Share of the full size to render. [default: 1]")
+@click.option("--scale", type=click.Choice(SCALE_NAMES[:4]), help="Render at this share of the size. [default: 1]")
 @click.option("--batch", type=int, help=f"Largest batch of tiles (--trt, --triton). [default: {DEFAULT_BATCH}]")
 @click.option("--workspace", type=int, help="Memory limit of a layer in MiB (--trt). [default: TensorRT's choice]")
 @click.option(

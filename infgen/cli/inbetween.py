@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from infgen.cli.command import Command
-from infgen.cli.photograph_options import PhotographOptions, photograph_options
+from infgen.cli.photograph_options import FORMER_NAMES, PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
 from infgen.errors import InputError
 from infgen.inversion.arrangement import inbetweening, place_row
@@ -23,7 +23,7 @@ MAX_GAP_PX = 10**7
     examples=[
         ("A landscape between two photographs", "inbetween left.jpg right.jpg --gap 1024 -o between.png"),
     ],
-    renamed={"--scale": "--output-size", "--recipe": "--settings"},
+    renamed=FORMER_NAMES,
 )
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--gap", type=int, required=True, help="Width in px of the gap between two photographs.")

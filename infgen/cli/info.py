@@ -19,14 +19,15 @@ from infgen.sinks.read import is_store
 @click.command(
     "info",
     cls=Command,
+    renamed={"--world": "--only-world"},
     epilog=f"Shipped models: {names()}.",
     examples=[
         ("What a picture contains", "info land.png"),
-        ("Its world, ready to render again", "info land.png --world > world.json"),
+        ("Its world, ready to render again", "info land.png --only-world > world.json"),
     ],
 )
 @click.argument("files", nargs=-1, required=True, type=InputPath(), metavar="FILE...")
-@click.option("--world", "only_world", is_flag=True, help="Print only the world, ready to be saved and rendered.")
+@click.option("--only-world", is_flag=True, help="Print only the world, ready to be saved and rendered.")
 @json_option
 def command(files: tuple[Path, ...], only_world: bool, as_json: bool) -> None:
     """Print the content of each FILE as JSON: one object for one file, a list of objects for several.
@@ -35,7 +36,7 @@ def command(files: tuple[Path, ...], only_world: bool, as_json: bool) -> None:
     be the folder of a training run, the name of a shipped model, or - for standard input.
     """
     if only_world and len(files) > 1:
-        raise InputError(f"--world is given with {len(files)} files; give one file")
+        raise InputError(f"--only-world is given with {len(files)} files; give one file")
     paths = [shipped_path(str(file)) if str(file) in MODELS else file for file in files]
     found = [describe(file, only_world=True) if only_world else _describe(file) for file in paths]
     if as_json:

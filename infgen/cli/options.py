@@ -31,7 +31,7 @@ precision_option = click.option(
     type=click.Choice(list(DTYPES)),
     default="fp32",
     show_default=True,
-    help="Precision of the generator.",
+    help="Precision of weights and activations.",
 )
 engine_option = click.option(
     "--engine", default=AUTO, show_default=True, help=f"Runtime of the model: {', '.join(NAMES)}."
@@ -46,7 +46,7 @@ scale_option = click.option(
     type=click.Choice(SCALE_NAMES[:4]),
     default="1",
     show_default=True,
-    help="Render at this share of the size, by a coarser level of the model. 1/4 has a 16th of the pixels.",
+    help="Render at this share of the size. A coarser level of the model renders it; 1/4 has a 16th of the pixels.",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print no estimates and no progress.")
 

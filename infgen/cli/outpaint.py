@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from infgen.cli.command import Command
-from infgen.cli.photograph_options import PhotographOptions, photograph_options
+from infgen.cli.photograph_options import FORMER_NAMES, PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
 from infgen.cli.standard_streams import InputPath
 from infgen.inversion.arrangement import Extension, outpainting
@@ -19,9 +19,9 @@ from infgen.rendering.output_names import source_stem
     examples=[
         ("512 px more on the right", "outpaint photo.jpg --right 512"),
         ("Four continuations to choose from", "outpaint photo.jpg --left 256 --right 256 --samples 4 -o wide.png"),
-        ("A first look, in a minute", "outpaint photo.jpg --right 512 --output-size work --seconds 60"),
+        ("A first look, in a minute", "outpaint photo.jpg --right 512 --output-size work --inversion-seconds 60"),
     ],
-    renamed={"--scale": "--output-size", "--recipe": "--settings"},
+    renamed=FORMER_NAMES,
 )
 @click.argument("photo", type=InputPath())
 @click.option("--left", type=int, default=0, show_default=True, help="Extend the output on the left by this many px.")

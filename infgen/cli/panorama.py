@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from infgen.cli.command import Command
-from infgen.cli.photograph_options import PhotographOptions, photograph_options
+from infgen.cli.photograph_options import FORMER_NAMES, PhotographOptions, photograph_options
 from infgen.cli.photographs import make, read_photograph
 from infgen.cli.standard_streams import InputPath
 from infgen.inversion.arrangement import panorama
@@ -19,12 +19,10 @@ from infgen.rendering.output_names import source_stem
     examples=[
         ("A panorama of 4096 px", "panorama photo.jpg --w 4096 -o round.png"),
     ],
-    renamed={"--scale": "--output-size", "--recipe": "--settings"},
+    renamed=FORMER_NAMES,
 )
 @click.argument("photo", type=InputPath())
-@click.option(
-    "--w", "w", type=int, required=True, help="Width of the panorama in px, rounded to whole cells of the model."
-)
+@click.option("--w", "w", type=int, required=True, help="Width in px. It is rounded to whole cells of the model.")
 @photograph_options
 def command(photo: Path, w: int, **values: Any) -> None:
     """Make a seamless 360 degree image around PHOTO: its right edge continues at its left edge."""

@@ -23,6 +23,9 @@ from infgen.rendering.studio import Options, Studio, open_studio
 from infgen.world.world import World
 
 AUTO = "auto"
+# Former names of the options below, for the commands' ``renamed``.
+FORMER_INVERSION = {"--recipe": "--settings", "--steps": "--inversion-steps", "--seconds": "--inversion-seconds"}
+FORMER_NAMES = {"--scale": "--output-size", "--height": "--working-height", **FORMER_INVERSION}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 settings_option = click.option(
@@ -60,7 +63,8 @@ _OPTIONS = (
         "--strip", is_flag=True, help="Write no metadata of the photograph, such as camera, date, copyright and place."
     ),
     click.option(
-        "--height",
+        "--working-height",
+        "height",
         type=int,
         default=WORKING_HEIGHT_PX,
         show_default=True,
@@ -77,13 +81,13 @@ _OPTIONS = (
         type=SEED,
         default=0,
         show_default=True,
-        help="Seed of the world around the photographs.",
+        help="Seed of the world.",
     ),
     settings_option,
     click.option(
         "--vgg-weights",
         type=click.Path(path_type=Path),
-        help="VGG16 file for --settings paper. [default: PyTorch's cache]",
+        help="VGG16 file. Needed for --settings paper. [default: PyTorch's cache]",
     ),
     click.option(
         "--candidates",
@@ -93,12 +97,18 @@ _OPTIONS = (
         help="Number of seeds to try for each picture; the continuation most like the photographs is kept.",
     ),
     click.option(
-        "--steps",
+        "--inversion-steps",
+        "steps",
         type=click.IntRange(0, 100_000),
         help="Limit of steps of an inversion; 0 skips it. "
         f"[default: {', '.join(f'{found.steps} for {name}' for name, found in NAMED_SETTINGS.items())}]",
     ),
-    click.option("--seconds", type=click.FloatRange(0, 10**7, min_open=True), help="Limit of seconds of an inversion."),
+    click.option(
+        "--inversion-seconds",
+        "seconds",
+        type=click.FloatRange(0, 10**7, min_open=True),
+        help="Limit of seconds of an inversion.",
+    ),
     click.option(
         "--latents",
         type=click.Path(path_type=Path),

@@ -38,11 +38,11 @@ from infgen.world.layout_files import list_reads, resolve
     ],
 )
 @click.option(
-    "--w", "w", type=int, required=True, help="Width in px, a multiple of the model's cell. The height is half."
+    "--w", "w", type=int, required=True, help="Width in px. A multiple of the model's cell; the height is half."
 )
 @click.option("-o", "--output", help="Picture to write, as for infgen render. [default: named after the content]")
-@click.option("--seed", type=SEED, help="Seed of the world, any 64-bit integer. [default: 0]")
-@click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several climates and their places.")
+@click.option("--seed", type=SEED, help="Seed of the world. Any 64-bit integer, or random. [default: 0]")
+@click.option("--styles", type=click.Path(path_type=Path), help="Layout file: several styles and their places.")
 @click.option("--model", default="planet", show_default=True, help=f"Model: {MODELS_HELP}.")
 @start_options
 @precision_option

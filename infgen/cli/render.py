@@ -71,7 +71,7 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option("--x", type=int, default=0, show_default=True, help="Left edge in px, within +-2^40.")
 @click.option("--y", type=int, help="Upper edge in px. The horizon is row 0. [default: half of --h above the horizon]")
 @click.option("--world", "world_file", type=InputPath(), help="World file. Other options change it.")
-@click.option("--seed", type=SEED, help="Seed of the world, any 64-bit integer. [default: 0]")
+@click.option("--seed", type=SEED, help="Seed of the world. Any 64-bit integer, or random. [default: 0]")
 @click.option(
     "--seeds", metavar="LIST", help="Render one picture for each seed, such as 0-99. The name given with -o has {seed}."
 )
@@ -120,7 +120,7 @@ EXTENSIONS = ", ".join(dict.fromkeys(e for f in FORMATS for e in f.extensions))
 @click.option(
     "--precision",
     type=click.Choice([*PRECISIONS, AUTO_PRECISION]),
-    help="Precision of weights and activations; auto picks bf16 if it is 1.3 times as fast here. [default: fp32, or that of "
+    help="Precision of weights and activations. auto: bf16 if it is 1.3 times as fast here. [default: fp32, or that of "
     "the engine file]",
 )
 @engine_option

@@ -29,6 +29,7 @@ _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,1
 @click.command(
     "resample",
     cls=Command,
+    renamed={"--like": "--like-region"},
     examples=[
         ("Another seed for a region", "resample world.json --region 0,-64,256,128"),
         ("Undo the last edit", "resample world.json --undo"),
@@ -36,10 +37,12 @@ _REGION = re.compile(r"\s*(-?[0-9]{1,15})\s*,\s*(-?[0-9]{1,15})\s*,\s*([0-9]{1,1
 )
 @click.argument("world_file", metavar="WORLD", type=click.Path(path_type=Path))
 @click.option("--region", help="Region to change: X,Y,W,H in px, such as 0,-64,256,128.")
-@click.option("--seed", type=SEED, help="Any 64-bit integer. [default: a random one, which is printed]")
+@click.option("--seed", type=SEED, help="Seed of the new latents and noises. [default: a random one, which is printed]")
 @click.option("--fields", help="local: places of things, noise: fine irregularity. [default: local,noise]")
 @click.option(
-    "--like", help="Take mean and standard deviation of the latents from this region X,Y,W,H of the same world."
+    "--like-region",
+    "like",
+    help="Take mean and standard deviation of the latents from this region X,Y,W,H of the same world.",
 )
 @click.option("--undo", is_flag=True, help="Remove the last edit instead.")
 @click.option(
@@ -67,7 +70,7 @@ def command(
     """
     target = world_file if output is None else output
     check_output(target)
-    given = {"--region": region, "--seed": seed, "--fields": fields, "--like": like}
+    given = {"--region": region, "--seed": seed, "--fields": fields, "--like-region": like}
     if undo and (extra := [name for name, value in given.items() if value is not None]):
         raise InputError(f"--undo and {extra[0]} are both given; give one of them")
     with lock_output(target):  # two calls at once would lose one of the edits
@@ -95,7 +98,7 @@ def _resample(
         seed=secrets.randbits(63) if seed is None else seed,
         sizes=sizes,
         fields=FIELDS if fields is None else parse_fields(fields),
-        like=None if like is None else parse_region(like, "--like"),
+        like=None if like is None else parse_region(like, "--like-region"),
     )
 
 

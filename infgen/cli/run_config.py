@@ -10,7 +10,8 @@ from typing import Any
 import click
 import yaml
 
-from infgen.cli.defaults import Entry, check_type, known_options, unknown_entry
+from infgen.cli.command import Command
+from infgen.cli.defaults import Entry, check_type, current_key, known_options, unknown_entry
 from infgen.errors import InputError, one_line
 from infgen.train.presets import Recipe
 
@@ -55,8 +56,9 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     values: dict[str, Any] = {} if data is None else {"data": data}
     if recipe is None:
         options = known_options([o for o in ctx.command.params if isinstance(o, click.Option)])
+        renamed = ctx.command.renamed if isinstance(ctx.command, Command) else {}
         for key, value in document.items():
-            option = options.get(str(key).replace("-", "_"))
+            option = options.get(current_key(str(key), document, renamed=renamed, place=str(path)))
             if option is None:
                 raise InputError(f"{path}: {unknown_entry(repr(key), str(key), options)}")
             entry = Entry(_parse_number(value, option), f"{path}, {key}")

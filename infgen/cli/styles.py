@@ -52,7 +52,7 @@ NEAREST = 23  # styles on a sheet of --like, next to the photograph
     help="Style seeds, such as 1,5,9-12 or -5--2. [default: 0-63, 0-7 for a grid, 0-255 with --like]",
 )
 @model_option
-@click.option("--seed", "world_seed", type=SEED, help="Seed of the world to render. [default: 0]")
+@click.option("--seed", "world_seed", type=SEED, help="Seed of the world. [default: 0]")
 @click.option(
     "--world-seeds", help="Make a grid: a row for each of these worlds (structures), a column for each style."
 )

@@ -63,7 +63,7 @@ def _go_on(trainer: Trainer) -> str:
         ("The recipe of another run", "train photos/ --config runs/mine/recipe.json -o runs/again"),
         ("Options of a file", "train --config run.yaml"),
     ],
-    renamed={"--out": "--output"},
+    renamed={"--out": "--output", "--width": "--width-multiplier"},
 )
 @click.argument("data", required=False)
 @click.option(
@@ -109,7 +109,7 @@ def _go_on(trainer: Trainer) -> str:
     type=click.Choice(["scenery", "texture", "object"]),
     help="Replace the preset's coordinates: a horizon, periodic in both axes, or constant. Only scenery trains L_ar.",
 )
-@click.option("--width", type=float, help="Multiply the generator's channels by this factor.")
+@click.option("--width-multiplier", "width", type=float, help="Multiply the generator's channels by this factor.")
 @click.option("--batch", type=int, help="Samples per step over all processes (even).")
 @click.option(
     "--micro-batch", type=int, help="Samples computed together. Smaller needs less memory; divides the batch."
@@ -173,10 +173,12 @@ def _go_on(trainer: Trainer) -> str:
     help="Samples per measurement of --metric.",
 )
 @click.option(
-    "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 weights for fd-vgg.  [default: torch's cache]"
+    "--vgg-weights", type=click.Path(path_type=Path), help="VGG16 file. Needed for fd-vgg. [default: PyTorch's cache]"
 )
 @click.option(
-    "--inception-weights", type=click.Path(path_type=Path), help="Inception file for fid.  [default: PyTorch's cache]"
+    "--inception-weights",
+    type=click.Path(path_type=Path),
+    help="Inception file. Needed for fid. [default: PyTorch's cache]",
 )
 @click.option("--tensorboard", is_flag=True, help="Write curves and sample sheets to OUTPUT/tensorboard.")
 @click.option(
@@ -192,7 +194,7 @@ def _go_on(trainer: Trainer) -> str:
     type=click.Choice(PRECISIONS),
     default="fp32",
     show_default=True,
-    help="Number format of the activations.",
+    help="Precision of the activations.",
 )
 @threads_option
 @quiet_option

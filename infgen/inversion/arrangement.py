@@ -307,7 +307,7 @@ def panorama(photo: Placed, *, width: int, config: GeneratorConfig, scale: Scale
         shown = f"{round(period * px)} px"
         raise InputError(
             f"width {shown} is too short for a panorama: the photograph alone is {round(window.w * px)} px wide; "
-            "give a larger --w or a smaller --height"
+            "give a larger --w or a smaller --working-height"
         )
     region = Region(window.x - (period - window.w) // 2, window.y, period, window.h)
     source = frame_circle(photo, region, config=config) if scale == "source" else None

@@ -100,7 +100,8 @@ def check_latents(
         raise InputError(
             f"latents {path} are of {pixels.x.size} x {pixels.y.size} px at ({pixels.x.start}, {pixels.y.start}), "
             f"{_describe(latents.period)}, but {placed.photograph.name} lies on {window.w} x {window.h} px at ({window.x}, "
-            f"{window.y}), {_describe(period)}; give the photograph, --height, --horizon and width that they were made with"
+            f"{window.y}), {_describe(period)}; give the photograph, --working-height, --horizon and "
+            "width that they were made with"
         )
 
 

@@ -38,7 +38,7 @@ def describe(path: Path, *, only_world: bool = False) -> dict[str, Any]:
         world = World.load(path).model_dump(mode="json", by_alias=True)
         return world if only_world else {"kind": "world", **world}
     if only_world:
-        raise InputError(f"{path} is not a world or a picture; leave out --world")
+        raise InputError(f"{path} is not a world or a picture; leave out --only-world")
     if path.suffix.lower() == ".onnx":
         return {"kind": "ONNX file", **_describe_exported(read_onnx(path)[0])}
     if path.suffix.lower() == ".engine":

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 from tests.train.photos import landscape, load
 
 Run = Callable[..., tuple[int, str, str]]
-QUICK = ("--height", 40, "--horizon", 0.5, "--steps", 1, "--candidates", 1)
+QUICK = ("--working-height", 40, "--horizon", 0.5, "--inversion-steps", 1, "--candidates", 1)
 
 
 def pixels(path: Path) -> np.ndarray:

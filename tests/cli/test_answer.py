@@ -112,7 +112,7 @@ def test_a_closed_pipe_ends_the_command_without_a_message(tiny_model: Path) -> N
 def test_a_random_seed_is_printed_and_used(call: Call, render: Call, tmp_path: Path) -> None:
     _, _, err = render(*SIZE, "-o", tmp_path / "a.png", "--seed", "random")
     seed = int(err.removeprefix("seed "))
-    assert json.loads(call("info", tmp_path / "a.png", "--world")[1])["seed"] == seed
+    assert json.loads(call("info", tmp_path / "a.png", "--only-world")[1])["seed"] == seed
 
 
 def test_a_former_name_works_and_says_so(call: Call, tiny_model: Path, tmp_path: Path) -> None:

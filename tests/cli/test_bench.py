@@ -23,7 +23,7 @@ def bench(*words: object) -> Result:
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The report of a small run: two precisions, one and three styles, with files."""
     path = tmp_path_factory.mktemp("bench") / "bench.json"
-    result = bench("--preset", "tiny", *SMALL, "--no-memory", "--write", "png,tiff", "--output", path)
+    result = bench("--random-weights", "tiny", *SMALL, "--no-memory", "--write", "png,tiff", "--output", path)
     assert result.exit_code == 0
     return {**json.loads(path.read_text()), "stdout": result.stdout, "stderr": result.stderr}
 
@@ -95,8 +95,8 @@ BAD = [
     (("--write", "png,gif"), "--write 'gif' is not possible"),
     (("--side", 17_000, "--write", "webp"), "16,383"),
     (("--repeats", 0), "repeats"),
-    (("--preset", "tiny"), "give one of them"),
-    (("--preset", "huge"), "huge"),
+    (("--random-weights", "tiny"), "give one of them"),
+    (("--random-weights", "huge"), "huge"),
     (("--device", "abacus"), "abacus"),
     (("--output", "no/such/folder/a.json"), "no/such/folder"),
 ]

@@ -63,7 +63,7 @@ def test_a_layout_in_a_picture_renders_any_other_window_of_it(
 ) -> None:
     """Percentages were fixed by the first region; the world in the picture keeps them."""
     render("--w", 300, "--h", 100, "--styles", layout, "-o", tmp_path / "a.png")
-    (tmp_path / "world.json").write_text(call("info", "--world", tmp_path / "a.png")[1])
+    (tmp_path / "world.json").write_text(call("info", "--only-world", tmp_path / "a.png")[1])
     assert (
         render(
             "--world", tmp_path / "world.json", "--w", 60, "--h", 50, "--x", 120, "--y", -20, "-o", tmp_path / "b.png"

@@ -80,7 +80,7 @@ def test_interrupted_at_the_second_photograph_both_are_kept(
 ) -> None:
     with monkeypatch.context() as patch:
         interrupt_after(4, patch)
-        code, _, err = inbetween(*row(tmp_path), "--gap", 20, "--steps", 3, "-o", tmp_path / "a.png")
+        code, _, err = inbetween(*row(tmp_path), "--gap", 20, "--inversion-steps", 3, "-o", tmp_path / "a.png")
     assert code == 130
     files = [word for word in err.split() if word.endswith(".safetensors")][-2:]
     monkeypatch.setattr(module, "invert_photograph", lambda *_, **__: pytest.fail("it was inverted again"))

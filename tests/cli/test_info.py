@@ -121,9 +121,9 @@ def test_half_a_character_in_a_name_is_printed_as_its_number(info: Info, run_fol
 
 def test_only_worlds_and_pictures_hold_a_world(call: Call, run_folder: RunFolder, tmp_path: Path) -> None:
     for path in (sealed(tmp_path / "a.onnx", *record()), save_latents(tmp_path, "b", make_latents())):
-        code, _, err = call("info", "--world", path)
-        assert (code, err) == (2, f"Error: {path} is not a world or a picture; leave out --world\n")
-    assert call("info", "--world", run_folder.path)[0] == 2
+        code, _, err = call("info", "--only-world", path)
+        assert (code, err) == (2, f"Error: {path} is not a world or a picture; leave out --only-world\n")
+    assert call("info", "--only-world", run_folder.path)[0] == 2
 
 
 # What others made

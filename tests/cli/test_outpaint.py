@@ -159,7 +159,7 @@ def test_size_place_and_time_are_printed_before_the_work(
 
     monkeypatch.setattr(module, "invert_photograph", begin)
     photo = photograph(tmp_path, width=600, height=400)
-    size = ("--output-size", "work", "--height", 40, "--right", 30, "--top", 4)
+    size = ("--output-size", "work", "--working-height", 40, "--right", 30, "--top", 4)
     words = (*size, "--samples", 2, "--model", tiny_model, "-o", tmp_path / "a.png")
     lines = call("outpaint", photo, *words)[2].splitlines()
     assert lines[0].startswith(f"{photo}: 600 x 400 px, inverted at 60 x 40 px from (0, -")
@@ -193,12 +193,14 @@ def test_an_interrupted_inversion_keeps_its_latents_and_prints_how_to_continue(
     photo = photograph(tmp_path)
     with monkeypatch.context() as patch:
         interrupt_after(2, patch)
-        code, out, err = outpaint(photo, "--right", 30, "--steps", 9, "-o", tmp_path / "a.png")
+        code, out, err = outpaint(photo, "--right", 30, "--inversion-steps", 9, "-o", tmp_path / "a.png")
     (latents,) = tmp_path.glob("a.*.safetensors")
     assert (code, out) == (130, "")
     assert f"continue with the same command and --latents {latents}" in err
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([photo.name, latents.name])
-    assert outpaint(photo, "--right", 30, "--steps", 9, "--latents", latents, "-o", tmp_path / "a.png")[0] == 0
+    assert (
+        outpaint(photo, "--right", 30, "--inversion-steps", 9, "--latents", latents, "-o", tmp_path / "a.png")[0] == 0
+    )
     assert pixels(tmp_path / "a.png").shape == (40, 90, 3)
 
 
@@ -216,7 +218,7 @@ def test_photographs_of_phones_come_out_upright_and_in_their_size(
     words = (
         "--output-size",
         "source",
-        "--height",
+        "--working-height",
         48,
         "--right",
         31,
@@ -242,14 +244,14 @@ BAD = [
     (("--right", 10**9), MAX_JOINED_PIXELS.name),
     (("--right", 5, "--samples", 0), "0 samples are out of range"),
     (("--right", 5, "--samples", 65), "65 samples are out of range"),
-    (("--right", 5, "--height", 20), "height 20 px is too small"),
-    (("--right", 5, "--height", 10**6), MAX_INVERSION_PIXELS.name),
+    (("--right", 5, "--working-height", 20), "height 20 px is too small"),
+    (("--right", 5, "--working-height", 10**6), MAX_INVERSION_PIXELS.name),
     (("--right", 5, "--horizon", "high"), "--horizon 'high' is not a number"),
     (("--right", 5, "--horizon", 3), "horizon 3.0 is out of range"),
     (("--right", 5, "--horizon", "nan"), "horizon nan is out of range"),
     (("--right", 5, "--feather", -1), "--feather"),
-    (("--right", 5, "--steps", -1), "--steps"),
-    (("--right", 5, "--seconds", 0), "--seconds"),
+    (("--right", 5, "--inversion-steps", -1), "--inversion-steps"),
+    (("--right", 5, "--inversion-seconds", 0), "--inversion-seconds"),
     (("--right", 5, "--seed", 2**64), "--seed"),
     (("--right", 5, "--output-size", "large"), "--output-size"),
     (("--right", 5, "--mask", "none.png"), "mask 'none.png' cannot be read"),
@@ -276,7 +278,7 @@ def test_bad_input_gives_one_line_and_no_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     photo = photograph(tmp_path)
-    code, out, err = call("outpaint", photo, "--model", tiny_model, "--height", 40, "-o", "a.png", *words)
+    code, out, err = call("outpaint", photo, "--model", tiny_model, "--working-height", 40, "-o", "a.png", *words)
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
@@ -324,10 +326,10 @@ def test_a_mask_that_cannot_be_used_is_refused(mask: np.ndarray, message: str, o
 
 def test_latents_of_another_window_are_refused(done: Path, outpaint: Call, tmp_path: Path) -> None:
     (latents,) = done.glob("out.*.safetensors")
-    words = ("--right", 5, "--height", 64, "--latents", latents, "-o", tmp_path / "a.png")
+    words = ("--right", 5, "--working-height", 64, "--latents", latents, "-o", tmp_path / "a.png")
     code, _, err = outpaint(done / "photo.png", *words)
     assert code == 2
-    assert "give the photograph, --height, --horizon and width that they were made with" in err
+    assert "give the photograph, --working-height, --horizon and width that they were made with" in err
 
 
 def test_latents_of_another_model_are_refused(done: Path, call: Call, tmp_path: Path) -> None:

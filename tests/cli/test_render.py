@@ -87,7 +87,7 @@ def test_a_picture_is_drawn_again_from_its_provenance(render: Call, call: Call, 
         "-o",
         tmp_path / "a.png",
     )
-    _, world, _ = call("info", "--world", tmp_path / "a.png")
+    _, world, _ = call("info", "--only-world", tmp_path / "a.png")
     (tmp_path / "w.json").write_text(world)
     render("--w", 64, "--h", 48, "--world", tmp_path / "w.json", "-o", tmp_path / "b.png")
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
@@ -96,7 +96,7 @@ def test_a_picture_is_drawn_again_from_its_provenance(render: Call, call: Call, 
 def test_options_change_a_world_file(render: Call, call: Call, tmp_path: Path):
     World(seed=1, truncation=0.5).save(tmp_path / "w.json")
     render("--w", 8, "--h", 8, "--world", tmp_path / "w.json", "--seed", 2, "-o", tmp_path / "a.png")
-    world = json.loads(call("info", "--world", tmp_path / "a.png")[1])
+    world = json.loads(call("info", "--only-world", tmp_path / "a.png")[1])
     assert (world["seed"], world["truncation"]) == (2, 0.5)
 
 

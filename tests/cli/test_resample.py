@@ -80,7 +80,7 @@ def test_one_field_is_drawn_again(resample: Resample, world: Path):
 
 
 def test_statistics_come_from_another_region(resample: Resample, world: Path):
-    assert resample(world, *REGION, "--like", "512,0,64,64")[0] == 0
+    assert resample(world, *REGION, "--like-region", "512,0,64,64")[0] == 0
     assert len(World.load(world).edits[0].mean or ()) == 6
 
 
@@ -94,7 +94,7 @@ def test_a_resampled_region_is_drawn_otherwise(resample: Resample, render: Call,
 
 
 def test_sizes_come_from_the_anchors(call: Call, anchored_world: Path):
-    assert call("resample", anchored_world, *REGION, "--like", "0,0,64,64")[0] == 0
+    assert call("resample", anchored_world, *REGION, "--like-region", "0,0,64,64")[0] == 0
     assert len(World.load(anchored_world).edits[0].std or ()) == 6
 
 
@@ -115,9 +115,9 @@ def test_files_of_anchors_come_along_to_another_folder(call: Call, anchored_worl
         (("--region", "1,1,15,15"), "holds no centre of a cell; centres lie on multiples of 16 px"),
         ((*REGION, "--fields", "colour"), "--fields names 'colour'; allowed are local, noise"),
         ((*REGION, "--fields", ""), "--fields names ''; allowed are local, noise"),
-        ((*REGION, "--like", "0,0,16,16"), "has 1 cells of 16 px; allowed are 2 to 65536"),
-        ((*REGION, "--like", "here"), "--like 'here' is not a region"),
-        ((*REGION, "--like", "0,0,64,64", "--fields", "noise"), "add local to fields"),
+        ((*REGION, "--like-region", "0,0,16,16"), "has 1 cells of 16 px; allowed are 2 to 65536"),
+        ((*REGION, "--like-region", "here"), "--like-region 'here' is not a region"),
+        ((*REGION, "--like-region", "0,0,64,64", "--fields", "noise"), "add local to fields"),
         ((*REGION, "--seed", 2**64), "seed is 18446744073709551616"),
         (("--undo", "--seed", 1), "--undo and --seed are both given"),
     ],

@@ -28,7 +28,7 @@ def test_a_picture_keeps_the_strokes_of_its_layout_and_renders_again_from_them(
 ):
     out, again = tmp_path / "out.png", tmp_path / "again.png"
     assert call("render", "--model", tiny_model, "--styles", layout, *WINDOW, "-o", out)[0] == 0
-    code, text, _ = call("info", "--world", out)
+    code, text, _ = call("info", "--only-world", out)
     world = World.from_json(text)
     assert code == 0
     assert world.layout == ResolvedLayout(

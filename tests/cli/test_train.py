@@ -76,7 +76,7 @@ def test_resuming_continues_from_the_last_step(call: Call, photos: Path, tmp_pat
 
 
 def test_options_change_the_recipe(call: Call, photos: Path, tmp_path: Path) -> None:
-    more = ("--width", 2, "--generator-rate", 0.001, "--discriminator-rate", 0.0005, "--seed", 5)
+    more = ("--width-multiplier", 2, "--generator-rate", 0.001, "--discriminator-rate", 0.0005, "--seed", 5)
     other = ("--discriminator", "projected")  # sets a learning rate too; the given one wins
     assert call(photos, "--output", tmp_path / "a", "--steps", 1, *TINY, *more, *other)[0] == 0
     content = load_state(RunFolder(tmp_path / "a"))
@@ -101,7 +101,7 @@ def test_a_finished_run_is_resumed_without_error(call: Call, photos: Path, train
 
 
 def test_a_resumed_run_takes_unset_options_from_itself(call: Call, photos: Path, tmp_path: Path) -> None:
-    more = ("--width", 2, "--seed", 5, "--precision", "bf16", "--checkpoint-every", 7)
+    more = ("--width-multiplier", 2, "--seed", 5, "--precision", "bf16", "--checkpoint-every", 7)
     assert call(photos, "--output", tmp_path / "a", "--steps", 1, *TINY, *more)[0] == 0
     code, _, err = call(photos, "--output", tmp_path / "a", "--resume", "--steps", 2, "--device", "cpu", "--quiet")
     assert code == 0, err
@@ -162,7 +162,10 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["PHOTOS", "--output", "RUN"], "holds a run already; continue it with --resume or give another folder"),
     (["PHOTOS", "--output", "RUN", "--resume", "--seed", 1], "was trained with other seed (0 before, 1 now)"),
     (["PHOTOS", "--output", "RUN", "--resume", "--batch", 4], "another recipe (batch 2 -> 4); resume it unchanged"),
-    (["PHOTOS", "--output", "RUN", "--resume", "--width", 2], "another recipe (width 1.0 -> 2.0); resume it unchanged"),
+    (
+        ["PHOTOS", "--output", "RUN", "--resume", "--width-multiplier", 2],
+        "another recipe (width 1.0 -> 2.0); resume it unchanged",
+    ),
     (["OTHER", "--output", "RUN", "--resume"], "was trained with other photographs"),
     (["PHOTOS", "--output", "a", "--preset", "nonsense"], "Invalid value for '--preset'"),
     (["PHOTOS", "--output", "a", "--steps", 0], "Invalid value for '--steps'"),
@@ -171,8 +174,8 @@ BAD_INPUT: list[tuple[list[object], str]] = [
     (["PHOTOS", "--output", "a", "--seed", 2**64], "--seed is 18446744073709551616"),
     (["PHOTOS", "--output", "a", "--batch", 3], "batch 3 is not possible"),
     (["PHOTOS", "--output", "a", "--batch", 0], "batch 0 is not possible"),
-    (["PHOTOS", "--output", "a", "--width", 0], "width 0.0 is out of range; allowed are 1/64 to 4"),
-    (["PHOTOS", "--output", "a", "--width", "nan"], "width nan is out of range"),
+    (["PHOTOS", "--output", "a", "--width-multiplier", 0], "width 0.0 is out of range; allowed are 1/64 to 4"),
+    (["PHOTOS", "--output", "a", "--width-multiplier", "nan"], "width nan is out of range"),
     (["PHOTOS", "--output", "a", "--generator-rate", 0], "generator_rate 0.0 is out of range"),
     (["PHOTOS", "--output", "a", "--discriminator-rate", "nan"], "discriminator_rate nan is out of range"),
     (["PHOTOS", "--output", "a", "--decay-steps", 0], "decay_steps 0 is out of range; allowed are 1 step or more"),

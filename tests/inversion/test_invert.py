@@ -93,7 +93,7 @@ def test_latents_of_the_same_window_are_accepted(latents: Path, tiny: Generator,
     check_latents(latents, place_photo(), config=tiny.config, model_sha256=file_hash(tiny_model))
 
 
-OTHER_WINDOW = "give the photograph, --height, --horizon and width"
+OTHER_WINDOW = "give the photograph, --working-height, --horizon and width"
 OTHER_COLUMN = "begin at column -2 of cells, but array begins at -1"
 
 

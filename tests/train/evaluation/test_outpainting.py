@@ -93,7 +93,21 @@ def test_the_command_prints_a_table_and_writes_all_figures(
 ) -> None:
     monkeypatch.setattr(outpainting, "load_network", lambda name, *rest: Colours(name=name))
     out, dump = tmp_path / "a.json", tmp_path / "dump"
-    words = ["eval", "outpaint", tiny_model, photos, "--n", 2, "--steps", 1, "--output", out, "--dump", dump, "--quiet"]
+    words = [
+        "eval",
+        "outpaint",
+        tiny_model,
+        photos,
+        "--n",
+        2,
+        "--inversion-steps",
+        1,
+        "--output",
+        out,
+        "--dump",
+        dump,
+        "--quiet",
+    ]
     with pytest.raises(SystemExit) as leave:
         main([str(w) for w in words])
     assert leave.value.code == 0
