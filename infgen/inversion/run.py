@@ -89,7 +89,8 @@ class InversionRun:
         of_steps = (step + 0.5) / settings.descent_steps
         if self._seconds is None:
             return of_steps
-        return max(of_steps, self.elapsed / (self._seconds * settings.descent_steps / settings.steps))
+        budget = self._seconds * settings.descent_steps / settings.steps  # zero if the run before it used all seconds
+        return max(of_steps, self.elapsed / budget if budget else math.inf)
 
     def evaluate(self, variables: Variables, leaves: list[Tensor]) -> tuple[Evaluation, list[Tensor]]:
         """Evaluate the objective at ``variables`` and its gradients for ``leaves``.

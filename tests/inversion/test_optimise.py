@@ -159,6 +159,11 @@ def test_adams_schedule_follows_the_clock_where_that_is_faster(
     assert started.descent_progress(0) == pytest.approx(over)
 
 
+def test_adams_schedule_is_over_if_the_coarse_steps_used_all_seconds(target: Target, tiny: Generator) -> None:
+    started = InversionRun(_objective(target, tiny), QUICK, seconds=0.0, progress=None, stop=None, checkpointing=False)
+    assert started.descent_progress(0) > 1
+
+
 def test_a_run_that_no_longer_improves_ends(target: Target, tiny: Generator) -> None:
     found, _ = run(target, tiny, replace(QUICK, steps=50, adam_steps=None, rate=1e-12, patience=5))
     assert (found.steps, found.end) == (6, "patience")
