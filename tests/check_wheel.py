@@ -1,6 +1,11 @@
-"""Check a built wheel: all packages and assets are in it, and nothing installs outside ``infgen``."""
+"""Check built distributions: a wheel has all packages and assets, a source distribution every file of the repository.
 
+python tests/check_wheel.py dist/*
+"""
+
+import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -39,7 +44,19 @@ def problems(wheel: Path) -> list[str]:
     return found
 
 
+def problems_of_sources(sdist: Path) -> list[str]:
+    """List the files that git knows and ``sdist`` lacks, and those that git does not know."""
+    with tarfile.open(sdist) as archive:
+        found = {name.partition("/")[2] for name in archive.getnames() if not archive.getmember(name).isdir()}
+    known = set(subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines())
+    made = {name for name in found - known if name in ("PKG-INFO", "setup.cfg") or name.startswith("infgen.egg-info/")}
+    missing = [f"{name} is in git and not in the source distribution" for name in sorted(known - found)]
+    return missing + [f"{name} is not in git" for name in sorted(found - known - made)]
+
+
 if __name__ == "__main__":
-    complaints = problems(Path(sys.argv[1]))
-    print("\n".join(complaints) or f"{sys.argv[1]}: whole")
+    complaints = []
+    for path in map(Path, sys.argv[1:]):
+        complaints += problems(path) if path.suffix == ".whl" else problems_of_sources(path)
+    print("\n".join(complaints) or f"{', '.join(sys.argv[1:])}: whole")
     sys.exit(1 if complaints else 0)
