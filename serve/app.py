@@ -20,7 +20,7 @@ from infgen.serve.errors import error_response, first_problem, one_line
 from infgen.serve.guard import LOOPBACK_NAMES, Guard
 from infgen.serve.head import AnswerHead
 from infgen.serve.proxy import Proxied, check_prefix, parse_networks
-from infgen.serve.routes import gallery, jobs, photographs, status, styles, tiles, worlds
+from infgen.serve.routes import gallery, jobs, maps, photographs, status, styles, tiles, views, worlds
 from infgen.serve.storage import Storage
 from infgen.version import __version__
 from infgen.world.world import World
@@ -103,7 +103,7 @@ def _make_api(canvas: CanvasServer) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.canvas = canvas
-    for routes in (worlds, gallery, styles, tiles, photographs, jobs):
+    for routes in (worlds, gallery, maps, styles, tiles, views, photographs, jobs):
         app.include_router(routes.router, prefix=API)
     app.include_router(status.api, prefix=API)
     app.include_router(status.router)

@@ -1,6 +1,7 @@
 /** The API of the page without a server: worlds in the browser's storage, tiles and exports from its workers. */
 
 import { Connection } from "../connection.js";
+import { withDraft } from "../strokes.js";
 import { positionsIn } from "./geometry.js";
 import { complete } from "./document.js";
 import { coveredBy } from "./fields.js";
@@ -11,7 +12,7 @@ import { WorldStore } from "./store.js";
 
 const MOST_EXPORT_PIXELS = 2 ** 24;
 const MOST_TRANSITION = 1009;
-const COARSE_PX = 32; // a view of 1,280 x 800 px needs few of them, and little more than it shows
+const COARSER = 3; // levels from a view to its first picture: the coarsest, as browsers are slow
 const FROM_ABOVE = -1; // zoom level at which lands from above open
 const STYLE_PX = 96;
 const STYLE_VIEW_PX = 256; // side of the window of a style preview, for models of one scale
@@ -72,7 +73,7 @@ export async function info() {
       max: 0,
       first: model.coordinates === "scenery" ? 0 : Math.max(min, FROM_ABOVE), // farther out, a view takes long
       pictures: model.halvings.map((halvings) => 0 - halvings),
-      coarse_px: COARSE_PX,
+      coarser: COARSER,
       tile_px: Object.fromEntries(sides),
     },
     limits: { export_pixels: MOST_EXPORT_PIXELS, transition: MOST_TRANSITION },
@@ -189,7 +190,6 @@ export async function stylesLike() {
 }
 
 /** @type {Map<string, ExportJob>} */
-/** @type {Map<string, ExportJob>} */
 const running = new Map();
 
 /**
@@ -234,6 +234,16 @@ export const startInbetween = startOutpaint;
 export const startPicture = async () => {
   throw new ApiError(NEEDS_SERVER, 501);
 };
+
+const NEEDS_MAPS = "Painted maps need infgen serve, or infgen map.";
+/** @type {typeof import("../api.js").fetchMap} */
+export const fetchMap = async () => {
+  throw new ApiError(NEEDS_MAPS, 501);
+};
+/** @type {typeof import("../api.js").paintWorld} */
+export const paintWorld = async () => {
+  throw new ApiError(NEEDS_MAPS, 501);
+};
 /** The browser is always there. */
 export const connection = new Connection(async () => true);
 
@@ -259,6 +269,22 @@ export async function fetchTile(tile, options) {
 }
 
 /**
+ * @param {import("../api.js").ViewAddress} view
+ * @param {{signal: AbortSignal}} options
+ * @returns {Promise<Blob>}
+ */
+export async function fetchView({ world: { id, revision }, z, rect, draft }, { signal }) {
+  const { source, model } = await started;
+  const saved = store.at(id, revision);
+  const world = complete(draft ? withDraft(saved, draft) : saved, sizesOf(model));
+  const parts = [{ x: 0, y: 0, w: rect.w, h: rect.h }];
+  const shown = draft ? `${revision} ${JSON.stringify(draft.strokes)}` : revision;
+  const request = { kind: "window", world, revision: shown, halvings: 0 - z, rect, block: 1, parts };
+  const { pictures } = await source.ask(request, { signal, urgency: () => [0, 0] });
+  return toBlob(pictures[0], rect.w, rect.h);
+}
+
+/**
  * A picture of a tile, for lists.
  * @param {{id: string, revision: string}} world_
  * @param {number} z
@@ -274,7 +300,7 @@ export async function tileUrl(world_, z, x, y) {
   const parts = [{ x: 0, y: 0, w: px, h: px }];
   const request = { kind: "window", world, revision: world_.revision, halvings, rect, block: 1, parts };
   const { pictures } = await source.ask(request, { urgency: last(1) });
-  return toUrl(pictures[0], pictures[0].width);
+  return URL.createObjectURL(await toBlob(pictures[0], px, px));
 }
 
 /** @type {Map<string, Promise<string>>} */
@@ -306,20 +332,19 @@ async function renderStyle(seed) {
   const rect = { x: corner, y: corner, w: side, h: side };
   const request = { kind: "window", world, revision: `style ${seed}`, halvings, rect, block: 1, parts };
   const { pictures } = await source.ask(request, { urgency: last() });
-  return toUrl(pictures[0], STYLE_PX);
+  return URL.createObjectURL(await toBlob(pictures[0], STYLE_PX, STYLE_PX));
 }
 
 /**
  * @param {ImageBitmap} picture
- * @param {number} side px
+ * @param {number} width px
+ * @param {number} height px
  */
-async function toUrl(picture, side) {
-  const canvas = new OffscreenCanvas(side, side);
+function toBlob(picture, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
-  if (context) {
-    context.imageSmoothingQuality = "high";
-    context.drawImage(picture, 0, 0, side, side);
-  }
+  if (context) context.imageSmoothingQuality = "high";
+  context?.drawImage(picture, 0, 0, width, height);
   picture.close();
-  return URL.createObjectURL(await canvas.convertToBlob());
+  return canvas.convertToBlob();
 }

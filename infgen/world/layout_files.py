@@ -145,19 +145,33 @@ def _resolve_painting(
 ) -> ResolvedPainting:
     path = folder / painting.image
     content = read_file(path, what="painting", limit=MAX_PHOTO_MB.value() * MIB)
+    meanings = {int(colour[1:], 16): names.index(style) for colour, style in painting.colours.items()}
     try:
-        picture = decode_png(content, mode="RGB")
-        meanings = {int(colour[1:], 16): names.index(style) for colour, style in painting.colours.items()}
-        numbers = _numbers(
-            np.asarray(picture), meanings, snap=snap, report=lambda line: report(f"painting {path}: {line}")
+        return decode_painting(
+            content, meanings, region, snap=snap, report=lambda line: report(f"painting {path}: {line}")
         )
     except ValueError as error:
         raise WorldError(f"painting {path} {error}") from None
+
+
+def decode_painting(
+    content: bytes,
+    meanings: Mapping[int, int],
+    region: "Region",
+    *,
+    snap: bool = True,
+    report: Callable[[str], None] = lambda line: None,
+) -> ResolvedPainting:
+    """Convert a painted PNG to style numbers on ``region`` (px). ``meanings``: style number of each colour 0xRRGGBB.
+
+    ``snap`` and ``report`` as in ``resolve``. Raises ValueError with the reason if the picture cannot be used.
+    """
+    numbers = _numbers(np.asarray(decode_png(content, mode="RGB")), meanings, snap=snap, report=report)
     file = io.BytesIO()
     Image.fromarray(numbers).save(file, "PNG", optimize=True)
     png = base64.b64encode(file.getvalue()).decode()
     if len(png) > MAX_RESOLVED_BYTES:
-        raise WorldError(f"painting {path} takes {len(png)} bytes, over {MAX_RESOLVED_BYTES}; give a smaller one")
+        raise ValueError(f"takes {len(png)} bytes, over {MAX_RESOLVED_BYTES}; give a smaller one")
     return ResolvedPainting(x=region.x, y=region.y, w=region.w, h=region.h, png=png)
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import inspect
-import struct
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,10 +14,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from infgen.errors import InfgenError, LimitError
-from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_PAINTING_PIXELS, MAX_UPLOADS
+from infgen.limits import MAX_INBETWEEN_PHOTOS, MAX_UPLOADS
 from infgen.serve.canvas import CanvasServer
 from infgen.serve.errors import BusyError, InvalidBodyError, StorageError, first_problem, status_of
-from infgen.serve.worlds.limits import check_counts
+from infgen.serve.worlds.limits import check_counts, check_painting
 from infgen.world.document import Document, parse_document
 
 # The largest legal world has 60,000 lists and objects, 125,000 entries, and 530,000 numbers and texts. More would only
@@ -150,16 +149,6 @@ def _check_world(world: object) -> None:
     check_counts(styles=styles, centres=centres, strokes=strokes)
     painting = layout.get("painting")
     png = painting.get("png") if isinstance(painting, Mapping) else None
-    if isinstance(png, str) and (pixels := _png_pixels(png)) > MAX_PAINTING_PIXELS.value():
-        raise LimitError(
-            f"the painting has {pixels} px, over this server's limit of {MAX_PAINTING_PIXELS.value()} px; scale it down, or "
-            f"raise {MAX_PAINTING_PIXELS.name}"
-        )
-
-
-def _png_pixels(text: str) -> int:
-    """Return the number of pixels in the header of a PNG in base64; 0 if it has none."""
-    with suppress(ValueError, struct.error):
-        width, height = struct.unpack(">II", base64.b64decode(text[:_HEAD_CHARS], validate=True)[16:24])
-        return int(width * height)
-    return 0
+    if isinstance(png, str):
+        with suppress(ValueError):  # no base64, which the document reports
+            check_painting(base64.b64decode(png[:_HEAD_CHARS], validate=True))

@@ -8,12 +8,21 @@ from infgen.inversion.arrangement import Scale
 from infgen.serve.jobs.board import Kind, State
 from infgen.serve.jobs.exports import Format
 from infgen.serve.worlds.files import MAX_FAVOURITES, Favourite, Name
-from infgen.world.document import Document, Seed
+from infgen.world.document import Document, Seed, validate
 from infgen.world.edits import FIELDS, FieldName
-from infgen.world.layout import Px, Size
-from infgen.world.strokes import PointText, Radius
-from infgen.world.world import World
+from infgen.world.layout import (
+    DEFAULT_TRANSITION,
+    MAX_STYLES,
+    MAX_TRANSITION,
+    Px,
+    ResolvedLayout,
+    ResolvedStyle,
+    Size,
+)
+from infgen.world.strokes import PointText, Radius, Stroke
+from infgen.world.world import StyleSource, World
 
+MAX_DRAFT_STROKES = 64
 EXAMPLE_WORLD: dict[str, Any] = {"schema": 2, "seed": 7}
 EXAMPLE_RECORD: dict[str, Any] = {
     "id": "5f3a09c1d2e4",
@@ -103,6 +112,32 @@ class ChangedWorld(Document):
 
     world: World
     """Complete world document."""
+
+
+class Draft(Document):
+    """Brush strokes over a revision that are not part of the world yet: a stroke while it is painted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"styles": [{"name": "own", "seed": 7}], "strokes": [{"points": "0 0 64 0", "radius": 32}]}]
+        }
+    )
+
+    styles: Annotated[tuple[ResolvedStyle, ...], FailFast(), Field(min_length=1, max_length=MAX_STYLES)]
+    """All styles of the world with those of the strokes."""
+    transition: Annotated[int, Field(strict=True, ge=1, le=MAX_TRANSITION + 1)] = DEFAULT_TRANSITION
+    """Transition of the world's layout."""
+    strokes: Annotated[tuple[Stroke, ...], FailFast(), Field(min_length=1, max_length=MAX_DRAFT_STROKES)]
+    """Strokes to paint over the world."""
+
+    def over(self, world: World) -> World:
+        """Return ``world`` with the strokes. Raises WorldError if a style is missing."""
+        old = world.layout
+        places = {} if old is None else {"centres": old.centres, "painting": old.painting}
+        strokes = (*(() if old is None else old.strokes), *self.strokes)
+        values = {"styles": self.styles, "transition": self.transition, **places, "strokes": strokes}
+        layout = validate(ResolvedLayout, values, source="draft")
+        return world.replace(layout=layout, style=StyleSource())
 
 
 class Resampling(Rectangle):

@@ -11,7 +11,7 @@ from infgen.serve.canvas import CanvasServer
 from infgen.serve.guard import CLIENT_GONE
 from infgen.serve.routes.common import CanvasDep, Responses, Revision, WorldId, errors, pictures
 from infgen.serve.tiles.artist import Address
-from infgen.serve.tiles.painter import MEDIA_TYPES, StyleWork, TileWork
+from infgen.serve.tiles.painter import MEDIA_TYPES, Work
 from infgen.world.document import SEED_MAX, SEED_MIN
 
 router = APIRouter(tags=["tiles"])
@@ -50,7 +50,7 @@ async def tile(
     if not photographs:
         world, revision = without_photographs(world), f"{revision}/model"
     work = canvas.painter.tile_work(world, revision, address, suffix)
-    return await _answer(canvas, request, work, if_none_match)
+    return await send_picture(canvas, request, work, if_none_match)
 
 
 @router.get(
@@ -67,10 +67,10 @@ async def style(
 ) -> Response:
     """Render a style preview at the origin of world 0: a whole view for models with scales, else 256 x 256 px."""
     work = canvas.painter.style_work(seed, size)
-    return await _answer(canvas, request, work, if_none_match)
+    return await send_picture(canvas, request, work, if_none_match)
 
 
-async def _answer(canvas: CanvasServer, request: Request, work: TileWork | StyleWork, known: str | None) -> Response:
+async def send_picture(canvas: CanvasServer, request: Request, work: Work, known: str | None = None) -> Response:
     """Return the picture, or 304 if the client has it. Abandons the work when the client disconnects."""
     # Weak ETag: a tile rendered again in another batch may differ by 1 of 255 in one pixel of a thousand.
     tag = f'W/"{work.key}"'

@@ -55,7 +55,7 @@ def create_world(canvas: CanvasDep, body: NewWorld) -> Response:
     world = fit_world(body.world, canvas.studio.generator.config)
     if world.anchors:
         raise InputError("world: a new world cannot have anchors, the latents of photographs; leave them out")
-    _check(canvas, world)
+    check_world(canvas, world)
     name = f"World {world.seed}" if body.name is None else body.name
     return world_response(canvas.worlds.create(world, name=name), 201)
 
@@ -78,7 +78,7 @@ def replace_world(canvas: CanvasDep, world_id: WorldId, body: ChangedWorld, if_m
                 raise InputError(
                     f"world: it has no photograph {cut(anchor.file)}; add photographs with outpaint or inbetween"
                 )
-        _check(canvas, new)
+        check_world(canvas, new)
         return new
 
     return world_response(canvas.worlds.change(world_id, replace_document, expected=match(if_match)))
@@ -131,7 +131,7 @@ def region_of(rectangle: Rectangle) -> Region:
     return Region(rectangle.x, rectangle.y, rectangle.w, rectangle.h)
 
 
-def _check(canvas: CanvasServer, world: World) -> None:
+def check_world(canvas: CanvasServer, world: World) -> None:
     """Raise WorldError if the model cannot render ``world``, LimitError if it has too many styles, InputError for names."""
     layout = world.layout
     if layout is not None:

@@ -1,7 +1,7 @@
 """Address and render tiles of a world: 256 x 256 pixels at every zoom level (see ``infgen.serve.tiles.zoom``)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from infgen.engines.base import to_pixels
-from infgen.geometry import PX_LIMIT, Region
+from infgen.errors import LimitError
+from infgen.geometry import PX_LIMIT, Region, Span, Window
 from infgen.pixels import Pixels
 from infgen.rendering.cost import tile_flops
 from infgen.rendering.new_world import fit_world
@@ -22,6 +23,7 @@ from infgen.serve.tiles.zoom import zoom_levels
 from infgen.world.world import World
 
 TILE_PX = 256
+MAX_VIEW_PX = 2**21  # a window of 1920 x 1080 px at full resolution
 BLOCK = 2  # side in tiles of the window rendered at once; saves a fifth of the time
 JOINED = (0, -1)  # levels where BLOCK saves time; farther out, wide layers cost the same in any window
 GPU_BATCH, GPU_REACH = (
@@ -65,6 +67,34 @@ class Address:
                 raise NotFoundError(
                     f"tile {name} is off the canvas; at level {self.z} allowed are {-most} to {most - 1}"
                 )
+
+
+@dataclass(frozen=True)
+class View:
+    """Any rectangle of zoom level ``z`` <= 0, in pixels of that level: a first picture, of no more than what is visible."""
+
+    z: int
+    x: int
+    y: int
+    w: int
+    h: int
+
+    @property
+    def window(self) -> Window:
+        """The rectangle in px of the world."""
+        return Window(Span(self.x << -self.z, self.w << -self.z), Span(self.y << -self.z, self.h << -self.z))
+
+    def check(self, levels: Collection[int]) -> None:
+        """Raise NotFoundError outside ``levels`` or the canvas, LimitError for too many pixels."""
+        if self.z not in levels:
+            allowed = ", ".join(map(str, sorted(levels)))
+            raise NotFoundError(f"zoom level {self.z} has no views; the levels that the model renders are {allowed}")
+        if self.w * self.h > MAX_VIEW_PX:
+            raise LimitError(f"the view has {self.w * self.h} px; allowed are {MAX_VIEW_PX}; ask for a coarser level")
+        most = PX_LIMIT >> -self.z
+        for name, start, size in (("x", self.x, self.w), ("y", self.y, self.h)):
+            if not -most <= start <= most - size:
+                raise NotFoundError(f"the view leaves the canvas along {name}; allowed are px {-most} to {most} here")
 
 
 class TileArtist:
@@ -131,6 +161,14 @@ class TileArtist:
         regions = [_around(members) for members in blocks.values()]
         drawn = zip(regions, self._windows(scene, level.studio, regions), strict=True)
         return {tile: part for region, pixels in drawn for tile, part in _cut(region, pixels, z=tiles[0].z)}
+
+    def view_cost(self, view: View) -> float:
+        """Return the cost of ``view``, in tiles of level 0."""
+        return _flops(self._levels[view.z].studio, Region(view.x, view.y, view.w, view.h)) / self._unit
+
+    def draw_view(self, scene: Scene, view: View) -> Pixels:
+        """Render ``view``, (h, w, 3) uint8, in one window if that fits into the memory of a tile."""
+        return render_array(scene, self._levels[view.z].studio.plan(Region(view.x, view.y, view.w, view.h)))
 
     def _mean(self, scene: Scene, tile: Address) -> Pixels:
         side = self._levels[tile.z].block

@@ -46,10 +46,15 @@ class WorldContent:
 
     def key(self, tile: Address, *, reach: int, cell_px: int) -> str:
         """Return the hash of what ``tile`` shows, the same for all tiles of its group of ``reach`` x ``reach`` tiles."""
+        side = reach * tile.side
+        return self.key_of(Window(*(Span(at // reach * side, side) for at in (tile.x, tile.y))), cell_px=cell_px)
+
+    def key_of(self, part: Window, *, cell_px: int) -> str:
+        """Return the hash of what ``part`` shows, a rectangle in px of the world."""
         if not self.strokes and not self.edits:
             return self.rest.hex()
-        side, halo = reach * tile.side, (STRUCTURE_HALO + TEXTURE_HALO) * cell_px
-        window = Window(*(Span(place // reach * side - halo, side + 2 * halo) for place in (tile.x, tile.y)))
+        halo = (STRUCTURE_HALO + TEXTURE_HALO) * cell_px
+        window = Window(*(Span(span.start - halo, span.size + 2 * halo) for span in (part.x, part.y)))
         found = hashlib.blake2b(self.rest, digest_size=_BYTES)
         layout, periods = self.world.layout, {"period": self.world.period, "period_y": self.world.period_y}
         if any(next(window_overlaps(window, near, **periods), None) for near in self.photographs):

@@ -18,7 +18,7 @@ from infgen.rendering.render import Scene
 from infgen.rendering.studio import Studio
 from infgen.serve.fair_lock import FairLock
 from infgen.serve.metrics import Metrics
-from infgen.serve.tiles.artist import Address, TileArtist
+from infgen.serve.tiles.artist import Address, TileArtist, View
 from infgen.serve.tiles.cache import DiskCache, MemoryCache
 from infgen.serve.tiles.content import WorldContent
 from infgen.serve.tiles.queue import TileQueue
@@ -32,6 +32,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "webp": ("WEBP", {"quality": 90, "method": 2}),
     "png": ("PNG", {"compress_level": 1}),
 }
+VIEWS = "views/"  # of their cache keys: kept in memory only, because another view rarely has the same rectangle
 MEDIA_TYPES = {"webp": "image/webp", "png": "image/png"}
 
 
@@ -63,6 +64,38 @@ class TileWork:
         a = self.address
         return self.revision, self.suffix, a.z, a.x // self.reach, a.y // self.reach
 
+    @property
+    def rank(self) -> int:
+        """Tiles come after views."""
+        return 1
+
+
+@dataclass(frozen=True)
+class ViewWork:
+    """Request for a view of a world. ``revision``: None for a draft, which no revision stores."""
+
+    revision: str | None
+    content: str
+    view: View
+    cost: float
+    world: World = field(compare=False)
+
+    @property
+    def key(self) -> str:
+        """Cache key: content and rectangle."""
+        v = self.view
+        return f"{VIEWS}{self.content}/{v.z}/{v.x}/{v.y}/{v.w}/{v.h}.webp"
+
+    @property
+    def group(self) -> object:
+        """Views are rendered one by one."""
+        return self.key
+
+    @property
+    def rank(self) -> int:
+        """Views are the first pictures, so they come first."""
+        return 0
+
 
 @dataclass(frozen=True)
 class StyleWork:
@@ -83,6 +116,14 @@ class StyleWork:
         """Style previews are rendered one by one."""
         return self.key
 
+    @property
+    def rank(self) -> int:
+        """Style previews come after the canvas."""
+        return 2
+
+
+Work = TileWork | ViewWork | StyleWork
+
 
 class Painter:
     """Returns encoded pictures. ``folder``: disk cache of tiles."""
@@ -97,9 +138,7 @@ class Painter:
         self._scenes: LRUCache[tuple[str, int], Scene] = LRUCache(KEPT_SCENES)
         self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encoder")
-        self.queue: TileQueue[TileWork | StyleWork] = TileQueue(
-            self._draw, self._finish, engine=self._engine, encoders=self._encoders
-        )
+        self.queue: TileQueue[Work] = TileQueue(self._draw, self._finish, engine=self._engine, encoders=self._encoders)
 
     @property
     def memory_bytes(self) -> int:
@@ -129,11 +168,23 @@ class Painter:
             found = self._contents[revision] = WorldContent.of(world, renderer_hash=self.renderer_hash)
         return found
 
+    def view_work(self, world: World, revision: str, view: View, *, draft: str | None = None) -> ViewWork:
+        """Build the request for a view. ``draft``: text of what ``world`` has over ``revision``, which no revision stores.
+
+        Raises NotFoundError or LimitError as ``View.check``.
+        """
+        view.check(self.artist.pictures)
+        cost = self.artist.view_cost(view)
+        if draft is not None:
+            return ViewWork(None, hashlib.sha256(f"{revision} {draft}".encode()).hexdigest(), view, cost, world=world)
+        content = self._content(world, revision).key_of(view.window, cell_px=self.artist.cell_px)
+        return ViewWork(revision, content, view, cost, world=world)
+
     def style_work(self, seed: int, size: int) -> StyleWork:
         """Build the request for a style preview of ``size`` x ``size`` pixels."""
         return StyleWork(self.renderer_hash, seed, size, self.artist.style_cost(size))
 
-    async def picture(self, work: TileWork | StyleWork) -> bytes:
+    async def picture(self, work: Work) -> bytes:
         """Return the encoded picture. Raises like ``TileQueue.get``."""
         if (known := self._memory.get(work.key)) is not None:
             self._metrics.tile("memory")
@@ -147,23 +198,32 @@ class Painter:
         self._metrics.tile("drawn")
         return drawn
 
-    def _draw(self, works: Sequence[TileWork | StyleWork]) -> dict[str, Pixels]:
+    def _draw(self, works: Sequence[Work]) -> dict[str, Pixels]:
         first = works[0]
         with self._engine_lock, self._metrics.drawing():
             if isinstance(first, StyleWork):
                 return {first.key: self.artist.style_picture(first.seed, first.size)}
-            z = first.address.z
-            key = first.revision, self.artist.halvings(z)
-            if key not in self._scenes:
-                self._scenes[key] = self.artist.scene(first.world, z)
-            addresses = [work.address for work in works if isinstance(work, TileWork)]
-            drawn = self.artist.draw(self._scenes[key], addresses)
+            if isinstance(first, ViewWork):
+                scene = self._scene(first.world, first.revision, first.view.z)
+                return {first.key: self.artist.draw_view(scene, first.view)}
+            scene = self._scene(first.world, first.revision, first.address.z)
+            drawn = self.artist.draw(scene, [work.address for work in works if isinstance(work, TileWork)])
             return {replace(first, address=address).key: pixels for address, pixels in drawn.items()}
+
+    def _scene(self, world: World, revision: str | None, z: int) -> Scene:
+        """Return the scene of level ``z``, made once for each revision and scale. A draft has no revision, and is not kept."""
+        if revision is None:
+            return self.artist.scene(world, z)
+        key = revision, self.artist.halvings(z)
+        if key not in self._scenes:
+            self._scenes[key] = self.artist.scene(world, z)
+        return self._scenes[key]
 
     def _finish(self, key: str, pixels: Pixels) -> bytes:
         data = encode(pixels, key.rpartition(".")[2])
         self._memory.put(key, data)
-        self._disk.put(key, data)
+        if not key.startswith(VIEWS):
+            self._disk.put(key, data)
         return data
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""Bounded newest-first queue of tiles. Duplicate requests share one render, and abandoned tiles are dropped."""
+"""Bounded queue of tiles: the lowest rank first, and the newest of a rank.
+
+Duplicate requests share one render, and abandoned tiles are dropped.
+"""
 
 import asyncio
 import logging
@@ -36,6 +39,10 @@ class Work(Protocol):
     @property
     def cost(self) -> float:
         """Cost of rendering it alone, in full-size tiles."""
+
+    @property
+    def rank(self) -> int:
+        """Lower ranks are rendered first."""
 
 
 W = TypeVar("W", bound=Work)
@@ -99,20 +106,23 @@ class TileQueue(Generic[W]):
         if work.key not in self._waiting:
             if self._stopping:
                 raise StoppingError("the server is shutting down and accepts no tiles; try again later")
-            self._waiting[work.key] = _Entry(work, asyncio.get_running_loop().create_future())
+            entry = self._waiting[work.key] = _Entry(work, asyncio.get_running_loop().create_future())
             self._make_room()
             self._arrival.set()
+            return entry
         self._waiting.move_to_end(work.key)
         return self._waiting[work.key]
 
     def _make_room(self) -> None:
-        """Reject the oldest tiles while the queue is too long or its estimated time exceeds their patience."""
+        """Reject the oldest of the highest rank while the queue is too long, or its estimated time exceeds their patience."""
         longest = TILE_SECONDS.value() / PATIENCE
         while len(self._waiting) > 1:
             seconds = self.unit_seconds * sum(entry.work.cost for entry in self._waiting.values())
             if len(self._waiting) <= MAX_QUEUE.value() and seconds <= longest:
                 return
-            _, oldest = self._waiting.popitem(last=False)
+            last = max(entry.work.rank for entry in self._waiting.values())
+            oldest = next(entry for entry in self._waiting.values() if entry.work.rank == last)
+            del self._waiting[oldest.work.key]
             retry = max(1, math.ceil(min(seconds, longest)))
             message = f"the tile queue is full and newer tiles go first; try again in {retry} s"
             oldest.result.set_exception(BusyError(message, retry_after=retry))
@@ -146,10 +156,12 @@ class TileQueue(Generic[W]):
             task.add_done_callback(self._finishing.discard)
 
     def _take(self) -> list[_Entry[W]]:
-        """Remove the newest tile, or an overdue oldest one, from the queue, with all tiles of its group."""
+        """Remove the newest tile of the lowest rank, or an overdue oldest one, from the queue, with all tiles of its group."""
         oldest = next(iter(self._waiting.values()))
         impatient = time.monotonic() - oldest.arrived > TILE_SECONDS.value() / PATIENCE
-        first = oldest if impatient else next(reversed(self._waiting.values()))
+        lowest = min(entry.work.rank for entry in self._waiting.values())
+        newest = next(entry for entry in reversed(self._waiting.values()) if entry.work.rank == lowest)
+        first = oldest if impatient else newest
         together = [entry for entry in self._waiting.values() if entry.work.group == first.work.group]
         for entry in together:
             del self._waiting[entry.work.key]

@@ -1,4 +1,4 @@
-"""Limit the styles of a world: their number, their centres and the transition width."""
+"""Limit the styles of a world: their number, their centres, their painting and the transition width."""
 
 from infgen.errors import LimitError
 from infgen.limits import (
@@ -6,6 +6,7 @@ from infgen.limits import (
     MAX_CANVAS_POINTS,
     MAX_CANVAS_STROKES,
     MAX_CANVAS_STYLES,
+    MAX_PAINTING_PIXELS,
     MAX_REQUEST_TRANSITION,
 )
 
@@ -24,3 +25,14 @@ def check_counts(*, styles: int, centres: int, transition: int = 0, strokes: int
                 f"{found} {what} are too many for a world on this server; allowed are {limit.value()}; remove some, or "
                 f"raise {limit.name}"
             )
+
+
+def check_painting(png: bytes) -> None:
+    """Raise LimitError if the header of ``png`` names too many pixels. Ignores what is no PNG."""
+    width, height = (int.from_bytes(png[start : start + 4]) for start in (16, 20))
+    limit = MAX_PAINTING_PIXELS
+    if width * height > limit.value():
+        raise LimitError(
+            f"the painting has {width * height} px, over this server's limit of {limit.value()} px; scale it down, or "
+            f"raise {limit.name}"
+        )

@@ -22,6 +22,7 @@ class Item:
     key: str
     group: object
     cost: float = 1.0
+    rank: int = 1
 
 
 def item(name: str) -> Item:
@@ -84,6 +85,38 @@ def test_the_newest_is_drawn_first() -> None:
 
     run(studio, test)
     assert studio.calls == [["first"], ["c"], ["b"], ["a"]]
+
+
+def test_first_pictures_come_before_tiles_and_pictures_of_styles_after_them() -> None:
+    studio = Studio()
+
+    async def test(queue: TileQueue[Item]) -> None:
+        tasks = await ask(queue, "first")
+        await begun(studio)
+        for name, rank in (("view", 0), ("tile", 1), ("style", 2)):
+            tasks.append(asyncio.create_task(queue.get(Item(name, name, rank=rank))))
+        await asyncio.sleep(0)
+        studio.open.set()
+        await asyncio.gather(*tasks)
+
+    run(studio, test)
+    assert studio.calls == [["first"], ["view"], ["tile"], ["style"]]
+
+
+def test_in_a_full_queue_a_picture_of_a_style_goes_before_an_older_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFGEN_MAX_QUEUE", "2")
+    studio = Studio()
+
+    async def test(queue: TileQueue[Item]) -> None:
+        tasks = await ask(queue, "first")
+        await begun(studio)
+        tasks += await ask(queue, "a", "b")
+        with pytest.raises(BusyError):
+            await queue.get(Item("style", "style", rank=2))
+        studio.open.set()
+        assert await asyncio.gather(*tasks) == [b"first", b"a", b"b"]
+
+    run(studio, test)
 
 
 def test_requests_over_the_age_limit_are_rendered_before_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:

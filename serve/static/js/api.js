@@ -29,7 +29,7 @@ import { parse, stringify } from "./json.js";
  * @property {number} max
  * @property {number} first level at which the page opens
  * @property {number[]} pictures levels that the model renders directly
- * @property {number} [coarse_px] side of the tiles of the coarse first view; 256 by default
+ * @property {number} [coarser] levels from the view to its first picture, at most; 2 by default
  * @property {Record<string, number>} [tile_px] side of the sharp tiles of a level; 256 by default
  */
 /**
@@ -231,4 +231,37 @@ export async function fetchTile({ world, z, x, y }, { signal }) {
   if (response.ok) return createImageBitmap(await response.blob());
   const wait = Number(response.headers.get("Retry-After")) || 0;
   throw new ApiError(complaint(await response.text(), response.status), response.status, wait);
+}
+
+/** @typedef {{styles: Style[], transition: number, strokes: Stroke[]}} Draft strokes that are not part of a world yet */
+/** @typedef {{world: Shown, z: number, rect: Rect, draft?: Draft}} ViewAddress `rect`: in pixels of level `z` */
+
+/**
+ * Fetch one picture of a rectangle.
+ * @param {ViewAddress} view
+ * @param {{signal: AbortSignal}} options
+ * @returns {Promise<Blob>} rejects with an ApiError
+ */
+export async function fetchView({ world, z, rect: { x, y, w, h }, draft }, { signal }) {
+  const url = address(`${path(world)}/${world.revision}/views/${z}/${x}/${y}/${w}/${h}.webp`);
+  const headers = { "Content-Type": "application/json" };
+  const response = await answer(url, { signal, ...(draft && { method: "POST", headers, body: stringify(draft) }) });
+  if (response.ok) return response.blob();
+  throw new ApiError(complaint(await response.text(), response.status), response.status);
+}
+
+/** @type {(record: WorldRecord, rect: Rect) => Promise<Blob>} the styles of a part as a painted map */
+export async function fetchMap(record, { x, y, w, h }) {
+  const url = address(`${path(record)}/${record.revision}/map.png?x=${x}&y=${y}&w=${w}&h=${h}`);
+  const response = await answer(url, {});
+  if (response.ok) return response.blob();
+  throw new ApiError(complaint(await response.text(), response.status), response.status);
+}
+
+/** @type {(record: WorldRecord, map: File, rect: Rect) => Promise<WorldRecord>} */
+export function paintWorld(record, map, rect) {
+  const form = new FormData();
+  form.append("map", map);
+  for (const [name, value] of Object.entries(rect)) form.append(name, String(value));
+  return request(`${path(record)}/map`, { method: "POST", form, match: match(record) });
 }

@@ -53,7 +53,7 @@ async function start() {
   });
   const listWorlds = startWorlds(session, canvas, { opened: panels.close, zoom: info.zoom });
   const listHistory = startHistory(session, canvas, info.zoom);
-  startWorldFiles(session, panels.close);
+  startWorldFiles(session, canvas, panels.close);
   startKeys(panels);
   const home = { x: 0, y: 0, z: info.zoom.first };
   startBar(canvas, home, info.zoom);
@@ -128,7 +128,7 @@ function showWorld(canvas) {
   element("undo", HTMLButtonElement).disabled = !undoable;
   element("redo", HTMLButtonElement).disabled = !redoable;
   document.title = `${name} · infgen`;
-  canvas.show(session.current);
+  canvas.show(session.saved);
   showPlace(canvas);
 }
 

@@ -1,13 +1,13 @@
 /** The brush: paint a style on the canvas with the pointer, or erase strokes. */
 
-import { Answer } from "./answer.js";
+import { strokeBox } from "./changes.js";
+import { FirstPictures } from "./firstpictures.js";
 import { attempt, element, listen, toast } from "./page.js";
-import { areaOf, Pencil } from "./pencil.js";
+import { Pencil } from "./pencil.js";
 import { MOST_RADIUS, simplified, withStroke } from "./strokes.js";
 
 const STEP = 1.25; // of the size, for the keys [ and ]
 export const TOLERANCE_PX = 1; // of the simplified line, on the screen
-const HALO = 0.6; // of the radius around the stroke, which the coarse answer shows too
 
 /** @typedef {import("./strokes.js").StyleChoice} StyleChoice */
 /** @typedef {import("./layout.js").Point} Point */
@@ -17,7 +17,7 @@ const HALO = 0.6; // of the radius around the stroke, which the coarse answer sh
 export class Brush extends EventTarget {
   #session;
   #canvas;
-  #answer;
+  #pictures;
   #pencil;
   #size = element("brush-size", HTMLInputElement);
   #hardness = element("brush-hardness", HTMLInputElement);
@@ -27,12 +27,6 @@ export class Brush extends EventTarget {
   /** @type {StyleChoice | null} */
   style = null;
   /**
-   * Strokes that no revision shows yet, in the order in which they are sent.
-   * @type {{show: (world: {id: string, revision: string}) => Promise<void>, resolve: () => void}[]}
-   */
-  #unanswered = [];
-
-  /**
    * @param {import("./session.js").Session} session
    * @param {import("./canvas.js").Canvas} canvas
    * @param {import("./api.js").Info} info
@@ -41,14 +35,18 @@ export class Brush extends EventTarget {
     super();
     this.#session = session;
     this.#canvas = canvas;
-    this.#answer = new Answer(canvas, info.zoom);
+    this.#pictures = new FirstPictures(canvas, info);
     this.#pencil = new Pencil(canvas, {
       className: () => this.mode,
       width: () => Number(this.#size.value),
       ready: () => this.#ready(),
+      moved: (points) => this.#follow(points),
+      left: () => {
+        this.#pictures.stopDraft();
+        this.#pictures.endDraft();
+      },
       done: (points) => attempt(() => this.#paint(points)),
     });
-    canvas.first = (world) => this.#unanswered.shift()?.show(world) ?? null;
     for (const mode of /** @type {Mode[]} */ (["pin", "paint", "erase"])) {
       listen(element(`tool-${mode}`), "change", () => this.#choose(mode));
     }
@@ -97,27 +95,43 @@ export class Brush extends EventTarget {
   }
 
   /**
-   * Add the stroke to the world. Its coarse picture comes before all other tiles.
+   * @param {Point[]} points
+   * @returns {import("./strokes.js").Painted}
+   */
+  #painted(points) {
+    const { radius, line } = measured(this.#canvas, points, Number(this.#size.value));
+    const style = this.mode === "erase" ? null : this.style;
+    return { points: line, radius, hardness: Number(this.#hardness.value) / 100, style };
+  }
+
+  /**
+   * Show the stroke so far. It is not part of the world before it ends.
+   * @param {Point[]} points
+   */
+  #follow(points) {
+    const { saved, isPending } = this.#session;
+    if (isPending) return; // an earlier stroke is on its way
+    const { world } = saved;
+    const { layout } = withStroke(world, this.#painted(points));
+    const stroke = layout?.strokes?.at(-1);
+    if (!layout || !stroke || layout === world.layout) return; // nothing to erase
+    const { styles, transition } = layout;
+    const draft = { styles, transition, strokes: [stroke] };
+    void this.#pictures.draft({ world: saved, draft, area: strokeBox(stroke) });
+  }
+
+  /**
+   * Add the stroke to the world. Its first picture comes before all tiles.
    * @param {Point[]} points
    */
   async #paint(points) {
-    const { radius, line } = measured(this.#canvas, points, Number(this.#size.value));
-    const style = this.mode === "erase" ? null : this.style;
-    const painted = { points: line, radius, hardness: Number(this.#hardness.value) / 100, style };
-    const area = areaOf(line, (1 + HALO) * radius);
-    /** @type {Promise<void>} */
-    const answered = new Promise((resolve) => {
-      const show = (/** @type {{id: string, revision: string}} */ world) =>
-        this.#answer.show(world, area).finally(resolve);
-      this.#unanswered.push({ show, resolve });
-    });
-    const entry = this.#unanswered.at(-1);
+    this.#pictures.stopDraft();
     try {
+      const painted = this.#painted(points);
       await this.#session.edit((world) => withStroke(world, painted));
-      if (entry && this.#unanswered.includes(entry)) entry.resolve(); // nothing to erase
-      await answered;
+      await this.#canvas.answered;
     } finally {
-      this.#unanswered = this.#unanswered.filter((other) => other !== entry);
+      this.#pictures.endDraft();
     }
   }
 

@@ -4,7 +4,6 @@ import { LIMIT_PX } from "./link.js";
 import { TILE_PX, TileLayer, TileQueue } from "./tiles.js";
 
 const CLOSER = 2; // zoom levels beyond one px for one px
-const COARSE = 3; // levels between the first, coarse view and the sharp one, at most
 const FAR_PX = 2 ** 20; // browsers place elements in single precision: start anew before that shows
 const BOUNDS = L.latLngBounds([-LIMIT_PX, -LIMIT_PX], [LIMIT_PX, LIMIT_PX]);
 
@@ -48,7 +47,7 @@ export class Canvas extends EventTarget {
    */
   constructor(element, info, report) {
     super();
-    const { min, max, pictures, coarse_px: coarsePx = TILE_PX } = info.zoom;
+    const { min, max } = info.zoom;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.element = element;
     this.map = L.map(element, {
@@ -65,20 +64,9 @@ export class Canvas extends EventTarget {
     });
     const shared = { report, bounds: BOUNDS, maxNativeZoom: max };
     this.#layers = sharpZooms(info.zoom).map(
-      (zooms) => new TileLayer(this.#queue, { ...shared, ...zooms, offset: 0, zIndex: 2 }),
+      (zooms) => new TileLayer(this.#queue, { ...shared, ...zooms, zIndex: 1 }),
     );
-    // A coarse view is cheaper than the sharp one only at levels that the model renders directly.
-    const offset = Math.min(...pictures.filter((z) => z >= -COARSE));
-    if (offset < 0) {
-      const coarse = { offset, px: coarsePx, minZoom: min - offset, zIndex: 1 };
-      this.#layers.unshift(new TileLayer(this.#queue, { ...shared, ...coarse }));
-      if (offset < -1 && pictures.includes(min)) {
-        const zoom = coarse.minZoom - 1; // one level farther out, the same coarse level is still cheaper
-        const outer = { ...coarse, offset: offset + 1, minZoom: zoom, maxZoom: zoom };
-        this.#layers.unshift(new TileLayer(this.#queue, { ...shared, ...outer }));
-      }
-    }
-    this.#over = () => new TileLayer(this.#queue, { ...shared, minZoom: min, px: TILE_PX, offset: 0, zIndex: 3 });
+    this.#over = () => new TileLayer(this.#queue, { ...shared, minZoom: min, px: TILE_PX, zIndex: 2 });
     this.#tellLoading();
     this.map.on("move", () => this.#look());
     this.map.on("moveend", () => this.#settle());
@@ -86,17 +74,21 @@ export class Canvas extends EventTarget {
 
   /**
    * Runs before the tiles of a new revision are requested; null: nothing to wait for.
-   * @type {(world: {id: string, revision: string}) => Promise<unknown> | null}
+   * @type {(world: {id: string, revision: string, world?: import("./api.js").World}) => Promise<unknown> | null}
    */
   first = () => null;
   /** @type {{id: string, revision: string} | null} */
   #wanted = null;
+  /** Ends when the first picture of the shown revision is there. */
+  answered = Promise.resolve();
 
-  /** @param {{id: string, revision: string}} world */
+  /** @param {{id: string, revision: string, world?: import("./api.js").World}} world `world`: its document */
   show(world) {
     const isNew = world.revision !== this.#wanted?.revision || world.id !== this.#wanted.id;
     this.#wanted = world;
-    const answer = isNew ? this.first(world) : null;
+    if (!isNew) return;
+    const answer = this.first(world);
+    this.answered = Promise.resolve(answer).then(() => undefined);
     if (!answer) {
       this.#show(world);
       return;
@@ -111,6 +103,14 @@ export class Canvas extends EventTarget {
       layer.show(world);
       layer.addTo(this.map);
     }
+  }
+
+  /**
+   * Ask for no tiles before `end`.
+   * @param {Promise<unknown>} end
+   */
+  pause(end) {
+    this.#queue.pause(end);
   }
 
   #tellLoading() {

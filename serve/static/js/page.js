@@ -156,6 +156,19 @@ export function startPanels(changed) {
 }
 
 /**
+ * Save a file as the browser does with downloads.
+ * @param {Blob} blob
+ * @param {string} name
+ */
+export function saveFile(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/**
  * A whole number with thin spaces between thousands and a real minus sign.
  * @param {number} value
  */

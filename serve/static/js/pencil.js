@@ -18,6 +18,8 @@ export class Pencil {
    * @param {() => string} options.className of the line while it is drawn
    * @param {() => number} options.width px of the screen
    * @param {() => boolean} options.ready whether a line may begin
+   * @param {(points: Point[]) => void} [options.moved] gets the line so far
+   * @param {() => void} [options.left] a line that has begun is not drawn
    * @param {(points: Point[]) => Promise<unknown>} options.done gets the line in px of the world; the line is shown until then
    */
   constructor(canvas, options) {
@@ -80,6 +82,7 @@ export class Pencil {
       this.#stroke.points.push(this.#canvas.pointAt(clientX, clientY));
     }
     this.#stroke.line.setLatLngs(this.#stroke.points.map(({ x, y }) => toLatLng(x, y)));
+    this.#options.moved?.(this.#stroke.points);
   }
 
   /** @param {PointerEvent} event */
@@ -96,6 +99,7 @@ export class Pencil {
     this.#stroke.line.remove();
     this.#stroke = null;
     this.#canvas.map.dragging.enable();
+    this.#options.left?.();
   }
 
   /** @param {Point[]} points */

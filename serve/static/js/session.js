@@ -29,10 +29,18 @@ export class Session extends EventTarget {
     return this.record;
   }
 
-  /** @returns {api.WorldRecord} */
-  get #sent() {
+  /**
+   * The world as the server has it, without the changes that are not answered yet.
+   * @returns {api.WorldRecord}
+   */
+  get saved() {
     if (!this.#base) throw new Error("no world is open");
     return this.#base;
+  }
+
+  /** Whether a change is not answered yet. */
+  get isPending() {
+    return this.#changes.length > 0;
   }
 
   /** @param {string} id */
@@ -47,7 +55,7 @@ export class Session extends EventTarget {
 
   /** Reload the world after a job has changed it. */
   refresh() {
-    return this.#next(() => api.world(this.#sent.id));
+    return this.#next(() => api.world(this.saved.id));
   }
 
   /**
@@ -56,29 +64,38 @@ export class Session extends EventTarget {
    */
   edit(change) {
     this.#changes.push(change);
-    this.#show(this.#sent);
+    this.#show(this.saved);
     const done = this.#next(() => {
-      const { world } = this.#sent;
+      const { world } = this.saved;
       const changed = change(world);
       if (changed === null) throw new Error(NO_CHANGE);
-      return changed === world ? Promise.resolve(this.#sent) : api.putWorld(this.#sent, changed);
+      return changed === world ? Promise.resolve(this.saved) : api.putWorld(this.saved, changed);
     }, change);
     return done;
   }
 
   /** @param {api.Resampling} body */
   resample(body) {
-    return this.#next(() => api.resample(this.#sent, body));
+    return this.#next(() => api.resample(this.saved, body));
+  }
+
+  /**
+   * Place the styles as a painted map of `rect` says.
+   * @param {File} map
+   * @param {api.Rect} rect
+   */
+  paint(map, rect) {
+    return this.#next(() => api.paintWorld(this.saved, map, rect));
   }
 
   /** Undo, if possible. */
   undo() {
-    return this.#next(() => (this.#sent.can_undo ? api.undo(this.#sent) : Promise.resolve(this.#sent)));
+    return this.#next(() => (this.saved.can_undo ? api.undo(this.saved) : Promise.resolve(this.saved)));
   }
 
   /** Redo, if possible. */
   redo() {
-    return this.#next(() => (this.#sent.can_redo ? api.redo(this.#sent) : Promise.resolve(this.#sent)));
+    return this.#next(() => (this.saved.can_redo ? api.redo(this.saved) : Promise.resolve(this.saved)));
   }
 
   /**

@@ -65,6 +65,18 @@ export function withStroke(world, { points, radius, hardness, style }) {
 }
 
 /**
+ * Add strokes that are not part of the world yet.
+ * @param {World} world
+ * @param {import("./api.js").Draft} draft
+ * @returns {World}
+ */
+export function withDraft(world, { styles, transition, strokes }) {
+  const { layout } = world;
+  const all = [...(layout?.strokes ?? []), ...strokes];
+  return withLayout(world, { schema: 1, ...layout, styles, transition, strokes: all });
+}
+
+/**
  * Write a line as in documents.
  * @param {Point[]} points whole px
  */

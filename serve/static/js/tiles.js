@@ -1,9 +1,10 @@
-/** Tiles of the canvas: fetched by priority, aborted when they leave the view. */
+/** Tiles of the canvas: fetched from the middle outwards, aborted when they leave the view. */
 
 import { ApiError, connection, fetchTile, PARALLEL_TILES } from "./api.js";
 import { fade } from "./fade.js";
 
 export const TILE_PX = 256; // usual side of a tile
+const TURN = 1; // of tiles: after first pictures
 const BUSY = new Set([429, 503]);
 const TOO_LATE = 504;
 const MOST_TRIES = 8;
@@ -13,16 +14,12 @@ const CALM = 4; // answered tiles before a busy server gets one more at a time
 /**
  * @typedef {object} Task
  * @property {import("./api.js").TileAddress} address
- * @property {number} turn lower ones come first
  * @property {{x: number, y: number}} middle px of the world
  * @property {(picture: ImageBitmap) => void} draw closes the picture
  * @property {(error: Error) => void} fail
  * @property {AbortController} stop
  * @property {number} tries
  */
-
-// Load the coarse picture first in an empty view, and last under sharp tiles.
-const TURNS = { coarse: 0, sharp: 1, coarseAgain: 2 };
 
 /** Fires "busy" and "idle". */
 export class TileQueue extends EventTarget {
@@ -35,7 +32,7 @@ export class TileQueue extends EventTarget {
   #running = 0;
   #parallel = PARALLEL_TILES;
   #answered = 0;
-  #paused = false;
+  #pauses = 0;
 
   /** @param {Task} task */
   add(task) {
@@ -52,7 +49,7 @@ export class TileQueue extends EventTarget {
   }
 
   #pump() {
-    while (!this.#paused && this.#running < this.#parallel && this.#waiting.size) {
+    while (!this.#pauses && this.#running < this.#parallel && this.#waiting.size) {
       const task = this.#nearest();
       this.#waiting.delete(task);
       this.#running += 1;
@@ -65,26 +62,19 @@ export class TileQueue extends EventTarget {
 
   /** @returns {Task} */
   #nearest() {
-    /** @param {Task} a @param {Task} b */
-    const before = (a, b) => {
-      const [[turn, distance], [other, farther]] = [this.#urgency(a), this.#urgency(b)];
-      return turn === other ? distance < farther : turn < other;
-    };
-    return [...this.#waiting].reduce((best, task) => (before(task, best) ? task : best));
+    return [...this.#waiting].reduce((best, task) => (this.#distance(task) < this.#distance(best) ? task : best));
   }
 
-  /**
-   * @param {Task} task
-   * @returns {[number, number]} turn, and distance to the focus
-   */
-  #urgency({ turn, middle }) {
-    return [turn, Math.hypot(middle.x - this.focus.x, middle.y - this.focus.y)];
+  /** @param {Task} task */
+  #distance({ middle }) {
+    return Math.hypot(middle.x - this.focus.x, middle.y - this.focus.y);
   }
 
   /** @param {Task} task */
   async #run(task) {
     try {
-      const options = { signal: task.stop.signal, urgency: () => this.#urgency(task) };
+      const urgency = /** @type {() => [number, number]} */ (() => [TURN, this.#distance(task)]);
+      const options = { signal: task.stop.signal, urgency };
       const picture = await fetchTile(task.address, options);
       if (task.stop.signal.aborted) picture.close();
       else task.draw(picture);
@@ -110,21 +100,23 @@ export class TileQueue extends EventTarget {
     const seconds = wait || Math.min(2 ** task.tries, SLOWEST_S);
     task.tries += 1;
     this.#waiting.add(task);
-    if (status === 0) this.#pause(connection.whenOnline());
+    if (status === 0) this.pause(connection.whenOnline());
     else {
       this.#parallel = 1;
       this.#answered = 0;
-      this.#pause(new Promise((resolve) => setTimeout(resolve, 1000 * seconds)));
+      this.pause(new Promise((resolve) => setTimeout(resolve, 1000 * seconds)));
     }
     return true;
   }
 
-  /** @param {Promise<unknown>} end */
-  #pause(end) {
-    if (this.#paused) return;
-    this.#paused = true;
+  /**
+   * Ask for no tiles before `end`.
+   * @param {Promise<unknown>} end
+   */
+  pause(end) {
+    this.#pauses += 1;
     void end.then(() => {
-      this.#paused = false;
+      this.#pauses -= 1;
       this.#pump();
     });
   }
@@ -146,31 +138,24 @@ export class TileQueue extends EventTarget {
 
 /** @typedef {{task: Task, coords: L.Coords, done: L.DoneCallback}} Live */
 
-/**
- * One layer of tiles. `offset`: zoom levels below the map's, for the coarse first view. `px`: side of a tile in pixels of
- * its zoom level.
- */
+/** One layer of tiles. `px`: side of a tile in pixels of its zoom level. */
 export class TileLayer extends L.GridLayer {
   /** @type {Map<HTMLElement, Live>} */
   #live = new Map();
   /** @type {{id: string, revision: string, model?: boolean} | null} */
   #world = null;
   #queue;
-  #offset;
   #px;
-  #side;
   #report;
 
   /**
    * @param {TileQueue} queue
-   * @param {{offset: number, px: number, report: (error: Error) => void} & L.GridLayerOptions} options
+   * @param {{px: number, report: (error: Error) => void} & L.GridLayerOptions} options
    */
-  constructor(queue, { offset, px, report, ...options }) {
-    super({ tileSize: px * 2 ** -offset, keepBuffer: 1, updateWhenIdle: false, updateWhenZooming: false, ...options });
+  constructor(queue, { px, report, ...options }) {
+    super({ tileSize: px, keepBuffer: 1, updateWhenIdle: false, updateWhenZooming: false, ...options });
     this.#queue = queue;
-    this.#offset = offset;
     this.#px = px;
-    this.#side = offset < 0 ? TILE_PX : px; // a coarse tile is enlarged
     this.#report = report;
     this.on("tileunload", ({ tile }) => this.#forget(tile));
   }
@@ -203,7 +188,7 @@ export class TileLayer extends L.GridLayer {
    */
   createTile(coords, done) {
     const tile = document.createElement("canvas");
-    tile.width = tile.height = this.#side;
+    tile.width = tile.height = this.#px;
     if (this.#world) this.#live.set(tile, { task: this.#ask(tile, coords, done), coords, done });
     return tile;
   }
@@ -223,25 +208,20 @@ export class TileLayer extends L.GridLayer {
    */
   #ask(tile, { x, y, z }, done) {
     const world = /** @type {{id: string, revision: string, model?: boolean}} */ (this.#world);
-    const zoom = z + this.#offset;
     const px = this.#px;
-    const side = px * 2 ** -zoom;
-    const coarse = tile.dataset.shown ? TURNS.coarseAgain : TURNS.coarse;
+    const side = px * 2 ** -z;
     /** @type {Task} */
     const task = {
-      address: { world, z: zoom, x, y, px },
-      turn: this.#offset < 0 ? coarse : TURNS.sharp,
+      address: { world, z, x, y, px },
       middle: { x: (x + 0.5) * side, y: (y + 0.5) * side },
       stop: new AbortController(),
       tries: 0,
       draw: (picture) => {
-        const [scale, margin] = [this.#side / px, (px - picture.width) / 2];
-        const [from, size] = [margin * scale, picture.width * scale];
         const context = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
-        const paint = () => context.drawImage(picture, from, from, size, size);
+        const paint = () => context.drawImage(picture, 0, 0);
         const end = () => {
           picture.close();
-          tile.dataset.shown = `${world.revision}${world.model ? ":model" : ""}/${zoom}/${x}/${y}`;
+          tile.dataset.shown = `${world.revision}${world.model ? ":model" : ""}/${z}/${x}/${y}`;
         };
         if (tile.dataset.shown) {
           fade(context, { paint, signal: task.stop.signal, end });

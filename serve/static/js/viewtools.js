@@ -2,8 +2,9 @@
 
 import { startDropsAnywhere } from "./anywhere.js";
 import { toLatLng } from "./canvas.js";
+import { around, strokeBox } from "./changes.js";
 import { startOverview } from "./overview.js";
-import { attempt, element, listen, spaced, toast } from "./page.js";
+import { attempt, element, listen, saveFile, spaced, toast } from "./page.js";
 import { drawArea } from "./pictures.js";
 import { isTyping } from "./region.js";
 
@@ -25,7 +26,7 @@ export function startViewTools(session, canvas, zoom) {
     await navigator.clipboard.write([new ClipboardItem({ "image/png": image })]);
     toast("The view is copied as a picture.");
   });
-  listen(element("view-save"), "click", async () => save(await blobOf(await picture()), "view.png"));
+  listen(element("view-save"), "click", async () => saveFile(await blobOf(await picture()), "view.png"));
   listen(element("view-full"), "click", () =>
     document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen(),
   );
@@ -50,26 +51,8 @@ export function startViewTools(session, canvas, zoom) {
 function boxesOf({ layout, edits = [] }) {
   const boxes = edits.map(({ x, y, w, h }) => ({ x, y, w, h }));
   for (const { x, y } of layout?.centres ?? []) boxes.push({ x, y, w: 1, h: 1 });
-  for (const { points, radius } of layout?.strokes ?? []) {
-    const numbers = points.split(" ").map(Number);
-    const xs = numbers.filter((_, i) => i % 2 === 0);
-    const ys = numbers.filter((_, i) => i % 2 === 1);
-    const [x, y] = [Math.min(...xs) - radius, Math.min(...ys) - radius];
-    boxes.push({ x, y, w: Math.max(...xs) + radius - x, h: Math.max(...ys) + radius - y });
-  }
+  for (const stroke of layout?.strokes ?? []) boxes.push(strokeBox(stroke, 0));
   return boxes;
-}
-
-/**
- * Return the rectangle around `boxes`, null if there are none.
- * @param {import("./api.js").Rect[]} boxes
- * @returns {import("./api.js").Rect | null}
- */
-function around(boxes) {
-  if (!boxes.length) return null;
-  const [x, y] = [Math.min(...boxes.map((box) => box.x)), Math.min(...boxes.map((box) => box.y))];
-  const right = Math.max(...boxes.map((box) => box.x + box.w));
-  return { x, y, w: right - x, h: Math.max(...boxes.map((box) => box.y + box.h)) - y };
 }
 
 /** @param {HTMLCanvasElement} canvas @returns {Promise<Blob>} */
@@ -77,18 +60,6 @@ function blobOf(canvas) {
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The view is too large for a picture."))));
   });
-}
-
-/**
- * @param {Blob} blob
- * @param {string} name
- */
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 /** @param {import("./canvas.js").Canvas} canvas */

@@ -36,7 +36,7 @@ export function startWaiting(canvas, connection) {
 /** @param {HTMLElement} place */
 function hasPicture(place) {
   const view = place.getBoundingClientRect();
-  return [...place.querySelectorAll("canvas[data-shown]")].some((tile) => {
+  return [...place.querySelectorAll("canvas[data-shown], img.ground")].some((tile) => {
     const box = tile.getBoundingClientRect();
     return box.right > view.left && box.left < view.right && box.bottom > view.top && box.top < view.bottom;
   });

@@ -1,20 +1,23 @@
 /** World files: save the document of the open world, and open one as a new world. */
 
 import { parse, stringify } from "./json.js";
-import { element, listen } from "./page.js";
+import { startMaps } from "./maps.js";
+import { element, listen, saveFile } from "./page.js";
 
 const MOST_BYTES = 2 ** 24; // as the server
 
 /**
  * @param {import("./session.js").Session} session
+ * @param {import("./canvas.js").Canvas} canvas
  * @param {() => void} opened
  */
-export function startWorldFiles(session, opened) {
+export function startWorldFiles(session, canvas, opened) {
+  startMaps(session, canvas);
   const input = element("world-file", HTMLInputElement);
   listen(element("world-save"), "click", () => {
     const { name, world } = session.current;
     if ("anchors" in world) throw new Error("A world with photographs has several files: copy them from the server.");
-    save(new Blob([`${stringify(world)}\n`], { type: "application/json" }), `${fileStem(name)}.json`);
+    saveFile(new Blob([`${stringify(world)}\n`], { type: "application/json" }), `${fileStem(name)}.json`);
   });
   listen(input, "change", async () => {
     const file = input.files?.[0];
@@ -38,16 +41,4 @@ async function read(file) {
 /** @param {string} name */
 function fileStem(name) {
   return name.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").toLowerCase() || "world";
-}
-
-/**
- * @param {Blob} blob
- * @param {string} name
- */
-function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

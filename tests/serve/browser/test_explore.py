@@ -7,6 +7,8 @@ from tests.serve.browser.conftest import Open
 from tests.serve.browser.visit import DESKTOP
 
 FAR = 10**12
+_COVERED = """[...document.querySelectorAll("img.ground")].map(image => image.getBoundingClientRect())
+  .some(box => box.left <= 0 && box.top <= 0 && box.right >= innerWidth && box.bottom >= innerHeight)"""
 MIDDLE = (DESKTOP[0] / 2, DESKTOP[1] / 2)
 
 
@@ -23,23 +25,21 @@ def test_the_address_bar_holds_world_seed_place_and_zoom(visit: Open) -> None:
 
 
 def test_a_coarse_picture_is_asked_for_before_the_sharp_tiles(visit: Open) -> None:
-    levels = [z for z, _, _ in visit().asked_tiles]
-    assert levels[: levels.count(-3)] == [-3] * levels.count(-3)
-    assert 0 in levels
+    asked = visit().asked_pictures
+    assert asked[0] == ("views", -2)
+    assert set(asked[1:]) == {("tiles", 0)}
 
 
 def test_a_coarse_picture_fills_the_window_while_sharp_tiles_are_drawn(visit: Open) -> None:
     page = visit()
     page.page.route("**/tiles/0/**", lambda route: None)  # never answered
     page.page.evaluate("location.hash = location.hash.replace('x=0', 'x=900000')")
-    page.until(
-        "[...document.querySelectorAll('canvas[data-shown]')].some((tile) => tile.dataset.shown.includes('/-3/439/'))"
-    )
+    page.until(_COVERED)
     assert len(np.unique(page.picture()[::16, ::16].reshape(-1, 3), axis=0)) > 100
 
 
 def test_a_page_of_one_scale_asks_for_no_coarse_picture(visit_one_scale: Open) -> None:
-    assert {z for z, _, _ in visit_one_scale().asked_tiles} == {0}
+    assert {z for _, z in visit_one_scale().asked_pictures} == {0}
 
 
 def test_a_page_of_one_scale_shows_every_zoom_level(visit_one_scale: Open) -> None:
@@ -56,7 +56,7 @@ def test_a_link_farther_out_than_the_model_goes_shows_its_last_level(visit_one_s
 def test_a_land_from_above_opens_where_a_continent_fits_and_home_returns_there(visit_planet: Open) -> None:
     page = visit_planet("seed=7")
     assert page.place["z"] == "-3"
-    assert {z for z, _, _ in page.asked_tiles} == {-3}  # drawn directly: no coarser or finer tile is needed
+    assert {z for _, z in page.asked_pictures} == {-3}  # drawn directly: no coarser or finer tile is needed
     page.go("x=900&y=-700&z=0")
     page.page.click("#home")
     page.settle()

@@ -37,13 +37,13 @@ def test_another_version_changes_the_inside_of_the_rectangle(visit: Open) -> Non
     assert inside.any(2).mean() > 0.5
 
 
-def test_after_a_change_the_sharp_tiles_come_before_the_coarse_ones_under_them(visit: Open) -> None:
+def test_after_a_change_one_coarse_picture_of_it_comes_before_the_sharp_tiles(visit: Open) -> None:
     page = start(visit)
-    asked_before = len(page.asked_tiles)
+    asked_before = len(page.asked_pictures)
     redraw(page)
-    levels = [z for z, _, _ in page.asked_tiles[asked_before:]]
-    assert set(levels) == {0, -3}
-    assert levels == sorted(levels, reverse=True)
+    asked = page.asked_pictures[asked_before:]
+    assert asked[0] == ("views", -2)
+    assert set(asked[1:]) == {("tiles", 0)}
 
 
 def test_undo_gives_the_pixels_back_exactly(visit: Open) -> None:

@@ -153,3 +153,9 @@ class Visit:
         """(z, x, y) of the tiles that were asked for, in order."""
         found = (re.search(r"/tiles/(-?\d+)/(-?\d+)/(-?\d+)\.", url) for url in self.requests)
         return [(int(m[1]), int(m[2]), int(m[3])) for m in found if m]
+
+    @property
+    def asked_pictures(self) -> list[tuple[str, int]]:
+        """("views" or "tiles", z) of the pictures of worlds that were asked for, in order."""
+        found = (re.search(r"/(views|tiles)/(-?\d+)/", url) for url in self.requests)
+        return [(m[1], int(m[2])) for m in found if m]
