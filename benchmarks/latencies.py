@@ -46,10 +46,12 @@ WATCH = """({ event, points, z, change, scale }) => {
     if (start !== null && (!scale || document.getElementById("scale").textContent === scale)) {
       const fresh = tiles().filter(tile => !old.has(revision(tile)));
       const sharp = fresh.filter(tile => tile.dataset.shown.split("/").at(-3) === String(z));
-      const answers = [...document.querySelectorAll("img.answer")].filter(answer => answer.complete);
+      const answers = [...document.querySelectorAll("img.answer")];
+      const under = change ? [] : [...document.querySelectorAll("img.ground")];
+      const full = under.filter(image => image.naturalWidth >= Math.floor(image.getBoundingClientRect().width));
       const seconds = (performance.now() - start) / 1000;
-      if (found.first === null && covered([...(change ? sharp : fresh), ...answers])) found.first = seconds;
-      if (covered(sharp) && !answers.length) found.sharp = seconds;
+      if (found.first === null && covered([...(change ? sharp : fresh), ...under, ...answers])) found.first = seconds;
+      if (covered([...sharp, ...full]) && !answers.length) found.sharp = seconds;
     }
     if (found.sharp === null) setTimeout(look, 20);
   };

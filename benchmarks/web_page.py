@@ -3,7 +3,7 @@
     python -m benchmarks.web_page --ort build/web/node_modules/onnxruntime-web
 
 Exports the page of a model into a temporary folder and hosts it as plain files. Prints the seconds from a cold start to the
-first coarse tile, to a whole coarse view and to a sharp view of 1280 x 800 px, the bytes that were loaded, the memory of all
+first picture and to a sharp view of 1280 x 800 px, the bytes that were loaded, the memory of all
 Chromium processes before and after the pans, and the difference of four windows from ``infgen render``. Renders in
 WebAssembly: headless Chromium has no GPU. Needs playwright and Debian's Chromium.
 """
@@ -40,13 +40,8 @@ PATIENCE_MS = 600_000
 PLACE = "#seed=7&x=0&y=-60&z=0"
 FAR = 2**40
 STYLES = [{"name": f"s{i}", "seed": i} for i in range(4)]
-FIRST = "() => document.querySelector('canvas[data-shown]')"
 SETTLED = "() => document.querySelector('canvas[data-shown]') && document.querySelector('#canvas[aria-busy=false]')"
-# All tiles of one layer are shown. The coarse layer is the first.
-COARSE = """() => [...document.querySelectorAll(".leaflet-layer")].some(layer => {
-  const tiles = [...layer.querySelectorAll("canvas")];
-  return tiles.length > 0 && tiles.every(tile => tile.dataset.shown);
-})"""
+COARSE = "() => document.querySelector('img.ground')"
 EXPORT = """async ([world, rect]) => {
   const api = await import(new URL("static/js/api.js", location.href).href);
   const record = await api.createWorld({ world });
@@ -113,10 +108,10 @@ def time_start(page: Page, address: str) -> dict[str, str]:
     _Counting.sent.clear()
     begun, found = time.perf_counter(), {}
     page.goto(address + PLACE)
-    for name, condition in (("first coarse tile", FIRST), ("whole coarse view", COARSE), ("sharp view", SETTLED)):
+    for name, condition in (("first picture", COARSE), ("sharp view", SETTLED)):
         page.wait_for_function(condition)
         found[name] = f"{time.perf_counter() - begun:.1f} s"
-        if name == "first coarse tile":
+        if name == "first picture":
             found["loaded until then"] = f"{sum(_Counting.sent.values()) / 1e6:.1f} MB"
     found["loaded in all"] = f"{sum(_Counting.sent.values()) / 1e6:.1f} MB"
     return found

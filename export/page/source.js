@@ -9,7 +9,6 @@ const WINDOW_S = 0.8;
 const FIRST_FLOPS_PER_S = 3e9; // before the first window is measured
 const LONGEST_PX = 1024; // side of a window: limits memory
 const KEPT_TILES = 300;
-const MARGIN_PX = 1; // around tiles that are enlarged, so that their borders fit together
 const USUAL_PX = 256;
 const LEAST_PX = 32;
 const TILE_FLOPS = 4e9; // a tile of more is split: it would take too long to see the first one
@@ -129,11 +128,11 @@ export class TileSource {
     for (const each of inside) this.#waiting.delete(each);
     try {
       const { halvings, block } = scaleOf(this.#model, tile.z);
-      const { rect, margin } = this.#rect(box, tile, block);
+      const rect = rectOf(box, tile, block);
       const { px } = tile;
       const parts = inside.map(({ tile: each }) => {
         const [x, y] = each ? [each.x - box.left, each.y - box.top] : [0, 0];
-        return { x: x * px, y: y * px, w: px + 2 * margin, h: px + 2 * margin };
+        return { x: x * px, y: y * px, w: px, h: px };
       });
       const { id, revision } = tile.world;
       const request = { kind: "window", world: this.#worldOf(id, revision), revision, halvings, rect, block, parts };
@@ -196,19 +195,7 @@ export class TileSource {
    */
   #cost(box, tile) {
     const { halvings, block } = scaleOf(this.#model, tile.z);
-    return flopsOf(this.#model, halvings, this.#rect(box, tile, block).rect);
-  }
-
-  /**
-   * @param {Box} box
-   * @param {TileAddress} tile
-   * @param {number} block
-   */
-  #rect({ left, top, right, bottom }, { px, z }, block) {
-    const margin = px < USUAL_PX && px !== tilePx(this.#model, z) ? MARGIN_PX : 0;
-    const [w, h] = [(right - left + 1) * px + 2 * margin, (bottom - top + 1) * px + 2 * margin];
-    const rect = { x: (left * px - margin) * block, y: (top * px - margin) * block, w: w * block, h: h * block };
-    return { rect, margin };
+    return flopsOf(this.#model, halvings, rectOf(box, tile, block));
   }
 
   /** @param {number} speed */
@@ -236,6 +223,16 @@ export class TileSource {
 
 /** @param {TileAddress} tile */
 const keyOf = ({ world, z, x, y, px }) => `${world.revision}/${z}/${px}/${x}/${y}`;
+
+/**
+ * @param {Box} box
+ * @param {TileAddress} tile
+ * @param {number} block
+ */
+function rectOf({ left, top, right, bottom }, { px }, block) {
+  const side = px * block;
+  return { x: left * side, y: top * side, w: (right - left + 1) * side, h: (bottom - top + 1) * side };
+}
 
 /**
  * @param {{urgency: [number, number]}} a

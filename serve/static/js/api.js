@@ -221,7 +221,7 @@ export const tileSide = () => 256;
 /** @typedef {{world: Shown, z: number, x: number, y: number, px: number}} TileAddress */
 
 /**
- * Fetch a tile of `px` x `px` pixels. The picture may have an equal margin on all sides.
+ * Fetch a tile of `px` x `px` pixels.
  * @param {TileAddress} tile
  * @param {{signal: AbortSignal, urgency: () => [number, number]}} options `urgency`: turn and distance, lower is earlier
  * @returns {Promise<ImageBitmap>} rejects with an ApiError

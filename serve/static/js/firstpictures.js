@@ -49,7 +49,9 @@ export class FirstPictures {
     canvas.first = (world) => this.#show(world);
     map.on("move zoomend", () => this.#look());
     map.on("zoomstart", () => this.#clear());
-    canvas.addEventListener("idle", () => this.#clear());
+    // Not the event "idle": the queue can be empty for a moment between two revisions.
+    const settled = () => canvas.element.getAttribute("aria-busy") === "false" && this.#clear();
+    new MutationObserver(settled).observe(canvas.element, { attributeFilter: ["aria-busy"] });
   }
 
   /**

@@ -54,6 +54,48 @@ def test_a_coarse_picture_of_the_stroke_comes_before_all_sharp_tiles(visit: Open
     assert page.page.locator("img.answer").count() == 0  # gone with the sharp tiles
 
 
+def test_a_stroke_shows_its_picture_while_it_is_painted_and_is_not_saved_before_it_ends(visit: Open) -> None:
+    page = visit()
+    page.panel("styles")
+    take(page)
+    revision = page.record["revision"]
+    asked: list[tuple[str, str]] = []
+    page.page.on("request", lambda request: asked.append((request.method, request.url)))
+    mouse = page.page.mouse
+    mouse.move(*LINE[0])
+    mouse.down()
+    mouse.move(850, 230, steps=4)
+    page.page.wait_for_selector("img.answer")
+    assert page.record["revision"] == revision
+    assert {(method, "/views/" in url) for method, url in asked if method != "GET"} == {("POST", True)}
+    mouse.move(*LINE[1], steps=4)
+    mouse.up()
+    page.settle()
+    assert len(strokes(page)) == 1
+    assert page.page.locator("img.answer").count() == 0
+    page.page.click("#undo")
+    assert page.settle().record["revision"] == revision
+
+
+def test_a_second_finger_takes_the_picture_of_an_unfinished_stroke_away(visit: Open) -> None:
+    page = visit(size=(900, 480), has_touch=True)
+    page.panel("styles")
+    take(page)
+    devtools = page.page.context.new_cdp_session(page.page)
+
+    def touch(kind: str, *places: tuple[int, int]) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (600, 200))
+    touch("touchMove", (700, 250))
+    page.page.wait_for_selector("img.answer")
+    touch("touchStart", (700, 250), (800, 300))
+    page.page.wait_for_selector("img.answer", state="detached")
+    touch("touchEnd")
+    assert strokes(page.settle()) == []
+
+
 def test_the_eraser_removes_a_stroke_and_not_the_pins(visit: Open) -> None:
     page = visit()
     page.panel("styles")

@@ -1,6 +1,9 @@
 """Styles: dropped, moved, deleted, and how one fades into the next."""
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 
 from infgen import World
 from tests.patience import until
@@ -184,6 +187,47 @@ def test_garish_pictures_move_to_the_end_on_request(visit: Open) -> None:
     assert sorted(page.page.evaluate(seeds)) == sorted(before)
     page.page.uncheck("#garish-last")
     assert page.page.evaluate(seeds) == before
+
+
+def test_styles_like_a_photograph_come_first(visit: Open, tmp_path: Path) -> None:
+    page = visit("seed=995")
+    page.panel("styles")
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.full((140, 160, 3), (40, 120, 60), np.uint8)).save(photo)
+    with page.page.expect_response("**/styles/like") as answer:
+        page.page.set_input_files("#like-photo", photo)
+    nearest = [str(style["seed"]) for style in answer.value.json()]
+    page.says("The first styles are those most like the photograph")
+    seeds = page.page.evaluate("[...document.querySelectorAll('.swatch')].map(button => button.dataset.seed)")
+    assert (len(nearest), seeds[: len(nearest)]) == (12, nearest)
+
+
+def test_a_painted_map_is_saved_changed_and_opened_again(visit: Open, tmp_path: Path) -> None:
+    page = visit("seed=996")
+    page.panel("styles")
+    carry(page, 3, 900, 140)
+    with page.page.expect_download() as started:
+        page.page.click("#map-save")
+    path = tmp_path / started.value.suggested_filename  # holds the region
+    started.value.save_as(path)
+    Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+    page.page.set_input_files("#map-file", path)
+    page.until("document.getElementById('placed').hidden")  # a map instead of pins
+    painting = page.settle().record["world"]["layout"]["painting"]
+    assert path.name == f"map {painting['x']},{painting['y']},{painting['w']},{painting['h']}.png"
+    page.page.click("#undo")
+    assert ("style 3", 260, -100) in centres(page.settle())
+
+
+def test_a_bad_map_is_refused_in_one_line(visit: Open, tmp_path: Path) -> None:
+    page = visit("seed=997")
+    page.panel("styles")
+    carry(page, 3, 900, 140)
+    path = tmp_path / "map.png"
+    Image.new("RGB", (8, 8)).save(path)
+    page.page.set_input_files("#map-file", path)
+    page.says("the map has colours without a style")
+    page.complaints.clear()  # the browser reports the status
 
 
 def test_pictures_of_styles_load_one_at_a_time_and_leave_connections_to_tiles(visit: Open) -> None:
