@@ -4,7 +4,8 @@
     python -m benchmarks.latencies --model planet --move open --move "zoom out by 8"
 
 A first picture covers all that changed, at any resolution. A sharp picture has the resolution of the view. Every round
-has a new world, so nothing comes from a cache. Prints medians, the largest first picture, and the server's CPU seconds.
+has a new world, so nothing comes from a cache. Prints medians: seconds of the clock, and CPU seconds of server and
+browser together, which hardly depend on other work on the machine.
 """
 
 import json
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import click
 import psutil
@@ -65,13 +67,21 @@ OTHER_STYLES = """first => {
 }"""
 
 
+class Measured(NamedTuple):
+    """Seconds of the clock, and CPU seconds, until the first and until the sharp picture."""
+
+    first: float
+    first_cpu: float
+    sharp: float
+    sharp_cpu: float
+
+
 @dataclass
 class Canvas:
-    """An open page, and the process of its server."""
+    """An open page, and the processes of its server and browser."""
 
     browser: Browser
     address: str
-    server: psutil.Process
     visit: Visit = field(init=False)
     page: Page = field(init=False)
 
@@ -82,19 +92,26 @@ class Canvas:
         self.page = self.browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]}).new_page()
         self.visit = Visit(self.page, self.address)
 
-    def timed(self, act: Callable[[], object], **watched: object) -> tuple[float, float, float]:
-        """Return the seconds until the first and the sharp picture of ``act``, and the server's CPU seconds."""
-        before = sum(self.server.cpu_times()[:2])
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds that server and browser have used."""
+        times = (process.cpu_times() for process in psutil.Process().children(recursive=True))
+        return sum(each.user + each.system for each in times)
+
+    def timed(self, act: Callable[[], object], **watched: object) -> "Measured":
+        """Measure ``act``; ``watched``: options of WATCH."""
+        before = self.cpu_seconds()
         self.page.evaluate(WATCH, {"points": points(), "z": 0, "change": False, "scale": "", **watched})
         act()
         return self.result(before)
 
-    def result(self, before: float) -> tuple[float, float, float]:
-        """Wait for both pictures. ``before``: the server's CPU seconds at the start."""
-        self.page.wait_for_function("() => window.latency && window.latency.sharp !== null", timeout=PATIENCE_MS)
-        found = self.page.evaluate("() => window.latency")
+    def result(self, before: float) -> "Measured":
+        """Wait for both pictures. ``before``: the CPU seconds at the start."""
+        self.page.wait_for_function("() => window.latency && window.latency.first !== null", timeout=PATIENCE_MS)
+        until_first = self.cpu_seconds() - before
+        self.page.wait_for_function("() => window.latency.sharp !== null", timeout=PATIENCE_MS)
+        found, until_sharp = self.page.evaluate("() => window.latency"), self.cpu_seconds() - before
         self.visit.settle()
-        return found["first"], found["sharp"], sum(self.server.cpu_times()[:2]) - before
+        return Measured(found["first"], until_first, found["sharp"], until_sharp)
 
 
 def points(left: int = 8) -> list[tuple[int, int]]:
@@ -103,13 +120,10 @@ def points(left: int = 8) -> list[tuple[int, int]]:
     return [(round(left + i * across), round(8 + j * down)) for i in range(10) for j in range(7)]
 
 
-Measured = tuple[float, float, float]
-
-
 def open_page(canvas: Canvas, number: int) -> Measured:
     """Open a page on a new world, where its model opens."""
     canvas.renew()
-    before = sum(canvas.server.cpu_times()[:2])
+    before = canvas.cpu_seconds()
     start = canvas.page.request.get(f"{canvas.address}api/v1/info").json()["zoom"]["first"]
     watched = json.dumps({"event": None, "points": points(), "z": start, "change": False, "scale": ""})
     canvas.page.add_init_script(f"document.addEventListener('DOMContentLoaded', () => ({WATCH})({watched}))")
@@ -164,7 +178,7 @@ def live_stroke(canvas: Canvas, number: int) -> Measured:
     brush(canvas, number)
     drag_line(canvas, LINE[:2])
     canvas.page.wait_for_timeout(1500)
-    before = sum(canvas.server.cpu_times()[:2])
+    before = canvas.cpu_seconds()
     watched = {"event": "pointermove", "points": [LINE[2]], "z": 0, "change": True, "scale": ""}
     canvas.page.evaluate(WATCH, watched)
     canvas.page.mouse.move(*LINE[2])
@@ -231,9 +245,9 @@ def drag_line(canvas: Canvas, line: tuple[tuple[int, int], ...]) -> None:
 
 
 def row(what: str, measured: list[Measured]) -> str:
-    """Return a row of the table: medians, and the largest time of a first picture."""
-    first, sharp, busy = (statistics.median(values) for values in zip(*measured, strict=True))
-    return f"| {what} | {first:.2f} | {max(value[0] for value in measured):.2f} | {sharp:.2f} | {busy:.2f} |"
+    """Return a row of the table."""
+    medians = " | ".join(f"{statistics.median(values):.2f}" for values in zip(*measured, strict=True))
+    return f"| {what} | {medians} |"
 
 
 @click.command()
@@ -249,10 +263,10 @@ def main(model: str, threads: int, rounds: int, moves: tuple[str, ...]) -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        canvas = Canvas(browser, process.url, psutil.Process(process.popen.pid))
+        canvas = Canvas(browser, process.url)
         canvas.renew()
         canvas.visit.open("seed=0")  # the first tile of a server is slower
-        print("| move | first picture, s | slowest of all, s | sharp picture, s | CPU of the server, s |")
+        print("| move | first picture, s | CPU s | sharp picture, s | CPU s |")
         print("|---|---|---|---|---|")
         for index, name in enumerate(moves or MOVES):
             found = []

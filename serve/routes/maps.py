@@ -14,8 +14,9 @@ from infgen.rendering.painted_map import apply_map, map_pixels
 from infgen.serve.routes.bodies import BodyRoute
 from infgen.serve.routes.common import CanvasDep, IfMatch, Revision, WorldId, errors, pictures
 from infgen.serve.routes.schemas import WorldRecord
-from infgen.serve.routes.worlds import CHANGES, check_world, match, world_response
+from infgen.serve.routes.worlds import CHANGES, check_world, world_response
 from infgen.serve.worlds.limits import check_painting
+from infgen.serve.worlds.store import match
 from infgen.world.world import World
 
 router = APIRouter(prefix="/worlds/{world_id}", tags=["worlds"], route_class=BodyRoute)
