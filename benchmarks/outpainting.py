@@ -23,6 +23,7 @@ from PIL import Image
 from rich.table import Table
 
 from benchmarks.render import console, machine
+from infgen.atomic import write_atomically
 from infgen.bench.memory import peak_resident_bytes
 from infgen.inversion.arrangement import (
     FEATHER_PX,
@@ -78,7 +79,8 @@ class Bench:
         """Return the picture ``name``, made now unless it exists."""
         path = self.folder / f"{name}.png"
         if not path.exists():
-            Image.fromarray(make()).save(path)
+            with write_atomically(path) as temporary:
+                Image.fromarray(make()).save(temporary, format="png")
         return np.asarray(Image.open(path))
 
     def render(self, arrangement: Arrangement, world: World) -> Pixels:
@@ -96,12 +98,16 @@ def choose(folder: Path, count: int, *, any_part: bool) -> list[Path]:
     """Return the first ``count`` photographs that are wide enough."""
     found = []
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}):
-        held_out = hashlib.sha256(f"{path.stem}.jpg".encode()).digest()[0] < HELD_OUT
-        if held_out or any_part:
+        if any_part or is_held_out(path):
             with Image.open(path) as image:
                 if image.width >= max(2 * HIDDEN_PX, image.height) and image.height >= HIDDEN_PX:
                     found.append(path)
     return found[:count]
+
+
+def is_held_out(path: Path) -> bool:
+    """Whether no model was trained on the photograph."""
+    return hashlib.sha256(f"{path.stem}.jpg".encode()).digest()[0] < HELD_OUT
 
 
 def known_part(path: Path) -> tuple[Photograph, Pixels]:
