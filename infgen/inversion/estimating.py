@@ -19,7 +19,7 @@ STEP_FORWARDS = 2.8  # a step: forward, backward and LPIPS
 SETUP_FORWARDS = 12  # loading LPIPS, and the prior of the styles
 # Seconds per px of composing and encoding at FLOPS_PER_SECOND, the speed of the network on that machine.
 FLOPS_PER_SECOND = 1e11
-OUTPUT_SECONDS, COPIED_SECONDS, SEARCHED_SECONDS, RENDERED_SECONDS = 0.3e-6, 1.4e-6, 15e-6, 0.1e-6
+OUTPUT_SECONDS, COPIED_SECONDS, SEARCHED_SECONDS, RENDERED_SECONDS = 0.3e-6, 1.4e-6, 38e-6, 0.1e-6
 
 
 def estimate_inversion(photo: Placed, generator: Generator, settings: Settings, *, period: int | None) -> float:

@@ -13,6 +13,8 @@ from torch import Tensor
 RADIUS = 3
 SIDE = 2 * RADIUS + 1  # of a patch, px
 USE_PENALTY = 0.5  # cost of a patch used as often as the mean, as a share of the mean distance (Kaspar et al., 2015)
+VOTING_DISTANCE = 0.1  # standard deviation squared of the weights in a vote, as a share of the mean distance
+_LEAST_WEIGHT = 1e-3
 _COMPONENTS = 16
 _SAMPLED = 4096  # patches that stand for all known ones
 _BATCH = 128
@@ -94,9 +96,16 @@ class Level:
         rows, columns = found // coarse.width * 2 + y % 2, found % coarse.width * 2 + x % 2
         return rows.clamp_max(self.height - 1) * self.width + columns.clamp_max(self.width - 1)
 
-    def vote(self, matches: Tensor, *, step: int | None = None) -> None:
+    def weigh(self, descriptors: Tensor, matches: Tensor) -> Tensor:
+        """Return the weight of each match in a vote, 0 to 1: it falls with the distance of the two patches."""
+        distance = (descriptors[matches] - descriptors[self.targets]).square().sum(1)
+        scale = 2 * VOTING_DISTANCE * distance.mean().clamp_min(1e-12)
+        return torch.exp(-distance / scale).clamp_min(_LEAST_WEIGHT)
+
+    def vote(self, matches: Tensor, *, weights: Tensor | None = None, step: int | None = None) -> None:
         """Set each unknown pixel to the mean of those that the patches around it copy there.
 
+        ``weights``: of the matches; None: equal.
         ``step``: of the centres of these patches in px, 5 x 5 of them with falling weight; None: all whose patch covers
         the pixel, with equal weight.
         """
@@ -105,16 +114,18 @@ class Level:
             taps = [((i - 2) * step, weight) for i, weight in enumerate(_BINOMIAL)]
         pixels = self.pixels.clone()
         for places in torch.split(torch.nonzero(~self.known.flatten())[:, 0], _VOTED_PX):
-            total, weights = torch.zeros(len(places), 3), torch.zeros(len(places), 1)
+            total, sum_of_weights = torch.zeros(len(places), 3), torch.zeros(len(places), 1)
             for dy, down in taps:
                 for dx, across in taps:
                     centre = self._shift(places, -dy, -dx)
                     order = self._order[centre.clamp_min(0)].long()
                     weight = ((centre >= 0) & (order >= 0))[:, None] * (down * across)
+                    if weights is not None:
+                        weight = weight * weights[order.clamp_min(0)][:, None]
                     copied = self._shift(matches[order.clamp_min(0)], dy, dx, clamp=True)
                     total += self.pixels[copied] * weight
-                    weights += weight
-            pixels[places] = (total / weights).round().byte()
+                    sum_of_weights += weight
+            pixels[places] = (total / sum_of_weights).round().byte()
         self.pixels = pixels
 
     def _use(self, counts: Tensor) -> Tensor:

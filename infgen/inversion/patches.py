@@ -20,8 +20,11 @@ COARSEST_PX = 72  # longest allowed short side of the coarsest level
 SEARCHED_PX = 500  # levels with a longer short side inherit the matches of the last one that was searched
 COLOUR = 2.0 * SIDE**0.5  # weight of the smooth colours of the model's picture at the coarsest level
 HEIGHT = 1.0 * SIDE  # weight of the height in the picture, 0 to 1: sky stays above
+ROUNDS_TIMES_PX = 1600  # rounds of search and vote at a level, times its short side in px
+_FEWEST_ROUNDS, _MOST_ROUNDS = 4, 8
 _FEWEST_SOURCES = 64
 _COARSEST_ROUNDS = 6
+_GUIDED_ROUNDS = 2
 _GUIDED_PX = 150  # levels up to this short side still follow the model's colours
 
 
@@ -89,13 +92,15 @@ def _compose(level: Level, random: torch.Generator) -> Tensor:
 
 def _refine(level: Level, matches: Tensor, random: torch.Generator) -> Tensor:
     """Improve the inherited ``matches`` and draw the level with them."""
-    guide = HEIGHT / 2 * _rows(level)
-    if _short_side(level) <= _GUIDED_PX:
-        guide = torch.cat([guide, COLOUR / 2 * _blur(level.image, 4)])
-    for _ in range(2):
-        level.vote(matches)
-        matches = level.improve(level.describe(guide), matches, random, rounds=2)
-    level.vote(matches)
+    height = HEIGHT / 2 * _rows(level)
+    guide = torch.cat([height, COLOUR / 2 * _blur(level.image, 4)]) if _short_side(level) <= _GUIDED_PX else height
+    weights = None
+    for number in range(min(_MOST_ROUNDS, max(_FEWEST_ROUNDS, ROUNDS_TIMES_PX // _short_side(level)))):
+        level.vote(matches, weights=weights)
+        descriptors = level.describe(guide if number < _GUIDED_ROUNDS else height)
+        matches = level.improve(descriptors, matches, random, rounds=2)
+        weights = level.weigh(descriptors, matches)
+    level.vote(matches, weights=weights)
     return matches
 
 

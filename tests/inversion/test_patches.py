@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from infgen.inversion.patch_match import Level
 from infgen.inversion.patches import draw_with_patches
 from infgen.photo import Known
 from infgen.pixels import Pixels
@@ -89,3 +91,15 @@ def test_patches_belong_to_the_photograph_that_they_come_from() -> None:
     sure = np.ptp(found[:, :, [0, 2]].astype(int), axis=2) > 100  # not mixed at the border
     assert np.array_equal(places[sure], (found[sure, 0] > 128).astype(int))
     assert sure[owners < 0].mean() > 0.6
+
+
+def test_matches_that_fit_badly_count_less_in_a_vote() -> None:
+    picture, known = shore()
+    level = Level(torch.from_numpy(picture.reshape(-1, 3).copy()), torch.from_numpy(known.copy()), cyclic=False)
+    descriptors = level.image.flatten(1).T.contiguous()
+    order = (descriptors[level.targets][:, None] - descriptors[level.sources[:500]]).square().sum(2).argsort(1)
+    best, worst = (level.sources[order[:, place]] for place in (0, -1))
+    good, bad = level.weigh(descriptors, best), level.weigh(descriptors, worst)
+    mixed = level.weigh(descriptors, torch.where(torch.arange(len(best)) % 2 == 0, best, worst))
+    assert float(mixed[::2].mean()) > 3 * float(mixed[1::2].mean())
+    assert 0 < float(torch.stack([good, bad]).min()) <= float(torch.stack([good, bad]).max()) <= 1
