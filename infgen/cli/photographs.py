@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 
 from infgen.atomic import check_output, write_atomically
 from infgen.cli.photograph_options import PhotographOptions
@@ -36,6 +37,8 @@ from infgen.world.anchors import AnchoredLatents
 PREVIEW_SECONDS = 5.0
 LINE_SECONDS = 15.0
 STAGES = {COMPOSITION: "finding the composition", DETAIL: "detail"}
+WIDE_COLUMNS = 160  # of a terminal that has room for all terms of the loss
+FIXED_COLUMNS = 42  # of bar, steps, time and PSNR on others
 POOR_LPIPS = 0.55  # landscapes are met to about 0.2 to 0.5
 FAR_OFF = 1.5  # latents with a larger drift are called far from the prior; worlds have about 1
 
@@ -253,9 +256,13 @@ def _show_steps(title: str, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
     if quiet:
         yield lambda step: None
     elif console.is_terminal and not console.is_dumb_terminal:
+        narrow = console.width < WIDE_COLUMNS
+        shrinking = Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - FIXED_COLUMNS, 9))
         columns = (
-            TextColumn(f"{title}: {{task.fields[stage]}}"),
-            BarColumn(),
+            TextColumn(
+                "{task.description}: {task.fields[stage]}", markup=False, table_column=shrinking if narrow else None
+            ),
+            BarColumn(bar_width=10 if narrow else 40),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[terms]}"),
@@ -263,7 +270,11 @@ def _show_steps(title: str, *, quiet: bool) -> Iterator[Callable[[Step], None]]:
         with RichProgress(*columns, console=console) as live:
             task = live.add_task(title, total=None, terms="", stage=STAGES[COMPOSITION])
             yield lambda step: live.update(
-                task, completed=step.step, total=step.steps, terms=_format_terms(step), stage=_describe_stage(step)
+                task,
+                completed=step.step,
+                total=step.steps,
+                terms=_format_psnr(step) if narrow else _format_terms(step),
+                stage=_describe_stage(step),
             )
     else:
         yield _print_lines(title)
@@ -293,4 +304,8 @@ def _describe_stage(step: Step) -> str:
 
 def _format_terms(step: Step) -> str:
     terms = ", ".join(f"{name} {value:.3g}" for name, value in step.terms.items())
-    return f"{step.psnr:.1f} dB, {terms}"
+    return f"{_format_psnr(step)}, {terms}"
+
+
+def _format_psnr(step: Step) -> str:
+    return f"{step.psnr:.1f} dB"

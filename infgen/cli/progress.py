@@ -24,8 +24,10 @@ class _Rate(ProgressColumn):
         self._unit, self._scale = unit, scale
 
     def render(self, task: Task) -> Text:
-        """Format the current rate of ``task``."""
-        return Text(f"{(task.speed or 0) * self._scale:.3g} {self._unit}/s", style="progress.data.speed")
+        """Format the current rate of ``task``, or that of the whole task once it is finished."""
+        speed = task.completed / task.elapsed if task.finished and task.elapsed else task.speed
+        rate = "" if not speed else f"{speed * self._scale:.3g} {self._unit}/s"
+        return Text(rate, style="progress.data.speed")
 
 
 @contextmanager
@@ -38,7 +40,12 @@ def progress(title: str, *, unit: str, scale: float = 1.0, quiet: bool = False) 
     if quiet:
         yield silent
     elif console.is_terminal and not console.is_dumb_terminal:
-        columns = (TextColumn(title), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Rate(unit, scale))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _Rate(unit, scale),
+        )
         with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as live:
             task = live.add_task(title, total=None)
             yield lambda done, total: live.update(task, completed=done, total=total)
