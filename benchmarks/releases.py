@@ -3,7 +3,8 @@
     python -m benchmarks.releases ../older-checkout                    # the shipped model, 1, 2 and 4 styles
     python -m benchmarks.releases ../older-checkout --tiles 261,709,1029 --rounds 9 --precision bf16
 
-OTHER is a checkout of the other release. Both processes get the same model file and the same worlds, and draw a tile in
+OTHER is a checkout of the other release. A Python with an import hook for infgen imports another one, and is refused: use a
+virtual environment with the dependencies alone. Both processes get the same model file and the same worlds, and draw a tile in
 turn. Times are processor seconds of one thread: waiting for a busy core does not count. The pictures are compared first.
 """
 
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,11 +28,23 @@ from infgen.model.checkpoint import SHIPPED
 WARM_UP = 3  # rounds that are not counted
 
 
+def check_import(root: Path, environment: Mapping[str, str]) -> None:
+    """Raise ClickException unless a process with ``environment`` imports infgen from the checkout ``root``."""
+    words = [sys.executable, "-P", "-c", "import infgen; print(infgen.__file__)"]
+    found = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=root, check=False).stdout.strip()
+    if not found or not Path(found).resolve().is_relative_to(root):
+        raise click.ClickException(
+            f"checkout {root} is not what {sys.executable} imports (infgen: {found or 'not found'}); give a checkout, and "
+            "use a Python without an import hook for infgen"
+        )
+
+
 class Release:
-    """A process that draws tiles with the code of the checkout ``root``."""
+    """A process that draws tiles with the code of the checkout ``root``. Raises ClickException if it imports another."""
 
     def __init__(self, root: Path) -> None:
         environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+        check_import(root, environment)
         words = [sys.executable, "-P", str(Path(__file__).resolve()), "--worker"]
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=root
