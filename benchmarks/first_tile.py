@@ -3,9 +3,9 @@
     python -m benchmarks.first_tile                    # the shipped model, 8192 x 8192 px
     python -m benchmarks.first_tile --repeats 10 --tile 517
 
-Each repeat starts a process that does what the command line does, reads the clock on the way and ends with the first
-stored tile. The first repeat may read the program from the disk, later ones have it in memory: all are shown. The last
-lines compare processor time, which other programs change little: ``infgen render`` of one small tile, and ``import torch``.
+Each repeat starts a process that does what the command line does, reads the processor time on the way and ends with the
+first stored tile. Other programs change processor time little; ``--wall`` reads the clock instead. A process that only
+imports PyTorch runs before each repeat. The last line is ``infgen render`` of one small tile.
 """
 
 import os
@@ -31,15 +31,17 @@ from infgen.world.world import World
 PARTS = ("imports", "model", "preflight", "tile")
 
 
-def show(title: str, runs: list[ColdStart]) -> None:
-    """One line per run and their medians."""
-    table = Table("run", "Python and imports", "model", "preflight", "first tile", "all, s", title=title)
-    for i, run in enumerate(runs):
-        values = [getattr(run, part) for part in PARTS]
-        table.add_row(str(i + 1), *(f"{v:.2f}" for v in values), f"{run.until_first_tile:.2f}")
-    medians = [statistics.median(getattr(run, part) for run in runs) for part in PARTS]
-    whole = statistics.median(run.until_first_tile for run in runs)
-    table.add_row("median", *(f"{v:.2f}" for v in medians), f"{whole:.2f}")
+def show(title: str, runs: list[ColdStart], bare: list[float]) -> None:
+    """One line per run and their medians. ``bare``: processor seconds of ``import torch`` before each run."""
+    names = ("run", "Python and imports", "model", "preflight", "first tile", "all, s", "import torch", "ratio")
+    table = Table(*names, title=title)
+    rows = [
+        [*(getattr(run, part) for part in PARTS), run.until_first_tile, own, run.until_first_tile / own]
+        for run, own in zip(runs, bare, strict=True)
+    ]
+    for i, row in enumerate(rows):
+        table.add_row(str(i + 1), *(f"{value:.2f}" for value in row))
+    table.add_row("median", *(f"{statistics.median(column):.2f}" for column in zip(*rows, strict=True)))
     console.print(table)
 
 
@@ -51,18 +53,11 @@ def cpu_seconds(words: list[str]) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def compare_with_import(model: Path, repeats: int) -> str:
-    """Render 256 x 256 px to a PNG and import PyTorch, in turns. Returns a line with the median seconds of both."""
-    bare, whole = [], []
-    for _ in range(repeats):
-        with TemporaryDirectory() as folder:
-            window = ["--w", "256", "--h", "256", "--threads", "1", "--quiet", "-o", f"{folder}/tile.png"]
-            bare.append(cpu_seconds(["-c", "import torch"]))
-            whole.append(cpu_seconds(["-m", "infgen", "render", "--model", str(model), *window]))
-    first, second = statistics.median(bare), statistics.median(whole)
-    return (
-        f"infgen render, 256 px: {second:.2f} s of a processor; import torch: {first:.2f} s; {second / first:.2f} times"
-    )
+def small_picture(model: Path) -> float:
+    """Processor seconds of ``infgen render`` of 256 x 256 px to a PNG."""
+    with TemporaryDirectory() as folder:
+        window = ["--w", "256", "--h", "256", "--threads", "1", "--quiet", "-o", f"{folder}/tile.png"]
+        return cpu_seconds(["-m", "infgen", "render", "--model", str(model), *window])
 
 
 @click.command()
@@ -73,6 +68,7 @@ def compare_with_import(model: Path, repeats: int) -> str:
 @click.option("--precision", type=click.Choice(list(DTYPES)), default="fp32", show_default=True)
 @click.option("--threads", type=int)
 @click.option("--repeats", default=5, show_default=True)
+@click.option("--wall", is_flag=True, help="Show seconds of the clock, not of the processor.")
 def main(
     model: str | None,
     preset: str | None,
@@ -81,18 +77,27 @@ def main(
     precision: Precision,
     threads: int | None,
     repeats: int,
+    wall: bool,
 ) -> None:
     """Measure; see the module's docstring."""
     if threads is not None:
         torch.set_num_threads(threads)  # for the line about the machine; the processes set it on their own
     region, options = Region(0, -(side // 2), side, side), Options(tile_px=tile, precision=precision, threads=threads)
+    runs, bare, small = [], [], []
     with model_file(model=model, preset_name=preset) as path:
-        runs = [
-            measure_cold_start(World(seed=0), region, model=path, options=options, only_first_tile=True)
-            for _ in range(repeats)
-        ]
-        show(f"{path.name}, {precision}, {side} x {side} px", runs)
-        console.print(compare_with_import(path, repeats))
+        for _ in range(repeats):
+            bare.append(cpu_seconds(["-c", "import torch"]))
+            runs.append(
+                measure_cold_start(
+                    World(seed=0), region, model=path, options=options, only_first_tile=True, processor=not wall
+                )
+            )
+            small.append(small_picture(path))
+        show(f"{path.name}, {precision}, {side} x {side} px", runs, bare)
+    part, whole = statistics.median(bare), statistics.median(small)
+    console.print(
+        f"infgen render, 256 px: {whole:.2f} s of a processor; import torch: {part:.2f} s; {whole / part:.2f} times"
+    )
     console.print(machine())
 
 

@@ -2,13 +2,14 @@
 
     python -m infgen.bench.child '{"model": ..., "world": ..., "region": [x, y, w, h], ...}'
 
-Prints one JSON object: the Unix time at which each part ended (seconds), and the peak memory (bytes).
+Prints one JSON object: the moment at which each part ended (seconds), and the peak memory (bytes). Moments are Unix times,
+or processor times of this process if the order has ``processor``.
 """
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,19 +25,20 @@ class FirstTile(Exception):
 
 
 class Clock:
-    """The Unix times at which parts ended, in seconds. Keeps the first time of each name."""
+    """The times of ``read`` at which parts ended, in seconds. Keeps the first time of each name."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], float]) -> None:
+        self._read = read
         self.moments: dict[str, float] = {}
 
     def mark(self, name: str) -> None:
         """Record that ``name`` has ended now."""
-        self.moments.setdefault(name, time.time())
+        self.moments.setdefault(name, self._read())
 
 
 def run(order: dict[str, Any]) -> dict[str, float]:
     """Run ``order``. Returns the time of each part and the peak memory."""
-    clock = Clock()
+    clock = Clock(time.process_time if order["processor"] else time.time)
     import_for_good("infgen.cli.render")  # imports everything that the command line needs
     from infgen.geometry import Region
     from infgen.rendering.job import Output, prepare

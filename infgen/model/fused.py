@@ -1,7 +1,7 @@
 """Mix several styles over space in the generator (the paper's spatial style fusion, Appendix L).
 
 Modulation is affine, so a position's scales ``s(p) = A(sum_k m_k(p) w_k)`` are a 1x1 convolution of the K weight maps, never a
-style per pixel. Demodulation, ``sum_i s_i(p)^2 E[o, i]``, is then a quadratic polynomial in m(p) with K (K + 1) / 2 + K + 1
+style per pixel. Demodulation, ``sum_i s_i(p)^2 E[o, i]``, is then a quadratic polynomial in m(p) with (K + 1) (K + 2) / 2
 coefficients per output channel. A convolution of the scaled input with the plain weight does the rest.
 """
 
@@ -38,7 +38,7 @@ from infgen.model.layers import (
 )
 from infgen.model.structure import CoordinateConv, DirectInput, trim
 
-STRIP_VALUES = 2**20  # values of a layer per strip
+STRIP_VALUES = 2**18  # values of a layer per strip
 HALF = 0.5  # share of each neighbour in an interpolated value
 
 
@@ -47,20 +47,18 @@ class Mixer:
     """Scales and demodulation of one layer, as matrices to multiply with planes of style weights."""
 
     scales: Tensor  # (K + 1, I): A of each style without its bias, and the bias
-    energy: Tensor | None  # (K (K + 1) / 2 + K + 1, O); None without demodulation
+    energy: Tensor | None  # ((K + 1) (K + 2) / 2, O), for products of two planes; None without demodulation
 
     @classmethod
     def of(cls, conv: ModulatedConv, styles: Tensor) -> "Mixer":
         """Make the mixer of ``conv`` for K styles (K, D)."""
-        shift = conv.modulation.bias * conv.modulation.factor
-        s = conv.modulation(styles) - shift  # (K, I)
-        scales = torch.cat([s, shift[None]])
+        scales = _scales(conv, styles)
         if not conv.demodulate:
             return cls(scales, None)
-        first, second = _pairs(len(s), device=s.device)
-        products = s[first] * s[second] * torch.where(first == second, 1.0, 2.0)[:, None]  # (pairs, I)
+        first, second = torch.triu_indices(len(scales), len(scales), device=scales.device)
+        products = scales[first] * scales[second] * torch.where(first == second, 1.0, 2.0)[:, None]  # (pairs, I)
         kernel = (conv.weight * conv.scale).square().sum((2, 3))  # (O, I)
-        energy = torch.cat([products, 2 * s * shift, shift.square()[None]]) @ kernel.t()
+        energy = products @ kernel.t()
         energy[-1] += EPS
         return cls(scales, energy)
 
@@ -74,9 +72,15 @@ class Mixer:
     def demodulation(self, weights: Tensor) -> Tensor:
         """Return factors (B, H, W, O) for weights (B, K, H, W): a quadratic polynomial in the weights."""
         assert self.energy is not None
-        first, second = _pairs(weights.shape[1], device=weights.device)
-        terms = _with_ones(torch.cat([weights[:, first] * weights[:, second], weights], dim=1))
+        planes = _with_ones(weights)
+        terms = torch.cat([planes[:, k : k + 1] * planes[:, k:] for k in range(planes.shape[1])], dim=1)
         return _product(terms, self.energy).rsqrt_()
+
+
+def _scales(conv: ModulatedConv, styles: Tensor) -> Tensor:
+    """Return A of K styles (K, D) without its bias, and the bias: (K + 1, I)."""
+    shift = conv.modulation.bias * conv.modulation.factor
+    return torch.cat([conv.modulation(styles) - shift, shift[None]])
 
 
 def _with_ones(planes: Tensor) -> Tensor:
@@ -106,13 +110,7 @@ class Mixers:
 
     structure: Sequence[Mixer]
     texture: Sequence[Mixer]
-    to_rgbs: Sequence[Tensor]  # (3 * (K + 1), C, 1, 1): see _mixed_rgb
-
-
-def _pairs(count: int, *, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the indices k <= l of all pairs of ``count`` styles."""
-    first, second = torch.triu_indices(count, count, device=device)
-    return first, second
+    to_rgbs: Sequence[Tensor]  # ((K + 1) * 3, C): see _mixed_rgb
 
 
 @dataclass(frozen=True)
@@ -175,10 +173,8 @@ def _demodulate_rows(rows: tuple[Rows, Rows], mixer: Mixer, weights: Tensor) -> 
 
 
 def _rgb_kernels(conv: ModulatedConv, styles: Tensor) -> Tensor:
-    """Return the 1x1 kernels (3 * (K + 1), C, 1, 1) of the bias of A and of each of K styles (K, D) without it."""
-    shift = conv.modulation.bias * conv.modulation.factor
-    scales = torch.cat([shift[None], conv.modulation(styles) - shift])
-    return (scales[:, None, :, None, None] * (conv.weight * conv.scale)).flatten(0, 1)
+    """Return the 1x1 kernels ((K + 1) * 3, C) of K styles (K, D), in the order of ``Mixer.scales``."""
+    return (_scales(conv, styles)[:, None] * (conv.weight * conv.scale)[:, :, 0, 0]).flatten(0, 1)
 
 
 def _mixed_rgb(x: Tensor, kernels: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
@@ -186,12 +182,15 @@ def _mixed_rgb(x: Tensor, kernels: Tensor, weights: Tensor, bias: Tensor) -> Ten
 
     Without demodulation, mixing the colours that each style gives is the same as mixing scales, and far less work.
     """
-    colours = F.conv2d(x, kernels.to(x.dtype)).float()
-    colours = colours.view(len(x), -1, len(bias), *x.shape[-2:])
-    shares = centre_crop(weights, *x.shape[-2:])
-    rgb = colours[:, 0] + bias
-    for k in range(shares.shape[1]):
-        rgb.addcmul_(colours[:, k + 1], shares[:, k : k + 1])
+    shares, kernels = centre_crop(weights, *x.shape[-2:]), kernels.to(x.dtype)
+    rgb = x.new_empty(len(x), len(bias), *x.shape[-2:], dtype=torch.float32)
+    for rows in _strips(x):
+        strip = rows_last(x)[:, rows]
+        colours = (kernels @ strip.flatten(1, 2).transpose(1, 2)).float()  # (B, (K + 1) * 3, positions)
+        colours = colours.view(len(x), -1, len(bias), *strip.shape[1:3])
+        own = torch.add(colours[:, -1], bias, out=rgb[:, :, rows])
+        for k in range(shares.shape[1]):
+            own.addcmul_(colours[:, k], shares[:, k : k + 1, rows])
     return rgb
 
 

@@ -18,7 +18,9 @@ from infgen.rendering.render import Scene, render_batch
 from infgen.rendering.tile_inputs import styles_reaching
 
 MAX_STYLES_IN_TILE = 16  # upper bound of styles in one tile, for estimates
-PROBE_SHARE = 0.05  # of the work of a render, at most, in each of two measurements of the speed before it
+PROBE_SHARE = 0.05  # of a render's time, at most, for one measurement of its speed
+PROBE_SECONDS = 0.06  # for one measurement, at most, unless the render takes long
+LONG_PROBE_SHARE = 0.002  # of the time of a long render, for one measurement
 BASE_BYTES = 600 * 2**20  # Python, PyTorch, its kernels and the image library
 
 
@@ -110,7 +112,7 @@ def _check_memory(needed: int, device: torch.device) -> None:
 
 
 def _tile_seconds(scene: Scene, plan: Plan) -> float:
-    """Estimate the seconds of one batch of ``plan`` from two tiles: the smallest, and one as large as a twentieth allows.
+    """Estimate the seconds of one batch of ``plan`` from two tiles: the smallest, and a larger one if the render is long.
 
     A tile has a cost of its own besides its operations, the more so the more threads compute. Two sizes tell them apart.
     The first call of a size allocates, and other programs disturb any, so the faster of two calls counts.
@@ -118,18 +120,22 @@ def _tile_seconds(scene: Scene, plan: Plan) -> float:
     config, fixed = scene.engine.config, scene.engine.fixed_cells
     if fixed is not None:
         probe = make_plan(Region(0, 0, 1, 1), config, memory=2**40, fixed_cells=fixed)
-        _time_tile(scene, probe)
-        return _time_tile(scene, probe) * plan.batch / probe.batch
-    work = tile_flops(config, plan.cells)
+        return _time_twice(scene, probe)[1] * plan.batch / probe.batch
+    work, smallest = tile_flops(config, plan.cells), tile_flops(config, (MIN_TILE_CELLS, MIN_TILE_CELLS))
+    small = smallest, min(_time_twice(scene, _probe(config, MIN_TILE_CELLS)))
+    affordable = smallest * probe_seconds(small[1] * work * plan.tile_count / smallest) / small[1]
     cells = MIN_TILE_CELLS
-    while (
-        cells < min(plan.cells) and tile_flops(config, (cells + 1, cells + 1)) <= work * plan.tile_count * PROBE_SHARE
-    ):
+    while cells < min(plan.cells) and tile_flops(config, (cells + 1, cells + 1)) <= affordable:
         cells += 1
-    measured = [
-        (tile_flops(config, (side, side)), _time_twice(scene, _probe(config, side))) for side in (MIN_TILE_CELLS, cells)
-    ]
-    return plan.batch * extrapolate(measured[0], measured[1], work)
+    if cells == MIN_TILE_CELLS:
+        return plan.batch * extrapolate(small, small, work)
+    large = tile_flops(config, (cells, cells)), min(_time_twice(scene, _probe(config, cells)))
+    return plan.batch * extrapolate(small, large, work)
+
+
+def probe_seconds(render: float) -> float:
+    """Return the seconds that one measurement may take before a render of ``render`` seconds."""
+    return min(PROBE_SHARE * render, max(PROBE_SECONDS, LONG_PROBE_SHARE * render))
 
 
 def extrapolate(small: tuple[int, float], large: tuple[int, float], flops: int) -> float:
@@ -150,9 +156,9 @@ def _probe(config: GeneratorConfig, cells: int) -> Plan:
     return make_plan(Region(0, 0, 1, 1), config, memory=2**40, tile_px=side)
 
 
-def _time_twice(scene: Scene, probe: Plan) -> float:
-    """Return the seconds of the faster of two calls of ``probe``."""
-    return min(_time_tile(scene, probe), _time_tile(scene, probe))
+def _time_twice(scene: Scene, probe: Plan) -> tuple[float, float]:
+    """Return the seconds of two calls of ``probe``."""
+    return _time_tile(scene, probe), _time_tile(scene, probe)
 
 
 def _time_tile(scene: Scene, probe: Plan) -> float:

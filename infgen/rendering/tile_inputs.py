@@ -119,10 +119,15 @@ def _numbers(
     layout: ResolvedLayout, labels: Sequence[Labels | None], strokes: Sequence[Sequence[int]]
 ) -> tuple[int, ...]:
     """Return the numbers of the styles of ``labels`` (None: the first style) and of the layout's ``strokes``, by index."""
-    present = ([0] if part is None else np.flatnonzero(np.bincount(part.ravel())).tolist() for part in labels)
-    below = {number for part in present for number in part}
+    below = {number for part in labels for number in ([0] if part is None else _present(part))}
     painted = {layout.strokes[i].style for found in strokes for i in found}
     return tuple(sorted({*below, *(layout.numbers[name] for name in painted if name is not None)}))
+
+
+def _present(labels: Labels) -> list[int]:
+    """Return the numbers that occur in ``labels``, in order. Reads the start of each row, and each change along it."""
+    changes = labels[:, 1:][labels[:, 1:] != labels[:, :-1]]
+    return np.flatnonzero(np.bincount(np.concatenate([labels[:, 0], changes]))).tolist()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def order(tiny_model: Path, tmp_path: Path) -> dict:
         "options": {"tile_px": 101},
         "output": str(tmp_path / "picture.png"),
         "only_first_tile": False,
+        "processor": False,
     }
 
 
@@ -47,6 +49,13 @@ def test_every_part_of_a_process_takes_time(cold_start: ColdStart):
 def test_the_first_tile_comes_after_all_parts_before_it(cold_start: ColdStart):
     parts = cold_start.imports, cold_start.model, cold_start.preflight, cold_start.tile
     assert cold_start.until_first_tile == pytest.approx(sum(parts))
+
+
+def test_processor_times_start_at_the_process_and_grow(order: dict):
+    found = child.run(order | {"processor": True})
+    moments = [found[name] for name in ("imported", "loaded", "prepared", "first_tile", "finished")]
+    assert moments == sorted(moments)
+    assert moments[-1] <= time.process_time()
 
 
 def test_the_peak_is_that_of_a_process_with_pytorch(cold_start: ColdStart):

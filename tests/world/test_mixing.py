@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infgen.geometry import Span, Window
-from infgen.world.mixing import Centre, Labels, StyleCounts, covering, nearest_styles
+from infgen.world.mixing import Centre, Labels, StyleCounts, _nearest, covering, nearest_styles
 from tests import oracle
 
 PLACES = st.integers(-200, 200)
@@ -70,6 +70,18 @@ def test_many_centres_are_as_exact_as_few() -> None:
 def test_no_centre_at_all_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one centre"):
         nearest_styles([], Window(Span(0, 1), Span(0, 1)))
+
+
+def test_pixels_are_compared_only_near_the_border_between_two_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def record(centres: list[Centre], block: Window, step: int) -> Labels:
+        compared.append(block)
+        return _nearest(centres, block, step)
+
+    monkeypatch.setattr("infgen.world.mixing._nearest", record)
+    nearest_styles([Centre(-8, 0, 0), Centre(8, 0, 1)], Window(Span(-1000, 2048), Span(-1000, 2048)))
+    assert len(compared) == 16  # a column of 16 of 256 blocks
 
 
 def count(labels: Labels, window: Window) -> StyleCounts:
