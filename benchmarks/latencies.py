@@ -29,7 +29,7 @@ SIZE = (1280, 800)  # of the window, px
 PANEL_PX = 400  # the part of the window that an open panel covers
 FAR = 100_000  # px between the places of two moves
 LINE = ((600, 300), (800, 480), (1100, 420))  # a stroke, px of the window
-PATIENCE_MS = 120_000
+PATIENCE_MS = 600_000
 
 # Watches the page from `event` on. `points`: px of the window that must be covered. `change`: whether they get a new revision.
 WATCH = """({ event, points, z, change, scale }) => {
@@ -91,6 +91,7 @@ class Canvas:
             self.page.context.close()
         self.page = self.browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]}).new_page()
         self.visit = Visit(self.page, self.address)
+        self.page.set_default_timeout(PATIENCE_MS)
 
     def cpu_seconds(self) -> float:
         """Return the CPU seconds that server and browser have used."""
@@ -190,6 +191,7 @@ def live_stroke(canvas: Canvas, number: int) -> Measured:
 def undo(canvas: Canvas, number: int) -> Measured:
     """Undo a stroke."""
     stroke(canvas, number)
+    canvas.page.wait_for_timeout(500)  # until the last tile has faded in
     return canvas.timed(lambda: canvas.page.click("#undo"), event="click", points=LINE, change=True)
 
 

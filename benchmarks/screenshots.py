@@ -32,6 +32,7 @@ QUALITY = 82
 FILM = (640, 400)  # px
 FRAME_S = 0.125  # least time between frames of the recording
 LAST_FRAME_MS = 2000
+LONGEST_FRAME_MS = 1500  # of the recording: longer waits are shortened
 FILM_QUALITY = 55
 # The recording has no pointer of its own.
 POINTER = """() => {
@@ -133,9 +134,9 @@ class Recorder:
             self.frames.append((seconds, content))
 
     def save(self, path: Path) -> None:
-        """Write an animated WebP that plays at the speed of the recording."""
+        """Write an animated WebP that plays at the speed of the recording, but for long waits."""
         times = [seconds for seconds, _ in self.frames]
-        durations = [round(1000 * (b - a)) for a, b in pairwise(times)] + [LAST_FRAME_MS]
+        durations = [min(LONGEST_FRAME_MS, round(1000 * (b - a))) for a, b in pairwise(times)] + [LAST_FRAME_MS]
         first, *others = (Image.open(io.BytesIO(data)).convert("RGB").resize(FILM) for _, data in self.frames)
         options = {"append_images": others, "duration": durations, "quality": FILM_QUALITY, "method": 4}
         first.save(path, save_all=True, loop=0, **options)
