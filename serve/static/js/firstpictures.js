@@ -92,8 +92,9 @@ export class FirstPictures {
     const view = this.#view();
     if (this.#ground?.key === key && contains(this.#ground.rect, view)) return;
     this.#ground?.stop.abort();
-    const isCoarse = z < this.#canvas.map.getZoom();
-    const rect = isCoarse ? grown(view, Math.round(MARGIN * Math.min(view.w, view.h))) : view;
+    // A new place needs its picture soonest. Pictures less than two levels below the view are too dear for a margin.
+    const isPan = this.#ground?.key === key && z <= this.#canvas.map.getZoom() - 2;
+    const rect = isPan ? grown(view, Math.round(MARGIN * Math.min(view.w, view.h))) : view;
     const asked = (this.#ground = { key, rect, stop: new AbortController() });
     const order = { world: this.#world, area: rect, pane: /** @type {const} */ ("ground"), stop: asked.stop };
     const shown = this.#picture(order).then((overlay) => {
