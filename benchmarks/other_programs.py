@@ -3,7 +3,7 @@
     python -m benchmarks.other_programs            # programs of PATH
     python -m benchmarks.other_programs --path tools/bin    # and of this folder first, such as a virtual environment
 
-Programs: rio-cogeo, ome-zarr-models, exiftool, ImageMagick, GDAL, napari (without a screen) and OpenSeadragon in
+Programs: rio-cogeo, ome-zarr-models, exiftool, ImageMagick, GDAL, napari (on a virtual screen, xvfb-run) and OpenSeadragon in
 Chromium. OpenSeadragon comes from npm: give its folder with --openseadragon.
 """
 
@@ -24,12 +24,11 @@ import click
 SIZE = (700, 400)
 FORMATS = {"a.png": "png", "a.jpg": "jpeg", "a.webp": "webp", "a.tif": "cog", "b.tif": "tiff"}
 NAPARI = """
-import os, sys
-os.environ["QT_QPA_PLATFORM"] = "offscreen"
+import sys
 import napari
 viewer = napari.Viewer(show=False)
 layers = viewer.open(sys.argv[1], plugin="napari-ome-zarr")
-print(layers[0].data[0].shape if layers[0].multiscale else layers[0].data.shape)
+print([(layer.name, [level.shape for level in layer.data]) for layer in layers])
 viewer.close()
 """
 PAGE = """<!doctype html><script src="openseadragon.js"></script><div id="v" style="width:600px;height:400px"></div>
@@ -110,9 +109,16 @@ def check_ome_zarr(folder: Path) -> str:
 
 
 def check_napari(folder: Path) -> str:
-    """Open OME-Zarr without a screen. Raises RuntimeError if it is refused."""
+    """Open OME-Zarr in a window of a virtual screen, as napari draws with OpenGL. Raises RuntimeError if it is refused."""
+    if shutil.which("xvfb-run") is None:
+        raise FileNotFoundError("no xvfb-run; install xvfb and libgl1-mesa-dri")
     python = Path(shutil.which("napari") or "").with_name("python")
-    return "shape of the finest level: " + run(python, "-c", NAPARI, folder / "a.zarr").splitlines()[-1]
+    found = run("xvfb-run", "-a", "-s", "-screen 0 1024x768x24", python, "-c", NAPARI, folder / "a.zarr").splitlines()[
+        -1
+    ]
+    if str((SIZE[1], SIZE[0])) not in found:
+        raise RuntimeError(found)
+    return f"layers and levels {found}"
 
 
 def check_openseadragon(folder: Path, library: Path | None) -> str:
