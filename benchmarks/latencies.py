@@ -199,7 +199,7 @@ def redraw(canvas: Canvas, number: int) -> Measured:
     """Redraw the visible part."""
     place(canvas, number)
     canvas.visit.panel("resample")
-    canvas.page.click("#panel-resample [data-action=view]")
+    canvas.page.click("#resample-region [data-action=view]")
     another = canvas.page.locator("#resample-another")
     return canvas.timed(another.click, event="click", points=points(PANEL_PX), change=True)
 

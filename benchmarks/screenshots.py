@@ -135,6 +135,7 @@ class Recorder:
 
     def save(self, path: Path) -> None:
         """Write an animated WebP that plays at the speed of the recording, but for long waits."""
+        self._devtools.send("Page.stopScreencast")
         times = [seconds for seconds, _ in self.frames]
         durations = [min(LONGEST_FRAME_MS, round(1000 * (b - a))) for a, b in pairwise(times)] + [LAST_FRAME_MS]
         first, *others = (Image.open(io.BytesIO(data)).convert("RGB").resize(FILM) for _, data in self.frames)
@@ -187,7 +188,7 @@ def perform(page: Page) -> None:
     point(page, "#undo", (1080, 560))
     wait_until_settled(page)
     point(page, "button[data-panel=resample]", (300, 60))
-    point(page, "#panel-resample [data-action=draw]", (60, 300))
+    point(page, "#resample-region [data-action=draw]", (60, 300))
     glide(page, (640, 330), (900, 560))
     point(page, "#resample-another", (640, 400))
     wait_until_settled(page)
