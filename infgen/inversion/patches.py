@@ -66,8 +66,6 @@ def _pyramid(picture: Pixels, known: Known, *, cyclic: bool) -> list[Level]:
     pixels = torch.from_numpy(np.ascontiguousarray(picture).reshape(-1, 3).copy())
     levels = [Level(pixels, torch.from_numpy(known.copy()), cyclic=cyclic)]
     while _short_side(levels[-1]) > COARSEST_PX:
-        if cyclic and levels[-1].width % 2:
-            break
         smaller = levels[-1].halve()
         if len(smaller.sources) < _FEWEST_SOURCES:
             break

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from infgen.inversion.patch_match import Level
-from infgen.inversion.patches import draw_with_patches
+from infgen.inversion.patches import _pyramid, draw_with_patches
 from infgen.photo import Known
 from infgen.pixels import Pixels
 
@@ -65,8 +65,10 @@ def test_a_hole_is_filled_for_any_seed(seed: int) -> None:
     assert found[20:60, 30:70].min() > 20
 
 
-def test_the_ends_of_a_circle_meet() -> None:
+@pytest.mark.parametrize("width", [WIDTH, WIDTH - 1])
+def test_the_ends_of_a_circle_meet(width: int) -> None:
     picture, known = shore()
+    picture, known = picture[:, -width:], known[:, -width:]
     picture, known = np.roll(picture, 25, axis=1), np.roll(known, 25, axis=1)
     found = draw(picture, known, seed=0, cyclic=True).astype(float)
     across = np.abs(found[:, 0] - found[:, -1]).mean()
@@ -103,3 +105,9 @@ def test_matches_that_fit_badly_count_less_in_a_vote() -> None:
     mixed = level.weigh(descriptors, torch.where(torch.arange(len(best)) % 2 == 0, best, worst))
     assert float(mixed[::2].mean()) > 3 * float(mixed[1::2].mean())
     assert 0 < float(torch.stack([good, bad]).min()) <= float(torch.stack([good, bad]).max()) <= 1
+
+
+def test_a_circle_of_odd_width_is_searched_from_the_coarsest_level_too() -> None:
+    picture, known = shore()
+    levels = [_pyramid(picture[:, :w], np.where(known[:, :w], 0, -1) >= 0, cyclic=True) for w in (WIDTH, WIDTH - 1)]
+    assert [[level.height for level in found] for found in levels] == [[90, 45]] * 2

@@ -180,7 +180,7 @@ def test_an_unexpected_error_has_the_headers_and_is_logged(
 
 def list_get_routes(client: Client, record: dict[str, Any], job: dict[str, Any]) -> list[str]:
     values = {"world_id": record["id"], "revision": record["revision"], "job_id": job["id"], "seed": 1}
-    values |= {"z": 0, "x": 0, "y": 0, "suffix": "png", "number": 0}
+    values |= {"z": 0, "x": 0, "y": 0, "w": 64, "h": 64, "suffix": "png", "number": 0}
     document = client.get("/openapi.json").json()
     paths = [path for path, operations in document["paths"].items() if "get" in operations]
     return ["/" + path.format(**values) for path in paths] + ["//", "//api/docs", "//static/js/app.js"]

@@ -212,7 +212,11 @@ async function imageOf(blob) {
   const image = document.createElement("img");
   image.alt = "";
   image.src = URL.createObjectURL(blob);
-  await image.decode();
+  try {
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(image.src); // the image is decoded; the blob would stay as long as the page
+  }
   return image;
 }
 
