@@ -151,7 +151,7 @@ class Arrangement:
         if not keep:
             return generated if frame is None else self._crop(generated, frame.box, size=frame.size)
         picture = self._match_colours(generated).copy()
-        copies, owners = list(self._copies()), np.full(picture.shape[:2], -1)
+        copies, owners = list(self._copies()), np.full(picture.shape[:2], -1, np.int16)
         for index, (pixels, known, spot) in enumerate(copies):
             place = slice(spot.y, spot.y + spot.h), slice(spot.x, spot.x + spot.w)
             picture[place][known] = pixels[known]

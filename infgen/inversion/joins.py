@@ -9,7 +9,7 @@ from infgen.photo import Known
 from infgen.pixels import Pixels
 from infgen.rendering.compositing import local_mean, ramp, to_uint8
 
-Owners = npt.NDArray[np.int64]  # (H, W): the photograph that each pixel comes from
+Owners = npt.NDArray[np.int16]  # (H, W): the photograph that each pixel comes from; -1: none
 Values = npt.NDArray[np.float32]
 
 SHORT_SIDE_PX = 200  # of the picture in which colours are compared
@@ -19,6 +19,7 @@ LIGHT_PX = 24  # reach of the mean that the colours of two photographs are compa
 BORDER_PX = 6  # the same, near the border between two
 BLENDED_PX = 48  # distance from the photographs at which the model's colours hold
 _BAND_PX = 2
+_STRIP_PX = 512  # rows that are changed at a time, to bound memory
 
 
 def close_steps(picture: Pixels, known: Known, *, cyclic: bool = False) -> Pixels:
@@ -35,7 +36,7 @@ def close_steps(picture: Pixels, known: Known, *, cyclic: bool = False) -> Pixel
     step *= (band / (1 + (np.abs(step).max(2) / SMALL_STEP) ** 4))[:, :, None]
     fade = min(FADE_PX, (small.shape[1] - int(inside.any(0).sum())) // 2) if cyclic else FADE_PX
     change = _extend(step, band) * (1 - ramp(outside, max(1, fade)))[:, :, None]
-    return np.where(known[:, :, None], picture, to_uint8(picture + _grow(change, factor, known.shape)))
+    return _add(picture, _grow(change, factor, known.shape), where=~known)
 
 
 def blend_lights(picture: Pixels, guide: Pixels, owners: Owners, known: Known) -> Pixels:
@@ -59,7 +60,16 @@ def blend_lights(picture: Pixels, guide: Pixels, owners: Owners, known: Known) -
         rest = local_mean(_keep_where(aim - small - change, own), own, BORDER_PX // 3)
         change = weight * (change + rest * (1 - ramp(own | ~unknown, LIGHT_PX)[:, :, None]))
         total += _grow(change, factor, known.shape) * _share(owners == index, max(2, factor // 2))
-    return np.where(known[:, :, None], picture, to_uint8(picture + total))
+    return _add(picture, total, where=~known)
+
+
+def _add(picture: Pixels, change: Values, *, where: Known) -> Pixels:
+    """Add ``change`` (H, W, 3) to the pixels of ``picture`` that ``where`` (H, W) selects, few rows at a time."""
+    result = picture.copy()
+    for top in range(0, len(picture), _STRIP_PX):
+        rows = slice(top, top + _STRIP_PX)
+        result[rows] = np.where(where[rows, :, None], to_uint8(picture[rows] + change[rows]), picture[rows])
+    return result
 
 
 def _extend(values: Values, known: Known) -> Values:
